@@ -1,0 +1,36 @@
+"""Which pairs belong together: pairs of one group never stand in two splits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+from gazetune.preferences.pair import Message, PreferencePair
+
+
+def prompt_group(prompt: Sequence[Message]) -> str:
+    """Return the sha256 hex of a prompt's messages, without regard to letter case and to runs of white space."""
+    normal = [[message.role, " ".join(message.content.split()).casefold()] for message in prompt]
+    return hashlib.sha256(json.dumps(normal).encode()).hexdigest()
+
+
+def linked_groups(pairs: Sequence[PreferencePair]) -> list[str]:
+    """Return one name per pair such that pairs of the same group, or with the same prompt, have the same name.
+
+    Two conversation trees can hold the same prompt: then all pairs of both trees share a name. The name is the smallest
+    of the groups and prompts joined, so it depends neither on the order of the pairs nor on unrelated pairs.
+    """
+    parent: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        parent.setdefault(name, name)
+        while parent[name] != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    for pair in pairs:
+        first, second = sorted((root(pair.group), root(prompt_group(pair.prompt))))
+        parent[second] = first
+    return [root(pair.group) for pair in pairs]

@@ -1,0 +1,41 @@
+"""nvidia/HelpSteer2: two or more replies to a prompt, each with a helpfulness from 0 to 4 (arXiv 2406.08673)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from gazetune.preferences.pair import PreferencePair
+from gazetune.preferences.sources.registry import Dropped, source
+from gazetune.preferences.sources.rows import Row
+from gazetune.preferences.sources.shapes import checked_pair, messages_from_turns
+
+# Prompts of several turns are one string: the first user turn, then marked turns.
+_TURN = re.compile(r"\s*<extra_id_1>(User|Assistant)\n")
+
+
+@source("nvidia/HelpSteer2", columns=("prompt", "response", "helpfulness"))
+def helpsteer2_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
+    """Yield for each prompt its most helpful reply against the second; ties give no pair.
+
+    The margin is the difference in helpfulness.
+
+    Raises
+    ------
+    InputError
+        For a missing column or a wrong type.
+    """
+    replies: dict[str, list[tuple[float, str, str]]] = {}
+    for row in rows:
+        reply = (row.number("helpfulness"), row.text("response"), row.origin)
+        replies.setdefault(row.text("prompt"), []).append(reply)
+    for prompt, scored in replies.items():
+        if len(scored) < 2:
+            yield Dropped(scored[0][2], "single reply")
+            continue
+        # Sorting is stable: of replies with the same score the earlier row stands first.
+        top, second = sorted(scored, key=lambda reply: -reply[0])[:2]
+        if top[0] == second[0]:
+            yield Dropped(top[2], "tie")
+        else:
+            yield checked_pair(top[2], messages_from_turns(prompt, _TURN), top[1], second[1], margin=top[0] - second[0])

@@ -1,0 +1,79 @@
+"""OpenAssistant/oasst1: trees of messages, the replies to one message ranked by people (arXiv 2304.07327).
+
+Rank 0 is the most preferred reply. The public GazeReward code takes the largest rank as chosen; here it is the lowest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+from gazetune.preferences.pair import Message, PreferencePair
+from gazetune.preferences.sources.registry import Dropped, source
+from gazetune.preferences.sources.rows import Row
+from gazetune.preferences.sources.shapes import checked_pair, role_of
+
+
+@source("OpenAssistant/oasst1", columns=("message_id", "message_tree_id", "role", "text"))
+def oasst1_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
+    """Yield for each prompter message its best ranked reply against its worst; ties give no pair.
+
+    Only English messages that are not deleted count. The prompt is the path from the root of the tree; the group is the
+    tree.
+
+    Raises
+    ------
+    InputError
+        For a missing column or a wrong type.
+    """
+    kept: dict[str, Row] = {}
+    for row in rows:
+        if row.required("lang") == "en" and not row.values.get("deleted"):
+            kept[row.text("message_id")] = row
+    replies: dict[str, list[tuple[float, Row]]] = {}
+    for row in kept.values():
+        rank = _rank(row)
+        question = kept.get(str(row.values.get("parent_id")))
+        if rank is None or question is None:
+            continue
+        if role_of(question, "role") == "user" and role_of(row, "role") == "assistant":
+            replies.setdefault(question.text("message_id"), []).append((rank, row))
+    for question_id, ranked in replies.items():
+        yield _extremes(kept, kept[question_id], ranked)
+
+
+def _extremes(kept: dict[str, Row], question: Row, ranked: list[tuple[float, Row]]) -> PreferencePair | Dropped:
+    if len(ranked) < 2:
+        return Dropped(question.origin, "single reply")
+    (best_rank, best), (worst_rank, worst) = (pick(ranked, key=lambda reply: reply[0]) for pick in (min, max))
+    if best_rank == worst_rank:
+        return Dropped(question.origin, "tie")
+    prompt = _path(kept, question)
+    if prompt is None:
+        return Dropped(question.origin, "incomplete path to the root")
+    return checked_pair(
+        best.origin, prompt, best.text("text"), worst.text("text"), group=question.text("message_tree_id")
+    )
+
+
+def _path(kept: dict[str, Row], question: Row) -> tuple[Message, ...] | None:
+    path: list[Message] = []
+    seen: set[str] = set()
+    row: Row | None = question
+    while row is not None:
+        # A message that is its own ancestor has no root.
+        if row.text("message_id") in seen:
+            return None
+        seen.add(row.text("message_id"))
+        path.append(Message(role_of(row, "role"), row.text("text")))
+        parent = row.values.get("parent_id")
+        if parent is None:
+            return tuple(reversed(path))
+        row = kept.get(str(parent))
+    return None
+
+
+def _rank(row: Row) -> float | None:
+    rank = row.values.get("rank")
+    # Tables that went through pandas hold NaN where the rank is absent.
+    return None if rank is None or (isinstance(rank, float) and math.isnan(rank)) else row.number("rank")

@@ -1,0 +1,55 @@
+"""openbmb/UltraFeedback: four completions of an instruction, each scored by a model (arXiv 2310.01377)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from gazetune.errors import InputError
+from gazetune.preferences.pair import Message, PreferencePair
+from gazetune.preferences.sources.registry import Dropped, source
+from gazetune.preferences.sources.rows import Row, shown
+from gazetune.preferences.sources.shapes import checked_pair
+
+_SCORES = ("overall_score", "fine-grained_score")
+
+
+@source("openbmb/UltraFeedback", columns=("instruction", "completions"))
+def ultrafeedback_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
+    """Yield for each instruction its best completion against its worst; ties give no pair.
+
+    The score is `overall_score`, or `fine-grained_score` (the mean over the rated aspects) when a completion lacks it;
+    the margin is the difference of scores.
+
+    Raises
+    ------
+    InputError
+        For a missing column or a wrong type.
+    """
+    for row in rows:
+        scored = _scored(row)
+        if len(scored) < 2:
+            yield Dropped(row.origin, "fewer than two scored replies")
+            continue
+        best, worst = (pick(scored, key=lambda reply: reply[0]) for pick in (max, min))
+        if best[0] == worst[0]:
+            yield Dropped(row.origin, "tie")
+        else:
+            prompt = (Message("user", row.text("instruction")),)
+            yield checked_pair(row.origin, prompt, best[1], worst[1], margin=best[0] - worst[0])
+
+
+def _scored(row: Row) -> list[tuple[float, str]]:
+    completions = row.required("completions")
+    if not isinstance(completions, list) or not all(isinstance(item, dict) for item in completions):
+        raise InputError(f"{row.origin}: key 'completions' must be a list of completions, got {shown(completions)}")
+    # One row compares its completions by one kind of score: the two kinds have different ranges.
+    for key in _SCORES:
+        if all(_finite(item.get(key)) for item in completions):
+            return [(float(item[key]), Row(row.origin, item).text("response")) for item in completions]
+    return []
+
+
+def _finite(score: Any) -> bool:
+    return isinstance(score, int | float) and math.isfinite(score)

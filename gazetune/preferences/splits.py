@@ -1,0 +1,218 @@
+"""From a `data` config to the three splits. No prompt stands in two of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from gazetune.config import DataConfig
+from gazetune.errors import InputError, did_you_mean
+from gazetune.preferences.grouping import linked_groups, prompt_group
+from gazetune.preferences.pair import PreferencePair
+from gazetune.preferences.planted import planted_data
+from gazetune.preferences.sources import Dropped, published_splits
+
+_log = logging.getLogger(__name__)
+
+SHARES = (0.70, 0.15, 0.15)
+"""Shares of train, validation and test where no test split was published."""
+TRAIN_SHARE = 0.85
+"""Share of train where the test split is given: the rest is validation."""
+FOLDS = 5
+PLANTED_PAIRS = 3000
+
+_KINDS = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+    "eval": "test",
+    "evaluation": "test",
+}
+_Published = dict[str, list[PreferencePair]]
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The pairs of one run, divided."""
+
+    train: tuple[PreferencePair, ...]
+    validation: tuple[PreferencePair, ...]
+    test: tuple[PreferencePair, ...]
+    fingerprint: str
+    """sha256 hex over the pairs in their order and their splits; where the file lies does not enter."""
+    dropped: dict[str, int]
+    """How many pairs were left out, by reason."""
+    bayes: dict[str, float] | None = None
+    """Planted data only: the best reachable accuracy by what a model sees (see `PlantedData.bayes`)."""
+
+
+def load_splits(config: DataConfig) -> Splits:
+    """Read the pairs of `config.source` and divide them, the same way in every process.
+
+    A published test split (or validation split, where that is the only one) is the test split and train is divided
+    85/15; a folder with all three keeps them. Otherwise, or when `config.splits` is set, all pairs are divided by the
+    hash of `config.seed` and their group. `config.pairs` takes the first pairs of each published split.
+
+    Raises
+    ------
+    InputError
+        For a source that cannot be read, a published split that does not exist, and a split that ends up empty.
+    """
+    dropped: Counter[str] = Counter()
+    published, bayes = _published(config, dropped)
+    found = sum(map(len, published.values()))
+    if config.splits or config.fold or len(published) == 1:
+        divided = _divided_by_hash([pair for pairs in published.values() for pair in pairs], config)
+    else:
+        divided = _divided_as_published(published, config, dropped)
+    kept = [pair for pair in divided["train"] if _kept(pair, config)]
+    dropped["subsample"] += len(divided["train"]) - len(kept)
+    divided["train"] = kept
+    reasons = {reason: count for reason, count in dropped.items() if count}
+    left_out = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) or "none"
+    for name, pairs in divided.items():
+        if not pairs:
+            raise InputError(
+                f"data.source: '{config.source}' gave {found} pairs (left out: {left_out}) and none of them is in the "
+                f"{name} split; give more pairs or set data.splits"
+            )
+    return Splits(
+        train=tuple(divided["train"]),
+        validation=tuple(divided["validation"]),
+        test=tuple(divided["test"]),
+        fingerprint=_fingerprint(divided),
+        dropped=reasons,
+        bayes=bayes,
+    )
+
+
+def _published(config: DataConfig, dropped: Counter[str]) -> tuple[_Published, dict[str, float] | None]:
+    """Return the pairs as published: `train`, and `test` and `validation` where there are such; Bayes if planted."""
+    bayes = None
+    streams: Mapping[str, Iterable[PreferencePair | Dropped]]
+    if config.source == "planted":
+        data = planted_data(config.pairs or PLANTED_PAIRS, config.seed)
+        streams, bayes = {"train": data.pairs}, data.bayes
+    else:
+        streams = published_splits(config.source)
+    published: _Published = {}
+    for name, kind in _kinds(list(streams), config).items():
+        published.setdefault(kind, []).extend(_taken(streams[name], config, dropped))
+    if "test" not in published and "validation" in published:
+        published["test"] = published.pop("validation")
+    return published, bayes
+
+
+def _kinds(names: list[str], config: DataConfig) -> dict[str, str]:
+    """Return the published splits to read and what each one is: train, validation or test."""
+    if config.split is not None:
+        if config.split not in names:
+            raise InputError(
+                f"data.split: '{config.split}' is no split of {config.source}; {did_you_mean(config.split, names)}"
+            )
+        return {config.split: "train"}
+    known = {name: _KINDS.get(re.split(r"[-_.]", name.lower())[0]) for name in names}
+    if "train" not in known.values():
+        return dict.fromkeys(names, "train")
+    unknown = [name for name, kind in known.items() if kind is None]
+    if unknown:
+        _log.warning("data.source: %s: not read, no split by name: %s", config.source, ", ".join(unknown))
+    return {name: kind for name, kind in known.items() if kind is not None}
+
+
+def _taken(
+    stream: Iterable[PreferencePair | Dropped], config: DataConfig, dropped: Counter[str]
+) -> Iterator[PreferencePair]:
+    """Yield the first `config.pairs` pairs without those over `config.max_chars`, and count what falls out."""
+    taken = 0
+    for item in stream:
+        if isinstance(item, Dropped):
+            dropped[item.reason] += 1
+            continue
+        if config.max_chars is not None and _chars(item) > config.max_chars:
+            dropped["longer than max_chars"] += 1
+        else:
+            yield item
+        taken += 1
+        if taken == config.pairs:
+            return
+
+
+def _chars(pair: PreferencePair) -> int:
+    """Return the characters of both chats together."""
+    return 2 * sum(len(message.content) for message in pair.prompt) + len(pair.chosen) + len(pair.rejected)
+
+
+def _divided_by_hash(pairs: Sequence[PreferencePair], config: DataConfig) -> _Published:
+    train, validation, _ = shares = config.splits or SHARES
+    divided: _Published = {"train": [], "validation": [], "test": []}
+    for pair, group in zip(pairs, linked_groups(pairs), strict=True):
+        place = _uniform(config.seed, "split", group)
+        if config.fold:
+            tested = int(FOLDS * _uniform(config.seed, "fold", group)) == config.fold - 1
+            bound = train / (train + validation) if config.splits else TRAIN_SHARE
+            name = "test" if tested else "train" if place < bound else "validation"
+        else:
+            name = "train" if place < train else "validation" if place < train + shares[1] else "test"
+        divided[name].append(pair)
+    return divided
+
+
+def _divided_as_published(published: _Published, config: DataConfig, dropped: Counter[str]) -> _Published:
+    test = published["test"]
+    train = _without(published["train"], test, "prompt in test", dropped)
+    if "validation" in published:
+        validation = _without(published["validation"], test, "prompt in test", dropped)
+        train = _without(train, validation, "prompt in validation", dropped)
+        return {"train": train, "validation": validation, "test": test}
+    divided: _Published = {"train": [], "validation": [], "test": test}
+    for pair, group in zip(train, linked_groups(train), strict=True):
+        trained = _uniform(config.seed, "split", group) < TRAIN_SHARE
+        divided["train" if trained else "validation"].append(pair)
+    return divided
+
+
+def _without(
+    pairs: Iterable[PreferencePair], other: Iterable[PreferencePair], reason: str, dropped: Counter[str]
+) -> list[PreferencePair]:
+    """Return the pairs that share neither group nor prompt with `other`; the rest is counted."""
+    taken = {name for pair in other for name in (pair.group, prompt_group(pair.prompt))}
+    free = []
+    for pair in pairs:
+        if pair.group in taken or prompt_group(pair.prompt) in taken:
+            dropped[reason] += 1
+        else:
+            free.append(pair)
+    return free
+
+
+def _kept(pair: PreferencePair, config: DataConfig) -> bool:
+    # By the pair, not its group: then the share is met closely on trees too, and a smaller share is part of a larger.
+    return _uniform(config.seed, "subsample", json.dumps([pair.group, pair.chosen, pair.rejected])) < config.subsample
+
+
+def _uniform(seed: int, purpose: str, key: str) -> float:
+    """Return a number in [0, 1) that is fixed by its arguments; different purposes give independent numbers."""
+    digest = hashlib.sha256(f"{seed}\n{purpose}\n{key}".encode()).digest()
+    # 53 bits: more would round up to 1.0.
+    return (int.from_bytes(digest[:8], "big") >> 11) * 2.0**-53
+
+
+def _fingerprint(divided: _Published) -> str:
+    digest = hashlib.sha256()
+    for name in ("train", "validation", "test"):
+        for pair in divided[name]:
+            prompt = [[message.role, message.content] for message in pair.prompt]
+            line = json.dumps([name, prompt, pair.chosen, pair.rejected, pair.margin])
+            digest.update(line.encode() + b"\n")
+    return digest.hexdigest()
