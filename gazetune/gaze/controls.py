@@ -1,0 +1,117 @@
+"""Measures that carry no information about their text, to tell what a gain of gaze is worth, and noise on real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+_NO_SPREAD = 1e-6
+
+
+def training_statistics(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the mean and the standard deviation of each measure over the units of the training split.
+
+    Parameters
+    ----------
+    values
+        [units, 5] measures of all training units.
+
+    Returns
+    -------
+    mean, sd
+        [5] each, in the measures' units. A measure that does not vary, or that there is none of, has sd 1 (and mean 0
+        if there is none), so that dividing by it is safe.
+    """
+    if not len(values):
+        return np.zeros(values.shape[1], np.float32), np.ones(values.shape[1], np.float32)
+    mean, sd = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
+    return mean.astype(np.float32), np.where(sd > _NO_SPREAD, sd, 1.0).astype(np.float32)
+
+
+def add_noise(values: NDArray[np.float32], sd: float, seed: int) -> NDArray[np.float32]:
+    """Return measures [units, 5] plus Gaussian noise of standard deviation `sd`, in their units, cut off at 0."""
+    if sd == 0:
+        return values
+    noise = _generator(seed).normal(0.0, sd, values.shape)
+    return np.maximum(values + noise, 0.0).astype(np.float32)
+
+
+def apply_control(
+    kind: Literal["none", "shuffled", "noise", "constant"],
+    values: NDArray[np.float32],
+    offsets: NDArray[np.int64],
+    split_rows: Mapping[str, NDArray[np.int64]],
+    train_rows: NDArray[np.int64],
+    seed: int,
+) -> NDArray[np.float32]:
+    """Return the measures that take the place of `values` under a control, [units, 5].
+
+    `shuffled`: the unit vectors of another text of the same split, repeated or cut to the text's length; no text with
+    units keeps its own where its split has two such texts. `noise`: each measure of each unit drawn by itself from its
+    values in the training split. `constant`: the training means.
+
+    Parameters
+    ----------
+    values
+        [units, 5] measures of all texts, one text after another.
+    offsets
+        [texts + 1]; the units of text i are offsets[i]:offsets[i + 1].
+    split_rows
+        Split name to the indices of its texts. A text in several splits is shuffled within the first one. Texts in no
+        split form one of their own.
+    train_rows
+        Indices of the texts of the training split.
+    seed
+        Same seed, same result. `values` is returned as it is for `none`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown kind, or `noise` or `constant` with no unit in the training split.
+    """
+    if kind == "none":
+        return values
+    if kind == "shuffled":
+        return _shuffled(values, offsets, split_rows, seed)
+    train = values[_units_of(train_rows, offsets)]
+    if not len(train):
+        raise ValueError(f"gaze.control '{kind}' needs measures in the training split, and it has none")
+    if kind == "constant":
+        return np.broadcast_to(training_statistics(train)[0], values.shape).copy()
+    if kind == "noise":
+        drawn = _generator(seed).integers(0, len(train), size=values.shape)
+        return np.take_along_axis(train, drawn, axis=0)
+    raise ValueError(f"kind must be none, shuffled, noise or constant, got {kind!r}")
+
+
+def _shuffled(
+    values: NDArray[np.float32], offsets: NDArray[np.int64], split_rows: Mapping[str, NDArray[np.int64]], seed: int
+) -> NDArray[np.float32]:
+    texts = len(offsets) - 1
+    counts = np.diff(offsets)
+    generator = _generator(seed)
+    free = counts > 0  # a text without units can neither give nor take
+    donor = np.arange(texts)
+    for rows in (*split_rows.values(), np.arange(texts)):
+        members = np.unique(np.asarray(rows, dtype=np.int64))
+        members = generator.permutation(members[free[members]])
+        donor[members] = np.roll(members, 1)  # one cycle through all: nobody is its own donor
+        free[members] = False
+    own = np.repeat(np.arange(texts), counts)
+    place = np.arange(len(values)) - offsets[own]
+    return values[offsets[donor[own]] + place % counts[donor[own]]]
+
+
+def _units_of(rows: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which units belong to the texts `rows`, [units]."""
+    chosen = np.zeros(len(offsets) - 1, dtype=bool)
+    chosen[rows] = True
+    return np.repeat(chosen, np.diff(offsets))
+
+
+def _generator(seed: int) -> np.random.Generator:
+    # A config's seed may be negative, which numpy refuses.
+    return np.random.default_rng(seed % 2**64)

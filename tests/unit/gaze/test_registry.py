@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from gazetune.config import Config
+from gazetune.errors import InputError
+from gazetune.gaze.predictors.planted import create_planted
+from gazetune.gaze.registry import create_predictor, gaze_predictor, predictor_names
+
+
+def test_the_predictors_of_the_package_are_found_without_importing_them_by_hand() -> None:
+    assert {"lexical", "planted", "recorded"} <= set(predictor_names())
+
+
+def test_unknown_predictor_names_key_and_nearest_name() -> None:
+    config = Config.model_validate({"gaze": {"predictor": "lexikal"}})
+    with pytest.raises(InputError, match=r"gaze\.predictor: 'lexikal'.*did you mean 'lexical'\?"):
+        create_predictor(config)
+
+
+def test_planted_takes_its_seed_from_the_data() -> None:
+    made = [
+        create_predictor(Config.model_validate({"gaze": {"predictor": "planted"}, "data": {"seed": seed}}))
+        for seed in (0, 1)
+    ]
+    assert made[0].fingerprint != made[1].fingerprint
+    assert (made[0].predict(["a b"])[0].values != made[1].predict(["a b"])[0].values).all()
+
+
+def test_a_name_cannot_be_taken_twice() -> None:
+    predictor_names()
+    with pytest.raises(ValueError, match="planted"):
+        gaze_predictor("planted")(create_planted)
