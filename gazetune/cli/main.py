@@ -1,0 +1,88 @@
+"""`gazetune`: parse the command line, run one subcommand, end with its exit code.
+
+Results go to stdout and everything else to stderr. Exit codes: 0; 1 the run failed; 2 bad input; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+from gazetune import __version__
+from gazetune.cli import doctor, search, train
+from gazetune.cli.output import set_up_logging
+from gazetune.errors import GazetuneError
+from gazetune.train.ops import add_ninja_to_path
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line: the usage of `gazetune train` alone fills a screen."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error and end with exit code 2."""
+        self.exit(2, f"gazetune: error: {message} (see {self.prog} --help)\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line. Imports nothing heavy: `gazetune --help` must be quick."""
+    parser = OneLineParser(prog="gazetune", description="Find the best gaze-aware reward model, and prove it.")
+    parser.add_argument("--version", action="version", version=f"gazetune {__version__}")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in (search, train, doctor):
+        command.add_parser(subparsers)
+    for subparser in subparsers.choices.values():
+        logs = subparser.add_argument_group("messages on stderr")
+        logs.add_argument("--verbose", action="store_true", help="also details and what the libraries say")
+        logs.add_argument("--quiet", action="store_true", help="only warnings and errors")
+        logs.add_argument("--debug", action="store_true", help="show the traceback of an unexpected error")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code.
+
+    Raises
+    ------
+    SystemExit
+        From argparse: 0 after `--help` and `--version`, 2 for a wrong command line.
+    """
+    args = build_parser().parse_args(argv)
+    set_up_logging(verbose=args.verbose, quiet=args.quiet)
+    add_ninja_to_path()  # Ray's workers on this machine inherit it
+    try:
+        return args.run(args)
+    except GazetuneError as error:
+        _complain(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return 130
+    except Exception as error:
+        if args.debug or os.environ.get("GAZETUNE_DEBUG") == "1":
+            raise
+        _complain(f"unexpected {type(error).__name__}: {error} (traceback in {_write_traceback()})")
+        return 1
+
+
+def _complain(message: str) -> None:
+    print(f"gazetune: error: {' '.join(message.split())}", file=sys.stderr)
+
+
+def _write_traceback() -> str:
+    with tempfile.NamedTemporaryFile("w", prefix="gazetune-", suffix=".log", delete=False, encoding="utf-8") as log:
+        log.write(traceback.format_exc())
+    return log.name
+
+
+def entry() -> NoReturn:
+    """Be the `gazetune` program."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    entry()

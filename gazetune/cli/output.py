@@ -1,0 +1,55 @@
+"""What goes to stderr and what to stdout, whatever the libraries underneath print."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+
+NOISY = (
+    "alembic", "asyncio", "datasets", "DeepSpeed", "filelock", "fsspec", "httpx", "huggingface_hub", "mlflow",
+    "optuna", "peft", "py.warnings", "ray", "sqlalchemy", "torch", "transformers", "urllib3",
+)  # fmt: skip
+"""Loggers of libraries whose advice is not the user's concern unless `--verbose` asks for it."""
+
+
+def set_up_logging(verbose: bool, quiet: bool) -> None:
+    """Send the log to stderr: gazetune's messages, warnings only with `quiet`, and the libraries' with `verbose`."""
+    from rich.console import Console
+    from rich.logging import RichHandler
+
+    handler = RichHandler(console=Console(stderr=True), show_path=verbose, markup=False, log_time_format="[%X]")
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler], format="%(message)s")
+    logging.getLogger("gazetune").setLevel(
+        logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
+    )  # fmt: skip
+    logging.captureWarnings(True)
+    if verbose:
+        return
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # These set their own levels when they are imported, and Ray's workers inherit them.
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@contextlib.contextmanager
+def stdout_for_results() -> Iterator[None]:
+    """Send all that is printed inside the block to stderr, so that stdout carries the result alone.
+
+    DeepSpeed's logger, its compiled ops and Ray's relay of worker output write to stdout, some below Python, so the
+    file descriptor itself is exchanged.
+    """
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)

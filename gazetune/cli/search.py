@@ -1,0 +1,77 @@
+"""`gazetune search`: search a space, and print what won."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from gazetune.errors import InputError, did_you_mean
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser("search", help="search a space and print the winner", allow_abbrev=False)
+    parser.add_argument("space", metavar="SPACE", help="a YAML search space, or the name of a shipped one: demo, pairs")
+    parser.add_argument("--name", help="name of the search, its folder and its study (default: the space's name)")
+    parser.add_argument("--trials", type=int, metavar="N", help="trials in all (search.trials)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+                        help="set a config key, such as data.source=pairs.jsonl; may be repeated")  # fmt: skip
+    parser.add_argument("--storage", type=Path, default=Path("gazetune_runs"), metavar="DIR",
+                        help="folder of all results (default: ./gazetune_runs)")  # fmt: skip
+    parser.add_argument("--tracking-uri", metavar="URI", help="MLflow server (default: a sqlite file in the storage)")
+    parser.add_argument("--address", metavar="ADDRESS", help="join a running Ray cluster; auto finds it")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the search and print its document."""
+    from rich.console import Console
+
+    from gazetune.cli.output import stdout_for_results
+
+    space = space_file(args.space)
+    with stdout_for_results():
+        from gazetune.report.table import print_table
+        from gazetune.search.run import search
+
+        document = search(
+            space_file=space,
+            name=args.name,
+            trials=args.trials,
+            overrides=args.overrides,
+            storage=args.storage,
+            tracking_uri=args.tracking_uri,
+            address=args.address,
+        )
+    if args.json:
+        print(document.dumps())
+    else:
+        print_table(document, Console())
+    return 0
+
+
+def space_file(space: str) -> Path:
+    """Return the file of a search space, given by its path or as the name of a shipped one.
+
+    Raises
+    ------
+    InputError
+        When there is neither.
+    """
+    path = Path(space)
+    if path.is_file():
+        return path
+    shipped = shipped_spaces()
+    if space in shipped:
+        return shipped[space]
+    raise InputError(f"search space '{space}': neither a file nor a shipped space; {did_you_mean(space, shipped)}")
+
+
+def shipped_spaces() -> dict[str, Path]:
+    """Return the search spaces that come with the package, by name."""
+    package = Path(__file__).parents[1]
+    # In the wheel they stand inside the package, in a checkout beside it.
+    folders = (package / "search_spaces", package.parent / "search_spaces")
+    return {file.stem: file for folder in folders for file in sorted(folder.glob("*.yaml"))}

@@ -1,0 +1,183 @@
+"""Joining a Ray cluster, or starting Ray on this machine. Nothing else calls `ray.init`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import ray
+import yaml
+from ray._common.utils import get_system_memory
+from ray._private.grpc_utils import init_grpc_channel
+from ray._private.services import canonicalize_bootstrap_address_or_die
+from ray._private.utils import get_num_cpus
+
+from gazetune.cluster.slots import NodeResources, possible_nodes, require_slots
+from gazetune.cluster.storage import require_shared
+from gazetune.config import ResourcesConfig
+from gazetune.errors import InputError
+
+LAUNCHER_CONFIG = Path("~/ray_bootstrap_config.yaml")
+"""What `ray up` leaves on the head node: the cluster's config with everything filled in."""
+
+OBJECT_STORE = 1 << 30
+"""Bytes. Ray would take a third of the memory; a search passes little through it (the gaze store is memory-mapped)."""
+
+PASSED_ON = (
+    "HF_ENDPOINT",
+    "HF_HUB_OFFLINE",
+    "TRANSFORMERS_OFFLINE",
+    "HF_DATASETS_OFFLINE",
+    "MLFLOW_DISABLE_TELEMETRY",
+    "OMP_NUM_THREADS",
+    "TOKENIZERS_PARALLELISM",
+)
+"""Workers on other machines get these from the driver. No tokens: what is passed on stands in the dashboard."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSize:
+    """What a search can use."""
+
+    cpus: float
+    gpus: float
+    nodes: int
+    """With those that the cluster's autoscaler may still start."""
+    slots: int
+    """How many trials fit at once; at least 1."""
+
+
+def connect(address: str | None, resources: ResourcesConfig, storage: Path) -> ClusterSize:
+    """Start Ray on this machine, or join a running cluster, and return how large it is.
+
+    Parameters
+    ----------
+    address
+        None starts an instance here with the CPUs and GPUs that this machine has; `auto` or `host:port` joins.
+    resources
+        What one trial needs.
+    storage
+        Folder of the results: every node of a joined cluster must see it.
+
+    Raises
+    ------
+    InputError
+        When no cluster runs at the address, one trial does not fit, a node does not see the storage folder, or a node
+        has another version of this package. Ray is not left running then.
+    RuntimeError
+        When this process is connected already.
+    """
+    if ray.is_initialized():
+        raise RuntimeError("this process is connected to Ray already; call disconnect() first")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address is None:
+        _start_here(resources)
+    else:
+        _join(address, resources)
+    try:
+        alive = [_resources(node) for node in ray.nodes() if node["Alive"]]
+        nodes = possible_nodes(alive, None if address is None else _launcher_config())
+        slots = require_slots(nodes, resources)
+        if address is not None:
+            require_shared(storage)
+    except BaseException:
+        disconnect()
+        raise
+    return ClusterSize(sum(node.cpus for node in nodes), sum(node.gpus for node in nodes), len(nodes), slots)
+
+
+def disconnect() -> None:
+    """Leave the cluster; an instance that `connect` started on this machine ends."""
+    ray.shutdown()
+
+
+def worker_environment(resources: ResourcesConfig, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment variables that every worker gets.
+
+    DeepSpeed looks for an accelerator by itself, and would take a GPU that Ray did not give to this worker.
+    """
+    passed = {name: environment[name] for name in PASSED_ON if name in environment}
+    return {**passed, "DS_ACCELERATOR": "cpu"} if resources.gpus_per_worker == 0 else passed
+
+
+def _start_here(resources: ResourcesConfig) -> None:
+    cpus = get_num_cpus(override_docker_cpu_warning=True)
+    if hasattr(os, "sched_getaffinity"):
+        cpus = min(cpus, len(os.sched_getaffinity(0)))
+    # The CPUs are known without Ray: refuse before it starts. The GPUs are Ray's to find.
+    require_slots([NodeResources("this machine", cpus)], resources.model_copy(update={"gpus_per_worker": 0}))
+    ray.init(
+        "local",  # not None, which would join whatever RAY_ADDRESS names
+        num_cpus=int(cpus),
+        # Without the dashboard's state API, Ray Train never frees the placement group of a run that was stopped.
+        include_dashboard=True,
+        dashboard_host="127.0.0.1",
+        object_store_memory=min(OBJECT_STORE, get_system_memory() // 10),
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        runtime_env={"env_vars": worker_environment(resources, os.environ)},
+        _temp_dir=_temp_dir(),
+    )
+
+
+def _join(address: str, resources: ResourcesConfig) -> None:
+    where = f"--address '{address}'"
+    try:
+        found = canonicalize_bootstrap_address_or_die("auto") if address == "auto" else address
+    except (ConnectionError, ValueError) as error:
+        raise InputError(f"{where}: {_first_line(error)}") from error
+    host, _, port = found.rpartition(":")
+    if not host or "/" in host or not port.isdigit():
+        raise InputError(f"{where}: '{found}' is no address of a Ray cluster; accepted: auto or HOST:PORT (6379)")
+    try:  # Ray itself would try for minutes
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+        channel = init_grpc_channel(found)
+        try:
+            grpc.channel_ready_future(channel).result(timeout=10)
+        finally:
+            channel.close()
+    except (OSError, grpc.FutureTimeoutError) as error:
+        reason = str(error) or "what listens there is not Ray"
+        raise InputError(f"{where}: no Ray cluster answers at {found} ({reason})") from error
+    try:
+        ray.init(
+            found,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": worker_environment(resources, os.environ)},
+        )
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        token = "with token authentication, RAY_AUTH_MODE=token and the cluster's ~/.ray/auth_token are needed here too"
+        line = f"{where}: cannot join the Ray cluster at {found}: {_first_line(error)} ({token})"
+        raise InputError(line) from error
+
+
+def _temp_dir() -> str:
+    """Return a folder for Ray: short, for a socket's path has at most 107 bytes; not /tmp/ray, which users share."""
+    base = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    return f"{base if len(base) <= 32 else '/tmp'}/ray-{os.getuid()}"
+
+
+def _resources(node: Mapping[str, Any]) -> NodeResources:
+    have = node["Resources"]
+    head = "node:__internal_head__" in have
+    return NodeResources(node["NodeManagerAddress"], have.get("CPU", 0.0), have.get("GPU", 0.0), head)
+
+
+def _launcher_config() -> dict[str, Any] | None:
+    path = LAUNCHER_CONFIG.expanduser()
+    if not path.is_file():
+        return None
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return config if isinstance(config, dict) else None
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

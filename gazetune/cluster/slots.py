@@ -1,0 +1,101 @@
+"""How many trials fit at once: a pure count over the resources of nodes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gazetune.config import ResourcesConfig
+from gazetune.errors import InputError
+
+# Sums of shares such as 0.1 + 0.2 must still fit into 0.3.
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class NodeResources:
+    """What one node has for trials."""
+
+    name: str
+    cpus: float
+    gpus: float = 0.0
+    head: bool = False
+
+
+def count_slots(nodes: Iterable[NodeResources], resources: ResourcesConfig) -> int:
+    """Return how many trials fit on the nodes at once.
+
+    A worker lies on one node; the workers of a trial may lie on several. All workers are alike, so filling each node
+    with workers and dividing by the workers of a trial is exact. A share of a GPU is a share of one device, as Ray
+    counts it: 0.4 fits twice on a GPU, not 2.5 times.
+    """
+    return sum(_workers_on(node, resources) for node in nodes) // resources.workers
+
+
+def require_slots(nodes: Sequence[NodeResources], resources: ResourcesConfig) -> int:
+    """Return `count_slots`, or refuse when not even one trial fits.
+
+    Raises
+    ------
+    InputError
+        When no node holds one worker, or all nodes together do not hold the workers of one trial; says what a trial
+        needs and what the nodes have. Also for a number of GPUs over 1 that is not whole, which Ray does not give out.
+    """
+    gpus = resources.gpus_per_worker
+    if gpus > 1 and gpus != int(gpus):
+        raise InputError(f"resources.gpus_per_worker {gpus:g} is not possible; accepted: 0 to 1, or a whole number")
+    slots = count_slots(nodes, resources)
+    if slots:
+        return slots
+    worker = _amount(resources.cpus_per_worker, gpus, gpus > 0)
+    have = "; ".join(f"{node.name} has {_amount(node.cpus, node.gpus, gpus > 0)}" for node in nodes)
+    if not any(_workers_on(node, resources) for node in nodes):
+        keys = "resources.cpus_per_worker, resources.gpus_per_worker"
+        raise InputError(f"no node can hold one worker, which needs {worker} ({keys}): {have}")
+    need = f"{resources.workers} workers of {worker} each"
+    raise InputError(f"one trial needs {need} (resources.workers), more than all nodes together hold: {have}")
+
+
+def possible_nodes(alive: Sequence[NodeResources], launcher: Mapping[str, Any] | None) -> list[NodeResources]:
+    """Return the nodes that a cluster can have: those alive, and those that its autoscaler may start.
+
+    Parameters
+    ----------
+    alive
+        The nodes of now.
+    launcher
+        The filled-in config of `ray up`; None for a cluster that does not scale. Workers are counted up to its
+        `max_workers`, over all types and per type, types with GPUs first; a type without stated resources is not.
+    """
+    if launcher is None:
+        return list(alive)
+    types = {
+        name: NodeResources(name, float(kind["resources"]["CPU"]), float(kind["resources"].get("GPU", 0)))
+        for name, kind in launcher.get("available_node_types", {}).items()
+        if name != launcher.get("head_node_type") and "CPU" in kind.get("resources", {})
+    }
+    left = int(launcher.get("max_workers", 0))
+    workers: list[NodeResources] = []
+    for name, node in sorted(types.items(), key=lambda item: -item[1].gpus):
+        count = min(left, int(launcher["available_node_types"][name].get("max_workers", left)))
+        workers += [node] * count
+        left -= count
+    if len(workers) <= sum(not node.head for node in alive):
+        return list(alive)
+    return [node for node in alive if node.head] + workers
+
+
+def _amount(cpus: float, gpus: float, with_gpus: bool) -> str:
+    return f"{cpus:g} CPUs and {gpus:g} GPUs" if with_gpus else f"{cpus:g} CPUs"
+
+
+def _workers_on(node: NodeResources, resources: ResourcesConfig) -> int:
+    count = math.floor(node.cpus / resources.cpus_per_worker + ROUNDING)
+    gpus = resources.gpus_per_worker
+    if gpus > 1:
+        return min(count, math.floor(node.gpus / gpus + ROUNDING))
+    if gpus > 0:
+        return min(count, math.floor(node.gpus) * math.floor(1 / gpus + ROUNDING))
+    return count

@@ -1,0 +1,131 @@
+"""The document that a search ends with: what ran, what won, by how much. Table and Markdown are built from it too."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+TrialState = Literal["COMPLETE", "PRUNED", "FAIL"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRecord:
+    """One trial of the search."""
+
+    id: int | str
+    state: TrialState
+    params: Mapping[str, Any]
+    """Dotted config path -> value; always has `fusion.kind` and `gaze.features`."""
+    examples: int
+    """Training examples (pairs) that the trial saw."""
+    val_accuracy: float | None
+    """Last validation accuracy; None or NaN when there is none."""
+    seconds: float
+    mlflow_run: str | None
+    reason: str | None = None
+    """Why a trial is FAIL or PRUNED."""
+
+
+@dataclass(frozen=True, slots=True)
+class TestRecord:
+    """Accuracy on the test split, which the search never saw."""
+
+    __test__ = False  # pytest takes classes named Test* for tests
+
+    accuracy: float
+    n: int
+    """Test pairs."""
+    ci95: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class BestRecord:
+    """The COMPLETE trial with the highest validation accuracy."""
+
+    id: int | str
+    params: Mapping[str, Any]
+    val_accuracy: float
+    test: TestRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineRecord:
+    """A baseline on the same test pairs. `difference` is best minus baseline, paired item by item."""
+
+    accuracy: float
+    n: int
+    ci95: tuple[float, float]
+    difference: float
+    difference_ci95: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchDocument:
+    """A finished search."""
+
+    name: str
+    storage: str
+    tracking_uri: str
+    mlflow_parent_run: str
+    trials: tuple[TrialRecord, ...]
+    best: BestRecord | None
+    """None when no trial is COMPLETE."""
+    baselines: Mapping[str, BaselineRecord | None]
+    """`no_gaze` and `shorter`; None where a baseline could not be had."""
+    report: str
+    """Path of `report.md`."""
+    config: str = ""
+    """The resolved search as YAML, for the report only."""
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    """What was run, for the report only: `data`, `gaze`, `code version` and whatever else identifies it."""
+
+    def ranked(self) -> list[TrialRecord]:
+        """Return the trials, best first: COMPLETE before PRUNED before FAIL, then by validation accuracy."""
+        order = {"COMPLETE": 0, "PRUNED": 1, "FAIL": 2}
+        return sorted(self.trials, key=lambda trial: (order[trial.state], -_rankable(trial.val_accuracy)))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document of `--json`. It holds only what JSON can: NaN and infinity become null."""
+        best = self.best
+        document = {
+            "name": self.name,
+            "storage": self.storage,
+            "tracking_uri": self.tracking_uri,
+            "mlflow_parent_run": self.mlflow_parent_run,
+            "trials": [_fields(trial) for trial in self.trials],
+            "best": None if best is None else {**_fields(best), "test": best.test and _fields(best.test)},
+            "baselines": {name: record and _fields(record) for name, record in self.baselines.items()},
+            "report": self.report,
+        }
+        return {name: _plain(value) for name, value in document.items()}
+
+    def dumps(self) -> str:
+        """Return `to_json` as text, indented."""
+        return json.dumps(self.to_json(), indent=2, allow_nan=False)
+
+
+def _rankable(accuracy: float | None) -> float:
+    return -math.inf if accuracy is None or math.isnan(accuracy) else accuracy
+
+
+def _fields(record: TrialRecord | BestRecord | TestRecord | BaselineRecord) -> dict[str, Any]:
+    # Not dataclasses.asdict: it deep-copies, and cannot copy a mappingproxy.
+    return {name: getattr(record, name) for name in record.__slots__}
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` in JSON's own types: tuples as lists, numpy scalars as numbers, non-finite numbers as None."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if hasattr(value, "item"):
+        return _plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value)

@@ -1,0 +1,80 @@
+"""`report.md`: the table's content with what was run, to keep beside the results."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from gazetune.report.document import SearchDocument
+from gazetune.report.wording import BASELINE_TITLES, best_line, interval, percent, points, short_params, verdict
+
+
+def markdown(document: SearchDocument) -> str:
+    """Return the report of a search as Markdown."""
+    parts = [f"# Search {document.name}", verdict(document)]
+    if document.best is not None:
+        parts.append(best_line(document.best))
+    baselines = [
+        [
+            BASELINE_TITLES.get(name, name),
+            f"{percent(record.accuracy)} ({interval(record.ci95)})",
+            points(record.difference, record.difference_ci95),
+            str(record.n),
+        ]
+        for name, record in document.baselines.items()
+        if record is not None
+    ]
+    if baselines:
+        head = ["baseline", "test accuracy % (95 % interval)", "best minus baseline, points (95 % interval)", "pairs"]
+        parts += ["## Baselines on the same test pairs", _table(head, baselines)]
+    trials = [
+        [
+            str(rank),
+            str(trial.id),
+            trial.state,
+            short_params(trial.params),
+            str(trial.examples),
+            percent(trial.val_accuracy),
+            f"{trial.seconds:.1f}",
+            trial.mlflow_run or "",
+            trial.reason or "",
+        ]
+        for rank, trial in enumerate(document.ranked(), start=1)
+    ]
+    head = ["rank", "trial", "state", "params", "examples", "val accuracy %", "seconds", "MLflow run", "reason"]
+    parts += ["## Trials", _table(head, trials), "## What was run", _facts(document)]
+    if document.config:
+        parts.append(f"```yaml\n{document.config.rstrip()}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
+def write_report(document: SearchDocument, path: Path) -> None:
+    """Write the report to `path` atomically: a reader sees the old file or the new one, never half of one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(markdown(document))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _facts(document: SearchDocument) -> str:
+    facts = {
+        "storage": document.storage,
+        "tracking URI": document.tracking_uri,
+        "MLflow parent run": document.mlflow_parent_run,
+        **document.fingerprints,
+    }
+    return "\n".join(f"- {name}: `{value}`" for name, value in facts.items())
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")

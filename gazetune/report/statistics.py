@@ -1,0 +1,105 @@
+"""Intervals and paired tests for accuracies on the same items."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+RESAMPLES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How much more often a is right than b on the same items."""
+
+    difference: float
+    """Mean of `correct_a - correct_b`, in -1..1."""
+    low: float
+    high: float
+    """Ends of the bootstrap interval of the difference."""
+    p: float
+    """Two-sided p of the exact McNemar test: are the items that only one is right on split evenly?"""
+
+
+def accuracy_interval(correct: NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
+    """Return the Wilson score interval of an accuracy (Wilson 1927, JASA 22:209-212).
+
+    Parameters
+    ----------
+    correct
+        [n] of 0, 1/2 (a tie) or 1. Halves vary less than a coin, so with ties the interval is a little too wide.
+    level
+        Coverage, in (0, 1).
+
+    Raises
+    ------
+    ValueError
+        For no items.
+    """
+    n = len(correct)
+    if n == 0:
+        raise ValueError("an interval needs at least one item, got none")
+    share = float(np.mean(correct))
+    z = float(stats.norm.ppf(0.5 + level / 2.0))
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def paired_difference(
+    correct_a: NDArray[np.float64], correct_b: NDArray[np.float64], level: float = 0.95, seed: int = 0
+) -> Difference:
+    """Compare two models item by item on the same items.
+
+    The interval is the BCa bootstrap (Efron 1987, JASA 82:171-185) of the mean difference. An item's difference takes
+    at most five values, so a resample is one multinomial draw of their counts, not n draws of items. When all items
+    have the same difference, the interval is that one point. p is McNemar's exact test over the discordant items
+    (McNemar 1947, Psychometrika 12:153-157); an item that is a tie for one model only is discordant too.
+
+    Parameters
+    ----------
+    correct_a, correct_b
+        [n] each, of 0, 1/2 or 1, item i of both about the same preference pair.
+    level
+        Coverage of the interval, in (0, 1).
+    seed
+        Of the resampling.
+
+    Raises
+    ------
+    ValueError
+        For no items, different numbers of items, or NaN.
+    """
+    if len(correct_a) != len(correct_b):
+        raise ValueError(f"a paired comparison needs the same items, got {len(correct_a)} and {len(correct_b)}")
+    if len(correct_a) == 0:
+        raise ValueError("a paired comparison needs at least one item, got none")
+    items = np.asarray(correct_a, dtype=np.float64) - np.asarray(correct_b, dtype=np.float64)
+    if np.isnan(items).any():
+        raise ValueError(f"item {int(np.flatnonzero(np.isnan(items))[0])} is NaN")
+    better, worse = int((items > 0).sum()), int((items < 0).sum())
+    p = float(stats.binomtest(better, better + worse, 0.5).pvalue) if better + worse else 1.0
+    low, high = _bca_interval(items, level, np.random.default_rng(seed))
+    return Difference(float(items.mean()), low, high, p)
+
+
+def _bca_interval(items: NDArray[np.float64], level: float, rng: np.random.Generator) -> tuple[float, float]:
+    """Return the bias-corrected and accelerated bootstrap interval of the mean of `items` [n]."""
+    values, counts = np.unique(items, return_counts=True)
+    mean = float(items.mean())
+    if len(values) == 1:
+        return mean, mean
+    means = rng.multinomial(len(items), counts / len(items), size=RESAMPLES) @ values / len(items)
+    # The observed mean is itself a point of the lattice that the resampled means lie on: count it half.
+    below = np.mean(means < mean - 1e-12) + 0.5 * np.mean(np.abs(means - mean) <= 1e-12)
+    bias = float(stats.norm.ppf(np.clip(below, 1.0 / RESAMPLES, 1.0 - 1.0 / RESAMPLES)))
+    deviations = items - mean  # proportional to what the jackknife would give for a mean
+    acceleration = float((deviations**3).sum() / (6.0 * (deviations**2).sum() ** 1.5))
+    tails = stats.norm.ppf([0.5 - level / 2.0, 0.5 + level / 2.0]) + bias
+    levels = stats.norm.cdf(bias + tails / (1.0 - acceleration * tails))
+    low, high = np.quantile(means, levels)
+    return float(low), float(high)

@@ -1,0 +1,59 @@
+"""The final table on the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gazetune.report.document import SearchDocument
+from gazetune.report.wording import BASELINE_TITLES, best_line, interval, percent, points, short_params, verdict
+
+MAX_ROWS = 40
+"""Longer searches show their best trials only; the report has all."""
+
+
+def print_table(document: SearchDocument, console: Console) -> None:
+    """Print the ranked trials, the best one on test, each baseline against it, and the verdict."""
+    console.print(_trials(document))
+    hidden = len(document.trials) - MAX_ROWS
+    if hidden > 0:
+        console.print(Text(f"{hidden} more trials are in {document.report}"))
+    if document.best is not None:
+        console.print(Text(best_line(document.best)))
+        if any(document.baselines.values()):
+            console.print(_baselines(document))
+    console.print(Text(verdict(document)))
+    console.print(Text(f"Report: {document.report}"), soft_wrap=True)
+    console.print(Text(f"MLflow: {document.tracking_uri} (run {document.mlflow_parent_run})"), soft_wrap=True)
+
+
+def _trials(document: SearchDocument) -> Table:
+    table = Table(title=Text(f"Search {document.name}"), title_justify="left")
+    table.add_column("rank", justify="right")
+    table.add_column("trial", justify="right")
+    table.add_column("state", no_wrap=True)
+    table.add_column("params", ratio=1, overflow="fold")
+    table.add_column("examples", justify="right", no_wrap=True)
+    table.add_column("val acc %", justify="right", no_wrap=True)
+    for rank, trial in enumerate(document.ranked()[:MAX_ROWS], start=1):
+        told = short_params(trial.params)
+        if trial.state == "FAIL" and trial.reason:
+            told = f"{told}\n{trial.reason.splitlines()[0]}"
+        row = [str(rank), str(trial.id), trial.state, told, str(trial.examples), percent(trial.val_accuracy)]
+        # Text, not str: a reason may hold square brackets, which rich would take for markup.
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def _baselines(document: SearchDocument) -> Table:
+    table = Table(title=Text("Test pairs, paired item by item"), title_justify="left")
+    table.add_column("baseline")
+    table.add_column("test acc % (95 % interval)")
+    table.add_column("best minus baseline, points (95 % interval)")
+    for name, record in document.baselines.items():
+        if record is not None:
+            accuracy = f"{percent(record.accuracy)} ({interval(record.ci95)})"
+            difference = points(record.difference, record.difference_ci95)
+            table.add_row(Text(BASELINE_TITLES.get(name, name)), Text(accuracy), Text(difference))
+    return table

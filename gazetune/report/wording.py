@@ -1,0 +1,90 @@
+"""The words and numbers that the table and the Markdown report have in common."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from gazetune.report.document import BaselineRecord, BestRecord, SearchDocument
+
+BASELINE_TITLES = {"no_gaze": "no gaze", "shorter": "prefer the shorter reply"}
+
+
+def percent(share: float | None) -> str:
+    """Return an accuracy as percent with one digit, or a dash where there is none."""
+    return "-" if share is None or math.isnan(share) else f"{100 * share:.1f}"
+
+
+def interval(ends: tuple[float, float]) -> str:
+    """Return an interval of accuracies in percent."""
+    return f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
+
+
+def points(difference: float, ends: tuple[float, float]) -> str:
+    """Return a difference of accuracies in percentage points with its interval."""
+    return f"{100 * difference:+.1f} ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
+
+
+def short_params(params: Mapping[str, Any]) -> str:
+    """Return a trial's parameters on one line, the keys cut to what still tells them apart."""
+    parts = {key: key.removesuffix(".kind").rsplit(".", 1)[-1] for key in params}
+    taken = Counter(parts.values())
+    names = {key: part if taken[part] == 1 else key for key, part in parts.items()}
+    return ", ".join(f"{names[key]}={_short_value(key, value)}" for key, value in params.items())
+
+
+def _short_value(key: str, value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, list | tuple):
+        return ("+" if key == "gaze.features" else "/").join(_short_value("", item) for item in value) or "none"
+    return str(value)
+
+
+def best_line(best: BestRecord) -> str:
+    """Return what the best trial is and how right it is on validation and test."""
+    line = f"Best trial {best.id}: {short_params(best.params)}. Validation accuracy {percent(best.val_accuracy)} %"
+    if best.test is None:
+        return f"{line}; not evaluated on test."
+    ends = f"95 % interval {interval(best.test.ci95)}, n = {best.test.n}"
+    return f"{line}; test accuracy {percent(best.test.accuracy)} % ({ends})."
+
+
+def verdict(document: SearchDocument) -> str:
+    """Return in one plain sentence whether the search found a gain of gaze that is larger than chance."""
+    best, no_gaze = document.best, document.baselines.get("no_gaze")
+    if best is None:
+        return _without_winner(document)
+    if best.params.get("fusion.kind") == "none":
+        return f"No gain of gaze: the best trial, {best.id}, is a run without gaze."
+    if best.test is None or no_gaze is None:
+        return "Whether gaze helps is not known: the best trial was not compared with a run without gaze on test pairs."
+    return _compared(no_gaze)
+
+
+def _without_winner(document: SearchDocument) -> str:
+    states = Counter(trial.state for trial in document.trials)
+    told = ", ".join(f"{states[state]} {state}" for state in ("PRUNED", "FAIL") if states[state]) or "no trial ran"
+    reasons = [trial.reason for trial in document.trials if trial.state == "FAIL" and trial.reason]
+    last = f"; the first failure: {reasons[0].splitlines()[0]}" if reasons else ""
+    return f"No trial ran its full budget ({told}), so there is no winner and nothing to say about gaze{last}."
+
+
+def _compared(no_gaze: BaselineRecord) -> str:
+    low, high = no_gaze.difference_ci95
+    size = f"{abs(100 * no_gaze.difference):.1f} points"
+    against = f"than the best run without gaze on the same {no_gaze.n} test pairs"
+    ends = f"95 % interval of the difference {100 * low:+.1f} to {100 * high:+.1f}"
+    if low > 0:
+        return f"Gaze helps: the best trial is right {size} more often {against}, larger than chance ({ends})."
+    if high < 0:
+        return f"Gaze hurts: the best trial is right {size} less often {against}, larger than chance ({ends})."
+    if no_gaze.difference == 0:
+        return f"No gain of gaze is shown: the best trial is right no more often {against} ({ends})."
+    more = "more" if no_gaze.difference > 0 else "less"
+    return (
+        f"No gain of gaze is shown: the best trial is right {size} {more} often {against}, "
+        f"which chance alone could give ({ends}, includes 0)."
+    )

@@ -1,0 +1,94 @@
+"""The reward model: a backbone, a fusion and a score head beside it, by composition."""
+
+from __future__ import annotations
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from gazetune.config import AdapterConfig, Config
+from gazetune.errors import InputError
+from gazetune.gaze.measures import feature_columns
+from gazetune.reward.backbone import reads_both_ways
+from gazetune.reward.batching import PairBatch
+from gazetune.reward.fusion import GazeBatch, TokenBatch, create_fusion
+
+
+class GazeRewardModel(nn.Module):
+    """A scalar reward of a conversation and the gaze on it.
+
+    The adapter sits on the backbone only; fusion and head always train. The score head has no bias, since a preference
+    pair gives it no gradient.
+    """
+
+    def __init__(self, config: Config, backbone: PreTrainedModel) -> None:
+        super().__init__()
+        hidden = backbone.config.get_text_config().hidden_size
+        embedding = backbone.get_input_embeddings().weight
+        rms = float(embedding.detach().float().pow(2).mean().sqrt())
+        self.config = config
+        self.pools_first = reads_both_ways(backbone)
+        self.columns = feature_columns(config.gaze.features)
+        # Each part draws from a seed of its own, so that two runs that differ in one part share the others' start.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.train.seed)
+            self.head = nn.Linear(hidden, 1, bias=False)
+            torch.manual_seed(config.train.seed + 1)
+            self.fusion = create_fusion(config, hidden, rms)
+            torch.manual_seed(config.train.seed + 2)
+            self.backbone = adapt(backbone, config.adapter)
+        nn.init.normal_(
+            self.head.weight, std=hidden**-0.5, generator=torch.Generator().manual_seed(config.train.seed)
+        )
+        self.fusion.to(embedding.dtype)
+        self.head.to(embedding.dtype)
+
+    def forward(self, batch: PairBatch) -> Tensor:
+        """Rewards [B] in float32 of the B conversations of a batch."""
+        tokens = TokenBatch(self.backbone.get_input_embeddings()(batch.input_ids), batch.mask)
+        gaze = GazeBatch(batch.units[..., self.columns], batch.unit_mask, batch.token_unit, batch.token_share)
+        fused = self.fusion(tokens, gaze)
+        inputs = {"inputs_embeds": fused.embeddings, "attention_mask": fused.mask.long()}
+        if not self.pools_first:
+            inputs["position_ids"] = fused.positions
+            inputs["use_cache"] = False
+        states = self.backbone(**inputs).last_hidden_state
+        pool = torch.zeros_like(fused.pool) if self.pools_first else fused.pool
+        pooled = states[torch.arange(len(pool), device=pool.device), pool]
+        return self.head(pooled).squeeze(-1).float()
+
+    def set_gaze_statistics(self, mean: Tensor, sd: Tensor) -> None:
+        """Set the training split's mean [5] and standard deviation [5] by which measures are standardised."""
+        if self.fusion.uses_gaze:
+            self.fusion.projector.mean.copy_(mean[self.columns])
+            self.fusion.projector.sd.copy_(sd[self.columns].clamp(min=1e-6))
+
+    def release_backbone(self) -> PreTrainedModel:
+        """Give the backbone back without its adapter, for the next model of a warm slot."""
+        if isinstance(self.backbone, PeftModel):
+            return self.backbone.unload()
+        return self.backbone
+
+
+def adapt(backbone: PreTrainedModel, adapter: AdapterConfig) -> nn.Module:
+    """Make of the backbone trainable what `adapter` says: all, LoRA matrices, or nothing."""
+    if adapter.kind == "full":
+        return backbone.requires_grad_(True)
+    backbone.requires_grad_(False)
+    if adapter.kind == "none":
+        return backbone
+    targets = adapter.targets if isinstance(adapter.targets, str) else list(adapter.targets)
+    if isinstance(targets, list):
+        _check_targets(backbone, targets)
+    lora = LoraConfig(r=adapter.r, lora_alpha=adapter.alpha, lora_dropout=adapter.dropout, target_modules=targets)
+    return get_peft_model(backbone, lora)
+
+
+def _check_targets(backbone: PreTrainedModel, targets: list[str]) -> None:
+    linear = {name.rsplit(".", 1)[-1] for name, module in backbone.named_modules() if isinstance(module, nn.Linear)}
+    missing = [target for target in targets if target not in linear]
+    if missing:
+        raise InputError(
+            f"adapter.targets: the backbone has no module '{missing[0]}'; accepted: all-linear, {', '.join(sorted(linear))}"
+        )

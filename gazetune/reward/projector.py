@@ -1,0 +1,36 @@
+"""The gaze projector: reading measures to the backbone's embedding space."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+PROJECTOR_WIDTH = 128
+
+
+class GazeProjector(nn.Module):
+    """Linear(F,128) - LayerNorm - ReLU - Dropout(p1) - Linear(128,H) - Dropout(p2) - LayerNorm(H).
+
+    Measures [..., F] to embeddings [..., H]. Source: GazeReward (arXiv 2410.01532); here the measures are standardised
+    by the training split's mean and standard deviation first, which are saved with the model.
+    """
+
+    def __init__(self, features: int, hidden: int, dropout: tuple[float, float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("sd", torch.ones(features))
+        self.layers = nn.Sequential(
+            nn.Linear(features, PROJECTOR_WIDTH),
+            nn.LayerNorm(PROJECTOR_WIDTH),
+            nn.ReLU(),
+            nn.Dropout(dropout[0]),
+            nn.Linear(PROJECTOR_WIDTH, hidden),
+            nn.Dropout(dropout[1]),
+            nn.LayerNorm(hidden),
+        )
+
+    def forward(self, measures: Tensor) -> Tensor:
+        """Measures [..., F] in their own units to embeddings [..., H] of about unit scale."""
+        weight = self.layers[0].weight
+        standard = (measures.float() - self.mean.float()) / self.sd.float()
+        return self.layers(standard.to(weight.dtype))

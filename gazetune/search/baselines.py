@@ -1,0 +1,120 @@
+"""What the winner is measured against, on the test split that the search never saw.
+
+`no_gaze` is the better on validation of the winner's own config with fusion `none` and the search's best `none` trial,
+both trained to the full budget; `shorter` prefers the shorter response.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gazetune.config import Config
+from gazetune.evaluate.accuracy import correct
+from gazetune.evaluate.length import shorter_baseline
+from gazetune.report.document import BaselineRecord, BestRecord, TestRecord, TrialRecord
+from gazetune.report.statistics import accuracy_interval, paired_difference
+from gazetune.reward.dataset import PreparedData
+
+RunJob = Callable[[dict[str, Any]], dict[str, Any]]
+"""Runs one job in a warm slot to its end and returns its last message."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trained model that may be the no-gaze baseline."""
+
+    config: Config
+    folder: Path
+    val_accuracy: float
+
+
+def best_trial(trials: Sequence[TrialRecord]) -> TrialRecord | None:
+    """Return the COMPLETE trial with the highest validation accuracy, the earliest on ties."""
+    complete = [trial for trial in trials if trial.state == "COMPLETE" and trial.val_accuracy is not None]
+    return max(complete, key=lambda trial: trial.val_accuracy or 0.0, default=None)
+
+
+def best_without_gaze(trials: Sequence[TrialRecord]) -> TrialRecord | None:
+    """Return the best trial with fusion `none`: among the COMPLETE ones, or else among those that were stopped."""
+    without = [trial for trial in trials if trial.params["fusion.kind"] == "none" and trial.val_accuracy is not None]
+    return max(without, key=lambda trial: (trial.state == "COMPLETE", trial.val_accuracy), default=None)
+
+
+def without_gaze(config: Config) -> Config:
+    """Return the same config with fusion `none`."""
+    return config.model_copy(update={"fusion": config.fusion.model_copy(update={"kind": "none"})})
+
+
+def score_test(run_job: RunJob, name: str, config: Config, folder: Path) -> NDArray[np.float64]:
+    """Return, for each test pair, whether the saved model in `folder` orders it right (1, 0, or 0.5 on a tie)."""
+    spec = {
+        "id": f"test-{name}",
+        "kind": "evaluate",
+        "config": config.model_dump(mode="json"),
+        "folder": str(folder),
+        "split": "test",
+    }
+    rewards = np.asarray(run_job(spec)["rewards"])
+    return correct(rewards[:, 0] - rewards[:, 1])
+
+
+def compare(best: NDArray[np.float64], baseline: NDArray[np.float64]) -> BaselineRecord:
+    """Compare correctness [n] of the best trial and of a baseline on the same test pairs, paired item by item."""
+    difference = paired_difference(best, baseline)
+    return BaselineRecord(
+        accuracy=float(baseline.mean()),
+        n=len(baseline),
+        ci95=accuracy_interval(baseline),
+        difference=difference.difference,
+        difference_ci95=(difference.low, difference.high),
+    )
+
+
+def best_record(trial: TrialRecord, right: NDArray[np.float64]) -> BestRecord:
+    """Return the winner with its test accuracy; `right` [n] is its correctness on the test pairs."""
+    test = TestRecord(accuracy=float(right.mean()), n=len(right), ci95=accuracy_interval(right))
+    return BestRecord(id=trial.id, params=trial.params, val_accuracy=float(trial.val_accuracy or 0.0), test=test)
+
+
+def shorter(data: PreparedData) -> NDArray[np.float64]:
+    """Return, for each test pair, whether the shorter response is the preferred one."""
+    return shorter_baseline(data.response_words("test"))
+
+
+def winner_and_baselines(
+    trials: Sequence[TrialRecord],
+    configs: Mapping[str, Config],
+    folders: Mapping[str, Path],
+    train_baseline: Callable[[str, Config], Candidate],
+    run_job: RunJob,
+    data: Callable[[Config], PreparedData],
+) -> tuple[BestRecord | None, dict[str, BaselineRecord | None]]:
+    """Evaluate winner and baselines on the winner's test split.
+
+    `configs` and `folders` (of the saved model) are those of each trial id; `train_baseline` trains a named config to
+    the full budget. Without a COMPLETE trial there is no winner and nothing to compare.
+    """
+    winner = best_trial(trials)
+    if winner is None:
+        return None, {"no_gaze": None, "shorter": None}
+    config = configs[str(winner.id)]
+    right = score_test(run_job, f"best-{winner.id}", config, folders[str(winner.id)])
+    baselines: dict[str, BaselineRecord | None] = {"shorter": compare(right, shorter(data(config)))}
+    candidates = []
+    # On other data than the winner's there is no comparison item by item.
+    own = best_without_gaze([trial for trial in trials if configs[str(trial.id)].data == config.data])
+    if config.fusion.kind != "none":
+        candidates.append(train_baseline("winner-without-gaze", without_gaze(config)))
+    if own is not None and own.state == "COMPLETE":
+        candidates.append(Candidate(configs[str(own.id)], folders[str(own.id)], float(own.val_accuracy or 0.0)))
+    elif own is not None:
+        candidates.append(train_baseline("best-none-trial", configs[str(own.id)]))
+    chosen = max(candidates, key=lambda candidate: candidate.val_accuracy)
+    baselines["no_gaze"] = compare(right, score_test(run_job, "no-gaze", chosen.config, chosen.folder))
+    return best_record(winner, right), baselines

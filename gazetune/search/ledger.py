@@ -1,0 +1,99 @@
+"""What a search writes down as it goes: each trial's folder, MLflow run and record in the study."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from gazetune.config_file import dump_config, write_config
+from gazetune.config_keys import get_key
+from gazetune.report.document import TrialRecord, TrialState
+from gazetune.search.progress import SearchProgress
+from gazetune.search.space import SearchSpace
+from gazetune.tracking.mlflow_runs import Tracker
+
+ALWAYS_SHOWN = ("fusion.kind", "gaze.features")
+"""Parameters that every trial's record has, searched or not."""
+
+
+class Ledger:
+    """Writes are keyed by trial id and may be repeated."""
+
+    def __init__(
+        self, space: SearchSpace, folder: Path, tracker: Tracker, parent: str, tags: Mapping[str, str],
+        progress: SearchProgress,
+    ) -> None:
+        self._space, self._folder, self._tracker, self._parent = space, folder, tracker, parent
+        self._tags, self._progress = dict(tags), progress
+
+    def started(self, trial: optuna.Trial, trial_id: str, params: Mapping[str, Any]) -> None:
+        """Note a trial before it trains: its folder with the resolved config, its MLflow run."""
+        config = self._space.trial_config(params)
+        write_config(config, self.trial_folder(trial_id) / "config.yaml")
+        tree = config.model_dump(mode="json")
+        shown = {**{key: get_key(tree, key) for key in ALWAYS_SHOWN}, **params}
+        run = self._tracker.start_trial(self._parent, trial_id, shown, dump_config(config), self._tags)
+        trial.set_user_attr("record", {"params": shown, "mlflow_run": run, "examples": 0, "seconds": 0.0})
+        self._progress.started(trial_id)
+
+    def reported(self, trial: optuna.Trial, trial_id: str, message: Mapping[str, Any]) -> None:
+        """Note one evaluation: metrics to MLflow, how far the trial is to its record."""
+        record = dict(trial.user_attrs["record"])
+        log_evaluation(self._tracker, record["mlflow_run"], message)
+        record |= {
+            "examples": message["examples"],
+            "seconds": message["train_seconds"],
+            "val_accuracy": message["val_accuracy"],
+        }
+        trial.set_user_attr("record", record)
+        self._progress.reported(trial_id, message["examples"], message["budget"], message["val_accuracy"])
+
+    def ended(self, trial: optuna.Trial, trial_id: str, state: TrialState, reason: str | None) -> None:
+        """Note how a trial ended; only a COMPLETE one keeps its model, none its training state."""
+        record = dict(trial.user_attrs["record"])
+        if reason is not None:
+            trial.set_user_attr("record", {**record, "reason": reason})
+        folder = self.trial_folder(trial_id)
+        if (folder / "best" / "margins.npy").exists():
+            self._tracker.log_file(record["mlflow_run"], folder / "best" / "margins.npy", "validation")
+        self._tracker.finish(record["mlflow_run"], state, reason)
+        shutil.rmtree(folder / "last", ignore_errors=True)
+        if state != "COMPLETE":
+            shutil.rmtree(folder / "best", ignore_errors=True)
+        self._progress.ended(trial_id, state, record.get("val_accuracy"), reason)
+
+    def trial_folder(self, trial_id: str) -> Path:
+        """Return the folder of a trial."""
+        return self._folder / "trials" / trial_id
+
+
+def log_evaluation(tracker: Tracker, run: str, message: Mapping[str, Any]) -> None:
+    """Log one evaluation's metrics at its step, and the loss of every step since the evaluation before."""
+    first = message["step"] - len(message["train_losses"]) + 1
+    tracker.log_series(run, "train/step_loss", message["train_losses"], first)
+    tracker.log_metrics(run, {**message["metrics"], "examples": message["examples"]}, message["step"])
+
+
+def trial_records(study: optuna.Study) -> tuple[TrialRecord, ...]:
+    """Return the record of each finished trial of a study, in order of number."""
+    records = []
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state.is_finished():
+            record = trial.user_attrs["record"]
+            records.append(
+                TrialRecord(
+                    id=f"{trial.number:04d}",
+                    state=trial.state.name,  # type: ignore[arg-type]  # Optuna's names are ours
+                    params=record["params"],
+                    examples=record["examples"],
+                    val_accuracy=record.get("val_accuracy"),
+                    seconds=record["seconds"],
+                    mlflow_run=record["mlflow_run"],
+                    reason=record.get("reason"),
+                )
+            )
+    return tuple(records)

@@ -1,0 +1,263 @@
+"""One parent run per search, one child per trial, written so that writing again changes nothing.
+
+Only the driver of a search logs. It may be killed and resumed at any point, and then replays part of what it did; so
+the trial id names a run, and a metric's (key, step) is written once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from gazetune.errors import InputError
+from gazetune.tracking.lineage import code_version
+from gazetune.tracking.location import SERVERS, check_answers, hide_password, resolve_uri
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+RunState = Literal["COMPLETE", "PRUNED", "FAIL", "INTERRUPTED"]
+
+# MLflow has no status for a pruned trial; the tag `gazetune.state` tells it from a complete one.
+STATUS = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "FAIL": "FAILED", "INTERRUPTED": "KILLED"}
+
+PARENT = "mlflow.parentRunId"
+TRIAL = "gazetune.trial"
+STATE = "gazetune.state"
+REASON = "gazetune.reason"
+
+
+@dataclass(slots=True)
+class _Written:
+    """Per metric key the last step that a run has; None when the store has to be asked."""
+
+    steps: dict[str, int] | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Tracker:
+    """Runs of one MLflow experiment. Safe to use from several threads; made by `Tracker.open`.
+
+    A server that is lost while a search runs is retried for about half a minute, then
+    `mlflow.exceptions.MlflowException` is raised; what was being written can be written again.
+    """
+
+    def __init__(self, client: MlflowClient, experiment_id: str, uri: str) -> None:
+        self._client = client
+        self._experiment = experiment_id
+        self._lock = threading.RLock()
+        self._written: dict[str, _Written] = {}
+        self.uri = uri
+        """The tracking URI as MLflow needs it; may hold a password."""
+        self.shown_uri = hide_password(uri)
+        """The tracking URI to print."""
+
+    @classmethod
+    def open(cls, uri: str | None, storage: Path, experiment: str) -> Tracker:
+        """Open the tracking store, creating database and experiment where they are missing.
+
+        Parameters
+        ----------
+        uri
+            Tracking URI; None: the sqlite file `mlflow.db` in `storage`.
+        storage
+            Folder of the search. With a database for tracking, artifacts go to its `mlartifacts`; a server has its own.
+        experiment
+            Name of the MLflow experiment.
+
+        Raises
+        ------
+        InputError
+            For a URI that is not accepted, a server that does not answer (told in seconds), a database that cannot be
+            written, and an experiment that was deleted.
+        """
+        uri = resolve_uri(uri, storage)
+        check_answers(uri)
+        # MLflow's own patience is 7 retries of up to two minutes each: too long for a driver that trials wait for.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")
+        for noisy in ("alembic", "mlflow.store.db.utils"):  # they narrate the making of a new database
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+
+        try:
+            client = MlflowClient(tracking_uri=uri)
+            return cls(client, _experiment_id(client, uri, storage, experiment), uri)
+        except MlflowException as error:
+            line = str(error).splitlines()[0]
+            raise InputError(f"tracking.uri '{hide_password(uri)}' cannot be used by MLflow: {line}") from error
+
+    def start_search(self, name: str, config_yaml: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+        """Create the parent run of a search and return its id; keep the id and `reopen` it to resume."""
+        return self._create(name, config_yaml, params, {"gazetune.search": name, **tags})
+
+    def start_trial(
+        self, parent: str, trial_id: int | str, params: Mapping[str, Any], config_yaml: str, tags: Mapping[str, str]
+    ) -> str:
+        """Return the id of a trial's run, creating it under `parent` unless it is there.
+
+        A run that is there and is not COMPLETE or PRUNED is set RUNNING again. Parameters are dotted config paths;
+        `config_yaml` becomes the artifact `config.yaml`; `tags` hold data and gaze fingerprints and, for runs that are
+        no trials of the search, their `role`.
+        """
+        with self._lock:
+            here = f"tags.`{TRIAL}` = '{trial_id}' and tags.`{PARENT}` = '{parent}'"
+            found = self._client.search_runs([self._experiment], here, max_results=1)
+            if not found:
+                name = f"{tags.get('role', 'trial')} {trial_id}"
+                return self._create(name, config_yaml, params, {**tags, TRIAL: str(trial_id), PARENT: parent})
+            run = found[0]
+        if run.data.tags.get(STATE) not in ("COMPLETE", "PRUNED"):
+            self._describe(run, params, config_yaml)
+            self.reopen(run.info.run_id)
+        return str(run.info.run_id)
+
+    def reopen(self, run_id: str) -> None:
+        """Set a run RUNNING again, to resume it.
+
+        Raises
+        ------
+        InputError
+            When the run is not in this tracking store.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.update_run(run_id, status="RUNNING")
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            raise InputError(
+                f"tracking.uri '{self.shown_uri}' has no run '{run_id}', which the search to resume logged to"
+            ) from error
+        self._tag(run_id, {STATE: "RUNNING", REASON: ""})
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float], step: int) -> None:
+        """Write metrics of one step. Keys whose last written step is `step` or later are left as they are.
+
+        Steps of a key must therefore come in rising order; NaN and infinity are written as they are.
+        """
+        self._write(run_id, [(key, value, step) for key, value in metrics.items()])
+
+    def log_series(self, run_id: str, key: str, values: Sequence[float], first_step: int) -> None:
+        """Write one metric at consecutive steps; as with `log_metrics`, steps that are written already are left."""
+        self._write(run_id, [(key, value, step) for step, value in enumerate(values, start=first_step)])
+
+    def _write(self, run_id: str, points: Sequence[tuple[str, float, int]]) -> None:
+        from mlflow.entities import Metric
+        from mlflow.utils.validation import MAX_METRICS_PER_BATCH
+
+        with self._lock:
+            written = self._written.setdefault(run_id, _Written())
+        with written.lock:
+            if written.steps is None:
+                written.steps = self._last_steps(run_id)
+            steps = written.steps
+            now = time.time_ns() // 1_000_000
+            new = [Metric(key, float(value), now, step) for key, value, step in points if step > steps.get(key, -1)]
+            try:
+                for start in range(0, len(new), MAX_METRICS_PER_BATCH):
+                    self._client.log_batch(run_id, metrics=new[start : start + MAX_METRICS_PER_BATCH])
+            except Exception:
+                # It may have arrived although no answer came: ask the store before the next write.
+                written.steps = None
+                raise
+            steps.update({metric.key: metric.step for metric in new})
+
+    def log_file(self, run_id: str, path: Path, folder: str | None = None) -> None:
+        """Store a file as an artifact of a run, in `folder` of its artifacts; replaces one of the same name."""
+        self._client.log_artifact(run_id, str(path), folder)
+
+    def finish(self, run_id: str, state: RunState, reason: str | None = None) -> None:
+        """End a run. Ending it in the same state again changes nothing.
+
+        COMPLETE and PRUNED become MLflow's FINISHED, FAIL becomes FAILED, INTERRUPTED becomes KILLED; the tags
+        `gazetune.state` and `gazetune.reason` say it exactly.
+        """
+        run = self._client.get_run(run_id)
+        if run.info.status == STATUS[state] and run.data.tags.get(STATE) == state:
+            return
+        self._tag(run_id, {STATE: state, REASON: reason or ""})
+        self._client.set_terminated(run_id, STATUS[state])
+        with self._lock:
+            self._written.pop(run_id, None)
+
+    def end_all_running(self, parent: str) -> int:
+        """End the parent and all its runs that still stand as RUNNING, as INTERRUPTED; return how many there were."""
+        running = [
+            run.info.run_id for run in self._runs(f"tags.`{PARENT}` = '{parent}' and attributes.status = 'RUNNING'")
+        ]
+        if self._client.get_run(parent).info.status == "RUNNING":
+            running.append(parent)
+        for run_id in running:
+            self.finish(run_id, "INTERRUPTED", "the search ended before this run did")
+        return len(running)
+
+    def _create(self, name: str, config_yaml: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+        from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
+
+        known = {"mlflow.source.name": "gazetune", "gazetune.code_version": code_version(), STATE: "RUNNING"}
+        cut = {key: str(value)[:MAX_TAG_VAL_LENGTH] for key, value in {**known, **tags}.items()}
+        run = self._client.create_run(self._experiment, tags=cut, run_name=name)
+        with self._lock:
+            self._written[run.info.run_id] = _Written({})
+        self._describe(run, params, config_yaml)
+        return str(run.info.run_id)
+
+    def _describe(self, run: Run, params: Mapping[str, Any], config_yaml: str) -> None:
+        """Log parameters and config of a run, but not again the parameters that it has: MLflow never changes one."""
+        from mlflow.entities import Param
+        from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH, MAX_PARAMS_TAGS_PER_BATCH
+
+        missing = [
+            Param(key, str(value)[:MAX_PARAM_VAL_LENGTH]) for key, value in params.items() if key not in run.data.params
+        ]
+        for start in range(0, len(missing), MAX_PARAMS_TAGS_PER_BATCH):
+            self._client.log_batch(run.info.run_id, params=missing[start : start + MAX_PARAMS_TAGS_PER_BATCH])
+        self._client.log_text(run.info.run_id, config_yaml, "config.yaml")
+
+    def _tag(self, run_id: str, tags: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+        from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
+
+        self._client.log_batch(run_id, tags=[RunTag(key, value[:MAX_TAG_VAL_LENGTH]) for key, value in tags.items()])
+
+    def _last_steps(self, run_id: str) -> dict[str, int]:
+        keys = self._client.get_run(run_id).data.metrics
+        return {key: max(metric.step for metric in self._client.get_metric_history(run_id, key)) for key in keys}
+
+    def _runs(self, where: str) -> Iterator[Run]:
+        token: str | None = None
+        while True:
+            page = self._client.search_runs([self._experiment], where, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+
+def _experiment_id(client: MlflowClient, uri: str, storage: Path, name: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    # Without a location, MLflow writes artifacts of a database store into the working directory.
+    artifacts = None if uri.startswith(SERVERS) else (storage.resolve() / "mlartifacts").as_uri()
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name, artifact_location=artifacts))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            found = client.get_experiment_by_name(name)  # another search was quicker
+    if found is None or found.lifecycle_stage != "active":
+        where = hide_password(uri)
+        raise InputError(f"MLflow experiment '{name}' was deleted at '{where}'; restore it or name another one")
+    return str(found.experiment_id)

@@ -1,0 +1,44 @@
+"""The last checkpoint of a run: training state by name, and how far the run had come."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from gazetune.reward.saving import recover_folder, replace_folder
+
+
+@dataclass
+class Progress:
+    """How far a run has come; all of it is counted over the run's whole life, not since its last start."""
+
+    step: int = 0
+    """Optimiser steps done."""
+    seconds: float = 0.0
+    best_accuracy: float = -1.0
+    best_step: int = 0
+    evaluations: list[dict] = field(default_factory=list)
+    """The reports made so far, as plain dictionaries."""
+
+
+def save_checkpoint(folder: Path, state: Mapping[str, Tensor], progress: Progress) -> None:
+    """Write a checkpoint; a kill at any moment leaves the old one or the new one whole."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    save_file(dict(state), partial / "state.safetensors")
+    (partial / "progress.json").write_text(json.dumps(asdict(progress)))
+    replace_folder(partial, folder)
+
+
+def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], Progress] | None:
+    """Return the state and the progress of the checkpoint in `folder`, or None when there is none."""
+    if not recover_folder(folder):
+        return None
+    return load_file(folder / "state.safetensors"), Progress(**json.loads((folder / "progress.json").read_text()))

@@ -1,0 +1,250 @@
+"""The loop that trains one reward model with DeepSpeed. It knows nothing of Ray: it runs in any process group.
+
+A run's folder holds `best/` (the saved model of its best evaluation, with per-item validation margins) and `last/` (the
+training state to resume from).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from gazetune.config import Config
+from gazetune.errors import RunError
+from gazetune.reward.batching import EncodedSplit
+from gazetune.reward.dataset import PreparedData
+from gazetune.reward.losses import find_loss
+from gazetune.reward.model import GazeRewardModel
+from gazetune.reward.saving import gaze_buffers, load_state, model_dtype, save_reward_model, trained_parameters
+from gazetune.train.checkpoint import Progress, load_checkpoint, save_checkpoint
+from gazetune.train.deepspeed_config import deepspeed_config
+from gazetune.train.evaluation import score_split, split_metrics
+from gazetune.train.processes import Worker
+from gazetune.train.schedule import learning_rate
+from gazetune.train.state import gather_moments, gather_weights, restore
+from gazetune.train.steps import StepPlan
+
+EVALUATED_PAIRS = 256
+"""With `train.eval_every: 0` an evaluation follows about this many training pairs (the recipe's rule)."""
+NAN_CHECK_STEPS = 32
+
+
+class TrialFailed(RunError):
+    """This run cannot go on, and every worker knows it: the process group is whole and may take the next run."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """One evaluation of a run."""
+
+    step: int
+    examples: int
+    """Training pairs seen."""
+    budget: int
+    """Training pairs of the full run."""
+    seconds: float
+    """Training time so far, over all starts of the run."""
+    metrics: dict[str, float]
+    best_accuracy: float
+    """Validation accuracy of the saved model: the best evaluation so far, the later one on ties."""
+    train_losses: list[float]
+    """Mean loss of each optimiser step since the evaluation before this one."""
+    done: bool
+    """The full budget is used."""
+
+
+ReportTo = Callable[[Report], bool]
+"""Takes a report on rank 0 and says whether the run goes on."""
+
+
+class Training:
+    """One run: model, engine and progress. Every worker of the group makes one and calls `run`."""
+
+    def __init__(
+        self,
+        config: Config,
+        data: PreparedData,
+        folder: Path,
+        worker: Worker,
+        backbone: PreTrainedModel,
+        milestones: Sequence[int] = (),
+    ) -> None:
+        """`milestones` (training examples) replace `train.eval_every`: a search evaluates at its rungs."""
+        self.config, self.data, self.folder, self.worker = config, data, folder, worker
+        self.plan = StepPlan.of(config.train, len(data.train))
+        self.evaluates_at = evaluation_steps(self.plan, config.train.eval_every, milestones)
+        self.rate = learning_rate(config.optim, self.plan.total_steps)
+        self.pair_loss = find_loss(config.loss.kind)
+        self.progress = Progress()
+        self.model = self._build_model(backbone)
+        saved = load_checkpoint(folder / "last")
+        if saved is not None:
+            state, self.progress = saved
+            self._load_weights(state)
+        self.engine, self.optimizer = self._build_engine()
+        if saved is not None:
+            restore(self.engine, self.optimizer, state)
+        self._losses: list[Tensor] = []
+        self._started = time.monotonic() - self.progress.seconds
+
+    def run(self, report: ReportTo) -> Report | None:
+        """Train to the full budget, or until `report` says stop; return the last report.
+
+        Raises
+        ------
+        TrialFailed
+            When the loss is no longer a number.
+        """
+        last = None
+        if self.progress.evaluations:
+            # Repeat the checkpoint's last report: the run may have died before it was heard.
+            last = Report(**self.progress.evaluations[-1])
+            if not self._goes_on(last, report):
+                return last
+        for step in range(self.progress.step, self.plan.total_steps):
+            self._step(step)
+            if (step + 1) % NAN_CHECK_STEPS == 0:
+                self._check_losses(step)
+            if step + 1 in self.evaluates_at:
+                last = self._evaluate(step + 1)
+                if not self._goes_on(last, report):
+                    break
+        return last
+
+    def close(self) -> PreTrainedModel:
+        """Free the engine and give the backbone back without its adapter."""
+        self.engine.destroy()
+        return self.model.release_backbone()
+
+    def _build_model(self, backbone: PreTrainedModel) -> GazeRewardModel:
+        model = GazeRewardModel(self.config, backbone)
+        facts = self.data.facts
+        model.set_gaze_statistics(torch.tensor(facts.gaze_mean), torch.tensor(facts.gaze_sd))
+        if self.config.train.gradient_checkpointing:
+            backbone.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        return model.to(self.worker.device, model_dtype(self.config, self.worker.device))
+
+    def _load_weights(self, state: dict[str, Tensor]) -> None:
+        names = trained_parameters(self.model).keys() | gaze_buffers(self.model).keys()
+        load_state(self.model, {name: state[name] for name in names if name in state}, str(self.folder / "last"))
+
+    def _build_engine(self) -> tuple[Any, torch.optim.Optimizer]:
+        import deepspeed
+
+        optimizer = torch.optim.AdamW(
+            decay_groups(self.model, self.config.optim.weight_decay), lr=self.config.optim.learning_rate
+        )
+        settings = deepspeed_config(
+            self.config, self.worker.world, model_dtype(self.config, self.worker.device)
+        )
+        engine, *_ = deepspeed.initialize(
+            model=self.model, optimizer=optimizer, config=settings, dist_init_required=False
+        )
+        engine.train()
+        return engine, optimizer
+
+    def _step(self, step: int) -> None:
+        """One optimiser step over all workers: the gradient is the mean over the step's pairs."""
+        worker, split = self.worker, self.data.train
+        # A seed of its own for every step: a resumed run draws the dropout that an undisturbed one would draw.
+        seeds = np.random.SeedSequence([self.config.train.seed, step, worker.rank]).generate_state(1)
+        torch.manual_seed(int(seeds[0]))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate(step)
+        total = len(self.plan.step_pairs(step))
+        seen = torch.zeros((), device=worker.device)
+        for own in self.plan.shard(step, worker.rank, worker.world):
+            # A worker without a pair still takes part in the collectives, with one pair that weighs nothing.
+            loss = self._loss(split, own if len(own) else self.plan.step_pairs(step)[:1])
+            loss = loss.sum() if len(own) else 0.0 * loss.sum()
+            seen += loss.detach()
+            # DeepSpeed divides by workers and passes; undo both, since the sum is over the step's pairs already.
+            self.engine.backward(loss * (worker.world * self.config.train.accumulate / total))
+            self.engine.step()
+        self._losses.append(seen / total)
+
+    def _loss(self, split: EncodedSplit, pairs: np.ndarray) -> Tensor:
+        rewards = self.engine(split.batch(pairs, self.data.facts.pad_id).to(self.worker.device))
+        chosen, rejected = rewards.view(2, -1)
+        return self.pair_loss(chosen, rejected)
+
+    def _check_losses(self, step: int) -> list[float]:
+        """Return the losses since the last evaluation, over all workers."""
+        losses = self.worker.total(torch.stack(self._losses)).tolist() if self._losses else []
+        for offset, loss in enumerate(losses):
+            if not math.isfinite(loss):
+                raise TrialFailed(f"loss is {loss} at step {step - len(losses) + offset + 2}")
+        return losses
+
+    def _evaluate(self, step: int) -> Report:
+        """Score the validation split, keep the best model, write the checkpoint, and return the report."""
+        losses = self._check_losses(step - 1)
+        rewards = score_split(
+            self.engine, self.data.validation, self.data.facts.pad_id, 2 * self.config.train.batch_size, self.worker
+        )
+        self.engine.train()
+        metrics = {"train/loss": float(np.mean(losses)), **split_metrics(rewards, "val")}
+        if not math.isfinite(metrics["val/loss"]):
+            raise TrialFailed(f"validation loss is {metrics['val/loss']} at step {step}")
+        weights = gather_weights(self.engine)
+        moments = gather_moments(self.engine, self.optimizer)
+        progress = self.progress
+        if metrics["val/accuracy"] >= progress.best_accuracy:
+            progress.best_accuracy, progress.best_step = metrics["val/accuracy"], step
+            if self.worker.leads:
+                save_reward_model(self.folder / "best", weights, self.config, self.data.folder / "tokenizer")
+                np.save(self.folder / "best" / "margins.npy", rewards[:, 0] - rewards[:, 1])
+        progress.step, progress.seconds = step, time.monotonic() - self._started
+        report = Report(
+            step=step,
+            examples=self.plan.examples(step),
+            budget=self.plan.examples(self.plan.total_steps),
+            seconds=progress.seconds,
+            metrics={**metrics, "train/learning_rate": self.rate(step - 1)},
+            best_accuracy=progress.best_accuracy,
+            train_losses=losses,
+            done=step == self.plan.total_steps,
+        )
+        progress.evaluations.append(asdict(report))
+        if self.worker.leads:
+            save_checkpoint(self.folder / "last", {**weights, **moments}, progress)
+        self._losses = []
+        return report
+
+    def _goes_on(self, last: Report, report: ReportTo) -> bool:
+        return self.worker.agree(report(last) if self.worker.leads else True) and not last.done
+
+
+def evaluation_steps(plan: StepPlan, eval_every: int, milestones: Sequence[int]) -> frozenset[int]:
+    """Return the numbers of steps after which a run is evaluated; its end is always among them."""
+    if milestones:
+        steps = {plan.first_step_reaching(examples) for examples in milestones}
+    else:
+        every = eval_every or max(1, round(EVALUATED_PAIRS / plan.batch_size))
+        steps = set(range(every, plan.total_steps, every))
+    return frozenset(steps | {plan.total_steps})
+
+
+def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Group what trains: weight decay on matrices, none on biases, norms and scales."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    matrices = [parameter for parameter in trained if parameter.ndim >= 2]
+    others = [parameter for parameter in trained if parameter.ndim < 2]
+    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+def read_history(folder: Path) -> list[dict]:
+    """Return the evaluations of the run in `folder` so far, oldest first."""
+    progress = folder / "last" / "progress.json"
+    return json.loads(progress.read_text())["evaluations"] if progress.exists() else []

@@ -1,0 +1,138 @@
+"""A warm slot: the loop that the workers of one long-lived Ray Train group run, training one job after another.
+
+The only file of this room that imports Ray. Imports, process group and frozen backbones outlive the trials.
+"""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+import torch.distributed as dist
+from transformers import PreTrainedModel
+
+from gazetune.config import Config
+from gazetune.config_file import build_config
+from gazetune.errors import GazetuneError
+from gazetune.reward.backbone import load_backbone
+from gazetune.reward.dataset import prepare
+from gazetune.reward.saving import load_reward_model, model_dtype
+from gazetune.train.evaluation import score_split
+from gazetune.train.loop import Report, Training
+from gazetune.train.processes import Worker, join_workers
+
+PATIENCE = 5.0
+"""Seconds that rank 0 waits for a job before it lets the other ranks breathe: their broadcast must not time out."""
+
+
+def slot_loop(settings: dict[str, Any]) -> None:
+    """Train jobs from the board until it says close.
+
+    `settings` holds `board` and `namespace` (the actor's), `slot` (its number), `cache` (of prepared data) and `threads`.
+    """
+    torch.set_num_threads(settings["threads"])
+    board = ray.get_actor(settings["board"], namespace=settings["namespace"])
+    worker = join_workers()
+    backbones = _Backbones(worker)
+    while True:
+        job = _next_job(board, settings["slot"], worker)
+        if job is None:
+            continue
+        if job["kind"] == "close":
+            return
+        try:
+            _JOBS[job["kind"]](job, board, worker, backbones, Path(settings["cache"]))
+        except GazetuneError as error:
+            # Every rank raised it at the same place: the group is whole and takes the next job.
+            _tell(board.fail, worker, job["id"], str(error))
+        except Exception as error:
+            # Only this rank may have failed: say why, and let Ray Train restart the group.
+            ray.get(board.fail.remote(job["id"], _first_line(error)))
+            raise
+        gc.collect()
+
+
+def _next_job(board: Any, slot: int, worker: Worker) -> dict[str, Any] | None:
+    """Rank 0 asks the board; all ranks get the answer."""
+    jobs = [ray.get(board.take.remote(slot, PATIENCE)) if worker.leads else None]
+    dist.broadcast_object_list(jobs, src=0)
+    return jobs[0]
+
+
+def _train(job: dict[str, Any], board: Any, worker: Worker, backbones: _Backbones, cache: Path) -> None:
+    config = build_config(job["config"], f"trial {job['id']}")
+    training = Training(
+        config, prepare(config, cache), Path(job["folder"]), worker, backbones.take(config), job["milestones"]
+    )
+
+    def report(made: Report) -> bool:
+        return ray.get(board.report.remote(job["id"], _message(made, job["objective"])))
+
+    try:
+        training.run(report)
+    finally:
+        backbones.give(config, training.close())
+
+
+def _evaluate(job: dict[str, Any], board: Any, worker: Worker, backbones: _Backbones, cache: Path) -> None:
+    """Score a split with the saved model of a run; the result holds `rewards`, one [chosen, rejected] a pair."""
+    config = build_config(job["config"], f"evaluation {job['id']}")
+    data = prepare(config, cache)
+    model = load_reward_model(Path(job["folder"]), backbones.take(config))
+    model.to(worker.device, model_dtype(config, worker.device))
+    split = getattr(data, job["split"])
+    rewards = score_split(model, split, data.facts.pad_id, 2 * config.train.batch_size, worker)
+    backbones.give(config, model.release_backbone())
+    _tell(board.finish, worker, job["id"], {"rewards": rewards.tolist()})
+
+
+_JOBS = {"train": _train, "evaluate": _evaluate}
+
+
+class _Backbones:
+    """The frozen backbone of the last job, kept for the next one that wants the same."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._kept: tuple[Any, PreTrainedModel] | None = None
+
+    def take(self, config: Config) -> PreTrainedModel:
+        """Return a pristine backbone in the run's precision."""
+        dtype = model_dtype(config, self._worker.device)
+        kept, self._kept = self._kept, None
+        if kept is not None and kept[0] == (config.backbone, dtype):
+            return kept[1]
+        return load_backbone(config.backbone, dtype)
+
+    def give(self, config: Config, backbone: PreTrainedModel) -> None:
+        """Keep the backbone if its weights are still those that were loaded, and whole."""
+        if config.adapter.kind != "full" and config.deepspeed.stage != 3:
+            self._kept = ((config.backbone, model_dtype(config, self._worker.device)), backbone)
+
+
+def _message(report: Report, objective: str) -> dict[str, Any]:
+    sign = -1.0 if objective == "val/loss" else 1.0
+    return {
+        "examples": report.examples,
+        "budget": report.budget,
+        "step": report.step,
+        "objective": sign * report.metrics[objective],
+        "val_accuracy": report.best_accuracy,
+        "train_seconds": report.seconds,
+        "metrics": report.metrics,
+        "train_losses": report.train_losses,
+        "done": report.done,
+    }
+
+
+def _tell(method: Any, worker: Worker, *arguments: Any) -> None:
+    if worker.leads:
+        ray.get(method.remote(*arguments))
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0] if text else 'no message'}"

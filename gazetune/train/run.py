@@ -1,0 +1,205 @@
+"""`gazetune train`: one run from a config, tracked, evaluated once on the test split; and scoring a saved folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from gazetune.config import Config
+from gazetune.config_file import build_config, dump_config, load_config, write_config
+from gazetune.errors import InputError
+from gazetune.evaluate.accuracy import correct
+from gazetune.evaluate.length import shorter_baseline
+from gazetune.report.statistics import accuracy_interval, paired_difference
+from gazetune.reward.backbone import load_backbone
+from gazetune.reward.dataset import PreparedData, prepare
+from gazetune.reward.saving import load_reward_model, model_dtype
+from gazetune.tracking.mlflow_runs import Tracker
+from gazetune.train.checks import check_config
+from gazetune.train.evaluation import score_split
+from gazetune.train.launch import launch
+from gazetune.train.loop import Report, Training, TrialFailed
+from gazetune.train.processes import Worker, join_workers, leave_workers
+
+RESULT = "result.json"
+
+
+def train_command(config: Config, name: str | None, storage: Path) -> dict[str, Any]:
+    """Train `config` under `storage/name`; the same name and config go on from the last checkpoint.
+
+    Returns
+    -------
+    dict
+        `{name, folder, tracking_uri, mlflow_run, examples, seconds, val_accuracy, test: {accuracy, n, ci95},
+        shorter: {accuracy, n, ci95, difference, difference_ci95}}`.
+
+    Raises
+    ------
+    InputError
+        When the config cannot train, or the name is taken by a finished run or by another config.
+    RunError
+        When the loss became NaN or a worker died.
+    """
+    check_config(config)
+    storage = storage.resolve()
+    name = name or f"train-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    folder = storage / name
+    _claim(folder, config)
+    tracker = Tracker.open(config.tracking.uri, storage, "gazetune")
+    data = prepare(config, storage / "cache")
+    write_config(config, folder / "config.yaml")
+    fingerprints = {
+        "gazetune.data_fingerprint": data.facts.data_fingerprint,
+        "gazetune.gaze_fingerprint": data.facts.gaze_fingerprint,
+    }
+    run = _mlflow_run(tracker, folder, name, config, fingerprints)
+    try:
+        launch(config.resources.workers, _train_worker, config.model_dump(mode="json"), str(storage), name, run)
+    except BaseException as error:
+        failed = isinstance(error, Exception)
+        tracker.finish(run, "FAIL" if failed else "INTERRUPTED", str(error) or type(error).__name__)
+        raise
+    result = json.loads((folder / RESULT).read_text())
+    tracker.log_file(run, folder / "best" / "margins.npy", "validation")
+    tracker.finish(run, "COMPLETE", None)
+    return {
+        "name": name,
+        "folder": str(folder),
+        "tracking_uri": tracker.shown_uri,
+        "mlflow_run": run,
+        **result,
+    }
+
+
+def evaluate_folder(folder: Path, storage: Path, data: Config | None = None) -> dict[str, Any]:
+    """Score a saved reward model on the test split of its own data, or of `data`'s.
+
+    Returns
+    -------
+    dict
+        `{folder, test: {accuracy, n, ci95}, shorter: {...}}` as `train_command`.
+    """
+    saved = load_config(folder / "config.yaml", [])
+    config = saved if data is None else saved.model_copy(update={"data": data.data})
+    prepared = prepare(config, storage.resolve() / "cache")
+    worker = join_workers()
+    try:
+        return {"folder": str(folder), **_test(config, folder, prepared, worker)}
+    finally:
+        leave_workers()
+
+
+def _claim(folder: Path, config: Config) -> None:
+    """Refuse a folder that holds a finished run or one with another config."""
+    if (folder / RESULT).exists():
+        raise InputError(f"--name: '{folder.name}' in {folder.parent} is a finished run; choose another --name")
+    if (folder / "config.yaml").exists():
+        before = load_config(folder / "config.yaml", [])
+        if before != config:
+            changed = _first_change(before, config)
+            raise InputError(f"--name: '{folder.name}' in {folder.parent} has another config ({changed})")
+    elif folder.exists():
+        raise InputError(f"--name: {folder} is there already and is no training run; choose another --name")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--storage: {folder.parent} cannot be written ({error.strerror})") from error
+
+
+def _first_change(before: Config, after: Config) -> str:
+    old, new = dump_config(before).splitlines(), dump_config(after).splitlines()
+    return next(f"{a.strip()} -> {b.strip()}" for a, b in zip(old, new, strict=False) if a != b)
+
+
+def _mlflow_run(tracker: Tracker, folder: Path, name: str, config: Config, tags: dict[str, str]) -> str:
+    """Return the run of this folder, the same one when it is resumed."""
+    note = folder / "mlflow_run"
+    if note.exists():
+        run = note.read_text().strip()
+        tracker.reopen(run)
+        return run
+    run = tracker.start_search(name, dump_config(config), _flat(config), {**tags, "role": "train"})
+    note.write_text(run)
+    return run
+
+
+def _flat(config: Config) -> dict[str, Any]:
+    tree = config.model_dump(mode="json")
+    sections = {f"{section}.{key}": value for section, part in tree.items() if isinstance(part, dict)
+                for key, value in part.items()}  # fmt: skip
+    return {"backbone": config.backbone, **sections}
+
+
+def _train_worker(tree: dict[str, Any], storage: str, name: str, run: str) -> None:
+    """One worker process: train, then score the test split with the best model."""
+    config = build_config(tree, name)
+    folder = Path(storage) / name
+    worker = join_workers()
+    try:
+        data = prepare(config, Path(storage) / "cache")
+        report = _reporter(config, Path(storage), run) if worker.leads else (lambda made: True)
+        training = Training(
+            config, data, folder, worker, load_backbone(config.backbone, model_dtype(config, worker.device))
+        )
+        try:
+            last = training.run(report)
+        finally:
+            training.close()
+        if last is None:
+            raise TrialFailed("the run made no evaluation")
+        worker.wait()
+        scores = _test(config, folder / "best", data, worker)
+        if worker.leads:
+            result = {"examples": last.examples, "seconds": last.seconds, "val_accuracy": last.best_accuracy, **scores}
+            partial = folder / f".{RESULT}.{os.getpid()}"
+            partial.write_text(json.dumps(result, indent=1))
+            partial.rename(folder / RESULT)
+    finally:
+        leave_workers()
+
+
+def _reporter(config: Config, storage: Path, run: str) -> Callable[[Report], bool]:
+    """Return what rank 0 does with a report: a line on stderr, metrics to MLflow."""
+    tracker = Tracker.open(config.tracking.uri, storage, "gazetune")
+    console = Console(stderr=True, log_path=False)
+
+    def report(made: Report) -> bool:
+        first = made.step - len(made.train_losses) + 1
+        tracker.log_series(run, "train/step_loss", made.train_losses, first)
+        tracker.log_metrics(run, {**made.metrics, "examples": made.examples}, made.step)
+        console.log(
+            f"{made.examples}/{made.budget} pairs  loss {made.metrics['train/loss']:.4f}  "
+            f"validation accuracy {made.metrics['val/accuracy']:.3f}  best {made.best_accuracy:.3f}",
+            highlight=False,
+        )
+        return True
+
+    return report
+
+
+def _test(config: Config, folder: Path, data: PreparedData, worker: Worker) -> dict[str, Any]:
+    model = load_reward_model(folder).to(worker.device, model_dtype(config, worker.device))
+    rewards = score_split(model, data.test, data.facts.pad_id, 2 * config.train.batch_size, worker)
+    right = correct(rewards[:, 0] - rewards[:, 1])
+    shorter = shorter_baseline(data.response_words("test"))
+    difference = paired_difference(right, shorter)
+    return {
+        "test": _accuracy(right),
+        "shorter": {
+            **_accuracy(shorter),
+            "difference": difference.difference,
+            "difference_ci95": [difference.low, difference.high],
+        },
+    }
+
+
+def _accuracy(right: NDArray[np.float64]) -> dict[str, Any]:
+    return {"accuracy": float(right.mean()), "n": len(right), "ci95": list(accuracy_interval(right))}

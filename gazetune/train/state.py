@@ -1,0 +1,104 @@
+"""The training state of a run, gathered by parameter name, so that it does not depend on how it was sharded.
+
+Weights and both Adam moments are float32 tensors of the parameter's full shape; a run may therefore resume with another
+ZeRO stage or number of workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gazetune.reward.saving import gaze_buffers, trained_parameters
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+def gather_weights(engine: Any) -> dict[str, Tensor]:
+    """Return what trains and the gaze statistics, on the CPU. Every worker must call this."""
+    from deepspeed.utils import safe_get_full_fp32_param
+
+    gathered = {}
+    for name, parameter in trained_parameters(engine.module).items():
+        full = safe_get_full_fp32_param(parameter)
+        gathered[name] = (parameter if full is None else full).detach().float().cpu().clone()
+    gathered.update({name: buffer.detach().cpu().clone() for name, buffer in gaze_buffers(engine.module).items()})
+    return gathered
+
+
+def gather_moments(engine: Any, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return Adam's moments as `name|exp_avg`, and its step count as `step`. Every worker must call this."""
+    from deepspeed.utils import safe_get_full_optimizer_state
+
+    _link_moments(engine)
+    moments: dict[str, Tensor] = {"step": _adam_step(optimizer)}
+    for name, parameter in trained_parameters(engine.module).items():
+        for key in MOMENTS:
+            full = safe_get_full_optimizer_state(parameter, key)
+            full = optimizer.state[parameter][key] if full is None else full
+            moments[f"{name}|{key}"] = full.detach().float().cpu().clone()
+    return moments
+
+
+def restore(engine: Any, optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> None:
+    """Put gathered moments and float32 master weights into a fresh engine, whatever its stage and workers."""
+    sharded = engine.zero_optimization_stage() > 0 or engine.optimizer is not optimizer
+    if sharded:
+        _allocate_moments(engine, optimizer, state["step"])
+    for name, parameter in trained_parameters(engine.module).items():
+        for key in (None, *MOMENTS):
+            value = state[name if key is None else f"{name}|{key}"]
+            if sharded:
+                _set_shard(parameter, value, key)
+            elif key is not None:
+                moments = optimizer.state[parameter]
+                moments[key] = value.to(parameter.device).clone()
+                moments["step"] = state["step"].clone()
+
+
+def _adam_step(optimizer: torch.optim.Optimizer) -> Tensor:
+    steps = [entry["step"] for entry in optimizer.state.values() if "step" in entry]
+    return steps[0].detach().float().cpu().clone() if steps else torch.tensor(0.0)
+
+
+def _allocate_moments(engine: Any, optimizer: torch.optim.Optimizer, step: Tensor) -> None:
+    """Give the flat partitions the moments that torch would only make at the first step."""
+    partitions = getattr(engine.optimizer, "fp32_partitioned_groups_flat", None)
+    if partitions is None:
+        partitions = [tensor for group in optimizer.param_groups for tensor in group["params"]]
+    for partition in partitions:
+        optimizer.state[partition] = {"step": step.clone(), **{key: torch.zeros_like(partition) for key in MOMENTS}}
+    _link_moments(engine)
+
+
+def _link_moments(engine: Any) -> None:
+    """Let every parameter find its moments in the flat partitions.
+
+    DeepSpeed links them by itself after the first step of the first parameter group, when the other groups have none.
+    """
+    if hasattr(engine.optimizer, "_lazy_init_hp_params_optimizer_state"):
+        engine.optimizer._hp_optimizer_states_linked = False
+        engine.optimizer._lazy_init_hp_params_optimizer_state()
+
+
+def _set_shard(parameter: nn.Parameter, value: Tensor, key: str | None) -> None:
+    """Write a full tensor's share into the float32 weights (`key` None) or into a moment."""
+    from deepspeed import utils
+
+    if hasattr(parameter, "ds_tensor"):
+        size = parameter.ds_tensor.numel()
+        rank = torch.distributed.get_rank()
+        flat = torch.zeros(size * torch.distributed.get_world_size(), dtype=value.dtype)
+        flat[: value.numel()] = value.flatten()
+        share = flat[rank * size : (rank + 1) * size].to(parameter.ds_tensor.device)
+        if key is None:
+            utils.safe_set_local_fp32_param(parameter, share)
+        else:
+            utils.safe_set_local_optimizer_state(parameter, share, key)
+    elif key is None:
+        utils.safe_set_full_fp32_param(parameter, value.to(parameter.device))
+    else:
+        utils.safe_set_full_optimizer_state(parameter, value.to(parameter.device), key)

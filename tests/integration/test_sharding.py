@@ -1,0 +1,122 @@
+"""Real DeepSpeed on two worker processes: stages agree, and a killed run goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from gazetune.config import Config
+from gazetune.reward.dataset import prepare
+
+BASE = {
+    "data": {"source": "planted", "pairs": 900},
+    "gaze": {"predictor": "planted"},
+    "fusion": {"kind": "concat"},
+    "optim": {"learning_rate": 1e-3},
+    "train": {"batch_size": 30, "eval_every": 5},
+    "resources": {"workers": 2},
+}
+WITHOUT_DROPOUT = {"projector": {"dropout": [0.0, 0.0]}, "adapter": {"kind": "full"}}
+
+WORKER = """
+import sys
+from pathlib import Path
+import torch, yaml
+torch.set_num_threads(1)
+from gazetune.config_file import build_config
+from gazetune.reward.backbone import load_backbone
+from gazetune.reward.dataset import prepare
+from gazetune.train.loop import Training
+from gazetune.train.processes import join_workers, leave_workers
+
+config = build_config(yaml.safe_load(Path(sys.argv[1]).read_text()), "test")
+worker = join_workers()
+training = Training(
+    config, prepare(config, Path(sys.argv[2])), Path(sys.argv[3]), worker, load_backbone("tiny", torch.float32)
+)
+training.run(lambda report: True)
+training.close()
+leave_workers()
+"""
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cache")
+    prepare(Config.model_validate(BASE), folder)
+    return folder
+
+
+def start(tree: dict, cache: Path, folder: Path, workers: int) -> subprocess.Popen:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(tree))
+    (folder / "worker.py").write_text(WORKER)
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={workers}"]
+    arguments = [folder / "worker.py", folder / "config.yaml", cache, folder / "run"]
+    return subprocess.Popen(
+        [sys.executable, *launcher, *map(str, arguments)],
+        stdout=(folder / "log").open("a"),
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def finish(tree: dict, cache: Path, folder: Path, workers: int = 2) -> list[float]:
+    """Run to the end and return the loss of every step."""
+    process = start(tree, cache, folder, workers)
+    assert process.wait(timeout=300) == 0, (folder / "log").read_text()[-3000:]
+    return losses(folder)
+
+
+def losses(folder: Path) -> list[float]:
+    progress = json.loads((folder / "run" / "last" / "progress.json").read_text())
+    return [loss for evaluation in progress["evaluations"] for loss in evaluation["train_losses"]]
+
+
+def with_stage(stage: int) -> dict:
+    override = {"zero_optimization": {"stage3_param_persistence_threshold": 0}} if stage == 3 else {}
+    return {**BASE, **WITHOUT_DROPOUT, "deepspeed": {"stage": stage, "override": override}}
+
+
+def test_zero_stages_0_2_and_3_on_two_workers_have_the_same_losses(cache: Path, tmp_path: Path) -> None:
+    curves = {stage: finish(with_stage(stage), cache, tmp_path / str(stage))[:20] for stage in (0, 2, 3)}
+    assert len(curves[0]) == 20
+    assert max(curves[0]) - min(curves[0]) > 0.05, "the losses must move for this to say anything"
+    np.testing.assert_allclose(curves[2], curves[0], atol=1e-4)
+    np.testing.assert_allclose(curves[3], curves[0], atol=1e-4)
+
+
+def test_one_worker_has_the_losses_of_two_with_uneven_shards(cache: Path, tmp_path: Path) -> None:
+    tree = {**BASE, **WITHOUT_DROPOUT, "train": {"batch_size": 13, "accumulate": 2, "eval_every": 5}}
+    one = finish(tree, cache, tmp_path / "one", workers=1)
+    two = finish(tree, cache, tmp_path / "two", workers=2)
+    np.testing.assert_allclose(two[:20], one[:20], atol=1e-4)
+
+
+@pytest.mark.parametrize("stage", [2, 3])
+def test_a_run_killed_mid_epoch_resumes_to_the_undisturbed_curve(stage: int, cache: Path, tmp_path: Path) -> None:
+    # Dropout stays on: its draws must come back too.
+    tree = {**BASE, "deepspeed": {"stage": stage}}
+    undisturbed = finish(tree, cache, tmp_path / "undisturbed")
+    killed = tmp_path / "killed"
+    process = start(tree, cache, killed, 2)
+    deadline = time.monotonic() + 120
+    while not (killed / "run" / "last" / "progress.json").exists():
+        assert time.monotonic() < deadline and process.poll() is None, (killed / "log").read_text()[-3000:]
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = len(losses(killed))
+    assert 0 < kept < len(undisturbed), "it must die mid-epoch"
+    resumed = finish(tree, cache, killed)
+    assert len(resumed) == len(undisturbed)
+    np.testing.assert_allclose(resumed, undisturbed, atol=1e-6)

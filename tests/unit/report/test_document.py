@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from gazetune.report.document import SearchDocument, TrialRecord
+
+Maker = Callable[..., SearchDocument]
+
+
+def test_the_document_has_the_keys_it_promises(document: Maker) -> None:
+    made = json.loads(document().dumps())
+    assert list(made) == [
+        "name",
+        "storage",
+        "tracking_uri",
+        "mlflow_parent_run",
+        "trials",
+        "best",
+        "baselines",
+        "report",
+    ]
+    trial = {"id", "state", "params", "examples", "val_accuracy", "seconds", "mlflow_run", "reason"}
+    assert set(made["trials"][0]) == trial
+    assert set(made["best"]) == {"id", "params", "val_accuracy", "test"}
+    assert set(made["best"]["test"]) == {"accuracy", "n", "ci95"}
+    assert set(made["baselines"]) == {"no_gaze", "shorter"}
+    assert set(made["baselines"]["shorter"]) == {"accuracy", "n", "ci95", "difference", "difference_ci95"}
+
+
+def test_values_survive_the_way_to_json(document: Maker) -> None:
+    made = json.loads(document().dumps())
+    assert made["best"]["test"] == {"accuracy": 0.853, "n": 450, "ci95": [0.817, 0.883]}
+    assert made["trials"][3]["params"]["gaze.features"] == ["FFD", "TRT"]
+    assert made["baselines"]["no_gaze"]["difference_ci95"] == [0.162, 0.264]
+
+
+def test_nan_and_infinity_become_null_wherever_they_stand(document: Maker) -> None:
+    trial = TrialRecord(0, "FAIL", {"a": math.inf, "b": [math.nan]}, 1, np.float64("nan"), 1.0, None)
+    made = json.loads(document(trials=(trial,)).dumps())
+    assert made["trials"][0]["val_accuracy"] is None
+    assert made["trials"][0]["params"] == {"a": None, "b": [None]}
+
+
+def test_numpy_scalars_become_numbers(document: Maker) -> None:
+    trial = TrialRecord(np.int64(7), "COMPLETE", {"flag": np.bool_(True)}, np.int32(5), np.float32(0.5), 1.0, None)
+    made = json.loads(document(trials=(trial,)).dumps())["trials"][0]
+    assert (made["id"], made["examples"], made["val_accuracy"], made["params"]) == (7, 5, 0.5, {"flag": True})
+
+
+def test_without_a_winner_best_and_baselines_are_null(document: Maker) -> None:
+    made = document(best=None, baselines={"no_gaze": None, "shorter": None}).to_json()
+    assert made["best"] is None and made["baselines"] == {"no_gaze": None, "shorter": None}
+
+
+def test_a_best_trial_without_test_has_null_there(document: Maker) -> None:
+    best = document().best
+    assert best is not None
+    assert document(best=replace(best, test=None)).to_json()["best"]["test"] is None
+
+
+def test_trials_rank_by_state_then_accuracy_with_nan_last(document: Maker) -> None:
+    unmeasured = TrialRecord(4, "PRUNED", {}, 1, math.nan, 1.0, None)
+    made = document(trials=(unmeasured, *document().trials))
+    assert [trial.id for trial in made.ranked()] == [3, 0, 2, 4, 1]

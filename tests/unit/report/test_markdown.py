@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gazetune.report.document import SearchDocument
+from gazetune.report.markdown import markdown, write_report
+from gazetune.report.wording import best_line, verdict
+
+Maker = Callable[..., SearchDocument]
+
+
+def test_the_report_says_what_the_table_says_and_what_was_run(document: Maker) -> None:
+    made = document()
+    text = markdown(made)
+    assert made.best is not None
+    assert verdict(made) in text and best_line(made.best) in text
+    assert "| no gaze | 64.0 (59.5 to 68.3) | +21.3 (+16.2 to +26.4) | 450 |" in text
+    assert "| 1 | 3 | COMPLETE |" in text and "stopped at rung 233" in text
+    assert "- data: `d1a2`" in text and "- gaze: `g3b4`" in text
+    assert "```yaml\nname: demo\n```" in text
+
+
+def test_every_row_of_the_trials_has_as_many_cells_as_the_head(document: Maker) -> None:
+    lines = [line.replace("\\|", "") for line in markdown(document()).splitlines() if line.startswith("|")]
+    trials = [line for line in lines if line.startswith(("| rank", "| 1", "| 2", "| 3", "| 4"))]
+    assert len(trials) == 5 and {line.count("|") for line in trials} == {10}
+
+
+def test_the_report_without_a_winner_says_so(document: Maker) -> None:
+    text = markdown(document(best=None, baselines={"no_gaze": None, "shorter": None}))
+    assert "no winner" in text and "Baselines" not in text
+
+
+def test_writing_replaces_the_old_report_and_leaves_nothing_else(document: Maker, tmp_path: Path) -> None:
+    path = tmp_path / "report.md"
+    path.write_text("old")
+    write_report(document(), path)
+    assert path.read_text(encoding="utf-8") == markdown(document())
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_report_that_cannot_be_made_leaves_the_old_one(document: Maker, tmp_path: Path) -> None:
+    path = tmp_path / "report.md"
+    path.write_text("old")
+    with pytest.raises(UnicodeEncodeError):
+        write_report(document(name="\ud800"), path)
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]

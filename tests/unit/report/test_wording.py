@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from gazetune.report.document import BaselineRecord, SearchDocument
+from gazetune.report.wording import short_params, verdict
+
+Maker = Callable[..., SearchDocument]
+
+
+def compared(document: Maker, difference: float, low: float, high: float) -> str:
+    record = BaselineRecord(0.6, 450, (0.55, 0.65), difference, (low, high))
+    return verdict(document(baselines={"no_gaze": record, "shorter": None}))
+
+
+def test_an_interval_above_zero_is_a_gain(document: Maker) -> None:
+    said = compared(document, 0.1, 0.04, 0.16)
+    assert said.startswith("Gaze helps") and "10.0 points" in said and "450 test pairs" in said
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.01, 0.05), (0.0, 0.05)])
+def test_an_interval_that_touches_zero_is_no_gain(document: Maker, low: float, high: float) -> None:
+    said = compared(document, 0.02, low, high)
+    assert said.startswith("No gain of gaze is shown") and "chance alone" in said and "2.0 points more" in said
+
+
+def test_an_interval_below_zero_is_a_loss(document: Maker) -> None:
+    assert compared(document, -0.1, -0.16, -0.04).startswith("Gaze hurts")
+
+
+def test_a_smaller_accuracy_within_chance_is_called_less(document: Maker) -> None:
+    assert "2.0 points less" in compared(document, -0.02, -0.05, 0.01)
+
+
+def test_no_difference_at_all_is_no_gain(document: Maker) -> None:
+    said = compared(document, 0.0, 0.0, 0.0)
+    assert said.startswith("No gain of gaze is shown") and "no more often" in said
+
+
+def test_a_winner_without_gaze_is_no_gain_of_gaze(document: Maker) -> None:
+    best = document().best
+    assert best is not None
+    said = verdict(document(best=replace(best, params={**best.params, "fusion.kind": "none"})))
+    assert said.startswith("No gain of gaze")
+
+
+def test_a_missing_baseline_leaves_the_question_open(document: Maker) -> None:
+    assert "not known" in verdict(document(baselines={"no_gaze": None, "shorter": None}))
+
+
+def test_without_a_complete_trial_there_is_no_winner(document: Maker) -> None:
+    trials = tuple(trial for trial in document().trials if trial.state != "COMPLETE")
+    said = verdict(document(best=None, trials=trials))
+    assert "1 PRUNED, 1 FAIL" in said and "no winner" in said
+    assert "NaN loss at step 2" in said and "traceback" not in said
+
+
+def test_params_are_short_but_never_ambiguous() -> None:
+    said = short_params({"fusion.kind": "add", "gaze.features": ["FFD", "TRT"], "optim.learning_rate": 0.00123456})
+    assert said == "fusion=add, features=FFD+TRT, learning_rate=0.00123"
+    said = short_params({"projector.dropout": [0.1, 0.3], "adapter.dropout": 0.1})
+    assert said == "projector.dropout=0.1/0.3, adapter.dropout=0.1"

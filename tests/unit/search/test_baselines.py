@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gazetune.config import Config
+from gazetune.report.document import TrialRecord
+from gazetune.search.baselines import Candidate, best_trial, best_without_gaze, winner_and_baselines
+
+
+def trial(number: int, state: str, kind: str, accuracy: float | None) -> TrialRecord:
+    params = {"fusion.kind": kind, "gaze.features": ["FFD"]}
+    return TrialRecord(f"{number:04d}", state, params, 10, accuracy, 1.0, None)
+
+
+def config(kind: str) -> Config:
+    return Config.model_validate({"fusion": {"kind": kind}})
+
+
+class Lab:
+    """Trains and scores by table: the accuracy on 100 test pairs is that of the folder's name."""
+
+    def __init__(self, accuracies: dict[str, float]) -> None:
+        self.accuracies = accuracies
+        self.trained: list[tuple[str, str]] = []
+
+    def train(self, role: str, config: Config) -> Candidate:
+        self.trained.append((role, config.fusion.kind))
+        return Candidate(config, Path(role), self.accuracies[role])
+
+    def run_job(self, spec: dict[str, Any]) -> dict[str, Any]:
+        right = round(100 * self.accuracies[spec["folder"]])
+        return {"rewards": [[1.0, 0.0]] * right + [[0.0, 1.0]] * (100 - right)}
+
+    def response_words(self, split: str) -> np.ndarray:
+        assert split == "test"
+        return np.array([[1, 2]] * 60 + [[2, 1]] * 40, dtype=np.int32)
+
+    def compare(self, trials: list[TrialRecord]) -> tuple[Any, dict[str, Any]]:
+        configs = {record.id: config(record.params["fusion.kind"]) for record in trials}
+        folders = {record.id: Path(record.id) for record in trials}
+        return winner_and_baselines(trials, configs, folders, self.train, self.run_job, lambda _: self)
+
+
+def test_only_complete_trials_can_win() -> None:
+    trials = [trial(0, "PRUNED", "add", 0.99), trial(1, "COMPLETE", "add", 0.7), trial(2, "FAIL", "add", None)]
+    assert best_trial(trials).id == "0001"
+    assert best_trial(trials[:1]) is None
+
+
+def test_a_complete_none_trial_goes_before_a_stopped_one() -> None:
+    trials = [trial(0, "PRUNED", "none", 0.9), trial(1, "COMPLETE", "none", 0.6), trial(2, "COMPLETE", "add", 0.8)]
+    assert best_without_gaze(trials).id == "0001"
+    assert best_without_gaze(trials[2:]) is None
+
+
+def test_no_gaze_is_the_better_on_validation_of_both_candidates() -> None:
+    trials = [trial(0, "COMPLETE", "add", 0.8), trial(1, "COMPLETE", "none", 0.66)]
+    for without, expected in ((0.6, 0.55), (0.7, 0.7)):
+        lab = Lab({"0000": 0.82, "0001": 0.55, "winner-without-gaze": without})
+        best, baselines = lab.compare(trials)
+        assert lab.trained == [("winner-without-gaze", "none")]
+        assert best.test.accuracy == pytest.approx(0.82)
+        assert baselines["no_gaze"].accuracy == pytest.approx(expected)
+        assert baselines["no_gaze"].difference == pytest.approx(0.82 - expected)
+
+
+def test_a_stopped_none_trial_is_trained_to_the_full_budget() -> None:
+    trials = [trial(0, "COMPLETE", "add", 0.8), trial(1, "PRUNED", "none", 0.6)]
+    lab = Lab({"0000": 0.8, "winner-without-gaze": 0.6, "best-none-trial": 0.65})
+    lab.compare(trials)
+    assert lab.trained == [("winner-without-gaze", "none"), ("best-none-trial", "none")]
+
+
+def test_a_winner_without_gaze_is_its_own_baseline() -> None:
+    lab = Lab({"0000": 0.7})
+    _, baselines = lab.compare([trial(0, "COMPLETE", "none", 0.7)])
+    assert lab.trained == []
+    assert baselines["no_gaze"].difference == 0.0
+
+
+def test_shorter_is_scored_on_the_same_pairs() -> None:
+    _, baselines = Lab({"0000": 0.7}).compare([trial(0, "COMPLETE", "none", 0.7)])
+    assert baselines["shorter"].accuracy == pytest.approx(0.6)
+    assert baselines["shorter"].n == 100

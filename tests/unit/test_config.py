@@ -1,0 +1,37 @@
+"""The config tree itself: masks, resolved values, refusals."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from gazetune.config import Config, features_from_mask
+
+
+def test_adapter_auto_is_full_for_tiny_and_lora_for_others() -> None:
+    assert Config().adapter.kind == "full"
+    assert Config(backbone="org/model").adapter.kind == "lora"
+    assert Config(backbone="org/model", adapter={"kind": "none"}).adapter.kind == "none"
+
+
+@pytest.mark.parametrize("mask", ["0,1,0,1,0", [0, 1, 0, 1, 0], ["TRT", "FFD"], [False, True, False, True, False]])
+def test_a_mask_in_any_form_becomes_names_in_canonical_order(mask: object) -> None:
+    assert features_from_mask(mask) == ("FFD", "TRT")
+
+
+@pytest.mark.parametrize("mask", [[0, 1, 0, 1], [0, 0, 0, 0, 0], ["XYZ"], [], 5, None, {"TRT": 1}])
+def test_a_wrong_mask_is_a_validation_error_and_no_crash(mask: object) -> None:
+    with pytest.raises(ValidationError):
+        Config(gaze={"features": mask})
+
+
+def test_a_section_that_is_no_mapping_is_a_validation_error_and_no_crash() -> None:
+    for value in ("lora", 3, ["lora"]):
+        with pytest.raises(ValidationError):
+            Config(adapter=value)
+
+
+def test_shares_of_splits_must_sum_to_one() -> None:
+    assert Config(data={"splits": [0.7, 0.15, 0.15]}).data.splits == (0.7, 0.15, 0.15)
+    with pytest.raises(ValidationError, match="sum to 1"):
+        Config(data={"splits": [0.7, 0.15, 0.1]})

@@ -1,0 +1,66 @@
+"""Imports point down the way of the data, Ray stays in its rooms, and the command line starts without torch."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "gazetune"
+ROOMS = (
+    "errors", "config", "config_keys", "config_file", "gaze", "preferences", "reward", "evaluate", "tracking", "report",
+    "train", "cluster", "search", "doctor", "cli",
+)  # fmt: skip
+"""Each room imports itself and the rooms before it."""
+RAY_ROOMS = ("search", "cluster")
+RAY_FILES = ("train/ray_worker.py",)
+LIGHT = ("errors", "config", "config_keys", "config_file", "preferences", "report", "cli")
+"""Rooms that must not import torch when they are imported themselves."""
+
+FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+
+
+def room_of(file: str) -> str:
+    return file.partition("/")[0].removesuffix(".py")
+
+
+def imported(nodes: Iterator[ast.AST] | list[ast.stmt]) -> set[str]:
+    names: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def imports_of(file: str) -> set[str]:
+    return imported(ast.walk(ast.parse((PACKAGE / file).read_text())))
+
+
+def test_every_file_lies_in_a_known_room() -> None:
+    assert {room_of(file) for file in FILES} - {"__init__"} <= set(ROOMS)
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file != "__init__.py"])
+def test_a_room_imports_only_rooms_before_it(file: str) -> None:
+    room = room_of(file)
+    rooms = {name.split(".")[1] for name in imports_of(file) if name.startswith("gazetune.")} - {"__version__"}
+    assert rooms <= set(ROOMS)
+    later = {name for name in rooms if ROOMS.index(name) > ROOMS.index(room)}
+    assert not later, f"{file} imports {later}, which come after {room}"
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_ray_is_imported_only_where_processes_are_started(file: str) -> None:
+    uses_ray = any(name.split(".")[0] == "ray" for name in imports_of(file))
+    assert not uses_ray or room_of(file) in RAY_ROOMS or file in RAY_FILES
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if room_of(file) in LIGHT])
+def test_light_rooms_do_not_import_torch_at_module_level(file: str) -> None:
+    tops = {name.split(".")[0] for name in imported(ast.parse((PACKAGE / file).read_text()).body)}
+    assert "torch" not in tops
