@@ -15,6 +15,7 @@ import grpc
 import ray
 import yaml
 from ray._common.utils import get_system_memory
+from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
 from ray._private.grpc_utils import init_grpc_channel
 from ray._private.services import canonicalize_bootstrap_address_or_die
 from ray._private.utils import get_num_cpus
@@ -77,10 +78,13 @@ def connect(address: str | None, resources: ResourcesConfig, storage: Path) -> C
     if ray.is_initialized():
         raise RuntimeError("this process is connected to Ray already; call disconnect() first")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if address is None:
+    found = None if address is None else _find(address)
+    # What it names may be another cluster, and Ray's state API, which frees placement groups, would ask that one.
+    os.environ.pop("RAY_ADDRESS", None)
+    if found is None:
         _start_here(resources)
     else:
-        _join(address, resources)
+        _join(found, resources)
     try:
         alive = [_resources(node) for node in ray.nodes() if node["Alive"]]
         nodes = possible_nodes(alive, None if address is None else _launcher_config())
@@ -127,7 +131,8 @@ def _start_here(resources: ResourcesConfig) -> None:
     )
 
 
-def _join(address: str, resources: ResourcesConfig) -> None:
+def _find(address: str) -> str:
+    """Return host:port of the cluster at `address`, after checking that Ray answers there."""
     where = f"--address '{address}'"
     try:
         found = canonicalize_bootstrap_address_or_die("auto") if address == "auto" else address
@@ -140,12 +145,20 @@ def _join(address: str, resources: ResourcesConfig) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
         channel = init_grpc_channel(found)
         try:
-            grpc.channel_ready_future(channel).result(timeout=10)
+            grpc.channel_ready_future(channel).result(timeout=5)
         finally:
             channel.close()
     except (OSError, grpc.FutureTimeoutError) as error:
         reason = str(error) or "what listens there is not Ray"
         raise InputError(f"{where}: no Ray cluster answers at {found} ({reason})") from error
+    return found
+
+
+def _join(found: str, resources: ResourcesConfig) -> None:
+    # `ray start` uses the token of ~/.ray when there is one, but `ray.init` does not by itself. A cluster that asks for
+    # none takes us with it too.
+    logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
+    maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
     try:
         ray.init(
             found,
@@ -155,8 +168,9 @@ def _join(address: str, resources: ResourcesConfig) -> None:
         )
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         token = "with token authentication, RAY_AUTH_MODE=token and the cluster's ~/.ray/auth_token are needed here too"
-        line = f"{where}: cannot join the Ray cluster at {found}: {_first_line(error)} ({token})"
-        raise InputError(line) from error
+        raise InputError(
+            f"--address: cannot join the Ray cluster at {found}: {_first_line(error)} ({token})"
+        ) from error
 
 
 def _temp_dir() -> str:

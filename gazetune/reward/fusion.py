@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gazetune.config import Config
 from gazetune.errors import InputError, did_you_mean
-from gazetune.reward.projector import GazeProjector
+from gazetune.reward.projector import EmbeddingScale, GazeProjector
 
 
 @dataclass(frozen=True)
@@ -121,16 +121,11 @@ class _ProjectedFusion(Fusion):
         super().__init__()
         self.projector = GazeProjector(len(config.gaze.features), hidden, config.projector.dropout)
         learned = config.fusion.scale == "learned"
-        start = torch.tensor([embedding_rms if learned else float(config.fusion.scale)])
-        if learned:
-            self.scale = nn.Parameter(start)
-        else:
-            self.register_buffer("scale", start)
+        self.scale = EmbeddingScale(embedding_rms if learned else float(config.fusion.scale), learned)
 
     def project(self, measures: Tensor) -> Tensor:
         """Measures [..., F] to embeddings [..., H] at the scale of the token embeddings."""
-        projected = self.projector(measures)
-        return projected * self.scale.to(projected.dtype)
+        return self.scale(self.projector(measures))
 
 
 @fusion("concat")
@@ -139,13 +134,15 @@ class ConcatFusion(_ProjectedFusion):
 
     def __init__(self, config: Config, hidden: int, embedding_rms: float) -> None:
         super().__init__(config, hidden, embedding_rms)
-        self.boundary = nn.Parameter(torch.randn(2, hidden) * embedding_rms)
+        self.boundary = nn.Embedding(2, hidden)
+        nn.init.normal_(self.boundary.weight, std=embedding_rms)
         self.gaze_first = config.fusion.position == "before"
 
     def fuse(self, tokens: TokenBatch, gaze: GazeBatch) -> FusedBatch:
         """Put the boundary embeddings and the gaze tokens beside the text; L = T + U + 2."""
         rows, dtype = tokens.mask.shape[0], tokens.embeddings.dtype
-        opening, closing = (edge.expand(rows, 1, -1) for edge in self.boundary.to(dtype).unsqueeze(1))
+        edges = self.boundary(torch.arange(2, device=tokens.mask.device)).to(dtype)
+        opening, closing = (edge.expand(rows, 1, -1) for edge in edges)
         present = tokens.mask.new_ones(rows, 1)
         eyes = torch.cat([opening, self.project(gaze.units).to(dtype), closing], dim=1)
         eyes_mask = torch.cat([present, gaze.mask, present], dim=1)

@@ -34,3 +34,22 @@ class GazeProjector(nn.Module):
         weight = self.layers[0].weight
         standard = (measures.float() - self.mean.float()) / self.sd.float()
         return self.layers(standard.to(weight.dtype))
+
+
+class EmbeddingScale(nn.Module):
+    """A factor on embeddings [..., H] that brings them to the scale of the token embeddings, learned or fixed.
+
+    A module of its own, since ZeRO-3 gathers a parameter only around the module that owns it, and only where that
+    module takes and returns plain tensors.
+    """
+
+    def __init__(self, start: float, learned: bool) -> None:
+        super().__init__()
+        if learned:
+            self.factor = nn.Parameter(torch.tensor([start]))
+        else:
+            self.register_buffer("factor", torch.tensor([start]))
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Return the embeddings times the factor."""
+        return embeddings * self.factor.to(embeddings.dtype)

@@ -118,7 +118,7 @@ def test_concat_reads_eye_gaze_eye_then_text(planted_config: Config, planted: Pr
     with torch.no_grad():
         projected = model.fusion.projector(batch.units[row, :units])
         text = model.backbone.get_input_embeddings()(batch.input_ids[row, :tokens])
-        expected = torch.cat([model.fusion.boundary[:1], projected, model.fusion.boundary[1:], text])
+        expected = torch.cat([model.fusion.boundary.weight[:1], projected, model.fusion.boundary.weight[1:], text])
     assert int(seen["attention_mask"][row].sum()) == len(expected)
     torch.testing.assert_close(seen["inputs_embeds"][row, : len(expected)], expected, atol=1e-5, rtol=1e-5)
 
@@ -137,7 +137,7 @@ def test_lora_leaves_only_adapter_and_side_modules_trainable(planted_config: Con
     }
     beside = {name for name, _ in model.named_parameters() if not name.startswith("backbone.")}
     assert beside <= trained
-    assert {"head.weight", "fusion.boundary", "fusion.scale", "fusion.projector.layers.6.weight"} <= beside
+    assert {"head.weight", "fusion.boundary.weight", "fusion.scale.factor", "fusion.projector.layers.6.weight"} <= beside
 
 
 def test_releasing_the_backbone_takes_the_adapter_off(planted_config: Config, planted: PreparedData) -> None:
