@@ -31,7 +31,7 @@ from gazetune.errors import InputError
 
 __all__ = [
     "Lines", "apply_overrides", "build_config", "config_keys", "dump_config", "get_key", "load_config",
-    "parse_overrides", "read_yaml", "read_yaml_lines", "set_key", "write_config",
+    "parse_overrides", "read_yaml", "read_yaml_lines", "set_key", "with_absolute_paths", "write_config",
 ]  # fmt: skip
 
 Lines = Mapping[str, int | str]
@@ -248,6 +248,21 @@ def load_config(path: str | Path | None, overrides: Iterable[str] = ()) -> Confi
     for key, value in values.items():
         set_key(tree, key, value)
     return build_config(tree, str(path or "defaults"), {**lines, **dict.fromkeys(values, "--set")})
+
+
+def with_absolute_paths(config: Config) -> Config:
+    """Return the config with the local files and folders it names as absolute paths: workers run in other folders."""
+
+    def absolute(name: str | None) -> str | None:
+        return str(Path(name).resolve()) if name and Path(name).exists() else name
+
+    return config.model_copy(
+        update={
+            "backbone": absolute(config.backbone),
+            "data": config.data.model_copy(update={"source": absolute(config.data.source)}),
+            "gaze": config.gaze.model_copy(update={"path": absolute(config.gaze.path)}),
+        }
+    )
 
 
 def dump_config(config: Config) -> str:

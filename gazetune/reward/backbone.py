@@ -1,4 +1,4 @@
-"""Backbones and their tokenizers: `tiny`, a local folder, or a hub id; any decoder or encoder that `AutoModel` loads."""
+"""Backbones and their tokenizers: `tiny`, a local folder, or a hub id; decoders and encoders that `AutoModel` loads."""
 
 from __future__ import annotations
 
@@ -9,9 +9,27 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from gazetune.errors import InputError
-from gazetune.reward.tiny import tiny_backbone, tiny_tokenizer
+from gazetune.reward.tiny import POSITIONS, tiny_backbone, tiny_tokenizer
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+_ENCODERS = frozenset(
+    [
+        "albert",
+        "bert",
+        "camembert",
+        "deberta",
+        "deberta-v2",
+        "distilbert",
+        "electra",
+        "modernbert",
+        "mpnet",
+        "roberta",
+        "xlm-roberta",
+    ]
+)
+_POSITIONS_AFTER_PADDING = frozenset(["camembert", "mpnet", "roberta", "xlm-roberta"])
+"""Models whose first token has the position after `pad_token_id`, so that they take fewer tokens than positions."""
 
 
 def load_tokenizer(backbone: str, training_texts: Iterable[str]) -> PreTrainedTokenizerFast:
@@ -25,10 +43,11 @@ def load_tokenizer(backbone: str, training_texts: Iterable[str]) -> PreTrainedTo
     if backbone == "tiny":
         return tiny_tokenizer(training_texts)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(backbone)
+        # Said aloud, or transformers would ask on a terminal whether to run code that came with the weights.
+        tokenizer = AutoTokenizer.from_pretrained(backbone, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise _cannot_load(backbone, "tokenizer", error) from error
-    if not tokenizer.is_fast:
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise InputError(f"backbone '{backbone}': its tokenizer has no character offsets; a fast tokenizer is needed")
     if not tokenizer.chat_template:
         raise InputError(
@@ -36,30 +55,36 @@ def load_tokenizer(backbone: str, training_texts: Iterable[str]) -> PreTrainedTo
         )
     if tokenizer.pad_token is None:
         # Padding is masked everywhere, so any existing id will do and the embedding need not grow.
-        tokenizer.pad_token = tokenizer.eos_token
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
     return tokenizer
 
 
 def load_backbone(backbone: str, dtype: torch.dtype) -> PreTrainedModel:
     """Return the backbone without a head, in `dtype`, on the CPU."""
     if backbone == "tiny":
-        return tiny_backbone().to(dtype)
+        return tiny_backbone().to(dtype)  # type: ignore[arg-type]  # transformers wraps `to` without its signature
     try:
-        return AutoModel.from_pretrained(backbone, dtype=dtype)
+        model = AutoModel.from_pretrained(backbone, dtype=dtype, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise _cannot_load(backbone, "model", error) from error
+    if reads_both_ways(model) and getattr(model, "pooler", None) is not None:
+        # The head reads the first token itself; weights behind it would wait for a gradient that never comes.
+        model.pooler = None
+    return model
 
 
 def context_length(backbone: str) -> int | None:
-    """Return the most positions the backbone can take, or None when its config sets no limit."""
+    """Return the most tokens the backbone can take, or None when its config sets no limit."""
     if backbone == "tiny":
-        return int(tiny_backbone().config.max_position_embeddings)
+        return POSITIONS
     try:
-        config = AutoConfig.from_pretrained(backbone)
+        config = AutoConfig.from_pretrained(backbone, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise _cannot_load(backbone, "config", error) from error
     limit = getattr(config.get_text_config(), "max_position_embeddings", None)
-    return int(limit) if limit else None
+    if not limit:
+        return None
+    return int(limit) - (config.pad_token_id + 1 if config.model_type in _POSITIONS_AFTER_PADDING else 0)
 
 
 def reads_both_ways(model: PreTrainedModel) -> bool:
@@ -71,12 +96,6 @@ def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerFast) -> str:
     """Return a hash of everything that turns a conversation into token ids."""
     content = tokenizer.backend_tokenizer.to_str() + str(tokenizer.chat_template)
     return hashlib.sha256(content.encode()).hexdigest()
-
-
-_ENCODERS = frozenset(
-    ["albert", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra", "modernbert", "mpnet", "roberta",
-     "xlm-roberta"]
-)
 
 
 def _cannot_load(backbone: str, part: str, error: Exception) -> InputError:

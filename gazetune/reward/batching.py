@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,7 +57,8 @@ class EncodedSplit:
     @classmethod
     def open(cls, folder: Path, split: str, values: NDArray[np.float32]) -> EncodedSplit:
         """Map the arrays of one split into memory."""
-        return cls(*(np.load(folder / f"{split}.{name}.npy", mmap_mode="r") for name in ARRAYS), values)
+        arrays = {name: np.load(folder / f"{split}.{name}.npy", mmap_mode="r") for name in ARRAYS}
+        return cls(**arrays, values=values)
 
     def __len__(self) -> int:
         """Return the number of pairs."""
@@ -86,7 +88,7 @@ def _ranges(starts: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[NDArray
     return np.repeat(first, lengths) + within, mask
 
 
-def _padded(flat: NDArray, mask: NDArray[np.bool_], fill: float) -> NDArray:
+def _padded(flat: NDArray[Any], mask: NDArray[np.bool_], fill: float) -> NDArray[Any]:
     out = np.full((*mask.shape, *flat.shape[1:]), fill, dtype=flat.dtype)
     out[mask] = flat
     return out

@@ -87,10 +87,13 @@ class ChatEncoder:
             # A space on either side of the place holder shows whether the template strips contents.
             held = [{"role": role, "content": f" \ue000{index}\ue001 "} for index, role in enumerate(roles)]
             try:
-                text = self.tokenizer.apply_chat_template(held, tokenize=False)
+                text = str(self.tokenizer.apply_chat_template(held, tokenize=False))
             except (TemplateError, ValueError) as error:
-                raise InputError(f"{origin}: the chat template refuses the roles {', '.join(roles)}: {error}") from error
-            literals, holders, end = [], [], 0
+                reason = f"the chat template refuses the roles {', '.join(roles)}: {error}"
+                raise InputError(f"{origin}: {reason}") from error
+            literals: list[str] = []
+            holders: list[tuple[int, bool]] = []
+            end = 0
             for found in _HOLDER.finditer(text):
                 literals.append(text[end : found.start()])
                 holders.append((int(found[2]), not (found[1] and found[3])))
@@ -113,9 +116,7 @@ def _added_specials(tokenizer: PreTrainedTokenizerFast) -> list[str]:
     return [token.content for token in tokenizer.added_tokens_decoder.values()]
 
 
-def _locate(
-    ids: list[int], offsets: list[tuple[int, int]], places: list[tuple[int, int, int]]
-) -> EncodedChat:
+def _locate(ids: list[int], offsets: list[tuple[int, int]], places: list[tuple[int, int, int]]) -> EncodedChat:
     """Assign tokens with characters [T, 2] of the whole text to messages; linear in tokens."""
     spans = np.asarray(offsets, dtype=np.int32).reshape(-1, 2)
     bounds = np.asarray(places, dtype=np.int32).reshape(-1, 3)

@@ -12,27 +12,30 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Literal, cast
 
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from gazetune import __version__
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.gaze.alignment import align_units
 from gazetune.gaze.controls import add_noise, apply_control, training_statistics
 from gazetune.gaze.measures import GazePredictor
 from gazetune.gaze.registry import create_predictor
-from gazetune.gaze.store import GazeStore, build_store
+from gazetune.gaze.store import build_store
 from gazetune.preferences.pair import PreferencePair
 from gazetune.preferences.splits import Splits, load_splits
 from gazetune.reward.backbone import context_length, load_tokenizer
 from gazetune.reward.batching import ARRAYS, EncodedSplit
 from gazetune.reward.conversation import ChatEncoder, EncodedChat
+from gazetune.reward.fusion import fused_length
 
 SPLITS = ("train", "validation", "test")
-FORMAT = 1
+FORMAT = 2
 Progress = Callable[[str, int, int], None]
 
 
@@ -52,6 +55,11 @@ class DatasetFacts:
     gaze_mean: list[float]
     """[5] over the units of the training split."""
     gaze_sd: list[float]
+    context: int | None
+    """The most positions that the backbone takes, None for no limit."""
+    longest: dict[str, int]
+    """`tokens` and gaze `units` of the conversation that has most of both together."""
+    longest_origin: str
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,7 @@ class PreparedData:
 
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """Return the tokenizer that the data set was made with."""
-        return AutoTokenizer.from_pretrained(self.folder / "tokenizer")
+        return cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(self.folder / "tokenizer"))
 
     def response_words(self, split: str) -> NDArray[np.int32]:
         """[pairs, 2] white-space words of the chosen and the rejected response, for the length baseline."""
@@ -84,6 +92,11 @@ def prepare(config: Config, cache: Path, progress: Progress | None = None) -> Pr
     """Open the prepared data set of `config` below `cache`, making it first where it is missing.
 
     Safe when several processes ask at once; a killed preparation leaves nothing that is taken for finished.
+
+    Raises
+    ------
+    InputError
+        For pairs, gaze or a backbone that cannot be read, and a conversation that the backbone has no room for.
     """
     folder = cache / "prepared" / preparation_key(config)
     if not (folder / "facts.json").exists():
@@ -95,22 +108,36 @@ def prepare(config: Config, cache: Path, progress: Progress | None = None) -> Pr
                 partial.mkdir()
                 _Preparation(config, cache, progress).write(partial)
                 partial.rename(folder)
-    return PreparedData.open(folder)
+    data = PreparedData.open(folder)
+    _check_room(config, data.facts)
+    return data
 
 
 def preparation_key(config: Config) -> str:
     """Return the name of the folder that everything with the same data, tokenizer and gaze shares."""
     gaze = config.gaze.model_dump(mode="json", exclude={"features"})
     files = [_state(name) for name in (config.data.source, config.backbone, config.gaze.path) if name]
-    content = [FORMAT, config.data.model_dump(mode="json"), config.backbone, gaze, files]
+    # The version stands for what comes with the package: the lexical predictor's weights, the planted words.
+    content = [FORMAT, __version__, config.data.model_dump(mode="json"), config.backbone, gaze, files]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
 
 
 def _state(name: str) -> list[list[str | int]]:
     """Return name, size and time of a local file or of a folder's files, so that a changed file is prepared anew."""
     path = Path(name)
-    files = sorted(path.iterdir()) if path.is_dir() else [path] if path.is_file() else []
-    return [[str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [[str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()]
+
+
+def _check_room(config: Config, facts: DatasetFacts) -> None:
+    """Refuse a fusion that makes a conversation longer than the backbone's context; the text alone was seen to fit."""
+    length = fused_length(config.fusion.kind, **facts.longest)
+    if facts.context is not None and length > facts.context:
+        raise InputError(
+            f"{facts.longest_origin}: the conversation has {facts.longest['tokens']} tokens and "
+            f"{facts.longest['units']} gaze units, {length} positions with fusion.kind {config.fusion.kind}, and "
+            f"backbone '{config.backbone}' takes {facts.context}; a lower data.max_chars drops such pairs"
+        )
 
 
 class _Preparation:
@@ -120,18 +147,20 @@ class _Preparation:
         self.config = config
         self.cache = cache
         self.progress = progress or (lambda stage, done, total: None)
+        self.context = context_length(config.backbone)
+        self.longest, self.longest_origin = {"tokens": 0, "units": 0}, ""
 
     def write(self, folder: Path) -> None:
         """Write all files of the prepared data set into `folder`."""
         splits = load_splits(self.config.data)
         predictor = create_predictor(self.config)
-        tokenizer = load_tokenizer(self.config.backbone, _distinct_texts(splits.train))
+        tokenizer = load_tokenizer(self.config.backbone, _distinct_texts(splits.train, "prompt+response"))
         tokenizer.save_pretrained(folder / "tokenizer")
-        store, texts, values = self._gaze(splits, predictor)
+        texts, values = self._gaze(splits, predictor)
         np.save(folder / "values.npy", values)
         encoder = ChatEncoder(tokenizer)
         for split in SPLITS:
-            arrays = self._encode(split, getattr(splits, split), encoder, store, texts)
+            arrays = self._encode(split, getattr(splits, split), encoder, texts)
             for name in ARRAYS:
                 np.save(folder / f"{split}.{name}.npy", arrays[name])
             counts = [[len(pair.chosen.split()), len(pair.rejected.split())] for pair in getattr(splits, split)]
@@ -147,12 +176,16 @@ class _Preparation:
             pad_id=int(tokenizer.pad_token_id),
             gaze_mean=[float(value) for value in mean],
             gaze_sd=[float(value) for value in sd],
+            context=self.context,
+            longest=self.longest,
+            longest_origin=self.longest_origin,
         )
         (folder / "facts.json").write_text(json.dumps(asdict(facts), indent=1))
 
-    def _gaze(self, splits: Splits, predictor: GazePredictor) -> tuple[GazeStore, _TextRows, NDArray[np.float32]]:
-        """Predict every text once and return the store, where each text's units stand, and their values [N, 5]."""
-        of_split = {split: _distinct_texts(getattr(splits, split)) for split in SPLITS}
+    def _gaze(self, splits: Splits, predictor: GazePredictor) -> tuple[_TextRows, NDArray[np.float32]]:
+        """Predict every text once and return where each text's units stand, and their values [N, 5]."""
+        scope = self.config.gaze.scope
+        of_split = {split: _distinct_texts(getattr(splits, split), scope) for split in SPLITS}
         texts = list(dict.fromkeys(text for split in SPLITS for text in of_split[split]))
         store = build_store(
             texts, predictor, self.cache / "gaze", lambda done, total: self.progress("gaze", done, total)
@@ -164,25 +197,21 @@ class _Preparation:
         values = apply_control(self.config.gaze.control, values, offsets, split_rows, split_rows["train"], seed)
         if self.config.gaze.noise:
             values = add_noise(values, self.config.gaze.noise, seed)
-        return store, _TextRows(rows, offsets, spans), np.ascontiguousarray(values, dtype=np.float32)
+        return _TextRows(rows, offsets, spans), np.ascontiguousarray(values, dtype=np.float32)
 
     def _encode(
-        self, split: str, pairs: Sequence[PreferencePair], encoder: ChatEncoder, store: GazeStore, texts: _TextRows
-    ) -> dict[str, NDArray]:
+        self, split: str, pairs: Sequence[PreferencePair], encoder: ChatEncoder, texts: _TextRows
+    ) -> dict[str, NDArray[Any]]:
         """Return the flat arrays of one split (see `EncodedSplit`)."""
-        limit = context_length(self.config.backbone)
-        columns: dict[str, list[NDArray]] = {name: [] for name in ("ids", "token_unit", "token_share", "unit_index")}
+        names = ("ids", "token_unit", "token_share", "unit_index")
+        columns: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
         for done, pair in enumerate(pairs):
             chats = [pair.chat(pair.chosen), pair.chat(pair.rejected)]
             for chat, encoded in zip(chats, encoder.encode(chats, [pair.origin] * 2), strict=True):
-                if limit is not None and len(encoded.ids) > limit:
-                    raise InputError(
-                        f"{pair.origin}: the conversation has {len(encoded.ids)} tokens and backbone "
-                        f"'{self.config.backbone}' takes {limit}; a lower data.max_chars drops such pairs"
-                    )
                 contents = [message.content for message in chat]
                 scoped = [len(contents) - 1] if self.config.gaze.scope == "response" else range(len(contents))
                 unit, share, index = _align(encoded, [(m, contents[m]) for m in scoped], texts, self.config.gaze.align)
+                self._measure(len(encoded.ids), len(index), pair.origin)
                 for name, column in zip(columns, (encoded.ids, unit, share, index), strict=True):
                     columns[name].append(column)
             self.progress(f"tokens of {split}", done + 1, len(pairs))
@@ -191,6 +220,16 @@ class _Preparation:
             "token_starts": _starts(columns["ids"]),
             "unit_starts": _starts(columns["unit_index"]),
         }
+
+    def _measure(self, tokens: int, units: int, origin: str) -> None:
+        """Refuse a conversation that is longer than the backbone's context, and remember the longest one."""
+        if self.context is not None and tokens > self.context:
+            raise InputError(
+                f"{origin}: the conversation has {tokens} tokens and backbone '{self.config.backbone}' takes "
+                f"{self.context}; a lower data.max_chars drops such pairs"
+            )
+        if tokens + units > sum(self.longest.values()):
+            self.longest, self.longest_origin = {"tokens": tokens, "units": units}, origin
 
 
 @dataclass(frozen=True)
@@ -203,7 +242,7 @@ class _TextRows:
 
 
 def _align(
-    encoded: EncodedChat, messages: Sequence[tuple[int, str]], texts: _TextRows, policy: str
+    encoded: EncodedChat, messages: Sequence[tuple[int, str]], texts: _TextRows, policy: Literal["spread", "first"]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
     """Return for each token its unit and share, and the rows of `values` that the conversation's units are."""
     unit = np.full(len(encoded.ids), -1, dtype=np.int32)
@@ -221,13 +260,15 @@ def _align(
     return unit, share, np.concatenate(index)
 
 
-def _starts(columns: Sequence[NDArray]) -> NDArray[np.int64]:
+def _starts(columns: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum([len(column) for column in columns])]).astype(np.int64)
 
 
-def _distinct_texts(pairs: Sequence[PreferencePair]) -> list[str]:
+def _distinct_texts(pairs: Sequence[PreferencePair], scope: Literal["prompt+response", "response"]) -> list[str]:
+    prompts = scope == "prompt+response"
     texts = (
-        text for pair in pairs for text in (*(message.content for message in pair.prompt), pair.chosen, pair.rejected)
+        text
+        for pair in pairs
+        for text in (*(message.content for message in pair.prompt if prompts), pair.chosen, pair.rejected)
     )
     return list(dict.fromkeys(texts))
-

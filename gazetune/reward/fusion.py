@@ -55,8 +55,7 @@ class FusedBatch:
     """[B] index of the last real position."""
 
 
-FusionFactory = Callable[[Config, int, float], "Fusion"]
-_FUSIONS: dict[str, FusionFactory] = {}
+_FUSIONS: dict[str, type[Fusion]] = {}
 
 
 def fusion(name: str) -> Callable[[type[Fusion]], type[Fusion]]:
@@ -86,10 +85,14 @@ def create_fusion(config: Config, hidden: int, embedding_rms: float) -> Fusion:
     return _FUSIONS[config.fusion.kind](config, hidden, embedding_rms)
 
 
-class Fusion(nn.Module):
-    """Base of the fusions. `uses_gaze` tells whether the measures reach the model at all."""
+def fused_length(kind: str, tokens: int, units: int) -> int:
+    """Return how many positions the backbone reads of a text of so many tokens and gaze units."""
+    check_fusion(kind)
+    return _FUSIONS[kind].length(tokens, units)
 
-    uses_gaze = True
+
+class Fusion(nn.Module):
+    """Base of the fusions."""
 
     def forward(self, tokens: TokenBatch, gaze: GazeBatch) -> FusedBatch:
         """Join tokens and gaze; must not let a row depend on another row or on padding."""
@@ -99,12 +102,18 @@ class Fusion(nn.Module):
         """See `forward`."""
         raise TypeError(f"{type(self).__name__} does not define fuse()")
 
+    @staticmethod
+    def length(tokens: int, units: int) -> int:
+        """Return the real positions of a row of so many tokens and units; grows with both."""
+        return tokens
+
+    def standardise_by(self, mean: Tensor, sd: Tensor) -> None:
+        """Take the mean [F] and standard deviation [F] of the training split's measures, where they are of use."""
+
 
 @fusion("none")
 class NoFusion(Fusion):
     """The baseline: the text alone."""
-
-    uses_gaze = False
 
     def __init__(self, config: Config, hidden: int, embedding_rms: float) -> None:
         super().__init__()
@@ -127,6 +136,11 @@ class _ProjectedFusion(Fusion):
         """Measures [..., F] to embeddings [..., H] at the scale of the token embeddings."""
         return self.scale(self.projector(measures))
 
+    def standardise_by(self, mean: Tensor, sd: Tensor) -> None:
+        """Standardise every measure by these from now on."""
+        self.projector.mean.copy_(mean)
+        self.projector.sd.copy_(sd.clamp(min=1e-6))
+
 
 @fusion("concat")
 class ConcatFusion(_ProjectedFusion):
@@ -137,6 +151,11 @@ class ConcatFusion(_ProjectedFusion):
         self.boundary = nn.Embedding(2, hidden)
         nn.init.normal_(self.boundary.weight, std=embedding_rms)
         self.gaze_first = config.fusion.position == "before"
+
+    @staticmethod
+    def length(tokens: int, units: int) -> int:
+        """Return the tokens, the units and the two boundaries."""
+        return tokens + units + 2
 
     def fuse(self, tokens: TokenBatch, gaze: GazeBatch) -> FusedBatch:
         """Put the boundary embeddings and the gaze tokens beside the text; L = T + U + 2."""
@@ -166,16 +185,16 @@ class AddFusion(_ProjectedFusion):
 
 
 def compact(embeddings: Tensor, mask: Tensor) -> FusedBatch:
-    """Move the real positions [B, L] of every row to its front, in order.
+    """Move the real positions [B, L] of every row to its front, in order, and cut L to the longest row.
 
     A row then looks the same whatever side its padding came on and whatever lies between its parts, so its reward
-    cannot depend on its batch mates.
+    cannot depend on its batch mates, and a batch takes no more positions than its longest row needs.
     """
-    order = torch.argsort(~mask, dim=1, stable=True)
     lengths = mask.sum(dim=1)
-    positions = torch.arange(mask.shape[1], device=mask.device).expand_as(order)
+    order = torch.argsort(~mask, dim=1, stable=True)[:, : int(lengths.max())]
+    positions = torch.arange(order.shape[1], device=mask.device).expand_as(order)
     real = positions < lengths.unsqueeze(1)
-    moved = embeddings.gather(1, order.unsqueeze(-1).expand_as(embeddings))
+    moved = embeddings.gather(1, order.unsqueeze(-1).expand(-1, -1, embeddings.shape[-1]))
     # Whatever stood on padding is replaced, so that no stray value there can reach a reward through 0 * NaN.
-    moved = moved * real.unsqueeze(-1)
+    moved = moved.masked_fill(~real.unsqueeze(-1), 0.0)
     return FusedBatch(moved, real, positions * real, lengths - 1)

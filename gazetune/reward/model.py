@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
@@ -24,8 +26,8 @@ class GazeRewardModel(nn.Module):
 
     def __init__(self, config: Config, backbone: PreTrainedModel) -> None:
         super().__init__()
-        hidden = backbone.config.get_text_config().hidden_size
-        embedding = backbone.get_input_embeddings().weight
+        hidden = int(backbone.config.get_text_config().hidden_size)
+        embedding: Tensor = cast(nn.Embedding, backbone.get_input_embeddings()).weight
         rms = float(embedding.detach().float().pow(2).mean().sqrt())
         self.config = config
         self.pools_first = reads_both_ways(backbone)
@@ -35,12 +37,11 @@ class GazeRewardModel(nn.Module):
             torch.manual_seed(config.train.seed)
             self.head = nn.Linear(hidden, 1, bias=False)
             torch.manual_seed(config.train.seed + 1)
-            self.fusion = create_fusion(config, hidden, rms)
+            # Not `hidden`: the input embeddings of ALBERT and ELECTRA are narrower.
+            self.fusion = create_fusion(config, embedding.shape[1], rms)
             torch.manual_seed(config.train.seed + 2)
-            self.backbone = adapt(backbone, config.adapter)
-        nn.init.normal_(
-            self.head.weight, std=hidden**-0.5, generator=torch.Generator().manual_seed(config.train.seed)
-        )
+            self.backbone: Any = adapt(backbone, config.adapter)
+        nn.init.normal_(self.head.weight, std=hidden**-0.5, generator=torch.Generator().manual_seed(config.train.seed))
         self.fusion.to(embedding.dtype)
         self.head.to(embedding.dtype)
 
@@ -60,9 +61,7 @@ class GazeRewardModel(nn.Module):
 
     def set_gaze_statistics(self, mean: Tensor, sd: Tensor) -> None:
         """Set the training split's mean [5] and standard deviation [5] by which measures are standardised."""
-        if self.fusion.uses_gaze:
-            self.fusion.projector.mean.copy_(mean[self.columns])
-            self.fusion.projector.sd.copy_(sd[self.columns].clamp(min=1e-6))
+        self.fusion.standardise_by(mean[self.columns], sd[self.columns])
 
     def release_backbone(self) -> PreTrainedModel:
         """Give the backbone back without its adapter, for the next model of a warm slot."""
@@ -71,24 +70,26 @@ class GazeRewardModel(nn.Module):
         return self.backbone
 
 
-def adapt(backbone: PreTrainedModel, adapter: AdapterConfig) -> nn.Module:
+def adapt(backbone: PreTrainedModel, adapter: AdapterConfig) -> PreTrainedModel | PeftModel:
     """Make of the backbone trainable what `adapter` says: all, LoRA matrices, or nothing."""
-    if adapter.kind == "full":
-        return backbone.requires_grad_(True)
-    backbone.requires_grad_(False)
-    if adapter.kind == "none":
+    backbone.requires_grad_(adapter.kind == "full")
+    if adapter.kind != "lora":
         return backbone
     targets = adapter.targets if isinstance(adapter.targets, str) else list(adapter.targets)
     if isinstance(targets, list):
         _check_targets(backbone, targets)
-    lora = LoraConfig(r=adapter.r, lora_alpha=adapter.alpha, lora_dropout=adapter.dropout, target_modules=targets)
-    return get_peft_model(backbone, lora)
+    lora = LoraConfig(
+        r=adapter.r,
+        lora_alpha=adapter.alpha,  # type: ignore[arg-type]  # any number will do: it is divided by r
+        lora_dropout=adapter.dropout,
+        target_modules=targets,
+    )
+    return cast(PeftModel, get_peft_model(backbone, lora))
 
 
 def _check_targets(backbone: PreTrainedModel, targets: list[str]) -> None:
     linear = {name.rsplit(".", 1)[-1] for name, module in backbone.named_modules() if isinstance(module, nn.Linear)}
     missing = [target for target in targets if target not in linear]
     if missing:
-        raise InputError(
-            f"adapter.targets: the backbone has no module '{missing[0]}'; accepted: all-linear, {', '.join(sorted(linear))}"
-        )
+        accepted = ", ".join(["all-linear", *sorted(linear)])
+        raise InputError(f"adapter.targets: the backbone has no module '{missing[0]}'; accepted: {accepted}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +16,9 @@ class GazeProjector(nn.Module):
     Measures [..., F] to embeddings [..., H]. Source: GazeReward (arXiv 2410.01532); here the measures are standardised
     by the training split's mean and standard deviation first, which are saved with the model.
     """
+
+    mean: Tensor
+    sd: Tensor
 
     def __init__(self, features: int, hidden: int, dropout: tuple[float, float]) -> None:
         super().__init__()
@@ -31,9 +36,8 @@ class GazeProjector(nn.Module):
 
     def forward(self, measures: Tensor) -> Tensor:
         """Measures [..., F] in their own units to embeddings [..., H] of about unit scale."""
-        weight = self.layers[0].weight
         standard = (measures.float() - self.mean.float()) / self.sd.float()
-        return self.layers(standard.to(weight.dtype))
+        return self.layers(standard.to(cast(nn.Linear, self.layers[0]).weight.dtype))
 
 
 class EmbeddingScale(nn.Module):
@@ -42,6 +46,8 @@ class EmbeddingScale(nn.Module):
     A module of its own, since ZeRO-3 gathers a parameter only around the module that owns it, and only where that
     module takes and returns plain tensors.
     """
+
+    factor: Tensor
 
     def __init__(self, start: float, learned: bool) -> None:
         super().__init__()

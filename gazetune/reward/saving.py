@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,18 +49,22 @@ def save_reward_model(folder: Path, state: Mapping[str, Tensor], config: Config,
 def replace_folder(new: Path, folder: Path) -> None:
     """Put the finished folder `new` in the place of `folder`; at every moment one of the two is whole."""
     previous = _sibling(folder, "previous")
-    shutil.rmtree(previous, ignore_errors=True)
-    if folder.exists():
+    if recover_folder(folder):
+        shutil.rmtree(previous, ignore_errors=True)
         folder.rename(previous)
     new.rename(folder)
     shutil.rmtree(previous, ignore_errors=True)
 
 
 def recover_folder(folder: Path) -> bool:
-    """Undo a replacement that was killed half-way; tell whether `folder` exists now."""
+    """Undo a replacement that was killed half-way; tell whether `folder` exists now.
+
+    Several processes may ask at once, but none while another one replaces the folder.
+    """
     previous = _sibling(folder, "previous")
-    if not folder.exists() and previous.exists():
-        previous.rename(folder)
+    if not folder.exists():
+        with contextlib.suppress(FileNotFoundError):  # there is none, or another worker was faster
+            previous.rename(folder)
     return folder.exists()
 
 
@@ -87,7 +92,7 @@ def load_state(model: GazeRewardModel, state: Mapping[str, Tensor], origin: str)
     """Fill what trains and the gaze statistics from `state`, refusing missing, extra and misshapen names."""
     own = {**trained_parameters(model), **gaze_buffers(model)}
     missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-    wrong = [name for name in own.keys() & state.keys() if own[name].shape != state[name].shape]
+    wrong = sorted(name for name in own.keys() & state.keys() if own[name].shape != state[name].shape)
     for problem, names in (("missing", missing), ("not of this model", extra), ("of another shape", wrong)):
         if names:
             raise InputError(f"{origin}: {len(names)} weights {problem}, first '{names[0]}'; the config does not fit")

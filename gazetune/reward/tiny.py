@@ -9,6 +9,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaModel, PreTrainedModel, PreTrainedTokenizerFast
 
 VOCABULARY = 4096
+POSITIONS = 8192
 WEIGHTS_SEED = 0
 
 CHAT_TEMPLATE = (
@@ -44,7 +45,7 @@ def tiny_backbone() -> PreTrainedModel:
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=4,
-        max_position_embeddings=8192,
+        max_position_embeddings=POSITIONS,
         pad_token_id=0,
         bos_token_id=None,
         eos_token_id=1,

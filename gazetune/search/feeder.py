@@ -5,6 +5,7 @@ Kept free of heavy imports, and reused from trial to trial, so that starting a t
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import ray
@@ -18,7 +19,7 @@ class Feeder(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         """Submit the job of the first trial."""
-        self._last: dict[str, Any] = {"examples": 0, "objective": None}
+        self._last: dict[str, Any] = {"examples": 0, "objective": -math.inf}
         self._board = ray.get_actor(config["board"], namespace=NAMESPACE)
         self._job = config["job"]["id"]
         ray.get(self._board.submit.remote(config["job"]))

@@ -13,7 +13,7 @@ from typing import Any
 import optuna
 
 from gazetune.config import Config
-from gazetune.config_file import Lines, build_config, parse_overrides, read_yaml_lines, set_key
+from gazetune.config_file import Lines, build_config, parse_overrides, read_yaml_lines, set_key, with_absolute_paths
 from gazetune.config_keys import config_keys, get_key, key_hint
 from gazetune.errors import InputError, did_you_mean
 from gazetune.search.axes import Axis, ChoiceAxis, parse_axis
@@ -37,7 +37,7 @@ class SearchSpace:
     @property
     def config(self) -> Config:
         """The base config: what the search itself, the resources and the tracking are, and every value not searched."""
-        return build_config(self.base, self.origin)
+        return with_absolute_paths(build_config(self.base, self.origin))
 
     def suggest(self, trial: optuna.trial.BaseTrial) -> dict[str, Any]:
         """Ask Optuna for the value of each axis whose condition holds; returns dotted key -> value."""
@@ -54,7 +54,7 @@ class SearchSpace:
         tree = copy.deepcopy(self.base)
         for key, value in params.items():
             set_key(tree, key, value)
-        return build_config(tree, self.origin)
+        return with_absolute_paths(build_config(tree, self.origin))
 
     def data_configs(self) -> list[Config]:
         """Return one config for each data set, tokenizer and gaze that trials can ask for (see `reward.dataset`)."""

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -23,7 +24,7 @@ class Progress:
     seconds: float = 0.0
     best_accuracy: float = -1.0
     best_step: int = 0
-    evaluations: list[dict] = field(default_factory=list)
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
     """The reports made so far, as plain dictionaries."""
 
 

@@ -16,6 +16,6 @@ def check_config(config: Config) -> None:
     find_loss(config.loss.kind)
     names = predictor_names()
     if config.gaze.predictor not in names:
-        raise InputError(f"gaze.predictor: '{config.gaze.predictor}' is no gaze predictor; "
-                         f"{did_you_mean(config.gaze.predictor, names)}")
+        known = did_you_mean(config.gaze.predictor, names)
+        raise InputError(f"gaze.predictor: '{config.gaze.predictor}' is no gaze predictor; {known}")
     check_sharding(config)

@@ -6,7 +6,6 @@ training state to resume from).
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -122,9 +121,12 @@ class Training:
         return last
 
     def close(self) -> PreTrainedModel:
-        """Free the engine and give the backbone back without its adapter."""
+        """Free the engine and give the backbone back without its adapter, fit for a run of another config."""
         self.engine.destroy()
-        return self.model.release_backbone()
+        backbone = self.model.release_backbone()
+        if self.config.train.gradient_checkpointing:
+            backbone.gradient_checkpointing_disable()
+        return backbone
 
     def _build_model(self, backbone: PreTrainedModel) -> GazeRewardModel:
         model = GazeRewardModel(self.config, backbone)
@@ -144,9 +146,7 @@ class Training:
         optimizer = torch.optim.AdamW(
             decay_groups(self.model, self.config.optim.weight_decay), lr=self.config.optim.learning_rate
         )
-        settings = deepspeed_config(
-            self.config, self.worker.world, model_dtype(self.config, self.worker.device)
-        )
+        settings = deepspeed_config(self.config, self.worker.world, model_dtype(self.config, self.worker.device))
         engine, *_ = deepspeed.initialize(
             model=self.model, optimizer=optimizer, config=settings, dist_init_required=False
         )
@@ -157,7 +157,7 @@ class Training:
         """One optimiser step over all workers: the gradient is the mean over the step's pairs."""
         worker, split = self.worker, self.data.train
         # A seed of its own for every step: a resumed run draws the dropout that an undisturbed one would draw.
-        seeds = np.random.SeedSequence([self.config.train.seed, step, worker.rank]).generate_state(1)
+        seeds = np.random.SeedSequence([self.plan.seed, step, worker.rank]).generate_state(1)
         torch.manual_seed(int(seeds[0]))
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(step)
@@ -242,9 +242,3 @@ def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     others = [parameter for parameter in trained if parameter.ndim < 2]
     groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
-
-
-def read_history(folder: Path) -> list[dict]:
-    """Return the evaluations of the run in `folder` so far, oldest first."""
-    progress = folder / "last" / "progress.json"
-    return json.loads(progress.read_text())["evaluations"] if progress.exists() else []

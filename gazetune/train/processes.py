@@ -10,6 +10,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from gazetune.train.ops import prepare_ops
+
 
 @dataclass(frozen=True)
 class Worker:
@@ -50,6 +52,7 @@ def join_workers() -> Worker:
         )
     # DeepSpeed reads the accelerator once, when it is imported.
     os.environ.setdefault("DS_ACCELERATOR", device.type)
+    prepare_ops()
     import deepspeed
 
     backend = "nccl" if device.type == "cuda" else "gloo"

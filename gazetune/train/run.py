@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
 from gazetune.config import Config
-from gazetune.config_file import build_config, dump_config, load_config, write_config
+from gazetune.config_file import build_config, dump_config, load_config, with_absolute_paths, write_config
 from gazetune.errors import InputError
 from gazetune.evaluate.accuracy import correct
 from gazetune.evaluate.length import shorter_baseline
@@ -49,6 +51,7 @@ def train_command(config: Config, name: str | None, storage: Path) -> dict[str, 
         When the loss became NaN or a worker died.
     """
     check_config(config)
+    config = with_absolute_paths(config)
     storage = storage.resolve()
     name = name or f"train-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     folder = storage / name
@@ -142,6 +145,11 @@ def _train_worker(tree: dict[str, Any], storage: str, name: str, run: str) -> No
     """One worker process: train, then score the test split with the best model."""
     config = build_config(tree, name)
     folder = Path(storage) / name
+    # transformers and torch announce renamed functions that their own callers and DeepSpeed still use.
+    warnings.simplefilter("ignore", FutureWarning)
+    if config.resources.workers > 1:
+        # Left alone, every worker would use all cores, and they would spend their time waiting for each other.
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // config.resources.workers))
     worker = join_workers()
     try:
         data = prepare(config, Path(storage) / "cache")

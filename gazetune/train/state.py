@@ -38,7 +38,9 @@ def gather_moments(engine: Any, optimizer: torch.optim.Optimizer) -> dict[str, T
     for name, parameter in trained_parameters(engine.module).items():
         for key in MOMENTS:
             full = safe_get_full_optimizer_state(parameter, key)
-            full = optimizer.state[parameter][key] if full is None else full
+            if full is None:
+                # A weight that the loss does not reach (a vision tower's) has none.
+                full = optimizer.state[parameter].get(key, torch.zeros_like(parameter, dtype=torch.float32))
             moments[f"{name}|{key}"] = full.detach().float().cpu().clone()
     return moments
 

@@ -25,7 +25,8 @@ class StepPlan:
     @classmethod
     def of(cls, train: TrainConfig, pairs: int) -> StepPlan:
         """Return the plan of a train section."""
-        return cls(pairs, train.batch_size, train.accumulate, train.epochs, train.seed)
+        # A config's seed may be negative, which numpy refuses.
+        return cls(pairs, train.batch_size, train.accumulate, train.epochs, train.seed % 2**64)
 
     @property
     def pairs_per_step(self) -> int:

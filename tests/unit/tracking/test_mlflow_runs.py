@@ -121,6 +121,22 @@ def test_a_write_that_failed_can_be_written_again(tracker: Tracker, storage: Pat
     assert steps(tracker, trial, "a") == [(1, 1.0), (2, 2.0)]
 
 
+def test_a_write_whose_answer_was_lost_is_not_written_twice(tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, trial = start(tracker)
+    write = tracker._client.log_batch
+
+    def write_and_lose_the_answer(*arguments: object, **named: object) -> None:
+        write(*arguments, **named)  # type: ignore[arg-type]
+        raise ConnectionError("reset by peer")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(tracker._client, "log_batch", write_and_lose_the_answer)
+        with pytest.raises(ConnectionError):
+            tracker.log_metrics(trial, {"a": 1.0}, 1)
+    tracker.log_metrics(trial, {"a": 1.0}, 1)
+    assert steps(tracker, trial, "a") == [(1, 1.0)]
+
+
 def test_many_threads_log_without_loss_or_doubles(tracker: Tracker) -> None:
     parent, _ = start(tracker)
 
