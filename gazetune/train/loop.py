@@ -143,13 +143,15 @@ class Training:
     def _build_engine(self) -> tuple[Any, torch.optim.Optimizer]:
         import deepspeed
 
-        optimizer = torch.optim.AdamW(
-            decay_groups(self.model, self.config.optim.weight_decay), lr=self.config.optim.learning_rate
-        )
+        # Every step sets its own rate. It is 0 here, because DeepSpeed may take a step without gradients to make the
+        # moments (bf16 at stage 0), and that step must not decay the weights.
+        optimizer = torch.optim.AdamW(decay_groups(self.model, self.config.optim.weight_decay), lr=0.0)
         settings = deepspeed_config(self.config, self.worker.world, model_dtype(self.config, self.worker.device))
         engine, *_ = deepspeed.initialize(
             model=self.model, optimizer=optimizer, config=settings, dist_init_required=False
         )
+        if not engine.zero_optimization():
+            optimizer.state.clear()  # nor may it count as a step
         engine.train()
         return engine, optimizer
 
@@ -180,6 +182,9 @@ class Training:
 
     def _check_losses(self, step: int) -> list[float]:
         """Return the losses since the last evaluation, over all workers."""
+        if self.engine.skipped_steps:
+            # DeepSpeed leaves such a step out and says nothing: the run would stand still to its end.
+            raise TrialFailed(f"the gradient is nan or inf at step {step + 1} or shortly before")
         losses = self.worker.total(torch.stack(self._losses)).tolist() if self._losses else []
         for offset, loss in enumerate(losses):
             if not math.isfinite(loss):

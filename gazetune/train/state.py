@@ -22,9 +22,10 @@ def gather_weights(engine: Any) -> dict[str, Tensor]:
     from deepspeed.utils import safe_get_full_fp32_param
 
     gathered = {}
+    stepped = _stepped(engine)
     for name, parameter in trained_parameters(engine.module).items():
-        full = safe_get_full_fp32_param(parameter)
-        gathered[name] = (parameter if full is None else full).detach().float().cpu().clone()
+        full = stepped[parameter] if stepped else safe_get_full_fp32_param(parameter)
+        gathered[name] = full.detach().float().cpu().clone()
     gathered.update({name: buffer.detach().cpu().clone() for name, buffer in gaze_buffers(engine.module).items()})
     return gathered
 
@@ -35,30 +36,44 @@ def gather_moments(engine: Any, optimizer: torch.optim.Optimizer) -> dict[str, T
 
     _link_moments(engine)
     moments: dict[str, Tensor] = {"step": _adam_step(optimizer)}
+    stepped = _stepped(engine)
     for name, parameter in trained_parameters(engine.module).items():
         for key in MOMENTS:
-            full = safe_get_full_optimizer_state(parameter, key)
-            if full is None:
-                # A weight that the loss does not reach (a vision tower's) has none.
-                full = optimizer.state[parameter].get(key, torch.zeros_like(parameter, dtype=torch.float32))
+            if stepped:
+                # A weight that the loss does not reach (a vision tower's) has no moments.
+                full = optimizer.state[stepped[parameter]].get(key, torch.zeros_like(parameter))
+            else:
+                full = safe_get_full_optimizer_state(parameter, key)
             moments[f"{name}|{key}"] = full.detach().float().cpu().clone()
     return moments
 
 
 def restore(engine: Any, optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> None:
     """Put gathered moments and float32 master weights into a fresh engine, whatever its stage and workers."""
-    sharded = engine.zero_optimization_stage() > 0 or engine.optimizer is not optimizer
-    if sharded:
+    stepped = _stepped(engine)
+    if not stepped:
         _allocate_moments(engine, optimizer, state["step"])
     for name, parameter in trained_parameters(engine.module).items():
+        if stepped:
+            own = stepped[parameter]
+            with torch.no_grad():
+                own.copy_(state[name])
+            moments = {key: state[f"{name}|{key}"].to(own.device).clone() for key in MOMENTS}
+            optimizer.state[own] = {"step": state["step"].clone(), **moments}
+            continue
         for key in (None, *MOMENTS):
-            value = state[name if key is None else f"{name}|{key}"]
-            if sharded:
-                _set_shard(parameter, value, key)
-            elif key is not None:
-                moments = optimizer.state[parameter]
-                moments[key] = value.to(parameter.device).clone()
-                moments["step"] = state["step"].clone()
+            _set_shard(parameter, state[name if key is None else f"{name}|{key}"], key)
+
+
+def _stepped(engine: Any) -> dict[nn.Parameter, Tensor]:
+    """Map each trained parameter to the whole float32 tensor that torch's optimiser steps; empty above ZeRO stage 0."""
+    if engine.zero_optimization():
+        return {}
+    if not hasattr(engine.optimizer, "fp32_groups"):
+        return {parameter: parameter for parameter in trained_parameters(engine.module).values()}
+    # bf16 without ZeRO: DeepSpeed steps float32 copies.
+    groups = zip(engine.optimizer.fp16_groups, engine.optimizer.fp32_groups, strict=True)
+    return {low: full for lows, fulls in groups for low, full in zip(lows, fulls, strict=True)}
 
 
 def _adam_step(optimizer: torch.optim.Optimizer) -> Tensor:

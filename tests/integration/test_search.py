@@ -1,0 +1,177 @@
+"""One real search through the command line: Ray, Optuna, DeepSpeed on two workers, MLflow on sqlite."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import optuna
+import pytest
+
+SPACE = """
+name: short
+base:
+  data: {source: planted, pairs: 900, seed: 0}
+  backbone: tiny
+  gaze: {predictor: planted}
+  train: {batch_size: 32}
+space:
+  # A learning rate of 1e30 makes the loss NaN within a step or two.
+  optim.learning_rate: {choice: [1.0e-3, 3.0e-3, 1.0e+30]}
+  projector.dropout: {choice: [[0.0, 0.1], [0.1, 0.3]], when: fusion.kind != none}
+  fusion.kind: {choice: [none, concat, add]}
+  gaze.features: {subsets: [nFix, FFD, GPT, TRT, fixProp], when: fusion.kind != none}
+search: {trials: 10, sampler: random, scheduler: asha, rungs: 200, reduction: 2, seed: 3, objective: val/accuracy}
+resources: {workers: 2, cpus_per_worker: 1}
+"""
+
+
+def gazetune(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gazetune.cli.main", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("search")
+
+
+@pytest.fixture(scope="module")
+def document(folder: Path) -> dict[str, Any]:
+    (folder / "space.yaml").write_text(SPACE)
+    done = gazetune("search", folder / "space.yaml", "--storage", folder / "runs", "--json")
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def client(document: dict[str, Any]) -> mlflow.MlflowClient:
+    return mlflow.MlflowClient(document["tracking_uri"])
+
+
+def test_every_trial_is_in_the_document_with_its_parameters(document: dict[str, Any]) -> None:
+    trials = document["trials"]
+    assert [trial["id"] for trial in trials] == [f"{number:04d}" for number in range(10)]
+    for trial in trials:
+        assert trial["state"] in ("COMPLETE", "PRUNED", "FAIL")
+        assert trial["params"]["fusion.kind"] in ("none", "concat", "add")
+        assert trial["params"]["gaze.features"]
+    assert {"COMPLETE", "FAIL"} <= {trial["state"] for trial in trials}
+
+
+def test_a_nan_trial_is_fail_with_its_reason_and_the_search_goes_on(document: dict[str, Any]) -> None:
+    for trial in document["trials"]:
+        diverges = trial["params"]["optim.learning_rate"] == 1e30
+        assert (trial["state"] == "FAIL") == diverges
+        if diverges:
+            assert "nan" in trial["reason"] or "inf" in trial["reason"]
+            assert trial["val_accuracy"] is None
+    assert document["trials"][-1]["state"] != "FAIL" or document["best"] is not None
+
+
+def test_the_best_is_the_complete_trial_with_the_highest_validation_accuracy(document: dict[str, Any]) -> None:
+    complete = [trial for trial in document["trials"] if trial["state"] == "COMPLETE"]
+    best = max(complete, key=lambda trial: trial["val_accuracy"])
+    assert document["best"]["val_accuracy"] == best["val_accuracy"]
+    assert document["best"]["params"] in [trial["params"] for trial in complete]
+
+
+def test_winner_and_baselines_are_scored_on_the_same_test_pairs(document: dict[str, Any]) -> None:
+    test, baselines = document["best"]["test"], document["baselines"]
+    assert set(baselines) == {"no_gaze", "shorter"}
+    for baseline in baselines.values():
+        assert baseline["n"] == test["n"]
+        assert baseline["difference"] == pytest.approx(test["accuracy"] - baseline["accuracy"])
+        assert baseline["difference_ci95"][0] <= baseline["difference"] <= baseline["difference_ci95"][1]
+    assert test["ci95"][0] < test["accuracy"] < test["ci95"][1]
+    assert test["n"] > 100
+
+
+def test_only_trials_that_used_their_budget_are_complete(document: dict[str, Any]) -> None:
+    budget = max(trial["examples"] for trial in document["trials"])
+    for trial in document["trials"]:
+        assert (trial["examples"] == budget) == (trial["state"] == "COMPLETE")
+        if trial["state"] == "PRUNED":
+            assert 200 <= trial["examples"] < budget
+            assert trial["val_accuracy"] is not None
+
+
+def test_the_study_has_the_searchs_name_and_the_truth(document: dict[str, Any]) -> None:
+    storage = f"sqlite:///{document['storage']}/study.db"
+    study = optuna.load_study(study_name="short", storage=storage)
+    states = [trial.state.name for trial in study.trials]
+    assert states == [trial["state"] for trial in document["trials"]]
+    for told, trial in zip(study.trials, document["trials"], strict=True):
+        if trial["state"] == "PRUNED":
+            assert max(told.intermediate_values) == trial["examples"]
+        if trial["state"] == "COMPLETE":
+            assert told.value == told.intermediate_values[trial["examples"]]
+            assert len(told.intermediate_values) == 3  # rungs at 200 and 400, and the end
+
+
+def test_mlflow_has_a_parent_and_one_finished_run_a_trial(
+    document: dict[str, Any], client: mlflow.MlflowClient
+) -> None:
+    parent = client.get_run(document["mlflow_parent_run"])
+    assert parent.info.status == "FINISHED"
+    statuses = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "FAIL": "FAILED"}
+    assert len({trial["mlflow_run"] for trial in document["trials"]}) == 10
+    for trial in document["trials"]:
+        run = client.get_run(trial["mlflow_run"])
+        assert run.info.status == statuses[trial["state"]]
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert run.data.tags["gazetune.state"] == trial["state"]
+        assert run.data.tags["gazetune.data_fingerprint"] and run.data.tags["gazetune.gaze_fingerprint"]
+        assert run.data.tags["gazetune.code_version"]
+        assert run.data.params["fusion.kind"] == trial["params"]["fusion.kind"]
+
+
+def test_mlflow_has_metrics_at_every_step_config_and_margins(
+    document: dict[str, Any], client: mlflow.MlflowClient, tmp_path: Path
+) -> None:
+    trial = next(trial for trial in document["trials"] if trial["state"] == "COMPLETE")
+    run = trial["mlflow_run"]
+    accuracies = client.get_metric_history(run, "val/accuracy")
+    assert max(point.value for point in accuracies) == pytest.approx(trial["val_accuracy"])
+    steps = [point.step for point in client.get_metric_history(run, "train/step_loss")]
+    assert steps == list(range(1, accuracies[-1].step + 1))
+    margins = np.load(client.download_artifacts(run, "validation/margins.npy", str(tmp_path)))
+    assert float(np.mean(margins > 0)) == pytest.approx(trial["val_accuracy"], abs=0.02)
+    config = Path(client.download_artifacts(run, "config.yaml", str(tmp_path))).read_text()
+    assert f"kind: {trial['params']['fusion.kind']}" in config
+
+
+def test_baseline_runs_are_tagged_and_not_trials(document: dict[str, Any], client: mlflow.MlflowClient) -> None:
+    experiment = client.get_run(document["mlflow_parent_run"]).info.experiment_id
+    runs = client.search_runs([experiment], "tags.role = 'baseline'")
+    assert all(run.info.status == "FINISHED" for run in runs)
+    assert not {run.info.run_id for run in runs} & {trial["mlflow_run"] for trial in document["trials"]}
+
+
+def test_only_complete_trials_keep_a_model_and_none_its_training_state(document: dict[str, Any]) -> None:
+    trials = Path(document["storage"]) / "trials"
+    for trial in document["trials"]:
+        folder = trials / trial["id"]
+        assert (folder / "config.yaml").is_file()
+        assert (folder / "best" / "weights.safetensors").exists() == (trial["state"] == "COMPLETE")
+        assert not (folder / "last").exists()
+
+
+def test_the_same_name_again_is_refused_and_changes_nothing(document: dict[str, Any], folder: Path) -> None:
+    before = (Path(document["storage"]) / "search.json").read_bytes()
+    again = gazetune("search", folder / "space.yaml", "--storage", folder / "runs")
+    assert again.returncode == 2
+    assert "a search 'short' is already in" in again.stderr.splitlines()[-1]
+    assert again.stdout == ""
+    assert (Path(document["storage"]) / "search.json").read_bytes() == before
+
+
+def test_the_report_says_what_won(document: dict[str, Any]) -> None:
+    text = Path(document["report"]).read_text()
+    assert f"{100 * document['best']['test']['accuracy']:.1f}" in text
+    assert document["best"]["id"] in text
