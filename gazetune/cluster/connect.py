@@ -143,22 +143,17 @@ def _find(address: str) -> str:
         raise InputError(f"{where}: '{found}' is no address of a Ray cluster; accepted: auto or HOST:PORT (6379)")
     try:  # Ray itself would try for minutes
         socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
-        channel = init_grpc_channel(found)
-        try:
-            grpc.channel_ready_future(channel).result(timeout=5)
-        finally:
-            channel.close()
-    except (OSError, grpc.FutureTimeoutError) as error:
-        reason = str(error) or "what listens there is not Ray"
-        raise InputError(f"{where}: no Ray cluster answers at {found} ({reason})") from error
+    except OSError as error:
+        raise InputError(f"{where}: no Ray cluster answers at {found} ({error})") from error
+    if _asks_for_token(found, where):
+        # `ray start` uses the token of ~/.ray when there is one, but `ray.init` does not by itself. Never without being
+        # asked: a driver that demands tokens of a cluster that sends none is taken for dead.
+        logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
+        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
     return found
 
 
 def _join(found: str, resources: ResourcesConfig) -> None:
-    # `ray start` uses the token of ~/.ray when there is one, but `ray.init` does not by itself. A cluster that asks for
-    # none takes us with it too.
-    logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
-    maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
     try:
         ray.init(
             found,
@@ -171,6 +166,24 @@ def _join(found: str, resources: ResourcesConfig) -> None:
         raise InputError(
             f"--address: cannot join the Ray cluster at {found}: {_first_line(error)} ({token})"
         ) from error
+
+
+def _asks_for_token(found: str, where: str) -> bool:
+    """Tell whether the cluster refuses a call without a token; also finds out whether it is Ray that listens there."""
+    channel = init_grpc_channel(found)
+    alive = channel.unary_unary(
+        "/ray.rpc.NodeInfoGcsService/CheckAlive", request_serializer=lambda _: b"", response_deserializer=bytes
+    )
+    try:
+        alive(None, timeout=5)
+    except grpc.RpcError as error:
+        if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+            return True
+        reason = "what listens there is not Ray"
+        raise InputError(f"{where}: no Ray cluster answers at {found} ({reason})") from error
+    finally:
+        channel.close()
+    return False
 
 
 def _temp_dir() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 
 import torch
@@ -90,12 +89,6 @@ def context_length(backbone: str) -> int | None:
 def reads_both_ways(model: PreTrainedModel) -> bool:
     """Tell whether the backbone is an encoder, whose first token sees the whole text."""
     return not getattr(model.config, "is_decoder", False) and model.config.model_type in _ENCODERS
-
-
-def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerFast) -> str:
-    """Return a hash of everything that turns a conversation into token ids."""
-    content = tokenizer.backend_tokenizer.to_str() + str(tokenizer.chat_template)
-    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _cannot_load(backbone: str, part: str, error: Exception) -> InputError:

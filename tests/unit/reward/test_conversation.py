@@ -32,7 +32,14 @@ def encode(encoder: ChatEncoder, *contents: str) -> tuple[EncodedChat, list[Mess
 
 @pytest.mark.parametrize(
     "content",
-    ["plain words", "  leading and trailing  ", "user\ninside", "tab\tand\nnewline", "café 🙂 日本", "e\u0301 combining"],
+    [
+        "plain words",
+        "  leading and trailing  ",
+        "user\ninside",
+        "tab\tand\nnewline",
+        "café 🙂 日本",
+        "e\u0301 combining",
+    ],
 )
 def test_tokens_cover_exactly_the_contents(encoder: ChatEncoder, content: str) -> None:
     encoded, chat = encode(encoder, "Tell me.", content)
@@ -74,7 +81,9 @@ def test_a_template_that_strips_contents_keeps_their_coordinates() -> None:
 
 def test_roles_that_the_template_refuses_are_an_input_error_with_the_row() -> None:
     tokenizer = tiny_tokenizer(TEXTS * 20)
-    tokenizer.chat_template = "{% if messages[0]['role'] != 'user' %}{{ raise_exception('start with user') }}{% endif %}x"
+    tokenizer.chat_template = (
+        "{% if messages[0]['role'] != 'user' %}{{ raise_exception('start with user') }}{% endif %}x"
+    )
     with pytest.raises(InputError, match=r"file:7: the chat template refuses the roles assistant: start with user"):
         ChatEncoder(tokenizer).encode([[Message("assistant", "x")]], ["file:7"])
 

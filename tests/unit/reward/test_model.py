@@ -45,7 +45,9 @@ def padded_left(batch: PairBatch) -> PairBatch:
 
 
 @pytest.mark.parametrize("kind", FUSIONS)
-def test_reward_does_not_depend_on_batch_size_or_mates(kind: str, planted_config: Config, planted: PreparedData) -> None:
+def test_reward_does_not_depend_on_batch_size_or_mates(
+    kind: str, planted_config: Config, planted: PreparedData
+) -> None:
     model = build(planted_config, planted, fusion={"kind": kind})
     everything = rewards(model, planted.train.batch(np.arange(32), 0))
     assert np.ptp(everything) > 0.1
@@ -137,7 +139,12 @@ def test_lora_leaves_only_adapter_and_side_modules_trainable(planted_config: Con
     }
     beside = {name for name, _ in model.named_parameters() if not name.startswith("backbone.")}
     assert beside <= trained
-    assert {"head.weight", "fusion.boundary.weight", "fusion.scale.factor", "fusion.projector.layers.6.weight"} <= beside
+    assert {
+        "head.weight",
+        "fusion.boundary.weight",
+        "fusion.scale.factor",
+        "fusion.projector.layers.6.weight",
+    } <= beside
 
 
 def test_releasing_the_backbone_takes_the_adapter_off(planted_config: Config, planted: PreparedData) -> None:

@@ -1,0 +1,77 @@
+"""A search joins a running cluster of two nodes, trains on both, and leaves every CPU free."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+from ray.util.state import list_actors
+
+SPACE = """
+name: two-nodes
+base:
+  data: {source: planted, pairs: 400}
+  gaze: {predictor: planted}
+  train: {batch_size: 32}
+space:
+  fusion.kind: {choice: [none, concat, add]}
+search: {trials: 6, sampler: random, scheduler: asha, rungs: 100, seed: 1}
+resources: {workers: 1, cpus_per_worker: 1}
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={
+            "num_cpus": 1,
+            "include_dashboard": True,
+            "dashboard_host": "127.0.0.1",
+            "dashboard_port": free_port(),
+            "object_store_memory": 200 << 20,
+        },
+    )
+    cluster.add_node(num_cpus=1, object_store_memory=200 << 20)
+    ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def test_a_search_trains_on_both_nodes_and_frees_every_cpu(cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text(SPACE)
+    arguments = ["search", tmp_path / "space.yaml", "--storage", tmp_path / "runs", "--address", "auto", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "gazetune.cli.main", *map(str, arguments)],
+        # `auto` takes this address first; the machine may run another cluster beside the test's.
+        env={**os.environ, "RAY_ADDRESS": cluster.address},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    states = [trial["state"] for trial in json.loads(done.stdout)["trials"]]
+    assert len(states) == 6 and "FAIL" not in states
+    workers = [actor for actor in list_actors(limit=1000) if "RayTrainWorker" in actor.class_name]
+    assert len({worker.node_id for worker in workers}) == 2, "each node must have trained"
+    deadline = time.monotonic() + 60
+    while ray.available_resources().get("CPU") != 2.0:
+        assert time.monotonic() < deadline, f"CPUs still taken: {ray.available_resources()}"
+        time.sleep(0.5)
+    # Ray keeps an actor or two of its own, whose names begin with an underscore.
+    alive = [actor.class_name for actor in list_actors(limit=1000) if actor.state == "ALIVE"]
+    assert [name for name in alive if not name.startswith("_")] == []

@@ -1,0 +1,31 @@
+"""What is refused before anything is loaded."""
+
+from __future__ import annotations
+
+import pytest
+
+from gazetune.config import Config
+from gazetune.errors import InputError
+from gazetune.train.checks import check_config
+
+
+def test_the_default_config_can_train() -> None:
+    check_config(Config())
+
+
+@pytest.mark.parametrize(
+    ("tree", "line"),
+    [
+        ({"fusion": {"kind": "ad"}}, r"fusion.kind: unknown fusion 'ad'; did you mean 'add'\?"),
+        ({"loss": {"kind": "bradley"}}, "loss.kind: unknown loss 'bradley'; (did you mean|accepted)"),
+        (
+            {"gaze": {"predictor": "lexica"}},
+            r"gaze.predictor: 'lexica' is no gaze predictor; did you mean 'lexical'\?",
+        ),
+        ({"gaze": {"predictor": "zzz"}}, "gaze.predictor: 'zzz' is no gaze predictor; accepted: lexical, planted"),
+        ({"deepspeed": {"stage": 1, "offload": "cpu"}}, "deepspeed.offload: cpu needs"),
+    ],
+)
+def test_each_bad_value_is_named_with_its_key(tree: dict, line: str) -> None:
+    with pytest.raises(InputError, match=line):
+        check_config(Config.model_validate(tree))

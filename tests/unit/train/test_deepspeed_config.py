@@ -1,0 +1,104 @@
+"""DeepSpeed settings, and the combinations that are refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from gazetune.config import Config
+from gazetune.errors import InputError
+from gazetune.train.deepspeed_config import check_sharding, deepspeed_config
+
+NF4 = {"quantization": "nf4"}
+
+
+def config_of(**sections: Any) -> Config:
+    return Config.model_validate({"backbone": "some/model", **sections})
+
+
+@pytest.mark.parametrize(
+    ("sections", "line"),
+    [
+        (
+            {"adapter": NF4, "deepspeed": {"stage": 3}},
+            "deepspeed.stage: 3 does not go with adapter.quantization nf4; accepted: 0, 1, 2",
+        ),
+        (
+            {"adapter": {**NF4, "kind": "full"}},
+            "adapter.kind: full cannot train quantized weights; accepted with nf4: lora, none",
+        ),
+        (
+            {"deepspeed": {"stage": 0, "offload": "cpu"}},
+            "deepspeed.offload: cpu needs deepspeed.stage 2 or 3, got 0",
+        ),
+        (
+            {"deepspeed": {"stage": 1, "offload": "cpu"}},
+            "deepspeed.offload: cpu needs deepspeed.stage 2 or 3, got 1",
+        ),
+        (
+            {"train": {"batch_size": 3}, "resources": {"workers": 4}},
+            "train.batch_size: 3 pairs cannot be divided over resources.workers 4; accepted: at least 4",
+        ),
+    ],
+)
+def test_what_cannot_train_is_refused_in_one_line(sections: dict, line: str) -> None:
+    with pytest.raises(InputError) as refused:
+        check_sharding(config_of(**sections))
+    assert str(refused.value) == line
+
+
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+@pytest.mark.parametrize("offload", ["none", "cpu"])
+def test_everything_else_is_accepted(stage: int, offload: str) -> None:
+    if offload == "none" or stage >= 2:
+        check_sharding(config_of(deepspeed={"stage": stage, "offload": offload}))
+    if offload == "none" and stage < 3:
+        check_sharding(config_of(deepspeed={"stage": stage}, adapter=NF4))
+    check_sharding(config_of(train={"batch_size": 4}, resources={"workers": 4}))
+
+
+@pytest.mark.parametrize(("world", "micro"), [(1, 10), (2, 5), (3, 4), (4, 3)])
+def test_the_batch_is_divided_over_the_workers(world: int, micro: int) -> None:
+    settings = deepspeed_config(config_of(train={"batch_size": 10, "accumulate": 3}), world, torch.float32)
+    assert settings["train_micro_batch_size_per_gpu"] == micro
+    assert settings["gradient_accumulation_steps"] == 3
+    assert settings["gradient_clipping"] == 1.0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_bf16_follows_the_models_precision(dtype: torch.dtype) -> None:
+    assert deepspeed_config(config_of(), 1, dtype)["bf16"] == {"enabled": dtype == torch.bfloat16}
+
+
+@pytest.mark.parametrize(
+    ("stage", "offloaded"), [(2, {"offload_optimizer"}), (3, {"offload_optimizer", "offload_param"})]
+)
+def test_offload_moves_what_the_stage_shards(stage: int, offloaded: set[str]) -> None:
+    here = deepspeed_config(config_of(deepspeed={"stage": stage}), 2, torch.float32)["zero_optimization"]
+    there = deepspeed_config(config_of(deepspeed={"stage": stage, "offload": "cpu"}), 2, torch.float32)
+    assert here["stage"] == stage
+    assert there["zero_optimization"].keys() - here.keys() == offloaded
+    assert all(there["zero_optimization"][key] == {"device": "cpu"} for key in offloaded)
+
+
+def test_an_override_is_merged_last_and_deeply() -> None:
+    override = {"zero_optimization": {"overlap_comm": True, "reduce_bucket_size": 1000}, "gradient_clipping": 0.5}
+    plain = deepspeed_config(config_of(), 2, torch.float32)
+    settings = deepspeed_config(config_of(deepspeed={"override": override}), 2, torch.float32)
+    assert settings["zero_optimization"] == {
+        **plain["zero_optimization"],
+        "overlap_comm": True,
+        "reduce_bucket_size": 1000,
+    }
+    assert settings["gradient_clipping"] == 0.5
+    assert settings["bf16"] == plain["bf16"]
+
+
+def test_deepspeed_accepts_the_settings() -> None:
+    from deepspeed.runtime.config import DeepSpeedConfig
+
+    for stage in range(4):
+        settings = deepspeed_config(config_of(deepspeed={"stage": stage}), 1, torch.float32)
+        assert DeepSpeedConfig(settings).zero_optimization_stage == stage
