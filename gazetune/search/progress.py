@@ -38,7 +38,7 @@ class SearchProgress:
 
     def stage(self, text: str) -> None:
         """Say what the search does now, before and after its trials."""
-        self.console.log(text)
+        self.console.log(text, markup=False, highlight=False)
 
     def started(self, trial_id: str) -> None:
         """A trial was handed out."""
@@ -57,7 +57,7 @@ class SearchProgress:
             self._best = (accuracy, trial_id)
         shown = "" if accuracy is None else f" validation accuracy {accuracy:.3f}"
         why = f" ({reason})" if reason else ""
-        self.console.log(f"trial {trial_id} {state}{shown}{why}", highlight=False)
+        self.console.log(f"trial {trial_id} {state}{shown}{why}", markup=False, highlight=False)
         self._bar.advance(self._task)
         self._show()
 

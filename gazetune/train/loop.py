@@ -182,13 +182,13 @@ class Training:
 
     def _check_losses(self, step: int) -> list[float]:
         """Return the losses since the last evaluation, over all workers."""
-        if self.engine.skipped_steps:
-            # DeepSpeed leaves such a step out and says nothing: the run would stand still to its end.
-            raise TrialFailed(f"the gradient is nan or inf at step {step + 1} or shortly before")
         losses = self.worker.total(torch.stack(self._losses)).tolist() if self._losses else []
         for offset, loss in enumerate(losses):
             if not math.isfinite(loss):
                 raise TrialFailed(f"loss is {loss} at step {step - len(losses) + offset + 2}")
+        if self.engine.skipped_steps:
+            # DeepSpeed leaves such a step out and says nothing: the run would stand still to its end.
+            raise TrialFailed(f"the gradient is nan or inf at step {step + 1} or shortly before")
         return losses
 
     def _evaluate(self, step: int) -> Report:

@@ -63,7 +63,9 @@ def join_workers() -> Worker:
 def leave_workers() -> None:
     """Leave the process group, if there is one."""
     if dist.is_initialized():
-        dist.destroy_process_group()
+        from deepspeed import comm
+
+        comm.destroy_process_group()  # torch's own would leave DeepSpeed with groups that are no more
 
 
 def _device() -> torch.device:

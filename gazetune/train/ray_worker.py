@@ -49,8 +49,10 @@ def slot_loop(settings: dict[str, Any]) -> None:
             # Every rank raised it at the same place: the group is whole and takes the next job.
             _tell(board.fail, worker, job["id"], str(error))
         except Exception as error:
-            # Only this rank may have failed: say why, and let Ray Train restart the group.
-            ray.get(board.fail.remote(job["id"], _first_line(error)))
+            # Only this rank may have failed: say why, and let Ray Train restart the group. A rank that only lost
+            # another one says nothing: its job is handed out again.
+            if not _lost_a_peer(error):
+                ray.get(board.fail.remote(job["id"], _first_line(error)))
             raise
         gc.collect()
 
@@ -131,6 +133,13 @@ def _message(report: Report, objective: str) -> dict[str, Any]:
 def _tell(method: Any, worker: Worker, *arguments: Any) -> None:
     if worker.leads:
         ray.get(method.remote(*arguments))
+
+
+def _lost_a_peer(error: Exception) -> bool:
+    """Tell whether a collective failed because another worker is gone; gloo has no exception of its own for that."""
+    return isinstance(error, dist.DistBackendError | dist.DistNetworkError) or (
+        isinstance(error, RuntimeError) and "/gloo/" in str(error)
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -15,7 +15,7 @@ from gazetune.config import Config
 from gazetune.reward.backbone import load_backbone
 from gazetune.reward.dataset import PreparedData, prepare
 from gazetune.reward.saving import model_dtype
-from gazetune.train.loop import Report, Training
+from gazetune.train.loop import Training
 from gazetune.train.processes import Worker, join_workers, leave_workers
 
 BASE: dict[str, Any] = {
@@ -25,7 +25,6 @@ BASE: dict[str, Any] = {
     "optim": {"learning_rate": 1e-3},
     "train": {"batch_size": 8, "eval_every": 2},
 }
-WITHOUT_DROPOUT = {"projector": {"dropout": [0.0, 0.0]}}
 
 StartTraining = Callable[..., Training]
 
@@ -34,10 +33,6 @@ def config_of(**sections: dict[str, Any]) -> Config:
     """The base config with some keys of some sections replaced."""
     tree = {**BASE, **{name: {**BASE.get(name, {}), **values} for name, values in sections.items()}}
     return Config.model_validate(tree)
-
-
-def losses_of(reports: list[Report]) -> list[float]:
-    return [loss for report in reports for loss in report.train_losses]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,272 @@
+"""The training loop in one process: what moves, when it evaluates, stops, fails and resumes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from gazetune.config import Config
+from gazetune.reward.backbone import load_backbone
+from gazetune.reward.dataset import PreparedData
+from gazetune.reward.saving import load_reward_model
+from gazetune.train.evaluation import score_split
+from gazetune.train.loop import Report, Training, TrialFailed, decay_groups, evaluation_steps
+from gazetune.train.processes import Worker
+from gazetune.train.steps import StepPlan
+
+StartTraining = Callable[..., Training]
+LORA = {"kind": "lora"}
+
+
+def trained(run: Training, stop_at: int | None = None) -> list[Report]:
+    """Run and return the reports; `stop_at` (a step) is where the one who listens says stop."""
+    reports: list[Report] = []
+
+    def report(made: Report) -> bool:
+        reports.append(made)
+        return made.step != stop_at
+
+    run.run(report)
+    return reports
+
+
+def losses_of(reports: list[Report]) -> list[float]:
+    return [loss for report in reports for loss in report.train_losses]
+
+
+def values_of(run: Training) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in run.model.state_dict().items()}
+
+
+@pytest.mark.parametrize("kind", ["concat", "add"])
+@pytest.mark.parametrize("stage", [0, 2])
+def test_ten_lora_steps_move_all_that_trains_and_nothing_that_is_frozen(
+    kind: str, stage: int, start: StartTraining
+) -> None:
+    run = start(
+        adapter=LORA, fusion={"kind": kind}, deepspeed={"stage": stage}, train={"batch_size": 6, "eval_every": 100}
+    )
+    before = values_of(run)
+    for step in range(10):
+        run._step(step)
+    after = values_of(run)
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    beside = {name for name in dict(run.model.named_parameters()) if not name.startswith("backbone.")}
+    lora = {name for name in before if "lora_" in name}
+    assert {name.rsplit(".", 3)[1] for name in lora} == {"lora_A", "lora_B"}
+    assert ("fusion.boundary.weight" in beside) == (kind == "concat")
+    assert {"head.weight", "fusion.scale.factor", "fusion.projector.layers.0.bias"} <= beside
+    assert {f"fusion.projector.layers.{norm}.{part}" for norm in (1, 6) for part in ("weight", "bias")} <= beside
+    # From the second step on lora_A has a gradient too, since lora_B is zero at first.
+    assert moved == beside | lora
+
+
+def test_a_frozen_backbone_stays_as_it_was_and_the_rest_trains(start: StartTraining) -> None:
+    run = start(adapter={"kind": "none"}, train={"eval_every": 100})
+    before = values_of(run)
+    for step in range(4):
+        run._step(step)
+    after = values_of(run)
+    assert all(torch.equal(before[name], after[name]) for name in before if name.startswith("backbone."))
+    assert not torch.equal(before["head.weight"], after["head.weight"])
+
+
+def test_a_run_reports_every_evaluation_to_the_full_budget(start: StartTraining, data: PreparedData) -> None:
+    run = start(train={"batch_size": 8, "eval_every": 3})
+    reports = trained(run)
+    steps = run.plan.total_steps
+    assert [report.step for report in reports] == [*range(3, steps, 3), steps]
+    assert [report.examples for report in reports] == [run.plan.examples(report.step) for report in reports]
+    assert {report.budget for report in reports} == {len(data.train)}
+    assert [report.done for report in reports] == [False] * (len(reports) - 1) + [True]
+    assert len(losses_of(reports)) == steps
+    assert [len(report.train_losses) for report in reports[:-1]] == [3] * (len(reports) - 1)
+    for report in reports:
+        assert report.metrics["train/loss"] == pytest.approx(np.mean(report.train_losses))
+        assert report.metrics["train/learning_rate"] == run.rate(report.step - 1)
+    assert np.diff([report.seconds for report in reports]).min() > 0
+
+
+def test_the_best_model_is_that_of_the_best_evaluation_the_later_one_on_ties(
+    start: StartTraining, data: PreparedData, worker: Worker, tmp_path: Path
+) -> None:
+    reports = trained(start(train={"epochs": 3, "eval_every": 2}))
+    accuracies = [report.metrics["val/accuracy"] for report in reports]
+    best = len(accuracies) - 1 - int(np.argmax(accuracies[::-1]))
+    assert [report.best_accuracy for report in reports] == np.maximum.accumulate(accuracies).tolist()
+    progress = json.loads((tmp_path / "run" / "last" / "progress.json").read_text())
+    assert progress["best_step"] == reports[best].step
+    model = load_reward_model(tmp_path / "run" / "best")
+    rewards = score_split(model, data.validation, data.facts.pad_id, 16, worker)
+    margins = np.load(tmp_path / "run" / "best" / "margins.npy")
+    np.testing.assert_allclose(margins, rewards[:, 0] - rewards[:, 1], atol=1e-5)
+    assert (margins > 0).mean() == accuracies[best]
+
+
+def test_a_run_stops_where_the_report_says_so(start: StartTraining) -> None:
+    run = start()
+    reports = trained(run, stop_at=4)
+    assert [report.step for report in reports] == [2, 4]
+    assert run.progress.step == 4
+    assert not reports[-1].done
+
+
+@pytest.mark.parametrize(("precision", "stage"), [("fp32", 0), ("fp32", 2), ("bf16", 0)])
+def test_a_resumed_run_has_the_losses_of_an_undisturbed_one_with_dropout_on(
+    precision: str, stage: int, start: StartTraining
+) -> None:
+    sections = {
+        "deepspeed": {"stage": stage},
+        "adapter": LORA,
+        "projector": {"dropout": [0.1, 0.3]},
+        "train": {"batch_size": 8, "eval_every": 3, "epochs": 1.5, "precision": precision},
+    }
+    undisturbed = trained(start("undisturbed", **sections))
+    first = trained(start("resumed", **sections), stop_at=3)
+    run = start("resumed", **sections)
+    assert run.progress.step == 3, "it must go on in the middle of an epoch"
+    second = trained(run)
+    assert second[0] == first[-1], "the last report is made again: it may not have been heard"
+    assert [report.step for report in first + second[1:]] == [report.step for report in undisturbed]
+    np.testing.assert_allclose(losses_of(first + second[1:]), losses_of(undisturbed), atol=1e-6)
+    for one, two in zip(second[1:], undisturbed[1:], strict=True):
+        assert one.metrics["val/loss"] == pytest.approx(two.metrics["val/loss"], abs=1e-6)
+    assert second[-1].best_accuracy == undisturbed[-1].best_accuracy
+
+
+def test_dropout_is_on_while_training_and_off_while_evaluating(start: StartTraining) -> None:
+    modes: list[tuple[bool, bool]] = []
+    run = start(train={"eval_every": 4})
+    run.model.fusion.register_forward_hook(lambda fusion, *_: modes.append((fusion.training, torch.is_grad_enabled())))
+    trained(run, stop_at=4)
+    assert modes[:4] == [(True, True)] * 4
+    assert set(modes[4:]) == {(False, False)}
+    run._step(4)
+    assert modes[-1] == (True, True)
+
+
+def test_a_finished_run_only_repeats_its_last_report(start: StartTraining) -> None:
+    reports = trained(start())
+    again = trained(start())
+    assert again == reports[-1:]
+
+
+def test_accumulated_passes_make_the_step_of_one_larger_batch(start: StartTraining) -> None:
+    sections = {"projector": {"dropout": [0.0, 0.0]}}
+    whole = trained(start("whole", train={"batch_size": 9, "eval_every": 2}, **sections))
+    parts = trained(start("parts", train={"batch_size": 3, "accumulate": 3, "eval_every": 2}, **sections))
+    np.testing.assert_allclose(losses_of(parts), losses_of(whole), atol=1e-5)
+
+
+def test_a_pair_weighs_the_same_in_a_short_last_step(start: StartTraining, data: PreparedData) -> None:
+    size = len(data.train) - 1  # the second step of the epoch holds one pair
+    run = start(train={"batch_size": size, "eval_every": 100}, projector={"dropout": [0.0, 0.0]})
+    run._step(0)
+    chosen, rejected = run.engine(data.train.batch(run.plan.step_pairs(1), data.facts.pad_id))
+    run._step(1)
+    margin = float((chosen - rejected).detach())
+    assert float(run._losses[1]) == pytest.approx(np.log1p(np.exp(-margin)), abs=1e-6)
+
+
+def test_milestones_replace_the_rhythm_and_the_end_stays(start: StartTraining) -> None:
+    run = start(milestones=(10, 16, 33), train={"batch_size": 8, "eval_every": 1})
+    reports = trained(run)
+    assert [report.step for report in reports] == [2, 5, run.plan.total_steps]
+    assert [report.examples for report in reports[:2]] == [16, 40]
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "eval_every", "milestones", "expected"),
+    [
+        (16, 0, (), {16, 32, 40}),  # 256 pairs are 16 steps
+        (1000, 0, (), {1}),
+        (16, 25, (), {25, 40}),
+        (16, 40, (), {40}),
+        (16, 1, (160, 320), {10, 20, 40}),
+        (16, 1, (161, 10**9), {11, 40}),
+    ],
+)
+def test_evaluations_follow_the_rhythm_or_the_milestones(
+    batch_size: int, eval_every: int, milestones: tuple[int, ...], expected: set[int]
+) -> None:
+    plan = StepPlan(640, batch_size, 1, 1, 0)
+    assert evaluation_steps(plan, eval_every, milestones) == expected
+
+
+@pytest.mark.parametrize("stage", [0, 2])
+def test_a_loss_that_is_no_number_fails_the_run_and_names_the_step(stage: int, start: StartTraining) -> None:
+    run = start(optim={"learning_rate": 1e30}, deepspeed={"stage": stage}, train={"batch_size": 8, "eval_every": 3})
+    with pytest.raises(TrialFailed, match=r"(loss|gradient) is (nan|inf).* at step [23]"):
+        trained(run)
+
+
+def test_a_rare_evaluation_does_not_hide_a_loss_that_is_no_number(start: StartTraining) -> None:
+    run = start(
+        optim={"learning_rate": 1e30},
+        train={"batch_size": 1, "eval_every": 1000},
+        milestones=(),
+        fusion={"kind": "none"},
+    )
+    with pytest.raises(TrialFailed, match="at step"):
+        trained(run)
+    assert len(run._losses) == 32
+
+
+def test_weights_that_are_no_numbers_fail_at_the_first_step(start: StartTraining) -> None:
+    run = start()
+    with torch.no_grad():
+        run.model.fusion.boundary.weight[0, 0] = torch.nan
+    with pytest.raises(TrialFailed, match=r"loss is nan at step 1$"):
+        trained(run)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_a_released_backbone_trains_the_next_run_as_a_fresh_one_would(
+    checkpointing: bool, start: StartTraining, worker: Worker
+) -> None:
+    first = start("first", adapter={**LORA, "r": 2}, train={"gradient_checkpointing": checkpointing})
+    trained(first, stop_at=2)
+    released = first.close()
+    assert not any(getattr(module, "gradient_checkpointing", False) for module in released.modules())
+    fresh = load_backbone("tiny", torch.float32).state_dict()
+    assert all(torch.equal(value, fresh[name]) for name, value in released.state_dict().items())
+    warm = trained(start("warm", backbone=released, adapter=LORA), stop_at=4)
+    cold = trained(start("cold", adapter=LORA), stop_at=4)
+    assert losses_of(warm) == losses_of(cold)
+
+
+def test_gradient_checkpointing_changes_no_loss(start: StartTraining) -> None:
+    plain = trained(start("plain", adapter=LORA), stop_at=4)
+    saving = trained(start("saving", adapter=LORA, train={"gradient_checkpointing": True}), stop_at=4)
+    np.testing.assert_allclose(losses_of(saving), losses_of(plain), atol=1e-6)
+
+
+def test_bf16_without_zero_takes_the_steps_of_bf16_with_it(start: StartTraining) -> None:
+    sections = {"projector": {"dropout": [0.0, 0.0]}, "train": {"batch_size": 8, "precision": "bf16", "eval_every": 2}}
+    plain, sharded = (
+        trained(start(f"stage {stage}", deepspeed={"stage": stage}, **sections), stop_at=4) for stage in (0, 2)
+    )
+    np.testing.assert_allclose(losses_of(plain), losses_of(sharded), atol=5e-3)
+
+
+def test_weight_decay_spares_biases_norms_and_scales() -> None:
+    from gazetune.reward.model import GazeRewardModel
+
+    config = Config.model_validate({"adapter": {"kind": "lora"}, "fusion": {"kind": "concat"}})
+    model = GazeRewardModel(config, load_backbone("tiny", torch.float32))
+    decayed, spared = decay_groups(model, 0.1)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)
+    assert {names[id(parameter)] for parameter in spared["params"]} == {
+        "fusion.scale.factor",
+        *(f"fusion.projector.layers.{layer}.bias" for layer in (0, 1, 4, 6)),
+        *(f"fusion.projector.layers.{norm}.weight" for norm in (1, 6)),
+    }
+    both = {names[id(parameter)] for group in (decayed, spared) for parameter in group["params"]}
+    assert both == {name for name, parameter in model.named_parameters() if parameter.requires_grad}

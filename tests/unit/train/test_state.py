@@ -1,0 +1,93 @@
+"""Training state by name: what one ZeRO stage gathered, another one goes on from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from gazetune.reward.saving import gaze_buffers, trained_parameters
+from gazetune.train.checkpoint import Progress, save_checkpoint
+from gazetune.train.loop import Training
+from gazetune.train.state import gather_moments, gather_weights, restore
+
+StartTraining = Callable[..., Training]
+STAGES = [("fp32", 0), ("fp32", 1), ("fp32", 2), ("fp32", 3), ("bf16", 0), ("bf16", 2)]
+
+
+def gathered(run: Training) -> dict[str, Tensor]:
+    return {**gather_weights(run.engine), **gather_moments(run.engine, run.optimizer)}
+
+
+def built(start: StartTraining, precision: str, stage: int, folder: str) -> Training:
+    return start(
+        folder, deepspeed={"stage": stage}, train={"precision": precision}, adapter={"kind": "lora", "dropout": 0.0}
+    )
+
+
+def stepped(start: StartTraining, precision: str, stage: int) -> Training:
+    run = built(start, precision, stage, "first")
+    for step in range(3):
+        run._step(step)
+    return run
+
+
+@pytest.mark.parametrize(("precision", "stage"), STAGES)
+def test_gathered_state_is_whole_and_named(precision: str, stage: int, start: StartTraining) -> None:
+    run = stepped(start, precision, stage)
+    shapes = {name: getattr(tensor, "ds_shape", tensor.shape) for name, tensor in trained_parameters(run.model).items()}
+    buffers = gaze_buffers(run.model).keys()
+    state = gathered(run)
+    moments = {f"{name}|{key}" for name in shapes for key in ("exp_avg", "exp_avg_sq")}
+    assert state.keys() == shapes.keys() | buffers | moments | {"step"}
+    assert state["step"] == 3
+    for name, shape in shapes.items():
+        assert state[name].shape == state[f"{name}|exp_avg"].shape == shape
+        assert {state[name].dtype, state[f"{name}|exp_avg_sq"].dtype} == {torch.float32}
+        assert state[f"{name}|exp_avg_sq"].any(), name
+
+
+@pytest.mark.parametrize(("precision", "stage"), STAGES)
+def test_state_restored_is_the_state_gathered(precision: str, stage: int, start: StartTraining) -> None:
+    state = gathered(stepped(start, precision, stage))
+    fresh = built(start, precision, stage, "second")
+    restore(fresh.engine, fresh.optimizer, state)
+    again = gathered(fresh)
+    for name in state.keys() - gaze_buffers(fresh.model).keys():
+        assert torch.equal(again[name], state[name]), name
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 2), (2, 0), (2, 3), (3, 1)])
+def test_another_stage_takes_the_same_next_steps(before: int, after: int, start: StartTraining, tmp_path: Path) -> None:
+    run = stepped(start, "fp32", before)
+    state = gathered(run)
+    save_checkpoint(tmp_path / "second" / "last", state, Progress(step=3))
+    other = built(start, "fp32", after, "second")
+    for step in range(3, 6):
+        run._step(step)
+        other._step(step)
+    torch.testing.assert_close(torch.stack(other._losses), torch.stack(run._losses[3:]), atol=1e-5, rtol=0)
+    ends = gathered(run), gathered(other)
+    for name in trained_parameters(run.model):
+        torch.testing.assert_close(ends[1][name], ends[0][name], atol=1e-4, rtol=1e-3)
+
+
+def test_gathering_changes_nothing(start: StartTraining) -> None:
+    run = stepped(start, "fp32", 2)
+    first, second = gathered(run), gathered(run)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    first["head.weight"].zero_()
+    assert gathered(run)["head.weight"].any(), "what was gathered must be a copy"
+
+
+def test_a_weight_that_the_loss_does_not_reach_has_moments_of_zero(start: StartTraining) -> None:
+    run = start(deepspeed={"stage": 0}, fusion={"kind": "none"})
+    stray = torch.nn.Parameter(torch.ones(3))
+    run.model.register_parameter("stray", stray)
+    run._step(0)
+    state = gathered(run)
+    assert state["stray"].tolist() == [1.0] * 3
+    assert state["stray|exp_avg"].tolist() == [0.0] * 3
