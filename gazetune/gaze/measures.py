@@ -6,9 +6,9 @@ time) and TRT (1 unit = 48.5 ms), fixProp (percent of readers).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray

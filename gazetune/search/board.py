@@ -1,8 +1,8 @@
 """The board: an actor through which trials are handed to warm slots and their reports come back.
 
-A trial's feeder asks `next` for reports; asking again means "go on", `cancel` means "stop". The slot that trains it waits
-in `report` for that answer, so no step is trained that nobody wanted. A job whose slot lost its workers is handed out
-once more and goes on from its last checkpoint.
+A trial's feeder asks `next` for reports; asking again means "go on", `cancel` means "stop". The slot that trains it
+waits in `report` for that answer, so no step is trained that nobody wanted. A job whose slot lost its workers is handed
+out once more and goes on from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class _Job:
     examples: int = -1
     """Training examples of the last report that was delivered."""
     ended: bool = False
-    messages: asyncio.Queue = field(default_factory=asyncio.Queue)
-    answer: asyncio.Future | None = None
+    messages: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
+    answer: asyncio.Future[bool] | None = None
     """Pending while a slot waits to hear whether it goes on."""
 
 

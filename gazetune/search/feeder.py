@@ -31,7 +31,7 @@ class Feeder(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Wait for the next report of the job. A failure is a result too, so that this actor can be used again."""
-        message = ray.get(self._board.next.remote(self._job))
+        message: Any = ray.get(self._board.next.remote(self._job))
         if "failed" in message:
             return {**self._last, "outcome": "FAIL", "reason": message["failed"], "done": True}
         self._last = {"examples": message["examples"], "objective": message["objective"]}

@@ -24,7 +24,12 @@ class Ledger:
     """Writes are keyed by trial id and may be repeated."""
 
     def __init__(
-        self, space: SearchSpace, folder: Path, tracker: Tracker, parent: str, tags: Mapping[str, str],
+        self,
+        space: SearchSpace,
+        folder: Path,
+        tracker: Tracker,
+        parent: str,
+        tags: Mapping[str, str],
         progress: SearchProgress,
     ) -> None:
         self._space, self._folder, self._tracker, self._parent = space, folder, tracker, parent

@@ -107,9 +107,7 @@ class _Search:
         self.study = open_study(self.space.name, self.config.search, self.folder, self.slot_count > 1)
         restarts = 2 * self.config.search.trials
         self.progress.stage(f"starting {self.slot_count} slot(s) of {self.config.resources.workers} worker(s)")
-        self.slots = Slots(
-            self.slot_count, self.config.resources, self.folder / "slots", self.cache, restarts
-        )
+        self.slots = Slots(self.slot_count, self.config.resources, self.folder / "slots", self.cache, restarts)
         try:
             self._tune()
             document = self._document()

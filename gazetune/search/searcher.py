@@ -1,7 +1,7 @@
 """Optuna as Ray Tune's searcher, told the truth.
 
-Only a trial that used its full budget is COMPLETE; one that the scheduler stopped is PRUNED with its intermediate values;
-one that failed is FAIL with its reason. (Ray's own `OptunaSearch` calls a stopped trial COMPLETE and swallows a NaN.)
+Only a trial that used its full budget is COMPLETE; one that the scheduler stopped is PRUNED with its intermediate
+values; one that failed is FAIL with its reason. (Ray's own `OptunaSearch` calls a stopped trial COMPLETE and swallows a NaN.)
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import uuid4
 
 import ray
-from ray.actor import ActorHandle
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
@@ -24,7 +23,7 @@ class Slots:
     def __init__(self, count: int, resources: ResourcesConfig, storage: Path, cache: Path, max_restarts: int) -> None:
         self.board_name = f"board-{uuid4().hex[:12]}"
         # The driver's actors stay on the head: a spot node may take workers away, never the search itself.
-        self.board: ActorHandle = (
+        self.board: Any = (
             ray.remote(Board)
             .options(num_cpus=0, name=self.board_name, namespace=NAMESPACE, resources={"node:__internal_head__": 0.001})
             .remote()
@@ -50,9 +49,7 @@ class Slots:
             self._closed = True
         ray.kill(self.board)
 
-    def _run(
-        self, slot: int, resources: ResourcesConfig, storage: Path, cache: Path, max_restarts: int
-    ) -> None:
+    def _run(self, slot: int, resources: ResourcesConfig, storage: Path, cache: Path, max_restarts: int) -> None:
         reason = "its worker group ended"
         try:
             _trainer(slot, self.board_name, resources, storage, cache, max_restarts).fit()

@@ -31,7 +31,7 @@ PATIENCE = 5.0
 def slot_loop(settings: dict[str, Any]) -> None:
     """Train jobs from the board until it says close.
 
-    `settings` holds `board` and `namespace` (the actor's), `slot` (its number), `cache` (of prepared data) and `threads`.
+    `settings` holds `board` and `namespace` (the actor's), `slot` (its number), `cache` (of prepared data), `threads`.
     """
     torch.set_num_threads(settings["threads"])
     board = ray.get_actor(settings["board"], namespace=settings["namespace"])

@@ -36,7 +36,7 @@ def stepped(start: StartTraining, precision: str, stage: int) -> Training:
 
 
 @pytest.mark.parametrize(("precision", "stage"), STAGES)
-def test_gathered_state_is_whole_and_named(precision: str, stage: int, start: StartTraining) -> None:
+def test_state_is_gathered_whole_by_name_and_comes_back(precision: str, stage: int, start: StartTraining) -> None:
     run = stepped(start, precision, stage)
     shapes = {name: getattr(tensor, "ds_shape", tensor.shape) for name, tensor in trained_parameters(run.model).items()}
     buffers = gaze_buffers(run.model).keys()
@@ -48,19 +48,14 @@ def test_gathered_state_is_whole_and_named(precision: str, stage: int, start: St
         assert state[name].shape == state[f"{name}|exp_avg"].shape == shape
         assert {state[name].dtype, state[f"{name}|exp_avg_sq"].dtype} == {torch.float32}
         assert state[f"{name}|exp_avg_sq"].any(), name
-
-
-@pytest.mark.parametrize(("precision", "stage"), STAGES)
-def test_state_restored_is_the_state_gathered(precision: str, stage: int, start: StartTraining) -> None:
-    state = gathered(stepped(start, precision, stage))
     fresh = built(start, precision, stage, "second")
     restore(fresh.engine, fresh.optimizer, state)
     again = gathered(fresh)
-    for name in state.keys() - gaze_buffers(fresh.model).keys():
+    for name in state.keys() - buffers:
         assert torch.equal(again[name], state[name]), name
 
 
-@pytest.mark.parametrize(("before", "after"), [(0, 2), (2, 0), (2, 3), (3, 1)])
+@pytest.mark.parametrize(("before", "after"), [(0, 2), (2, 0), (1, 3)])
 def test_another_stage_takes_the_same_next_steps(before: int, after: int, start: StartTraining, tmp_path: Path) -> None:
     run = stepped(start, "fp32", before)
     state = gathered(run)

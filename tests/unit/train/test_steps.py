@@ -13,9 +13,7 @@ from gazetune.train.steps import StepPlan
 
 PLANS = [
     StepPlan(pairs, batch_size, accumulate, epochs, 3)
-    for pairs, batch_size, accumulate, epochs in itertools.product(
-        (1, 7, 64, 100), (1, 8, 13), (1, 3), (0.3, 1, 2, 2.5)
-    )
+    for pairs, batch_size, accumulate, epochs in itertools.product((1, 7, 100), (1, 13), (1, 3), (0.3, 2.5))
 ]
 
 

@@ -1,0 +1,95 @@
+"""A worker dies and the search goes on; the user interrupts it and everything ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import optuna
+import psutil
+
+SPACE = """
+name: disturbed
+base:
+  data: {source: planted, pairs: 3000}
+  gaze: {predictor: planted}
+  train: {batch_size: 32}
+  fusion: {kind: add}
+space:
+  optim.learning_rate: {log_uniform: [1.0e-4, 1.0e-3]}
+search: {trials: 30, sampler: random, scheduler: asha, rungs: 300, reduction: 2, seed: 0}
+resources: {workers: 2}
+"""
+
+
+def wait_for(
+    what: str, condition: Callable[[], Any], process: subprocess.Popen[bytes], log: Path, seconds: float = 150
+) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert process.poll() is None, log.read_text()[-3000:]
+        assert time.monotonic() < deadline, f"no {what} in {seconds} s: {log.read_text()[-3000:]}"
+        time.sleep(0.05)
+    return found
+
+
+def train_workers(parent: int) -> list[psutil.Process]:
+    """Processes of the search's Train workers that have a rank."""
+    return [child for child in psutil.Process(parent).children(recursive=True) if is_train_worker(child)]
+
+
+def is_train_worker(process: psutil.Process) -> bool:
+    try:
+        return "RayTrainWorker" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+
+
+def test_a_killed_worker_costs_no_trial_and_an_interrupt_ends_everything(tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text(SPACE)
+    log = tmp_path / "log"
+    arguments = ["search", tmp_path / "space.yaml", "--storage", tmp_path / "runs"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gazetune.cli.main", *map(str, arguments)],
+        stdout=subprocess.DEVNULL,
+        stderr=log.open("w"),
+        start_new_session=True,
+    )
+    try:
+        last = tmp_path / "runs" / "disturbed" / "trials" / "0000" / "last" / "progress.json"
+        wait_for("checkpoint of the first trial", last.exists, process, log)
+        workers = wait_for("worker", lambda: train_workers(process.pid), process, log)
+        workers[-1].send_signal(signal.SIGKILL)
+        wait_for("finished trial after the kill", lambda: "trial 0001" in log.read_text(), process, log)
+        text = log.read_text()
+        assert "trial 0000 COMPLETE" in text, "the trial whose worker died must go on to its end"
+        assert "FAIL" not in text
+        children = psutil.Process(process.pid).children(recursive=True)
+        os.kill(process.pid, signal.SIGINT)
+        assert process.wait(timeout=90) == 130, log.read_text()[-3000:]
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert not alive, f"left behind: {[child.name() for child in alive]}"
+    assert "'disturbed' was stopped with" in log.read_text().splitlines()[-1]
+
+    study = optuna.load_study(study_name="disturbed", storage=f"sqlite:///{tmp_path}/runs/disturbed/study.db")
+    assert study.trials[0].state.name == "COMPLETE"
+    # The examples of each report of the first trial: none is lost and none comes twice.
+    steps = list(study.trials[0].intermediate_values)
+    assert steps == sorted(set(steps)) and len(steps) == 4
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/runs/mlflow.db")
+    experiment = client.get_experiment_by_name("gazetune")
+    states = [run.info.status for run in client.search_runs([experiment.experiment_id])]
+    assert "RUNNING" not in states and "KILLED" in states
+    run = client.search_runs([experiment.experiment_id], "tags.`gazetune.trial` = '0000'")[0].info.run_id
+    logged = [point.step for point in client.get_metric_history(run, "train/step_loss")]
+    assert logged == list(range(1, len(logged) + 1))
