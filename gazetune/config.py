@@ -64,7 +64,8 @@ class AdapterConfig(Section):
     dropout: Probability = 0.1
     targets: tuple[str, ...] | Literal["all-linear"] = ("q_proj", "v_proj")
     """Names of the backbone's modules that get LoRA matrices, or `all-linear`."""
-    quantization: Literal["none", "nf4"] = "none"
+    quantization: Literal["none"] = "none"
+    """Weights of the frozen backbone are kept as they are loaded."""
 
 
 class GazeConfig(Section):
@@ -99,8 +100,6 @@ class FusionConfig(Section):
 
     kind: str = "add"
     """Name of a registered fusion: none, concat, add."""
-    unit: Literal["word", "predictor"] = "word"
-    """`concat`: one gaze token a word, or one for each token of the predictor."""
     position: Literal["before", "after"] = "before"
     """`concat`: gaze tokens before or after the text."""
     scale: Literal["learned"] | Annotated[float, Field(gt=0)] = "learned"

@@ -80,10 +80,6 @@ def _lora(text: str) -> str:
     return "lora" if truth(text) else "full"
 
 
-def _nf4(text: str) -> str:
-    return "nf4" if truth(text) else "none"
-
-
 def _count(text: str) -> int | None:
     return int(text) or None
 
@@ -102,7 +98,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag(("--concat",), "True", truth, ("fusion.kind",), "True: GazeConcat or the baseline; False: GazeAdd"),
     Flag(("--use_softprompt",), "True", truth, ("fusion.kind",), "with --concat True; False is the baseline"),
     Flag(("--use_lora",), "True", _lora, ("adapter.kind",), "LoRA on the backbone; False trains all of it"),
-    Flag(("--use_quantization",), "True", _nf4, ("adapter.quantization",), "NF4 weights of the backbone"),
+    Flag(("--use_quantization",), "True", truth, (), "NF4 weights of the backbone: not built in"),
     Flag(("--seed",), "42", int, ("train.seed", "data.seed"), "seed of the run and of the splits"),
     Flag(("--batch_size",), "16", int, ("train.batch_size",), "pairs of one forward pass"),
     Flag(("--fold",), "0", int, ("data.fold",), "fold k of 5 over train and test is the test split; 0: off"),
@@ -172,22 +168,11 @@ def reference_notes(arguments: Mapping[str, Any], params: Mapping[str, Any]) -> 
     if params.get("gaze.predictor") == "lexical" and params.get("fusion.kind") != "none":
         notes.append(f"-fmv {version}: the published predictor {version} file is not configured; "
                      "the embedded lexical predictor stands in")  # fmt: skip
+    if arguments.get("use_quantization") is not False and params.get("backbone", "tiny") != "tiny":
+        notes.append("--use_quantization: NF4 weights are not built in; the backbone stays unquantized")
     if version == 1 and arguments.get("features_used") is not None:
         notes.append("--features_used has no effect with -fmv 1, which predicts TRT alone")
     return notes
-
-
-def quantization_obstacle(backbone: str) -> str | None:
-    """Return why NF4 weights are impossible here in a few words, or None when they are possible."""
-    import importlib.util
-
-    if backbone == "tiny":
-        return "the tiny backbone has nothing to quantize"
-    if importlib.util.find_spec("bitsandbytes") is None:
-        return "bitsandbytes is not installed (pip install 'gazetune[quant]')"
-    import torch
-
-    return None if torch.cuda.is_available() else "there is no GPU"
 
 
 def reference_table() -> str:

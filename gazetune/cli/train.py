@@ -13,7 +13,6 @@ from gazetune.cli.reference_flags import (
     FLAGS,
     IGNORED,
     given_flags,
-    quantization_obstacle,
     reference_notes,
     reference_params,
 )
@@ -115,11 +114,6 @@ def config_of(args: argparse.Namespace, folder: Path | None = None) -> Config:
         _refuse_other_than_data(overrides)
     for note in reference_notes(arguments, params):
         logger.warning(note)
-    if params.get("adapter.quantization") == "nf4" and "adapter.quantization" not in overrides:
-        obstacle = quantization_obstacle({**tree, **params, **overrides}.get("backbone", "tiny"))
-        if obstacle is not None:
-            logger.warning("--use_quantization: weights stay unquantized, %s", obstacle)
-            params["adapter.quantization"] = "none"
     sources = dict.fromkeys(overrides, "--set")
     if args.tracking_uri is not None:
         overrides["tracking.uri"], sources["tracking.uri"] = args.tracking_uri, "--tracking-uri"

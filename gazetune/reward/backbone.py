@@ -8,6 +8,7 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from gazetune.errors import InputError
+from gazetune.reward.templates import sibling_template
 from gazetune.reward.tiny import POSITIONS, tiny_backbone, tiny_tokenizer
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -48,6 +49,7 @@ def load_tokenizer(backbone: str, training_texts: Iterable[str]) -> PreTrainedTo
         raise _cannot_load(backbone, "tokenizer", error) from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise InputError(f"backbone '{backbone}': its tokenizer has no character offsets; a fast tokenizer is needed")
+    tokenizer.chat_template = tokenizer.chat_template or sibling_template(tokenizer)
     if not tokenizer.chat_template:
         raise InputError(
             f"backbone '{backbone}': its tokenizer has no chat template; put a chat_template.jinja into its folder"

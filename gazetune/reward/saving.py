@@ -49,7 +49,7 @@ def save_reward_model(folder: Path, state: Mapping[str, Tensor], config: Config,
 def replace_folder(new: Path, folder: Path) -> None:
     """Put the finished folder `new` in the place of `folder`; at every moment one of the two is whole."""
     previous = _sibling(folder, "previous")
-    if recover_folder(folder):
+    if folder.exists():
         shutil.rmtree(previous, ignore_errors=True)
         folder.rename(previous)
     new.rename(folder)

@@ -96,14 +96,14 @@ class _Search:
             "gaze": data.facts.gaze_fingerprint,
             "code": code_version(),
         }
+        self.tags = {f"gazetune.{name}_fingerprint": self.fingerprints[name] for name in ("data", "gaze")}
 
     def run(self) -> SearchDocument:
         """Start the slots, search, compare with the baselines, and write the report."""
         (self.folder / "space.yaml").write_text(dump_config(self.config))
         shutil.copyfile(self.space.origin, self.folder / "space.source.yaml")
-        tags = {f"gazetune.{name}_fingerprint": value for name, value in self.fingerprints.items() if name != "code"}
-        self.parent = self.tracker.start_search(self.space.name, dump_config(self.config), {}, tags)
-        self.ledger = Ledger(self.space, self.folder, self.tracker, self.parent, tags, self.progress)
+        self.parent = self.tracker.start_search(self.space.name, dump_config(self.config), {}, self.tags)
+        self.ledger = Ledger(self.space, self.folder, self.tracker, self.parent, self.tags, self.progress)
         self.study = open_study(self.space.name, self.config.search, self.folder, self.slot_count > 1)
         restarts = 2 * self.config.search.trials
         self.progress.stage(f"starting {self.slot_count} slot(s) of {self.config.resources.workers} worker(s)")
@@ -179,7 +179,7 @@ class _Search:
             baselines=baselines,
             report=str(self.folder / "report.md"),
             config=dump_config(self.config),
-            fingerprints=self.fingerprints,
+            fingerprints={**self.fingerprints, **_bayes(self.data)},
         )
         write_report(document, Path(document.report))
         (self.folder / "search.json").write_text(document.dumps())
@@ -205,12 +205,14 @@ class _Search:
     def _train_baseline(self, role: str, config: Config) -> Candidate:
         """Train a config to the full budget in a slot, as a run with `role=baseline`."""
         folder = self.folder / "baselines" / role
-        tags = {"role": "baseline"}
+        tags = {**self.tags, "role": "baseline"}
         run = self.tracker.start_trial(
             self.parent, role, {"fusion.kind": config.fusion.kind}, dump_config(config), tags
         )
         message = self._run_job(self._train_job(role, config, folder), run)
+        self.tracker.log_file(run, folder / "best" / "margins.npy", "validation")
         self.tracker.finish(run, "COMPLETE", None)
+        shutil.rmtree(folder / "last", ignore_errors=True)
         return Candidate(config, folder / "best", message["val_accuracy"])
 
     def _run_job(self, spec: dict[str, Any], mlflow_run: str | None = None) -> dict[str, Any]:
@@ -257,6 +259,11 @@ def _prepare_data(space: SearchSpace, cache: Path, progress: SearchProgress) -> 
         pairs = ", ".join(f"{split} {count}" for split, count in data.facts.pairs.items())
         progress.stage(f"pairs: {pairs}" + (f"; dropped: {data.facts.dropped}" if data.facts.dropped else ""))
     return prepared[0]
+
+
+def _bayes(data: PreparedData) -> dict[str, str]:
+    """Return the best accuracies that planted data allows, for the report; nothing for other data."""
+    return {f"Bayes accuracy, {seen}": f"{accuracy:.3f}" for seen, accuracy in (data.facts.bayes or {}).items()}
 
 
 def _budget(config: Config, data: PreparedData) -> int:

@@ -17,10 +17,6 @@ MAX_GRADIENT_NORM = 1.0
 def check_sharding(config: Config) -> None:
     """Raise `InputError` for a combination of quantisation, ZeRO stage, offload and workers that cannot train."""
     stage = config.deepspeed.stage
-    if config.adapter.quantization != "none" and stage == 3:
-        raise InputError("deepspeed.stage: 3 does not go with adapter.quantization nf4; accepted: 0, 1, 2")
-    if config.adapter.quantization != "none" and config.adapter.kind == "full":
-        raise InputError("adapter.kind: full cannot train quantized weights; accepted with nf4: lora, none")
     if config.deepspeed.offload != "none" and stage < 2:
         raise InputError(f"deepspeed.offload: cpu needs deepspeed.stage 2 or 3, got {stage}")
     if config.train.batch_size < config.resources.workers:

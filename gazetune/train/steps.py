@@ -46,7 +46,7 @@ class StepPlan:
     def examples(self, steps: int) -> int:
         """Training pairs seen once `steps` optimiser steps are done."""
         epochs, rest = divmod(steps, self.steps_per_epoch)
-        return epochs * self.pairs + min(self.pairs, rest * self.pairs_per_step)
+        return epochs * self.pairs + rest * self.pairs_per_step
 
     def first_step_reaching(self, examples: int) -> int:
         """The number of steps after which at least `examples` pairs have been seen, or the last one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gazetune.cli.reference_flags import FLAGS, IGNORED, quantization_obstacle, reference_params, reference_table
+from gazetune.cli.reference_flags import FLAGS, IGNORED, reference_params, reference_table
 from gazetune.config_keys import config_keys
 
 DEFAULTS = {
@@ -14,7 +14,6 @@ DEFAULTS = {
     "data.subsample": 1.0,
     "fusion.kind": "concat",
     "adapter.kind": "lora",
-    "adapter.quantization": "nf4",
     "train.seed": 42,
     "data.seed": 42,
     "train.batch_size": 16,
@@ -49,8 +48,8 @@ def test_every_key_of_the_table_exists() -> None:
     assert {key for flag in FLAGS for key in flag.keys} == set(DEFAULTS)
 
 
-def test_every_flag_but_the_mode_decides_a_key() -> None:
-    assert [flag.names[0] for flag in FLAGS if not flag.keys] == ["--mode"]
+def test_every_flag_but_two_decides_a_key() -> None:
+    assert [flag.names[0] for flag in FLAGS if not flag.keys] == ["--use_quantization", "--mode"]
 
 
 @pytest.mark.parametrize(
@@ -94,11 +93,7 @@ def test_booleans_are_words(word: str) -> None:
     expected = word.lower() in ("true", "1")
     assert parse["concat"](word) is expected
     assert parse["use_lora"](word) == ("lora" if expected else "full")
-    assert parse["use_quantization"](word) == ("nf4" if expected else "none")
-
-
-def test_tiny_is_never_quantized() -> None:
-    assert quantization_obstacle("tiny") == "the tiny backbone has nothing to quantize"
+    assert parse["use_quantization"](word) is expected
 
 
 def test_the_table_has_every_spelling() -> None:

@@ -101,11 +101,13 @@ def test_flags_without_effect_and_stand_ins_are_told_in_one_line_each(caplog: py
                                                                       caplog)[0]  # fmt: skip
 
 
-def test_tiny_is_not_quantized_and_the_user_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    assert config("-d planted -m tiny").adapter.quantization == "none"
-    (told,) = warnings_of("-d planted -m tiny", caplog)
-    assert told == "--use_quantization: weights stay unquantized, the tiny backbone has nothing to quantize"
-    assert warnings_of("-d planted --set backbone=tiny", caplog) == [told]
+def test_a_backbone_that_the_reference_would_quantize_is_told_to_stay_as_it_is(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told = "--use_quantization: NF4 weights are not built in; the backbone stays unquantized"
+    assert warnings_of("-d planted -m some/model", caplog) == [told]
+    assert warnings_of("-d planted -m some/model --use_quantization False", caplog) == []
+    assert warnings_of("-d planted -m tiny", caplog) == []
 
 
 def test_out_is_storage_and_name_in_one(tmp_path: Path) -> None:

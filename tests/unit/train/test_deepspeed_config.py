@@ -11,9 +11,6 @@ from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.train.deepspeed_config import check_sharding, deepspeed_config
 
-NF4 = {"quantization": "nf4"}
-
-
 def config_of(**sections: Any) -> Config:
     return Config.model_validate({"backbone": "some/model", **sections})
 
@@ -21,14 +18,6 @@ def config_of(**sections: Any) -> Config:
 @pytest.mark.parametrize(
     ("sections", "line"),
     [
-        (
-            {"adapter": NF4, "deepspeed": {"stage": 3}},
-            "deepspeed.stage: 3 does not go with adapter.quantization nf4; accepted: 0, 1, 2",
-        ),
-        (
-            {"adapter": {**NF4, "kind": "full"}},
-            "adapter.kind: full cannot train quantized weights; accepted with nf4: lora, none",
-        ),
         (
             {"deepspeed": {"stage": 0, "offload": "cpu"}},
             "deepspeed.offload: cpu needs deepspeed.stage 2 or 3, got 0",
@@ -54,8 +43,6 @@ def test_what_cannot_train_is_refused_in_one_line(sections: dict, line: str) -> 
 def test_everything_else_is_accepted(stage: int, offload: str) -> None:
     if offload == "none" or stage >= 2:
         check_sharding(config_of(deepspeed={"stage": stage, "offload": offload}))
-    if offload == "none" and stage < 3:
-        check_sharding(config_of(deepspeed={"stage": stage}, adapter=NF4))
     check_sharding(config_of(train={"batch_size": 4}, resources={"workers": 4}))
 
 

@@ -53,10 +53,10 @@ def test_workers_score_each_pair_once_in_the_same_number_of_passes(
 ) -> None:
     models = [LengthModel() for _ in range(world)]
     shares = [
-        score_split(model, data.validation, 0, batch_size, OneOfSeveral(rank, world, torch.device("cpu")))
+        score_split(model, data.train, 0, batch_size, OneOfSeveral(rank, world, torch.device("cpu")))
         for rank, model in enumerate(models)
     ]
-    np.testing.assert_allclose(sum(shares), sums(data.validation), rtol=1e-6)
+    np.testing.assert_allclose(sum(shares), sums(data.train), rtol=1e-6)
     assert ((np.stack(shares) != 0).sum(axis=0) == 1).all()
     assert len({len(model.batches) for model in models}) == 1
     most = max(len(batch.input_ids) // 2 for model in models for batch in model.batches)
