@@ -123,9 +123,9 @@ class OptimConfig(Section):
 
     learning_rate: Annotated[float, Field(gt=0)] = 5e-5
     weight_decay: Annotated[float, Field(ge=0)] = 0.1
-    schedule: Literal[
-        "cosine_with_min_lr", "constant_with_warmup", "constant", "linear", "cosine", "polynomial"
-    ] = "cosine_with_min_lr"
+    schedule: Literal["cosine_with_min_lr", "constant_with_warmup", "constant", "linear", "cosine", "polynomial"] = (
+        "cosine_with_min_lr"
+    )
     min_lr_ratio: Annotated[float, Field(ge=0, le=1)] = 0.7
     warmup_ratio: Probability | None = None
     """Share of the steps that warm up.

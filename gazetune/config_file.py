@@ -30,7 +30,7 @@ from gazetune.config_keys import (
 from gazetune.errors import InputError
 
 __all__ = [
-    "Lines", "apply_overrides", "build_config", "config_keys", "dump_config", "get_key", "load_config",
+    "Lines", "apply_overrides", "build_config", "config_keys", "dump_config", "dump_yaml", "get_key", "load_config",
     "parse_overrides", "read_yaml", "read_yaml_lines", "set_key", "with_absolute_paths", "write_config",
 ]  # fmt: skip
 
@@ -267,7 +267,12 @@ def with_absolute_paths(config: Config) -> Config:
 
 def dump_config(config: Config) -> str:
     """Return the resolved config as YAML; reading it gives an equal config."""
-    return yaml.dump(config.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return dump_yaml(config.model_dump(mode="json"))
+
+
+def dump_yaml(tree: Mapping[str, Any]) -> str:
+    """Return a tree as YAML that `read_yaml` reads as an equal one."""
+    return yaml.dump(dict(tree), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
 def write_config(config: Config, path: str | Path) -> None:

@@ -12,8 +12,11 @@ from gazetune.errors import InputError, did_you_mean
 def add_parser(subparsers: Any) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser("search", help="search a space and print the winner", allow_abbrev=False)
-    parser.add_argument("space", metavar="SPACE", help="a YAML search space, or the name of a shipped one: demo, pairs")
+    parser.add_argument(
+        "space", metavar="SPACE", nargs="?", help="a YAML search space, or the name of a shipped one: demo, pairs"
+    )
     parser.add_argument("--name", help="name of the search, its folder and its study (default: the space's name)")
+    parser.add_argument("--resume", metavar="NAME", help="go on with a search that was stopped; instead of SPACE")
     parser.add_argument("--trials", type=int, metavar="N", help="trials in all (search.trials)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
                         help="set a config key, such as data.source=pairs.jsonl; may be repeated")  # fmt: skip
@@ -31,25 +34,43 @@ def run(args: argparse.Namespace) -> int:
 
     from gazetune.cli.output import stdout_for_results
 
-    space = space_file(args.space)
+    _check_what_to_search(args)
     with stdout_for_results():
         from gazetune.report.table import print_table
-        from gazetune.search.run import search
+        from gazetune.search.run import resume, search
 
-        document = search(
-            space_file=space,
-            name=args.name,
-            trials=args.trials,
-            overrides=args.overrides,
-            storage=args.storage,
-            tracking_uri=args.tracking_uri,
-            address=args.address,
-        )
+        if args.resume is not None:
+            document = resume(args.resume, args.storage, args.address)
+        else:
+            document = search(
+                space_file=space_file(args.space),
+                name=args.name,
+                trials=args.trials,
+                overrides=args.overrides,
+                storage=args.storage,
+                tracking_uri=args.tracking_uri,
+                address=args.address,
+            )
     if args.json:
         print(document.dumps())
     else:
         print_table(document, Console())
     return 0
+
+
+def _check_what_to_search(args: argparse.Namespace) -> None:
+    """Refuse a command line without a search, and one that would change the search it resumes."""
+    if args.resume is None:
+        if args.space is None:
+            raise InputError("search: needs SPACE or --resume NAME")
+        return
+    given = {"SPACE": args.space, "--name": args.name, "--trials": args.trials, "--set": args.overrides or None,
+             "--tracking-uri": args.tracking_uri}  # fmt: skip
+    for option, value in given.items():
+        if value is not None:
+            raise InputError(
+                f"--resume {args.resume}: {option} cannot be changed; accepted: --storage, --address, --json"
+            )
 
 
 def space_file(space: str) -> Path:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import optuna
+from optuna.trial import FrozenTrial
 
 from gazetune.config_file import dump_config, write_config
 from gazetune.config_keys import get_key
 from gazetune.report.document import TrialRecord, TrialState
+from gazetune.search.folder import SearchFolder
 from gazetune.search.progress import SearchProgress
 from gazetune.search.space import SearchSpace
 from gazetune.tracking.mlflow_runs import Tracker
@@ -26,7 +27,7 @@ class Ledger:
     def __init__(
         self,
         space: SearchSpace,
-        folder: Path,
+        folder: SearchFolder,
         tracker: Tracker,
         parent: str,
         tags: Mapping[str, str],
@@ -38,11 +39,12 @@ class Ledger:
     def started(self, trial: optuna.Trial, trial_id: str, params: Mapping[str, Any]) -> None:
         """Note a trial before it trains: its folder with the resolved config, its MLflow run."""
         config = self._space.trial_config(params)
-        write_config(config, self.trial_folder(trial_id) / "config.yaml")
+        write_config(config, self._folder.trial(trial_id) / "config.yaml")
         tree = config.model_dump(mode="json")
         shown = {**{key: get_key(tree, key) for key in ALWAYS_SHOWN}, **params}
         run = self._tracker.start_trial(self._parent, trial_id, shown, dump_config(config), self._tags)
-        trial.set_user_attr("record", {"params": shown, "mlflow_run": run, "examples": 0, "seconds": 0.0})
+        begun = trial.user_attrs.get("record") or {"examples": 0, "seconds": 0.0}
+        trial.set_user_attr("record", {**begun, "params": shown, "mlflow_run": run})
         self._progress.started(trial_id)
 
     def reported(self, trial: optuna.Trial, trial_id: str, message: Mapping[str, Any]) -> None:
@@ -57,23 +59,25 @@ class Ledger:
         trial.set_user_attr("record", record)
         self._progress.reported(trial_id, message["examples"], message["budget"], message["val_accuracy"])
 
-    def ended(self, trial: optuna.Trial, trial_id: str, state: TrialState, reason: str | None) -> None:
-        """Note how a trial ended; only a COMPLETE one keeps its model, none its training state."""
-        record = dict(trial.user_attrs["record"])
-        if reason is not None:
-            trial.set_user_attr("record", {**record, "reason": reason})
-        folder = self.trial_folder(trial_id)
+    def ending(self, trial: optuna.Trial, reason: str | None) -> None:
+        """Note why a trial ends, before the study is told that it has."""
+        trial.set_user_attr("record", {**trial.user_attrs["record"], "reason": reason})
+
+    def ended(self, trial: FrozenTrial, trial_id: str) -> None:
+        """Note how a trial ended, once the study knows."""
+        self.settle(trial, trial_id)
+        record = trial.user_attrs["record"]
+        self._progress.ended(trial_id, trial.state.name, record.get("val_accuracy"), record["reason"])
+
+    def settle(self, trial: FrozenTrial, trial_id: str) -> None:
+        """Bring MLflow and the folder in line with a finished trial: only a COMPLETE one keeps its model."""
+        record, state, folder = trial.user_attrs["record"], _state(trial), self._folder.trial(trial_id)
         if (folder / "best" / "margins.npy").exists():
             self._tracker.log_file(record["mlflow_run"], folder / "best" / "margins.npy", "validation")
-        self._tracker.finish(record["mlflow_run"], state, reason)
+        self._tracker.finish(record["mlflow_run"], state, record["reason"])
         shutil.rmtree(folder / "last", ignore_errors=True)
         if state != "COMPLETE":
             shutil.rmtree(folder / "best", ignore_errors=True)
-        self._progress.ended(trial_id, state, record.get("val_accuracy"), reason)
-
-    def trial_folder(self, trial_id: str) -> Path:
-        """Return the folder of a trial."""
-        return self._folder / "trials" / trial_id
 
 
 def log_evaluation(tracker: Tracker, run: str, message: Mapping[str, Any]) -> None:
@@ -92,7 +96,7 @@ def trial_records(study: optuna.Study) -> tuple[TrialRecord, ...]:
             records.append(
                 TrialRecord(
                     id=f"{trial.number:04d}",
-                    state=trial.state.name,  # type: ignore[arg-type]  # Optuna's names are ours
+                    state=_state(trial),
                     params=record["params"],
                     examples=record["examples"],
                     val_accuracy=record.get("val_accuracy"),
@@ -102,3 +106,7 @@ def trial_records(study: optuna.Study) -> tuple[TrialRecord, ...]:
                 )
             )
     return tuple(records)
+
+
+def _state(trial: FrozenTrial) -> TrialState:
+    return cast(TrialState, trial.state.name)  # Optuna's names are ours

@@ -1,7 +1,8 @@
 """Optuna as Ray Tune's searcher, told the truth.
 
 Only a trial that used its full budget is COMPLETE; one that the scheduler stopped is PRUNED with its intermediate
-values; one that failed is FAIL with its reason. (Ray's own `OptunaSearch` calls a stopped trial COMPLETE and swallows a NaN.)
+values; one that failed is FAIL with its reason. (Ray's own `OptunaSearch` calls a stopped trial COMPLETE and swallows a
+NaN.)
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
@@ -20,22 +22,29 @@ from gazetune.search.space import SearchSpace
 
 
 def open_study(name: str, search: SearchConfig, folder: Path, parallel: bool) -> optuna.Study:
-    """Create the search's study, under its own name, in a sqlite file of its folder."""
+    """Open the search's study, under its own name, in a sqlite file of its folder; it is made where it is missing."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(
+    study = optuna.create_study(
         storage=f"sqlite:///{folder.resolve() / 'study.db'}",
         study_name=name,
-        sampler=create_sampler(search, parallel),
         direction="minimize" if search.objective == "val/loss" else "maximize",
+        load_if_exists=True,
     )
+    study.sampler = create_sampler(search, parallel, len(study.get_trials(deepcopy=False)))
+    return study
 
 
-def create_sampler(search: SearchConfig, parallel: bool) -> optuna.samplers.BaseSampler:
-    """Return the sampler that `search.sampler` names; `parallel` says that trials are proposed while others run."""
+def create_sampler(search: SearchConfig, parallel: bool, begun: int = 0) -> optuna.samplers.BaseSampler:
+    """Return the sampler that `search.sampler` names.
+
+    `parallel` says that trials are proposed while others run; `begun` is how many there are already, so that a resumed
+    search does not draw the numbers of its beginning again.
+    """
+    seed = int(np.random.SeedSequence([search.seed, begun]).generate_state(1)[0]) if begun else search.seed
     if search.sampler == "random":
-        return optuna.samplers.RandomSampler(seed=search.seed)
+        return optuna.samplers.RandomSampler(seed=seed)
     return optuna.samplers.TPESampler(
-        seed=search.seed,
+        seed=seed,
         multivariate=True,
         group=True,
         # Without it, trials proposed while others run are near-duplicates of those.
@@ -62,10 +71,15 @@ class TruthfulOptuna(Searcher):
         self._board, self._job, self._cancel = board, job, cancel
         self._sign = -1.0 if space.config.search.objective == "val/loss" else 1.0
         self._trials: dict[str, optuna.Trial] = {}
+        # Trials that an earlier driver left: asked again, they answer with the parameters they have.
+        self._unfinished = [
+            optuna.Trial(study, left._trial_id)
+            for left in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        ]
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
         """Ask the study for a trial; Tune's `trial_id` only serves to find it again."""
-        trial = self._study.ask()
+        trial = self._unfinished.pop(0) if self._unfinished else self._study.ask()
         params = self._space.suggest(trial)
         self._trials[trial_id] = trial
         number = trial_name(trial.number)
@@ -85,15 +99,15 @@ class TruthfulOptuna(Searcher):
         # Tune does not pass a trial's last result to `on_trial_result`.
         self._record(trial, result)
         if error or outcome == "FAIL" or not result:
-            reason = result.get("reason") or "the trial's process ended without a result"
-            self._ledger.ended(trial, number, "FAIL", reason)
-            self._study.tell(trial, state=TrialState.FAIL)
+            self._ledger.ending(trial, result.get("reason") or "the trial's process ended without a result")
+            ended = self._study.tell(trial, state=TrialState.FAIL)
         elif outcome == "COMPLETE":
-            self._ledger.ended(trial, number, "COMPLETE", None)
-            self._study.tell(trial, self._sign * result["objective"])
+            self._ledger.ending(trial, None)
+            ended = self._study.tell(trial, self._sign * result["objective"])
         else:
-            self._ledger.ended(trial, number, "PRUNED", f"stopped at {result['examples']} examples")
-            self._study.tell(trial, state=TrialState.PRUNED)
+            self._ledger.ending(trial, f"stopped at {result['examples']} examples")
+            ended = self._study.tell(trial, state=TrialState.PRUNED)
+        self._ledger.ended(ended, number)
         self._cancel(number)
 
     def _record(self, trial: optuna.Trial, result: dict[str, Any]) -> None:

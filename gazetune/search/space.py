@@ -13,7 +13,15 @@ from typing import Any
 import optuna
 
 from gazetune.config import Config
-from gazetune.config_file import Lines, build_config, parse_overrides, read_yaml_lines, set_key, with_absolute_paths
+from gazetune.config_file import (
+    Lines,
+    build_config,
+    dump_yaml,
+    parse_overrides,
+    read_yaml_lines,
+    set_key,
+    with_absolute_paths,
+)
 from gazetune.config_keys import config_keys, get_key, key_hint
 from gazetune.errors import InputError, did_you_mean
 from gazetune.search.axes import Axis, ChoiceAxis, parse_axis
@@ -21,6 +29,7 @@ from gazetune.train.checks import check_config
 
 _TOP_LEVEL = ("name", "base", "space", "search", "resources", "tracking")
 _MERGED = ("search", "resources", "tracking")
+_PATHS = ("data.source", "backbone", "gaze.path")
 _NOT_SEARCHED = ("search.", "resources.", "tracking.")
 
 
@@ -32,12 +41,14 @@ class SearchSpace:
     origin: str
     base: dict[str, Any]
     """The config tree that every trial starts from."""
+    entries: Mapping[str, Any]
+    """The axes as the file has them."""
     axes: tuple[Axis, ...]
 
     @property
     def config(self) -> Config:
         """The base config: what the search itself, the resources and the tracking are, and every value not searched."""
-        return with_absolute_paths(build_config(self.base, self.origin))
+        return build_config(self.base, self.origin)
 
     def suggest(self, trial: optuna.trial.BaseTrial) -> dict[str, Any]:
         """Ask Optuna for the value of each axis whose condition holds; returns dotted key -> value."""
@@ -55,6 +66,10 @@ class SearchSpace:
         for key, value in params.items():
             set_key(tree, key, value)
         return with_absolute_paths(build_config(tree, self.origin))
+
+    def dump(self) -> str:
+        """Return the space as a space file, overrides included; reading it gives an equal space."""
+        return dump_yaml({"name": self.name, "base": self.base, "space": dict(self.entries)})
 
     def data_configs(self) -> list[Config]:
         """Return one config for each data set, tokenizer and gaze that trials can ask for (see `reward.dataset`)."""
@@ -89,11 +104,15 @@ def read_space(
         fixed["search.trials"] = trials
     base, base_lines = _base_tree(tree, lines, str(path), fixed)
     entries = tree.get("space") or {}
-    if not isinstance(entries, Mapping) or not (entries or fixed):
+    if not isinstance(entries, Mapping) or not (entries or fixed or tree.get("space") == {}):
         raise InputError(f"{path}: space: needs at least one axis such as optim.learning_rate: {{log_uniform: [a, b]}}")
-    axes = [_axis(key, entry, f"{path}:{lines[f'space.{key}']}") for key, entry in entries.items() if key not in fixed]
-    build_config(base, str(path), base_lines)
-    space = SearchSpace(_name(name or tree.get("name"), path), str(path), base, _in_order(axes, str(path)))
+    entries = {key: entry for key, entry in entries.items() if key not in fixed}
+    axes = [_axis(key, entry, f"{path}:{lines[f'space.{key}']}") for key, entry in entries.items()]
+    config = with_absolute_paths(build_config(base, str(path), base_lines))
+    for key in _PATHS:
+        # A resumed search may start in another folder.
+        set_key(base, key, get_key(config, key))
+    space = SearchSpace(_name(name or tree.get("name"), path), str(path), base, entries, _in_order(axes, str(path)))
     _check_values(space, {axis.key: f"{path}:{lines[f'space.{axis.key}']}" for axis in axes})
     return space
 

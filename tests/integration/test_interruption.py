@@ -1,7 +1,8 @@
-"""A worker dies and the search goes on; the user interrupts it and everything ends."""
+"""A worker dies and the search goes on; the user interrupts it, everything ends, and resuming finishes it."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -24,7 +25,7 @@ base:
   fusion: {kind: add}
 space:
   optim.learning_rate: {log_uniform: [1.0e-4, 1.0e-3]}
-search: {trials: 30, sampler: random, scheduler: asha, rungs: 300, reduction: 2, seed: 0}
+search: {trials: 8, sampler: random, scheduler: asha, rungs: 300, reduction: 2, seed: 0}
 resources: {workers: 2}
 """
 
@@ -52,7 +53,7 @@ def is_train_worker(process: psutil.Process) -> bool:
         return False
 
 
-def test_a_killed_worker_costs_no_trial_and_an_interrupt_ends_everything(tmp_path: Path) -> None:
+def test_a_killed_worker_costs_no_trial_and_an_interrupted_search_is_resumed(tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text(SPACE)
     log = tmp_path / "log"
     arguments = ["search", tmp_path / "space.yaml", "--storage", tmp_path / "runs"]
@@ -79,17 +80,52 @@ def test_a_killed_worker_costs_no_trial_and_an_interrupt_ends_everything(tmp_pat
             os.killpg(process.pid, signal.SIGKILL)
     _, alive = psutil.wait_procs(children, timeout=30)
     assert not alive, f"left behind: {[child.name() for child in alive]}"
-    assert "'disturbed' was stopped with" in log.read_text().splitlines()[-1]
+    assert "go on with: gazetune search --resume disturbed" in log.read_text().splitlines()[-1]
+    assert "RUNNING" not in states_of_runs(tmp_path)
+    check_the_first_trial(tmp_path)
+    check_the_resumed_search(tmp_path)
 
-    study = optuna.load_study(study_name="disturbed", storage=f"sqlite:///{tmp_path}/runs/disturbed/study.db")
+
+def gazetune(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gazetune.cli.main", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+def states_of_runs(folder: Path) -> list[str]:
+    client = mlflow.MlflowClient(f"sqlite:///{folder}/runs/mlflow.db")
+    experiment = client.get_experiment_by_name("gazetune").experiment_id
+    return [run.info.status for run in client.search_runs([experiment])]
+
+
+def check_the_first_trial(folder: Path) -> None:
+    """None of its evaluations and steps is lost, and none comes twice."""
+    study = optuna.load_study(study_name="disturbed", storage=f"sqlite:///{folder}/runs/disturbed/study.db")
     assert study.trials[0].state.name == "COMPLETE"
-    # The examples of each report of the first trial: none is lost and none comes twice.
     steps = list(study.trials[0].intermediate_values)
     assert steps == sorted(set(steps)) and len(steps) == 4
-    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/runs/mlflow.db")
-    experiment = client.get_experiment_by_name("gazetune")
-    states = [run.info.status for run in client.search_runs([experiment.experiment_id])]
-    assert "RUNNING" not in states and "KILLED" in states
-    run = client.search_runs([experiment.experiment_id], "tags.`gazetune.trial` = '0000'")[0].info.run_id
-    logged = [point.step for point in client.get_metric_history(run, "train/step_loss")]
+    client = mlflow.MlflowClient(f"sqlite:///{folder}/runs/mlflow.db")
+    experiment = client.get_experiment_by_name("gazetune").experiment_id
+    (run,) = client.search_runs([experiment], "tags.`gazetune.trial` = '0000'")
+    logged = [point.step for point in client.get_metric_history(run.info.run_id, "train/step_loss")]
     assert logged == list(range(1, len(logged) + 1))
+
+
+def check_the_resumed_search(folder: Path) -> None:
+    storage = f"sqlite:///{folder}/runs/disturbed/study.db"
+    before = optuna.load_study(study_name="disturbed", storage=storage).trials
+    finished = [trial for trial in before if trial.state.is_finished()]
+    resume = ("search", "--resume", "disturbed", "--storage", str(folder / "runs"), "--json")
+    done = gazetune(*resume)
+    assert done.returncode == 0, done.stderr[-3000:]
+    document = json.loads(done.stdout)
+    assert [trial["id"] for trial in document["trials"]] == [f"{number:04d}" for number in range(8)]
+    assert all(trial["state"] in ("COMPLETE", "PRUNED") for trial in document["trials"])
+    after = optuna.load_study(study_name="disturbed", storage=storage).trials
+    # What was finished is as it was, and what was begun has the parameters it began with.
+    assert after[: len(finished)] == finished
+    assert [trial.params for trial in after[: len(before)]] == [trial.params for trial in before]
+    assert len({trial.params["optim.learning_rate"] for trial in after}) == 8
+    assert len({trial["mlflow_run"] for trial in document["trials"]}) == 8
+    assert set(states_of_runs(folder)) == {"FINISHED"}
+    again = gazetune(*resume)
+    assert again.returncode == 2 and "is finished" in again.stderr

@@ -10,9 +10,7 @@ import pytest
 from gazetune.cli.main import main
 
 
-def test_json_is_one_document_and_a_failed_check_is_exit_one(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_json_is_one_document_and_a_failed_check_is_exit_one(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
     assert main(["doctor", "--json", "--storage", str(tmp_path / "file" / "runs")]) == 1
     checks = json.loads(capfd.readouterr().out)["checks"]

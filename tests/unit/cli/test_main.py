@@ -14,7 +14,7 @@ from gazetune.cli.main import build_parser, main
 
 COMMON = {"-h", "--help", "--verbose", "--quiet", "--debug"}
 FROZEN = {
-    "search": {"--name", "--trials", "--set", "--storage", "--tracking-uri", "--address", "--json"},
+    "search": {"--name", "--resume", "--trials", "--set", "--storage", "--tracking-uri", "--address", "--json"},
     "train": {
         "--set", "--name", "--storage", "--out", "--tracking-uri", "--json",
         "-d", "--dataset", "--dataset_name", "-m", "--model", "--model_name", "--dataset_split",
@@ -61,7 +61,6 @@ def test_version_and_help_end_with_zero(capsys: pytest.CaptureFixture[str]) -> N
         (["train", "--fp_dropout", "0.1"], "two dropouts p1,p2"),
         (["train", "--mode", "test"], "accepted: train, evaluate"),
         (["train", "--learn", "1"], "unrecognized arguments: --learn"),
-        (["search"], "required: SPACE"),
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_exit_two(

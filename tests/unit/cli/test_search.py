@@ -1,4 +1,4 @@
-"""Finding the file of a search space."""
+"""What `gazetune search` takes together, and where it finds a space."""
 
 from __future__ import annotations
 
@@ -6,24 +6,40 @@ from pathlib import Path
 
 import pytest
 
+from gazetune.cli.main import main
 from gazetune.cli.search import shipped_spaces, space_file
 from gazetune.errors import InputError
 
 
-def test_the_demo_and_the_pairs_space_are_shipped_and_found_by_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["search"], "needs SPACE or --resume NAME"),
+        (["search", "demo", "--resume", "a"], "--resume a: SPACE cannot be changed"),
+        (["search", "--resume", "a", "--set", "train.seed=1"], "--resume a: --set cannot be changed"),
+        (["search", "--resume", "a", "--trials", "9"], "--resume a: --trials cannot be changed"),
+    ],
+)
+def test_what_does_not_go_together_is_one_line_and_exit_two(
+    arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert set(shipped_spaces()) >= {"demo", "pairs"}
-    assert space_file("demo").read_text().startswith(("name:", "#"))
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert expected in error and error.count("\n") == 1
 
 
-def test_a_file_of_the_user_wins_over_a_shipped_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("demo").write_text("name: mine")
-    assert space_file("demo") == Path("demo")
+def test_a_search_that_is_not_there_cannot_be_resumed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "space.yaml").write_text("")
+    assert main(["search", "--resume", "mine", "--storage", str(tmp_path)]) == 2
+    assert f"there is no search 'mine' in {tmp_path}; accepted: other" in capfd.readouterr().err
 
 
-def test_an_unknown_space_is_refused_with_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'demmo': neither a file nor a shipped space; did you mean 'demo'"):
-        space_file("demmo")
+def test_a_shipped_space_is_found_by_name_and_a_file_by_path(tmp_path: Path) -> None:
+    assert {"demo", "pairs"} <= shipped_spaces().keys()
+    assert space_file("demo").name == "demo.yaml"
+    own = tmp_path / "demo"
+    own.write_text("")
+    assert space_file(str(own)) == own
+    with pytest.raises(InputError, match="neither a file nor a shipped space; did you mean 'pairs'"):
+        space_file("pair")

@@ -11,6 +11,7 @@ from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.train.deepspeed_config import check_sharding, deepspeed_config
 
+
 def config_of(**sections: Any) -> Config:
     return Config.model_validate({"backbone": "some/model", **sections})
 

@@ -1,0 +1,247 @@
+"""The driver of one search: slots, Tune, the comparison with the baselines, the report.
+
+What happened is read from the study, so a driver that starts where another one stopped goes on from there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import ray
+from optuna.trial import FrozenTrial, TrialState
+from ray import tune
+from ray.tune.schedulers import TrialScheduler
+
+from gazetune.cluster.connect import ClusterSize
+from gazetune.config import Config
+from gazetune.config_file import dump_config
+from gazetune.errors import Interrupted, RunError
+from gazetune.report.document import SearchDocument
+from gazetune.report.markdown import write_report
+from gazetune.reward.dataset import PreparedData, prepare
+from gazetune.search.baselines import Candidate, winner_and_baselines
+from gazetune.search.feeder import Feeder
+from gazetune.search.folder import SearchFolder
+from gazetune.search.ledger import Ledger, log_evaluation, trial_records
+from gazetune.search.progress import SearchProgress
+from gazetune.search.schedulers import Rungs, create_scheduler, milestones
+from gazetune.search.searcher import TruthfulOptuna, open_study, trial_name
+from gazetune.search.slots import Slots
+from gazetune.search.space import SearchSpace
+from gazetune.tracking.lineage import code_version
+from gazetune.tracking.mlflow_runs import Tracker
+
+SLOT_END_SECONDS = 60.0
+"""How long a slot may take to give its CPUs back."""
+
+_TUNE_ENVIRONMENT = {
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "5",  # a stopped search does not wait for reports that nobody reads
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # MLflow has it all
+    "RAY_AIR_NEW_OUTPUT": "0",  # the new reporter prints even when told not to
+}
+
+_FINISHED = tuple(state for state in TrialState if state.is_finished())
+
+
+class Driver:
+    """A search whose input is known to be good and whose cluster is connected."""
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        folder: SearchFolder,
+        tracker: Tracker,
+        data: PreparedData,
+        rungs: Rungs,
+        cluster: ClusterSize,
+        progress: SearchProgress,
+    ) -> None:
+        self.space, self.folder, self.tracker, self.progress = space, folder, tracker, progress
+        self.data, self.rungs, self.config = data, rungs, space.config
+        self.cache = folder.cache
+        self.slot_count = min(cluster.slots, self.config.search.trials)
+        self.fingerprints = {
+            "data": data.facts.data_fingerprint,
+            "gaze": data.facts.gaze_fingerprint,
+            "code": code_version(),
+        }
+        self.tags = {f"gazetune.{name}_fingerprint": self.fingerprints[name] for name in ("data", "gaze")}
+
+    def run(self) -> SearchDocument:
+        """Start the slots, search, compare with the baselines, and write the report."""
+        self.parent = self._parent_run()
+        self.ledger = Ledger(self.space, self.folder, self.tracker, self.parent, self.tags, self.progress)
+        self.study = open_study(self.space.name, self.config.search, self.folder.path, self.slot_count > 1)
+        for trial in self.study.get_trials(deepcopy=False, states=_FINISHED):
+            self.ledger.settle(trial, trial_name(trial.number))
+        restarts = 2 * self.config.search.trials
+        self.progress.stage(f"starting {self.slot_count} slot(s) of {self.config.resources.workers} worker(s)")
+        self.slots = Slots(self.slot_count, self.config.resources, self.folder.path / "slots", self.cache, restarts)
+        try:
+            self._tune()
+            document = self._document()
+        except BaseException as error:
+            self.tracker.end_all_running(self.parent)
+            if isinstance(error, KeyboardInterrupt):
+                raise self._interrupted() from None
+            raise
+        finally:
+            self.slots.close(SLOT_END_SECONDS)
+        self.tracker.log_file(self.parent, Path(document.report))
+        self.tracker.finish(self.parent, "COMPLETE" if document.best else "FAIL", None)
+        # Last, since a search with this file counts as finished.
+        partial = self.folder.document.with_suffix(".partial")
+        partial.write_text(document.dumps())
+        partial.rename(self.folder.document)
+        if document.best is None and all(trial.state == "FAIL" for trial in document.trials):
+            raise RunError(f"every trial failed, the first one: {document.trials[0].reason}; see {document.report}")
+        return document
+
+    def _parent_run(self) -> str:
+        """Return the search's MLflow run, the same one when the search is resumed."""
+        run = self.folder.read_parent_run()
+        if run is None:
+            run = self.tracker.start_search(self.space.name, dump_config(self.config), {}, self.tags)
+            self.folder.write_parent_run(run)
+        else:
+            self.tracker.reopen(run)
+        return run
+
+    def _interrupted(self) -> Interrupted:
+        finished = len(self.study.get_trials(deepcopy=False, states=_FINISHED))
+        return Interrupted(
+            f"search '{self.space.name}' was stopped with {finished} of {self.config.search.trials} trials finished; "
+            f"go on with: gazetune search --resume {self.space.name} --storage {self.folder.path.parent}"
+        )
+
+    def _tune(self) -> None:
+        """Let Tune propose and schedule trials until all are finished."""
+        for name, value in _TUNE_ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        finished = self.study.get_trials(deepcopy=False, states=_FINISHED)
+        if len(finished) == self.config.search.trials:
+            return
+        scheduler = create_scheduler(self.config.search, self.rungs)
+        replay(scheduler, self.study.get_trials(deepcopy=False), self.config.search.objective)
+        searcher = TruthfulOptuna(
+            self.space, self.study, self.ledger, self.slots.board_name, self._job,
+            cancel=lambda trial_id: self.slots.board.cancel.remote(trial_id),
+        )  # fmt: skip
+        tuner = tune.Tuner(
+            tune.with_resources(Feeder, tune.PlacementGroupFactory([{"node:__internal_head__": 0.001}])),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=scheduler,
+                num_samples=self.config.search.trials - len(finished),
+                max_concurrent_trials=self.slot_count,
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=str(self.folder.path),
+                # The slots write the checkpoints; a feeder has nothing to save.
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                verbose=0,
+            ),
+        )
+        tuner.fit()
+        if len(self.study.get_trials(deepcopy=False, states=_FINISHED)) < self.config.search.trials:
+            raise self._interrupted()
+
+    def _document(self) -> SearchDocument:
+        """Compare winner and baselines on the test split and write the report."""
+        trials = trial_records(self.study)
+        configs = {str(trial.id): self._trial_config(str(trial.id)) for trial in trials}
+        self.progress.stage("evaluating the best trial and the baselines on the test split")
+        best, baselines = winner_and_baselines(
+            trials,
+            configs,
+            {trial_id: self.folder.trial(trial_id) / "best" for trial_id in configs},
+            self._train_baseline,
+            self._run_job,
+            lambda config: prepare(config, self.cache),
+        )
+        document = SearchDocument(
+            name=self.space.name,
+            storage=str(self.folder.path),
+            tracking_uri=self.tracker.shown_uri,
+            mlflow_parent_run=self.parent,
+            trials=trials,
+            best=best,
+            baselines=baselines,
+            report=str(self.folder.report),
+            config=dump_config(self.config),
+            fingerprints={**self.fingerprints, **_bayes(self.data)},
+        )
+        write_report(document, self.folder.report)
+        return document
+
+    def _trial_config(self, trial_id: str) -> Config:
+        trial = self.study.get_trials(deepcopy=False)[int(trial_id)]
+        return self.space.trial_config(trial.user_attrs["record"]["params"])
+
+    def _job(self, trial_id: str, params: dict[str, Any]) -> dict[str, Any]:
+        return self._train_job(trial_id, self.space.trial_config(params), self.folder.trial(trial_id))
+
+    def _train_job(self, job_id: str, config: Config, folder: Path) -> dict[str, Any]:
+        return {
+            "id": job_id,
+            "kind": "train",
+            "config": config.model_dump(mode="json"),
+            "folder": str(folder),
+            "milestones": list(milestones(self.rungs)),
+            "objective": config.search.objective,
+        }
+
+    def _train_baseline(self, role: str, config: Config) -> Candidate:
+        """Train a config to the full budget in a slot, as a run with `role=baseline`."""
+        folder = self.folder.path / "baselines" / role
+        tags = {**self.tags, "role": "baseline"}
+        run = self.tracker.start_trial(
+            self.parent, role, {"fusion.kind": config.fusion.kind}, dump_config(config), tags
+        )
+        message = self._run_job(self._train_job(role, config, folder), run)
+        self.tracker.log_file(run, folder / "best" / "margins.npy", "validation")
+        self.tracker.finish(run, "COMPLETE", None)
+        shutil.rmtree(folder / "last", ignore_errors=True)
+        return Candidate(config, folder / "best", message["val_accuracy"])
+
+    def _run_job(self, spec: dict[str, Any], mlflow_run: str | None = None) -> dict[str, Any]:
+        """Run one job in a slot and return its last message; evaluations go to `mlflow_run`."""
+        board = self.slots.board
+        ray.get(board.submit.remote(spec))
+        while True:
+            message = ray.get(board.next.remote(spec["id"]))
+            if "failed" in message:
+                raise RunError(f"{spec['id']}: {message['failed']}")
+            if mlflow_run is not None:
+                log_evaluation(self.tracker, mlflow_run, message)
+            if message.get("done", True):
+                return message
+
+
+def replay(scheduler: TrialScheduler, trials: Sequence[FrozenTrial], objective: str) -> None:
+    """Tell a fresh scheduler what the trials of a resumed search reached at its rungs.
+
+    An unfinished trial repeats its last report itself, so that one is left out here.
+    """
+    sign = -1.0 if objective == "val/loss" else 1.0
+    for trial in trials:
+        # All that a scheduler asks of a trial is its id, and of Tune's controller nothing.
+        known: Any = SimpleNamespace(trial_id=f"before-{trial.number}")
+        nobody: Any = None
+        scheduler.on_trial_add(nobody, known)
+        reports = sorted(trial.intermediate_values.items())
+        for examples, value in reports if trial.state.is_finished() else reports[:-1]:
+            scheduler.on_trial_result(nobody, known, {"examples": examples, "objective": sign * value})
+
+
+def _bayes(data: PreparedData) -> dict[str, str]:
+    """Return the best accuracies that planted data allows, for the report; nothing for other data."""
+    return {f"Bayes accuracy, {seen}": f"{accuracy:.3f}" for seen, accuracy in (data.facts.bayes or {}).items()}

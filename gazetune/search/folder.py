@@ -1,0 +1,121 @@
+"""The folder of one search: where everything of it lies, who works in it, and what a resumed search needs to know."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from gazetune.errors import InputError
+from gazetune.search.space import SearchSpace, read_space
+
+
+class SearchFolder:
+    """`STORAGE/NAME`, held by one driver at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.report = path / "report.md"
+        self.document = path / "search.json"
+        self.cache = path.parent / "cache"
+        self._space = path / "space.yaml"
+        self._parent = path / "mlflow_run"
+        self._lock = FileLock(path / ".driver.lock")
+
+    @classmethod
+    def create(cls, storage: Path, space: SearchSpace) -> SearchFolder:
+        """Make the folder of a new search and hold it.
+
+        Raises
+        ------
+        InputError
+            When the name is taken.
+        """
+        folder = cls(storage / space.name)
+        try:
+            folder.path.mkdir()
+        except FileExistsError:
+            raise _taken(folder.path) from None
+        folder.hold()
+        partial = folder._space.with_suffix(f".{os.getpid()}")
+        partial.write_text(space.dump(), encoding="utf-8")
+        partial.rename(folder._space)
+        return folder
+
+    @classmethod
+    def open(cls, storage: Path, name: str) -> tuple[SearchFolder, SearchSpace]:
+        """Hold the folder of an unfinished search and return it with its space.
+
+        Raises
+        ------
+        InputError
+            When there is no such search, it is finished, or another driver works on it.
+        """
+        folder = cls(storage / name)
+        if not folder._space.is_file():
+            raise InputError(f"--resume: there is no search '{name}' in {storage}; accepted: {_names(storage)}")
+        if folder.document.exists():
+            raise InputError(f"--resume: search '{name}' is finished; its report is {folder.report}")
+        folder.hold()
+        return folder, read_space(folder._space)
+
+    def hold(self) -> None:
+        """Keep other drivers out until this process ends.
+
+        Raises
+        ------
+        InputError
+            When another driver is in.
+        """
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(f"search '{self.path.name}' in {self.path.parent} is running already") from None
+
+    def release(self) -> None:
+        """Let other drivers in."""
+        self._lock.release()
+
+    def trial(self, trial_id: str) -> Path:
+        """Return the folder of a trial."""
+        return self.path / "trials" / trial_id
+
+    def read_parent_run(self) -> str | None:
+        """Return the MLflow run of the search, if it has got one."""
+        return self._parent.read_text().strip() if self._parent.exists() else None
+
+    def write_parent_run(self, run: str) -> None:
+        """Remember the MLflow run of the search."""
+        self._parent.write_text(run)
+
+
+def check_free(storage: Path, name: str) -> None:
+    """Refuse a name that is taken, and a storage folder that cannot be written.
+
+    Raises
+    ------
+    InputError
+        In both cases.
+    """
+    if (storage / name).exists():
+        raise _taken(storage / name)
+    try:
+        storage.mkdir(parents=True, exist_ok=True)
+        probe = storage / f".write-probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"--storage: {storage} cannot be written ({error.strerror})") from error
+
+
+def _taken(path: Path) -> InputError:
+    return InputError(
+        f"--name: a search '{path.name}' is already in {path.parent}; choose another --name, or go on with "
+        f"--resume {path.name}"
+    )
+
+
+def _names(storage: Path) -> str:
+    names = sorted(space.parent.name for space in storage.glob("*/space.yaml"))
+    return ", ".join(names) if names else "none, no search was started there"
