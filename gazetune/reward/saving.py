@@ -10,7 +10,9 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -35,14 +37,20 @@ def gaze_buffers(model: GazeRewardModel) -> dict[str, Tensor]:
     return {f"fusion.{name}": buffer for name, buffer in model.fusion.named_buffers()}
 
 
-def save_reward_model(folder: Path, state: Mapping[str, Tensor], config: Config, tokenizer: Path) -> None:
-    """Write `state`, the config and the tokenizer's files to `folder`, replacing an older save only when complete."""
+def save_reward_model(
+    folder: Path, state: Mapping[str, Tensor], config: Config, tokenizer: Path, margins: NDArray[np.float64]
+) -> None:
+    """Write `state`, the config, the tokenizer's files and the validation `margins` [pairs] to `folder`.
+
+    An older save there is replaced only when this one is complete.
+    """
     partial = _sibling(folder, "partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     save_file({name: tensor.contiguous() for name, tensor in state.items()}, partial / WEIGHTS)
     (partial / "config.yaml").write_text(dump_config(config))
     shutil.copytree(tokenizer, partial / "tokenizer")
+    np.save(partial / "margins.npy", margins)
     replace_folder(partial, folder)
 
 

@@ -83,7 +83,7 @@ def _prepare_data(space: SearchSpace, cache: Path, progress: SearchProgress) -> 
     """Prepare every data set that trials can ask for; returns the base config's (or the first) one."""
     progress.stage("preparing data and gaze")
     prepared = [prepare(config, cache) for config in space.data_configs()]
-    for data in prepared:
+    for data in {data.folder: data for data in prepared}.values():
         pairs = ", ".join(f"{split} {count}" for split, count in data.facts.pairs.items())
         progress.stage(f"pairs: {pairs}" + (f"; dropped: {data.facts.dropped}" if data.facts.dropped else ""))
     return prepared[0]

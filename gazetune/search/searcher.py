@@ -49,7 +49,6 @@ def create_sampler(search: SearchConfig, parallel: bool, begun: int = 0) -> optu
         group=True,
         # Without it, trials proposed while others run are near-duplicates of those.
         constant_liar=parallel,
-        warn_independent_sampling=False,
     )
 
 

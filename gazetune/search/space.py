@@ -77,7 +77,8 @@ class SearchSpace:
             axis
             for axis in self.axes
             if isinstance(axis, ChoiceAxis)
-            and (axis.key == "backbone" or axis.key.startswith(("data.", "gaze.")))
+            # The fusion changes nothing that is prepared, but whether the longest conversation fits the backbone.
+            and (axis.key in ("backbone", "fusion.kind") or axis.key.startswith(("data.", "gaze.")))
             and axis.key != "gaze.features"
         ]
         combinations = itertools.product(*([(axis.key, choice) for choice in axis.choices] for axis in prepared))

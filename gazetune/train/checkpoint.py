@@ -19,6 +19,8 @@ from gazetune.reward.saving import recover_folder, replace_folder
 class Progress:
     """How far a run has come; all of it is counted over the run's whole life, not since its last start."""
 
+    data: str
+    """Fingerprint of the preference pairs that the run trains on."""
     step: int = 0
     """Optimiser steps done."""
     seconds: float = 0.0

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from gazetune.config import Config
-from gazetune.errors import RunError
+from gazetune.errors import InputError, RunError
 from gazetune.reward.batching import EncodedSplit
 from gazetune.reward.dataset import PreparedData
 from gazetune.reward.losses import find_loss
@@ -84,11 +84,13 @@ class Training:
         self.evaluates_at = evaluation_steps(self.plan, config.train.eval_every, milestones)
         self.rate = learning_rate(config.optim, self.plan.total_steps)
         self.pair_loss = find_loss(config.loss.kind)
-        self.progress = Progress()
+        self.progress = Progress(data=data.facts.data_fingerprint)
         self.model = self._build_model(backbone)
         saved = load_checkpoint(folder / "last")
         if saved is not None:
             state, self.progress = saved
+            if self.progress.data != data.facts.data_fingerprint:
+                raise InputError(f"{folder}: this run began on other preference pairs; data.source has changed since")
             self._load_weights(state)
         self.engine, self.optimizer = self._build_engine()
         if saved is not None:
@@ -207,8 +209,8 @@ class Training:
         if metrics["val/accuracy"] >= progress.best_accuracy:
             progress.best_accuracy, progress.best_step = metrics["val/accuracy"], step
             if self.worker.leads:
-                save_reward_model(self.folder / "best", weights, self.config, self.data.folder / "tokenizer")
-                np.save(self.folder / "best" / "margins.npy", rewards[:, 0] - rewards[:, 1])
+                margins = rewards[:, 0] - rewards[:, 1]
+                save_reward_model(self.folder / "best", weights, self.config, self.data.folder / "tokenizer", margins)
         progress.step, progress.seconds = step, time.monotonic() - self._started
         report = Report(
             step=step,

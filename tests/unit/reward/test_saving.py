@@ -50,7 +50,7 @@ def trained(config: Config, data: PreparedData, **sections: Any) -> GazeRewardMo
 def save(model: GazeRewardModel, folder: Path, data: PreparedData) -> None:
     state = {**trained_parameters(model), **gaze_buffers(model)}
     detached = {name: tensor.detach() for name, tensor in state.items()}
-    save_reward_model(folder, detached, model.config, data.folder / "tokenizer")
+    save_reward_model(folder, detached, model.config, data.folder / "tokenizer", np.zeros(3))
 
 
 def rewards(model: GazeRewardModel, data: PreparedData) -> Tensor:

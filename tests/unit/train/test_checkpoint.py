@@ -19,7 +19,7 @@ class Killed(BaseException):
 
 def write(folder: Path, step: int) -> None:
     evaluations = [{"step": step, "metrics": {"val/accuracy": 0.5}, "train_losses": [0.1, 1 / 3]}]
-    progress = Progress(step=step, seconds=1.5, best_accuracy=0.5, best_step=step, evaluations=evaluations)
+    progress = Progress("pairs", step=step, seconds=1.5, best_accuracy=0.5, best_step=step, evaluations=evaluations)
     save_checkpoint(folder, {"weight": torch.full((3,), float(step)), "step": torch.tensor(float(step))}, progress)
 
 

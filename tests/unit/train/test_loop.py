@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gazetune.config import Config
+from gazetune.errors import InputError
 from gazetune.reward.backbone import load_backbone
 from gazetune.reward.dataset import PreparedData
 from gazetune.reward.saving import load_reward_model
@@ -269,3 +270,12 @@ def test_weight_decay_spares_biases_norms_and_scales() -> None:
     }
     both = {names[id(parameter)] for group in (decayed, spared) for parameter in group["params"]}
     assert both == {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def test_a_run_is_not_resumed_on_other_pairs(start: StartTraining, tmp_path: Path) -> None:
+    run = start("run", (100,))
+    run.run(lambda report: False)
+    progress = tmp_path / "run" / "last" / "progress.json"
+    progress.write_text(progress.read_text().replace(run.data.facts.data_fingerprint, "of other pairs"))
+    with pytest.raises(InputError, match=r"this run began on other preference pairs; data.source has changed"):
+        start("run", (100,))

@@ -59,7 +59,7 @@ def test_state_is_gathered_whole_by_name_and_comes_back(precision: str, stage: i
 def test_another_stage_takes_the_same_next_steps(before: int, after: int, start: StartTraining, tmp_path: Path) -> None:
     run = stepped(start, "fp32", before)
     state = gathered(run)
-    save_checkpoint(tmp_path / "second" / "last", state, Progress(step=3))
+    save_checkpoint(tmp_path / "second" / "last", state, Progress(run.data.facts.data_fingerprint, step=3))
     other = built(start, "fp32", after, "second")
     for step in range(3, 6):
         run._step(step)

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gazetune.errors import InputError
+from gazetune.search.folder import SearchFolder, check_free
+from gazetune.search.space import read_space
+
+SPACE = """
+name: mine
+base: {gaze: {predictor: planted}, fusion: {kind: none}}
+space:
+  optim.learning_rate: {log_uniform: [1.0e-4, 1.0e-2]}
+  projector.dropout: {choice: [[0.0, 0.1], [0.1, 0.3]], when: fusion.kind != none}
+search: {trials: 3}
+"""
+
+
+@pytest.fixture
+def created(tmp_path: Path) -> SearchFolder:
+    (tmp_path / "space.yaml").write_text(SPACE)
+    space = read_space(tmp_path / "space.yaml", overrides=["train.seed=7", "fusion.kind=add"])
+    return SearchFolder.create(tmp_path, space)
+
+
+def test_a_resumed_search_has_the_space_it_began_with(created: SearchFolder, tmp_path: Path) -> None:
+    created.release()
+    begun = read_space(tmp_path / "space.yaml", overrides=["train.seed=7", "fusion.kind=add"])
+    _, space = SearchFolder.open(tmp_path, "mine")
+    assert (space.name, space.base, space.axes) == (begun.name, begun.base, begun.axes)
+    assert space.config == begun.config and space.config.train.seed == 7
+
+
+def test_a_second_driver_is_kept_out(created: SearchFolder, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from gazetune.search.folder import SearchFolder;"
+        "SearchFolder.open(Path(sys.argv[1]), 'mine')"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "InputError: search 'mine'" in done.stderr and "is running already" in done.stderr
+    created.release()
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def test_a_finished_search_is_not_resumed(created: SearchFolder, tmp_path: Path) -> None:
+    created.release()
+    created.document.write_text("{}")
+    with pytest.raises(InputError, match="search 'mine' is finished; its report is"):
+        SearchFolder.open(tmp_path, "mine")
+
+
+def test_a_taken_name_is_refused_with_the_way_on(created: SearchFolder, tmp_path: Path) -> None:
+    taken = r"a search 'mine' is already in .* or go on with --resume mine"
+    with pytest.raises(InputError, match=taken):
+        check_free(tmp_path, "mine")
+    with pytest.raises(InputError, match=taken):
+        SearchFolder.create(tmp_path, read_space(tmp_path / "space.yaml"))
+
+
+def test_a_storage_folder_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"--storage: .*file/runs cannot be written \(Not a directory\)"):
+        check_free(tmp_path / "file" / "runs", "mine")
