@@ -109,10 +109,10 @@ def _claim(folder: Path, config: Config) -> None:
         if before != config:
             changed = _first_change(before, config)
             raise InputError(f"--name: '{folder.name}' in {folder.parent} has another config ({changed})")
-    elif folder.exists():
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"--name: {folder} is there already and is no training run; choose another --name")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--storage: {folder.parent} cannot be written ({error.strerror})") from error
 
