@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,16 +72,30 @@ class SearchSpace:
 
     def data_configs(self) -> list[Config]:
         """Return one config for each data set, tokenizer and gaze that trials can ask for (see `reward.dataset`)."""
-        prepared = [
-            axis
-            for axis in self.axes
-            if isinstance(axis, ChoiceAxis)
-            # The fusion changes nothing that is prepared, but whether the longest conversation fits the backbone.
-            and (axis.key in ("backbone", "fusion.kind") or axis.key.startswith(("data.", "gaze.")))
-            and axis.key != "gaze.features"
-        ]
-        combinations = itertools.product(*([(axis.key, choice) for choice in axis.choices] for axis in prepared))
-        return [self.trial_config(dict(combination)) for combination in combinations]
+        base = self.config.model_dump(mode="json")
+        reachable: list[dict[str, Any]] = [{}]
+        open_keys = {axis.key for axis in self.axes if not _is_prepared(axis)}
+        for axis in self.axes:
+            if isinstance(axis, ChoiceAxis) and _is_prepared(axis):
+                reachable = [more for chosen in reachable for more in _extended(chosen, axis, base, open_keys)]
+        return [self.trial_config(chosen) for chosen in reachable]
+
+
+def _is_prepared(axis: Axis) -> bool:
+    # The fusion changes nothing that is prepared, but whether the longest conversation fits the backbone.
+    named = axis.key in ("backbone", "fusion.kind") or axis.key.startswith(("data.", "gaze."))
+    return isinstance(axis, ChoiceAxis) and named and axis.key != "gaze.features"
+
+
+def _extended(
+    chosen: dict[str, Any], axis: ChoiceAxis, base: Mapping[str, Any], open_keys: Set[str]
+) -> list[dict[str, Any]]:
+    """Return what `chosen` can become at an axis; where its condition asks for an open key, also without it."""
+    with_axis = [{**chosen, axis.key: choice} for choice in axis.choices]
+    if axis.when.keys & open_keys:
+        return [chosen, *with_axis]
+    known = {key: chosen[key] if key in chosen else get_key(base, key) for key in axis.when.keys}
+    return with_axis if axis.when.holds(known) else [chosen]
 
 
 def read_space(

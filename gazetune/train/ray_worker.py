@@ -20,6 +20,7 @@ from gazetune.errors import GazetuneError
 from gazetune.reward.backbone import load_backbone
 from gazetune.reward.dataset import prepare
 from gazetune.reward.saving import load_reward_model, model_dtype
+from gazetune.train.checks import check_config
 from gazetune.train.evaluation import score_split
 from gazetune.train.loop import Report, Training
 from gazetune.train.processes import Worker, join_workers
@@ -66,6 +67,7 @@ def _next_job(board: Any, slot: int, worker: Worker) -> dict[str, Any] | None:
 
 def _train(job: dict[str, Any], board: Any, worker: Worker, backbones: _Backbones, cache: Path) -> None:
     config = build_config(job["config"], f"trial {job['id']}")
+    check_config(config)
     training = Training(
         config, prepare(config, cache), Path(job["folder"]), worker, backbones.take(config), job["milestones"]
     )

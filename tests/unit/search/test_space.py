@@ -94,6 +94,22 @@ def test_data_configs_are_the_combinations_that_need_preparing(tmp_path: Path) -
     }
 
 
+def test_data_configs_follow_conditions(tmp_path: Path) -> None:
+    text = MINIMAL.replace(
+        "fusion.kind:",
+        "gaze.control: {choice: [shuffled, noise], when: fusion.kind == add}\n"
+        "      gaze.align: {choice: [spread, first], when: gaze.control == shuffled}\n"
+        "      data.seed: {choice: [3, 4], when: optim.learning_rate != 0}\n      fusion.kind:",
+    )
+    configs = read_space(write(tmp_path, text)).data_configs()
+    found = {(config.fusion.kind, config.gaze.control, config.gaze.align, config.data.seed) for config in configs}
+    # The learning rate is not known beforehand, so the seed of the base (0) is among those that may be needed.
+    gaze = {("none", "none", "spread"), ("concat", "none", "spread"), ("add", "noise", "spread")} | {
+        ("add", "shuffled", align) for align in ("spread", "first")
+    }
+    assert found == {(*seen, seed) for seen in gaze for seed in (0, 3, 4)}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
