@@ -74,7 +74,7 @@ class GazeConfig(Section):
     predictor: str = "lexical"
     """Name of a registered gaze predictor."""
     path: str | None = None
-    """The predictor's file: recorded measures (Parquet) or weights."""
+    """The predictor's file: recorded measures (Parquet) or weights (a file, its folder, or OWNER/NAME@REVISION)."""
     reader: str | None = None
     """`recorded` only: one reader's measures instead of the mean over readers."""
     control: Literal["none", "shuffled", "noise", "constant"] = "none"

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from gazetune import __version__
-from gazetune.cli import doctor, search, train
+from gazetune.cli import doctor, gaze, search, train
 from gazetune.cli.output import set_up_logging
 from gazetune.errors import GazetuneError
 from gazetune.train.ops import add_ninja_to_path
@@ -33,14 +33,23 @@ def build_parser() -> argparse.ArgumentParser:
     parser = OneLineParser(prog="gazetune", description="Find the best gaze-aware reward model, and prove it.")
     parser.add_argument("--version", action="version", version=f"gazetune {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (search, train, doctor):
+    for command in (search, train, gaze, doctor):
         command.add_parser(subparsers)
-    for subparser in subparsers.choices.values():
+    for subparser in leaf_parsers(parser).values():
         logs = subparser.add_argument_group("messages on stderr")
         logs.add_argument("--verbose", action="store_true", help="also details and what the libraries say")
         logs.add_argument("--quiet", action="store_true", help="only warnings and errors")
         logs.add_argument("--debug", action="store_true", help="show the traceback of an unexpected error")
     return parser
+
+
+def leaf_parsers(parser: argparse.ArgumentParser, name: str = "") -> dict[str, argparse.ArgumentParser]:
+    """Return the parser of each command that can be run, by its words after `gazetune`, such as `gaze predict`."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            nested = [leaf_parsers(each, f"{name} {word}".strip()) for word, each in action.choices.items()]
+            return {leaf: found for leaves in nested for leaf, found in leaves.items()}
+    return {name: parser}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

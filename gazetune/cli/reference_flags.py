@@ -116,9 +116,12 @@ FLAGS: tuple[Flag, ...] = (
     Flag(("--mode",), "train", _mode, (), "train, or evaluate a saved folder"),
     Flag(("--fp_dropout",), "0.1,0.3", _dropouts, ("projector.dropout",), "dropouts p1,p2 of the gaze projector"),
     Flag(("-fmv", "--fmv", "--fixations_model_version"), "1", _predictor_version, ("gaze.predictor", "gaze.features"),
-         "published gaze predictor 1 or 2; the lexical one stands in"),
+         "published gaze predictor 1 or 2, with its file in gaze.path; without, the lexical one stands in"),
     Flag(("--features_used",), "1,1,1,1,1", _mask, ("gaze.features",), "with -fmv 2: flags nFix,FFD,GPT,TRT,fixProp"),
 )  # fmt: skip
+
+PUBLISHED = {1: "bilstm", 2: "roberta"}
+"""The gaze predictor of each version that -fmv names."""
 
 IGNORED = ("--input_layer", "--freeze_layer", "--freeze", "--grid_search")
 """Flags that the reference parses and never reads."""
@@ -129,7 +132,7 @@ def given_flags(arguments: Mapping[str, Any]) -> dict[str, str]:
     return {flag.dest: flag.names[-1] for flag in FLAGS if arguments.get(flag.dest) is not None}
 
 
-def reference_params(arguments: Mapping[str, Any], defaults: bool = True) -> dict[str, Any]:
+def reference_params(arguments: Mapping[str, Any], defaults: bool = True, has_weights: bool = False) -> dict[str, Any]:
     """Return the value of each config key that the reference's flags decide.
 
     Parameters
@@ -139,6 +142,8 @@ def reference_params(arguments: Mapping[str, Any], defaults: bool = True) -> dic
     defaults : bool
         Whether flags that were not given count with the reference's defaults. Where they do not, only the keys that a
         given flag decides are returned.
+    has_weights : bool
+        Whether `gaze.path` is set, so that the published predictor itself can be used.
 
     Returns
     -------
@@ -155,7 +160,10 @@ def reference_params(arguments: Mapping[str, Any], defaults: bool = True) -> dic
     params["fusion.kind"] = baseline_or_concat if value["concat"] else "add"
     version = value["fixations_model_version"]
     params["gaze.features"] = ["TRT"] if version == 1 else value["features_used"]
-    params["gaze.predictor"] = "planted" if value["dataset_name"] == "planted" else "lexical"
+    if has_weights:
+        params["gaze.predictor"] = PUBLISHED[version]
+    else:
+        params["gaze.predictor"] = "planted" if value["dataset_name"] == "planted" else "lexical"
     decided = {key for flag in FLAGS if flag.dest in given for key in flag.keys}
     return params if defaults else {key: params[key] for key in params if key in decided}
 
@@ -166,8 +174,8 @@ def reference_notes(arguments: Mapping[str, Any], params: Mapping[str, Any]) -> 
              if arguments.get(flag.lstrip("-")) is not None]  # fmt: skip
     version = 1 if arguments.get("fixations_model_version") is None else arguments["fixations_model_version"]
     if params.get("gaze.predictor") == "lexical" and params.get("fusion.kind") != "none":
-        notes.append(f"-fmv {version}: the published predictor {version} file is not configured; "
-                     "the embedded lexical predictor stands in")  # fmt: skip
+        notes.append(f"-fmv {version}: the published predictor {version} file is not configured "
+                     "(--set gaze.path=FILE); the embedded lexical predictor stands in")  # fmt: skip
     if arguments.get("use_quantization") is not False and params.get("backbone", "tiny") != "tiny":
         notes.append("--use_quantization: NF4 weights are not built in; the backbone stays unquantized")
     if version == 1 and arguments.get("features_used") is not None:

@@ -107,8 +107,10 @@ def config_of(args: argparse.Namespace, folder: Path | None = None) -> Config:
     arguments = vars(args)
     file = args.config or (folder / "config.yaml" if folder is not None else None)
     tree, lines = read_yaml_lines(file) if file is not None else ({}, {})
-    params = reference_params(arguments, defaults=file is None)
     overrides = parse_overrides(args.overrides)
+    in_file = tree.get("gaze")
+    path = overrides.get("gaze.path", in_file.get("path") if isinstance(in_file, dict) else None)
+    params = reference_params(arguments, defaults=file is None, has_weights=path is not None)
     if folder is not None:
         params = {key: value for key, value in params.items() if key.startswith(EVALUATED)}
         _refuse_other_than_data(overrides)

@@ -1,15 +1,16 @@
 """Fit the lexical predictor to a CSV of reading measures in the format of the CMCL 2021 shared task.
 
-    python -m gazetune.gaze.fitting --data train.csv --valid valid.csv --out lexical.safetensors
+    gazetune gaze fit --data train.csv --valid valid.csv --kind lexical --out DIR
 
-prints the errors on the validation file as JSON. One thread and a fixed seed: the same data gives the same file.
+writes a folder with the weights and their card. One thread and a fixed seed: the same data gives the same weights. The
+weights that come with the package are made by that command.
 """
 
 from __future__ import annotations
 
-import argparse
-import csv
-import json
+import hashlib
+import logging
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,189 +19,218 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save
-from scipy.stats import spearmanr
 from torch import nn
 
 from gazetune.config import MEASURES
-from gazetune.errors import InputError
-from gazetune.gaze.lexical_features import FEATURES, feature_rows, word_table
-from gazetune.gaze.measures import GazePredictor
-from gazetune.gaze.predictors.lexical import LexicalPredictor
+from gazetune.errors import InputError, did_you_mean
+from gazetune.gaze.evaluation import errors_on
+from gazetune.gaze.lexical_features import (
+    BUCKETS,
+    CONTEXT,
+    FORM_FEATURES,
+    PLACE_FEATURES,
+    WordTable,
+    neighbour_forms,
+    word_places,
+    word_table,
+)
+from gazetune.gaze.predictors.lexical import SHIPPED_WEIGHTS, LexicalPredictor
+from gazetune.gaze.sentences import ReadSentences, read_sentences
+
+_LOG = logging.getLogger(__name__)
+
+KINDS = ("lexical",)
+"""Kinds of predictors that can be fitted."""
 
 _MEMBERS = 4
+_PIECE = 8
+_CODE = 16
 _HIDDEN = 64
-_EPOCHS = 10
+_EPOCHS = 15
 _BATCH = 128
 _LEARNING_RATE = 3e-3
 _WEIGHT_DECAY = 0.6
-_DROPOUT = 0.2
+_DROPOUT = 0.1
+_PIECE_DROPOUT = 0.5
 # A flag that is nearly always off would otherwise become a huge input on the words that have it.
 _SMALLEST_SCALE = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class ReadSentences:
-    """Sentences with the mean measures of their readers."""
+def fit_predictor(kind: str, train_csv: Path, valid_csv: Path, out: Path, seed: int = 0) -> dict[str, Any]:
+    """Fit a predictor to one CMCL-format CSV, evaluate it on another and write it to the folder `out`.
 
-    texts: tuple[str, ...]
-    """The words of each sentence, joined by single spaces."""
-    values: NDArray[np.float64]
-    """[words, 5] measures of all words in order."""
+    The folder holds `lexical.safetensors` and its card `lexical.md`, and appears whole or not at all. It or the weights
+    in it can be `gaze.path`.
 
-
-def read_sentences(path: Path) -> ReadSentences:
-    """Read a CMCL-format CSV: columns sentence_id, word, nFix, FFD, GPT, TRT, fixProp; one row a word.
+    Returns
+    -------
+    dict
+        The errors on `valid_csv`, as of `errors_on`.
 
     Raises
     ------
     InputError
-        If the file cannot be read, or a row has no word, a word with white space, or a measure outside 0..100.
+        If there is no such kind, `out` exists or cannot be written, or a CSV cannot be used. Nothing was written.
     """
-    sentences: dict[str, list[str]] = {}
-    values = []
-    current = None
+    if kind not in KINDS:
+        raise InputError(f"kind '{kind}': cannot be fitted; {did_you_mean(kind, KINDS)}")
+    train, valid = read_sentences(train_csv), read_sentences(valid_csv)
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            reader = csv.DictReader(stream)
-            missing = [name for name in ("sentence_id", "word", *MEASURES) if name not in (reader.fieldnames or ())]
-            if missing:
-                raise InputError(f"{path}: columns missing: {', '.join(missing)}")
-            for row, fields in enumerate(reader, start=1):
-                word, measures = _read_row(f"{path} row {row}", fields)
-                if fields["sentence_id"] != current and fields["sentence_id"] in sentences:
-                    raise InputError(f"{path} row {row}: sentence_id: {fields['sentence_id']} comes in two pieces")
-                current = fields["sentence_id"]
-                sentences.setdefault(current, []).append(word)
-                values.append(measures)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as CSV ({error})") from None
-    if not values:
-        raise InputError(f"{path}: has no rows")
-    return ReadSentences(tuple(" ".join(words) for words in sentences.values()), np.array(values))
+        if out.exists():
+            raise InputError(f"{out}: exists already; accepted: a folder that does not exist yet")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
+            folder = Path(scratch) / out.name  # not the scratch folder itself: that one is for its owner's eyes only
+            folder.mkdir()
+            weights = folder / SHIPPED_WEIGHTS.name
+            weights.write_bytes(fit_lexical(train, seed))
+            errors = errors_on(LexicalPredictor(weights), valid)
+            (folder / "lexical.md").write_text(_card(weights, train_csv, valid_csv, seed, errors), encoding="utf-8")
+            folder.rename(out)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror})") from None
+    return errors
 
 
-def _read_row(place: str, fields: dict[str, Any]) -> tuple[str, list[float]]:
-    word = (fields["word"] or "").replace("<EOS>", "")
-    if len(word.split()) != 1 or word != word.strip():
-        raise InputError(f"{place}: word: '{word}'; accepted: one word without white space")
-    measures = []
-    for name in MEASURES:
-        try:
-            measures.append(float(fields[name]))
-        except (TypeError, ValueError):
-            raise InputError(f"{place}: {name}: '{fields[name]}' is no number") from None
-        if not 0.0 <= measures[-1] <= 100.0:
-            raise InputError(f"{place}: {name}: {fields[name]}; accepted: 0 to 100")
-    return word, measures
+def _card(weights: Path, train_csv: Path, valid_csv: Path, seed: int, errors: dict[str, Any]) -> str:
+    """Return the card of fitted weights: what they were fitted on, and how far they are from other data."""
+    columns = [errors["measures"][name] for name in MEASURES]
+    mae = " | ".join(f"{each['mae']:.3f}" for each in columns)
+    rank = " | ".join("-" if each["spearman"] is None else f"{each['spearman']:.3f}" for each in columns)
+    files = "\n".join(
+        f"| {use} | {path.name} | {hashlib.sha256(path.read_bytes()).hexdigest()} |"
+        for use, path in (("fitted on", train_csv), ("evaluated on", valid_csv), ("weights", weights))
+    )
+    return f"""# Card of `{weights.name}`
+
+Weights of gazetune's gaze predictor `lexical`, made by `gazetune gaze fit --kind lexical` with seed {seed}. To use them
+set `gaze.path` to this folder.
+
+| | file | sha256 |
+| --- | --- | --- |
+{files}
+
+Errors over {errors["words"]} words of the second file, in the units of the CMCL 2021 shared task:
+
+| | {" | ".join(MEASURES)} | mean |
+| --- |{" --- |" * len(MEASURES)} --- |
+| mean absolute error | {mae} | {errors["mean_mae"]:.3f} |
+| Spearman's rank correlation | {rank} | |
+
+Where the data came from, and under which licence, is for whoever passes these weights on to add.
+"""
 
 
-def fit_lexical(train_csv: Path, out: Path, seed: int = 0) -> None:
-    """Fit the networks of the lexical predictor to a CMCL-format CSV and write their weights to `out`.
+def fit_lexical(data: ReadSentences, seed: int = 0) -> bytes:
+    """Fit the networks of the lexical predictor to measured sentences and return their weights as safetensors.
 
     Each network minimises the mean absolute error, the shared task's metric, with every measure divided by its
     standard deviation. Same file and seed, same weights (on one kind of machine).
-
-    Raises
-    ------
-    InputError
-        If the CSV cannot be used (see `read_sentences`).
     """
-    data = read_sentences(train_csv)
     table = word_table(data.texts)
-    features = feature_rows(table, 0, len(table.form))
-    mean, scale = features.mean(axis=0), np.maximum(features.std(axis=0), _SMALLEST_SCALE)
-    inputs = torch.from_numpy((features - mean) / scale).float()
+    words = len(table.form)
+    forms, places = table.forms[table.form], word_places(table, 0, words)
+    scaling = {"form_mean": forms.mean(axis=0), "form_scale": np.maximum(forms.std(axis=0), _SMALLEST_SCALE)}
+    scaling |= {"place_mean": places.mean(axis=0), "place_scale": np.maximum(places.std(axis=0), _SMALLEST_SCALE)}
+    inputs = _Inputs(
+        forms=torch.from_numpy((table.forms - scaling["form_mean"]) / scaling["form_scale"]).float(),
+        pieces=_piece_weights(table),
+        near=torch.from_numpy(neighbour_forms(table, 0, words)),
+        places=torch.from_numpy((places - scaling["place_mean"]) / scaling["place_scale"]).float(),
+    )
     centre, spread = data.values.mean(axis=0), np.maximum(data.values.std(axis=0), 1e-6)
     targets = torch.from_numpy((data.values - centre) / spread).float()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # sums over several threads end in different last bits
     try:
-        members = [_fit_member(inputs, targets, seed * _MEMBERS + member) for member in range(_MEMBERS)]
+        members = []
+        for member in range(_MEMBERS):
+            _LOG.info("fitting network %d of %d to %d words", member + 1, _MEMBERS, len(targets))
+            members.append(_fit_member(inputs, targets, seed * _MEMBERS + member))
     finally:
         torch.set_num_threads(threads)
     tensors = {name: np.stack([member[name] for member in members]) for name in members[0]}
     # The networks learn standardised measures: the last layer takes them back to the measures' own units.
     tensors["w3"], tensors["b3"] = tensors["w3"] * spread, tensors["b3"] * spread + centre
-    tensors |= {"input_mean": mean, "input_scale": scale}
-    out.parent.mkdir(parents=True, exist_ok=True)
+    tensors |= scaling
     # safetensors writes the memory as it lies, so a transposed array must be put in order first.
     half = {name: np.ascontiguousarray(tensors[name], dtype=np.float16) for name in sorted(tensors)}
-    out.write_bytes(save(half))
+    return save(half)
 
 
-def _fit_member(inputs: torch.Tensor, targets: torch.Tensor, seed: int) -> dict[str, NDArray[np.float64]]:
-    """Fit one network to standardised inputs [words, FEATURES] and targets [words, 5]; return its weights."""
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What the networks see of the words they are fitted to, standardised."""
+
+    forms: torch.Tensor
+    """[distinct words, FORM_FEATURES]"""
+    pieces: torch.Tensor
+    """[distinct words, BUCKETS], the share of each letter group in the word."""
+    near: torch.Tensor
+    """[words, 2 * CONTEXT + 1] rows of the two above; the number of distinct words where there is none."""
+    places: torch.Tensor
+    """[words, PLACE_FEATURES]"""
+
+
+def _piece_weights(table: WordTable) -> torch.Tensor:
+    counts = np.diff(table.piece_offsets)
+    weights = np.zeros((len(table.forms), BUCKETS), dtype=np.float32)
+    weights[np.repeat(np.arange(len(counts)), counts), table.pieces] = np.repeat(1.0 / np.sqrt(counts), counts)
+    return torch.from_numpy(weights)
+
+
+class _Network(nn.Module):
+    """One network as `LexicalPredictor` computes it, with dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        own = FORM_FEATURES + _PIECE
+        self.pieces = nn.Parameter(torch.randn(BUCKETS, _PIECE) * 0.05)
+        sizes = (own, own + (2 * CONTEXT + 1) * _CODE + PLACE_FEATURES, _HIDDEN, _HIDDEN)
+        outputs = (_CODE, _HIDDEN, _HIDDEN, len(MEASURES))
+        self.layers = nn.ModuleList([nn.Linear(*shape) for shape in zip(sizes, outputs, strict=True)])
+
+    def forward(self, inputs: _Inputs, words: torch.Tensor) -> torch.Tensor:
+        """Return the standardised measures of the words at the given rows, [rows, 5]."""
+        distinct, near = torch.unique(inputs.near[words], return_inverse=True)
+        there = distinct < len(inputs.forms)
+        rows = torch.where(there, distinct, 0)
+        letters = torch.dropout(inputs.pieces[rows], _PIECE_DROPOUT, self.training) @ self.pieces
+        own = torch.cat([inputs.forms[rows], letters], dim=1)
+        code = torch.relu(self.layers[0](own)) * there[:, None]
+        seen = [own[near[:, CONTEXT]], code[near].flatten(1), inputs.places[words]]
+        state = torch.cat(seen, dim=1)
+        for layer in (self.layers[1], self.layers[2]):
+            state = torch.dropout(torch.relu(layer(state)), _DROPOUT, self.training)
+        return self.layers[3](state)
+
+
+def _fit_member(inputs: _Inputs, targets: torch.Tensor, seed: int) -> dict[str, NDArray[np.float64]]:
+    """Fit one network to targets [words, 5]; return its weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        layers = [nn.Linear(FEATURES, _HIDDEN), nn.Linear(_HIDDEN, _HIDDEN), nn.Linear(_HIDDEN, len(MEASURES))]
-        drop = nn.Dropout(_DROPOUT)
-        network = nn.Sequential(layers[0], nn.ReLU(), drop, layers[1], nn.ReLU(), drop, layers[2])
+        network = _Network()
         optimizer = torch.optim.AdamW(network.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
-        batches = -(-len(inputs) // _BATCH)
+        steps = _EPOCHS * -(-len(targets) // _BATCH)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, _LEARNING_RATE, total_steps=_EPOCHS * batches, pct_start=0.1
+            optimizer,
+            _LEARNING_RATE,
+            total_steps=steps,
+            pct_start=max(0.1, 2 / steps),  # torch divides by the rise's steps less one
         )
         for _ in range(_EPOCHS):
-            order = torch.randperm(len(inputs))
-            for start in range(0, len(inputs), _BATCH):
+            order = torch.randperm(len(targets))
+            for start in range(0, len(targets), _BATCH):
                 rows = order[start : start + _BATCH]
                 optimizer.zero_grad()
-                (network(inputs[rows]) - targets[rows]).abs().mean().backward()
+                (network(inputs, rows) - targets[rows]).abs().mean().backward()
                 optimizer.step()
                 schedule.step()
-    weights = {f"w{place}": layer.weight.detach().T.double().numpy() for place, layer in enumerate(layers, start=1)}
-    biases = {f"b{place}": layer.bias.detach().double().numpy() for place, layer in enumerate(layers, start=1)}
-    return weights | biases
-
-
-def evaluate_predictor(predictor: GazePredictor, valid_csv: Path) -> dict[str, Any]:
-    """Return how far a predictor is from the measures of a CMCL-format CSV.
-
-    Units that belong to one word count with their sum, as far as 100.
-
-    Returns
-    -------
-    dict
-        `{measures: {nFix: {mae, spearman}, ...}, mean_mae, words}`; `mae` in the measures' units, `spearman` the rank
-        correlation over words, `mean_mae` the mean of the five as in the shared task (Hollenstein et al., 2021).
-
-    Raises
-    ------
-    InputError
-        If the CSV cannot be used (see `read_sentences`).
-    """
-    data = read_sentences(valid_csv)
-    predicted = []
-    for text, gaze in zip(data.texts, predictor.predict(data.texts), strict=True):
-        words = np.zeros((len(text.split()), len(MEASURES)))
-        np.add.at(words, gaze.words, gaze.values)
-        predicted.append(np.minimum(words, 100.0))
-    values = np.concatenate(predicted)
-    measures = {
-        name: {
-            "mae": float(np.abs(values[:, column] - data.values[:, column]).mean()),
-            "spearman": float(spearmanr(values[:, column], data.values[:, column]).statistic),
-        }
-        for column, name in enumerate(MEASURES)
+    weights = {
+        f"w{place}": layer.get_parameter("weight").detach().T.double().numpy()
+        for place, layer in enumerate(network.layers)
     }
-    mean_mae = float(np.mean([errors["mae"] for errors in measures.values()]))
-    return {"measures": measures, "mean_mae": mean_mae, "words": len(values)}
-
-
-def main() -> None:
-    """Fit, write the weights, evaluate what was written."""
-    parser = argparse.ArgumentParser(prog="python -m gazetune.gaze.fitting", description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="CSV to fit to")
-    parser.add_argument("--valid", type=Path, required=True, help="CSV to evaluate on")
-    parser.add_argument("--out", type=Path, required=True, help="weights file to write")
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    try:
-        fit_lexical(arguments.data, arguments.out, arguments.seed)
-        print(json.dumps(evaluate_predictor(LexicalPredictor(arguments.out), arguments.valid), indent=2))
-    except InputError as error:
-        raise SystemExit(f"error: {error}") from None
-
-
-if __name__ == "__main__":
-    main()
+    biases = {
+        f"b{place}": layer.get_parameter("bias").detach().double().numpy() for place, layer in enumerate(network.layers)
+    }
+    return {"pieces": network.pieces.detach().double().numpy()} | weights | biases

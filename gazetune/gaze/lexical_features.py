@@ -1,4 +1,4 @@
-"""What the lexical predictor sees of a word: its form, its neighbours' forms and its place in the sentence.
+"""What the lexical predictor sees of a word: its form, its letter groups, its neighbours and its place in the sentence.
 
 Everything is a function of one text alone. Forms are computed once for each distinct word and then looked up, so the
 cost of a text is a few array operations a word.
@@ -6,7 +6,9 @@ cost of a text is a few array operations a word.
 
 from __future__ import annotations
 
+import itertools
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +20,12 @@ from gazetune.gaze.common_words import RAREST, commonness_band
 from gazetune.gaze.words import word_spans
 
 CONTEXT = 2
-"""Neighbours on each side whose forms a word's features contain. They never reach over a sentence's end."""
+"""Neighbours on each side that are seen beside a word. They never reach over a sentence's end."""
+
+BUCKETS = 512
+"""Rows of the table in which groups of letters are looked up, by a hash."""
+
+_GROUPS = (1, 2, 3)  # letters of a group
 
 _CORE = re.compile(r"^[\W_]+|[\W_]+$")
 _OPENING = "\"'([{«“‘`"  # noqa: RUF001 - typographic marks are what is looked for, here and below
@@ -51,6 +58,10 @@ class WordTable:
     """[words] row of `forms`."""
     forms: NDArray[np.float64]
     """[distinct words, FORM_FEATURES]."""
+    pieces: NDArray[np.int64]
+    """Buckets of the letter groups of all distinct words, one word after another; every word has some."""
+    piece_offsets: NDArray[np.int64]
+    """[distinct words + 1]; the groups of distinct word i are pieces[piece_offsets[i]:piece_offsets[i + 1]]."""
 
 
 def word_table(texts: Sequence[str]) -> WordTable:
@@ -62,8 +73,16 @@ def word_table(texts: Sequence[str]) -> WordTable:
     starts = _line_starts(texts, spans)
     starts[offsets[:-1][np.diff(offsets) > 0]] = True
     starts |= _after_sentence_end(list(index), form)
-    forms = np.array([_form(word) for word in index]).reshape(-1, FORM_FEATURES)
-    return WordTable(np.concatenate([np.empty((0, 2), np.int32), *spans]), offsets, np.cumsum(starts) - 1, form, forms)
+    described = [describe_word(word) for word in index]
+    return WordTable(
+        spans=np.concatenate([np.empty((0, 2), np.int32), *spans]),
+        offsets=offsets,
+        sentence=np.cumsum(starts) - 1,
+        form=form,
+        forms=np.array([features for features, _ in described]).reshape(-1, FORM_FEATURES),
+        pieces=np.array([bucket for _, buckets in described for bucket in buckets], dtype=np.int64),
+        piece_offsets=np.array([0, *itertools.accumulate(len(buckets) for _, buckets in described)], dtype=np.int64),
+    )
 
 
 def _line_starts(texts: Sequence[str], spans: Sequence[NDArray[np.int32]]) -> NDArray[np.bool_]:
@@ -102,17 +121,17 @@ def _ends_sentence(word: str) -> bool:
 
 
 @lru_cache(maxsize=2**16)
-def _form(word: str) -> tuple[float, ...]:
-    """Return the features of one word's form. Lengths are in characters over 10 and capped, shares lie in 0..1.
+def describe_word(word: str) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """Return the features of one word's form, FORM_FEATURES of them, and the buckets of its letter groups.
 
-    The first `NEIGHBOUR_FEATURES` of them are all that a word's neighbours see of it.
+    Lengths are in characters over 10 and capped, shares lie in 0..1. Groups are the runs of one to three letters of the
+    word without outer punctuation, in lower case, between a mark for its start and one for its end.
     """
     core = _CORE.sub("", word)
     low = core.lower()
     bare = word.rstrip(_CLOSING)
     band = commonness_band(low)
-    neighbour = [
-        1.0,  # there is a word: outside the sentence all features are zero
+    outside = [
         min(len(word), 25) / 10,
         min(len(core), 20) / 10,
         float(core[:1].isupper()),
@@ -128,7 +147,13 @@ def _form(word: str) -> tuple[float, ...]:
         float(any(mark in core for mark in _JOINERS)),
         float(any(mark in core for mark in _APOSTROPHES)),
     ]
-    return (*neighbour, *_letters(core, low), *marks)
+    return (*outside, *_letters(core, low), *marks), _pieces(low)
+
+
+def _pieces(low: str) -> tuple[int, ...]:
+    framed = f"^{low[:40]}$".encode("utf-32-le", "surrogatepass")  # four bytes a letter, whatever the script
+    groups = {framed[at : at + 4 * size] for size in _GROUPS for at in range(0, len(framed) - 4 * size + 1, 4)}
+    return tuple(sorted({zlib.crc32(group) % BUCKETS for group in groups}))
 
 
 def _letters(core: str, low: str) -> list[float]:
@@ -148,37 +173,28 @@ def _letters(core: str, low: str) -> list[float]:
     ]
 
 
-FORM_FEATURES = len(_form("a"))
+FORM_FEATURES = len(describe_word("a")[0])
 """Numbers that describe one word's form."""
-
-NEIGHBOUR_FEATURES = 8 + RAREST
-"""How many of them, from the first on, describe a neighbour."""
 
 PLACE_FEATURES = 7
 """Numbers that describe a word's place in its sentence."""
 
-FEATURES = FORM_FEATURES + 2 * CONTEXT * NEIGHBOUR_FEATURES + PLACE_FEATURES
-"""Numbers that the predictor sees of a word."""
 
+def neighbour_forms(table: WordTable, start: int, stop: int) -> NDArray[np.int64]:
+    """Return the rows of `forms` at -CONTEXT..CONTEXT of the words start:stop, [stop - start, 2 * CONTEXT + 1].
 
-def feature_rows(table: WordTable, start: int, stop: int) -> NDArray[np.float64]:
-    """Return the features of the words start:stop of a table, [stop - start, FEATURES].
-
-    Columns: the word's own form, the first features of the forms at -CONTEXT..-1 and 1..CONTEXT (zeros outside the
-    sentence), the place in the sentence.
+    The word itself stands in the middle. Outside its sentence the row is len(forms), one after the last.
     """
+    words = np.arange(start, stop)[:, None]
+    wanted = words + np.arange(-CONTEXT, CONTEXT + 1)
+    there = np.clip(wanted, 0, len(table.form) - 1)
+    same = (there == wanted) & (table.sentence[there] == table.sentence[words])
+    return np.where(same, table.form[there], len(table.forms))
+
+
+def word_places(table: WordTable, start: int, stop: int) -> NDArray[np.float64]:
+    """Return the place in its sentence of each of the words start:stop, [stop - start, PLACE_FEATURES]."""
     words = np.arange(start, stop)
-    near = table.forms[:, :NEIGHBOUR_FEATURES]
-    columns = [table.forms[table.form[words]]]
-    for shift in (*range(-CONTEXT, 0), *range(1, CONTEXT + 1)):
-        neighbour = np.clip(words + shift, 0, len(table.form) - 1)
-        same = (neighbour == words + shift) & (table.sentence[neighbour] == table.sentence[words])
-        columns.append(np.where(same[:, None], near[table.form[neighbour]], 0.0))
-    columns.append(_place(table, words))
-    return np.concatenate(columns, axis=1)
-
-
-def _place(table: WordTable, words: NDArray[np.int64]) -> NDArray[np.float64]:
     first = np.searchsorted(table.sentence, table.sentence[words], side="left")
     length = np.searchsorted(table.sentence, table.sentence[words], side="right") - first
     before, after = words - first, length - 1 - (words - first)

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from gazetune.config import Config
+from gazetune.config import MEASURES, Config
 from gazetune.errors import InputError, did_you_mean
 from gazetune.gaze.measures import GazePredictor
 
 Factory = Callable[[Config], GazePredictor]
 
 _factories: dict[str, Factory] = {}
+_measures: dict[str, tuple[str, ...]] = {}
 
 
-def gaze_predictor(name: str) -> Callable[[Factory], Factory]:
+def gaze_predictor(name: str, measures: Sequence[str] = MEASURES) -> Callable[[Factory], Factory]:
     """Register the decorated factory under `name`, the value of the config key `gaze.predictor`.
+
+    Parameters
+    ----------
+    name
+        The predictor's name.
+    measures
+        The measures that it predicts; the others are 0 in what it returns, and no feature mask may ask for them.
 
     Raises
     ------
@@ -28,6 +36,7 @@ def gaze_predictor(name: str) -> Callable[[Factory], Factory]:
         if name in _factories:
             raise ValueError(f"two gaze predictors are named '{name}'")
         _factories[name] = factory
+        _measures[name] = tuple(measures)
         return factory
 
     return register
@@ -39,6 +48,25 @@ def predictor_names() -> list[str]:
     return sorted(_factories)
 
 
+def check_predictor(config: Config) -> None:
+    """Refuse, before anything is loaded, a predictor that there is not or that lacks a measure of the feature mask.
+
+    The mask does not matter to `fusion.kind: none`, which sees no gaze.
+
+    Raises
+    ------
+    InputError
+        Naming the key, and what would be accepted.
+    """
+    name = _known_name(config)
+    lacking = [measure for measure in config.gaze.features if measure not in _measures[name]]
+    if lacking and config.fusion.kind != "none":
+        raise InputError(
+            f"gaze.features: gaze.predictor '{name}' does not predict {', '.join(lacking)}; "
+            f"accepted: [{', '.join(_measures[name])}]"
+        )
+
+
 def create_predictor(config: Config) -> GazePredictor:
     """Return the predictor that `config.gaze.predictor` names, built from the config.
 
@@ -47,11 +75,26 @@ def create_predictor(config: Config) -> GazePredictor:
     InputError
         If no predictor has that name, or its factory refuses the config.
     """
+    return _factories[_known_name(config)](config)
+
+
+def predictor_named(name: str, path: str | None = None) -> GazePredictor:
+    """Return the predictor `name` with `path` as its file and every other key at its default.
+
+    Raises
+    ------
+    InputError
+        If no predictor has that name, or it cannot use the path.
+    """
+    return create_predictor(Config.model_validate({"gaze": {"predictor": name, "path": path}}))
+
+
+def _known_name(config: Config) -> str:
     names = predictor_names()
     name = config.gaze.predictor
     if name not in names:
         raise InputError(f"gaze.predictor: '{name}' is no gaze predictor; {did_you_mean(name, names)}")
-    return _factories[name](config)
+    return name
 
 
 def _import_predictors() -> None:

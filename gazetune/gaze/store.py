@@ -135,8 +135,6 @@ class GazeStore:
             edges = self.parts[part].gaze.offsets
             starts[here], counts[here] = edges[local], edges[local + 1] - edges[local]
         offsets = np.concatenate([[0], np.cumsum(counts)])
-        source = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts)
-        unit_places = np.repeat(places, counts)
         units = int(offsets[-1])
         flat = FlatGaze(
             np.empty((units, 2), np.int32),
@@ -144,12 +142,14 @@ class GazeStore:
             np.empty(units, np.int32),
             offsets,
         )
-        for part in touched:
-            here = unit_places == part
+        # One copy of a whole run of units a text: an index for each unit costs several times that.
+        for part, start, count, low in zip(
+            places.tolist(), starts.tolist(), counts.tolist(), offsets.tolist(), strict=False
+        ):
             gaze = self.parts[part].gaze
-            flat.spans[here] = gaze.spans[source[here]]
-            flat.values[here] = gaze.values[source[here]]
-            flat.words[here] = gaze.words[source[here]]
+            flat.spans[low : low + count] = gaze.spans[start : start + count]
+            flat.values[low : low + count] = gaze.values[start : start + count]
+            flat.words[low : low + count] = gaze.words[start : start + count]
         return flat
 
     def find(self, keys: NDArray[np.bytes_]) -> NDArray[np.int64]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from gazetune.config import Config
-from gazetune.errors import InputError, did_you_mean
-from gazetune.gaze.registry import predictor_names
+from gazetune.gaze.registry import check_predictor
 from gazetune.reward.fusion import check_fusion
 from gazetune.reward.losses import find_loss
 from gazetune.train.deepspeed_config import check_sharding
@@ -14,8 +13,5 @@ def check_config(config: Config) -> None:
     """Raise `InputError` for a name that is not registered or a combination that cannot train."""
     check_fusion(config.fusion.kind)
     find_loss(config.loss.kind)
-    names = predictor_names()
-    if config.gaze.predictor not in names:
-        known = did_you_mean(config.gaze.predictor, names)
-        raise InputError(f"gaze.predictor: '{config.gaze.predictor}' is no gaze predictor; {known}")
+    check_predictor(config)
     check_sharding(config)

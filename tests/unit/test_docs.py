@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gazetune.cli.main import build_parser
+from gazetune.cli.main import build_parser, leaf_parsers
 from gazetune.cli.reference_flags import reference_table
 from gazetune.config_file import load_config
 from gazetune.config_keys import accepted_values, config_keys
@@ -24,7 +24,8 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 DESIGN = ROOT / "docs" / "design.md"
-PAGES = (README, CONFIGURATION, DESIGN, ROOT / "CONTRIBUTING.md")
+GAZE_PAGES = (ROOT / "docs" / "eyetracking.md", ROOT / "docs" / "pictures.md")
+PAGES = (README, CONFIGURATION, DESIGN, ROOT / "CONTRIBUTING.md", *GAZE_PAGES)
 COMMENTED = tuple(sorted((ROOT / "search_spaces").glob("*.yaml")))
 
 
@@ -36,16 +37,14 @@ def code(page: Path) -> list[str]:
     """Return the lines of all code of a page: fenced, indented or inline; continued lines are joined."""
     text = page.read_text().replace("\\\n", " ")
     if page.suffix == ".yaml":
-        return re.findall(r"gazetune (?:search|train|doctor) .*", text)
+        return re.findall(r"gazetune (?:search|train|gaze|doctor) .*", text)
     fenced = [line for block in re.findall(r"^```.*?^```", text, flags=re.M | re.S) for line in block.splitlines()]
     prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
     return [*fenced, *re.findall(r"^    (.*)", prose, flags=re.MULTILINE), *re.findall(r"`([^`]+)`", prose)]
 
 
 def subparsers() -> dict[str, argparse.ArgumentParser]:
-    parser = build_parser()
-    (action,) = (each for each in parser._actions if isinstance(each, argparse._SubParsersAction))
-    return dict(action.choices)
+    return leaf_parsers(build_parser())
 
 
 def default_of(key: str) -> object:
@@ -71,14 +70,14 @@ def test_every_make_target_that_is_named_exists(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     named = {found for line in code(page) for found in re.findall(r"^make ([a-z-]+)", line)}
     assert named <= targets
-    assert named or page in (CONFIGURATION, DESIGN)
+    assert named or page in (CONFIGURATION, DESIGN, *GAZE_PAGES)
 
 
 @pytest.mark.parametrize("page", [*PAGES, *COMMENTED], ids=lambda page: page.name)
 def test_every_gazetune_command_that_is_named_has_its_flags(page: Path) -> None:
     commands = subparsers()
     for line in code(page):
-        found = re.match(r"(?:\.venv/bin/)?gazetune (\w+)(.*)", line)
+        found = re.match(r"(?:\.venv/bin/)?gazetune (gaze \w+|\w+)(.*)", line)
         if found is None:
             continue
         assert found[1] in commands, line

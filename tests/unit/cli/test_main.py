@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gazetune import __version__
-from gazetune.cli.main import build_parser, main
+from gazetune.cli.main import build_parser, leaf_parsers, main
 
 COMMON = {"-h", "--help", "--verbose", "--quiet", "--debug"}
 FROZEN = {
@@ -25,17 +24,21 @@ FROZEN = {
         "-fmv", "--fmv", "--fixations_model_version", "--features_used",
         "--input_layer", "--freeze_layer", "--freeze", "--grid_search",
     },
+    "gaze predict": {"--text", "--predictor", "--path", "--json"},
+    "gaze evaluate": {"--predictor", "--path", "--data", "--json"},
+    "gaze fit": {"--data", "--valid", "--kind", "--out", "--seed", "--json"},
+    "gaze import": {
+        "--data", "--out", "--screen", "--assign", "--max-distance", "--min-fixations", "--min-assigned", "--units",
+        "--first-pass-only", "--skip-unmatched", "--json",
+    },
+    "gaze stimuli": {"--data", "--out", "--screen", "--font", "--font-size", "--readers", "--seed", "--json"},
+    "gaze plot": {"--text", "--pair", "--compare", "--scanpath", "--out", "--measure", "--predictor", "--path"},
     "doctor": {"--json", "--storage", "--tracking-uri", "--build-ops"},
 }  # fmt: skip
 
 
-def commands() -> dict[str, argparse.ArgumentParser]:
-    parser = build_parser()
-    return next(action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-
-
 def test_the_list_of_commands_and_flags_is_frozen() -> None:
-    found = {name: set(parser._option_string_actions) for name, parser in commands().items()}
+    found = {name: set(parser._option_string_actions) for name, parser in leaf_parsers(build_parser()).items()}
     assert found == {name: flags | COMMON for name, flags in FROZEN.items()}
 
 
@@ -52,6 +55,8 @@ def test_version_and_help_end_with_zero(capsys: pytest.CaptureFixture[str]) -> N
     [
         ([], "required: COMMAND"),
         (["serch"], "invalid choice: 'serch'"),
+        (["gaze"], "required: COMMAND (see gazetune gaze --help)"),
+        (["gaze", "predict"], "required: --text (see gazetune gaze predict --help)"),
         (["train", "--concat", "maybe"], "'maybe' is no truth value; accepted: True, False, 1, 0"),
         (["train", "--concat", "yes"], "'yes' is no truth value"),
         (["train", "-fmv", "3"], "'3' is no published gaze predictor; accepted: 1, 2"),

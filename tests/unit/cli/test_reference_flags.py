@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gazetune.cli.reference_flags import FLAGS, IGNORED, reference_params, reference_table
+from gazetune.cli.reference_flags import FLAGS, IGNORED, reference_notes, reference_params, reference_table
 from gazetune.config_keys import config_keys
 
 DEFAULTS = {
@@ -74,6 +74,19 @@ def test_predictor_one_has_trt_alone_and_predictor_two_the_features_used() -> No
 
 def test_planted_pairs_have_planted_measures() -> None:
     assert reference_params({"dataset_name": "planted"})["gaze.predictor"] == "planted"
+
+
+@pytest.mark.parametrize(("version", "predictor"), [(1, "bilstm"), (2, "roberta")])
+def test_with_weights_the_version_names_the_published_predictor(version: int, predictor: str) -> None:
+    for given in (
+        {"fixations_model_version": version},
+        {"fixations_model_version": version, "dataset_name": "planted"},
+    ):
+        params = reference_params(given, has_weights=True)
+        assert params["gaze.predictor"] == predictor
+        assert reference_notes({**given, "use_quantization": False}, params) == []
+    assert reference_params({"seed": 1}, has_weights=True)["gaze.predictor"] == "bilstm"  # the reference's default
+    assert "gaze.predictor" not in reference_params({"seed": 1}, defaults=False, has_weights=True)
 
 
 def test_without_defaults_only_the_keys_of_given_flags_are_decided() -> None:

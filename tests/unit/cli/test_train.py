@@ -101,6 +101,21 @@ def test_flags_without_effect_and_stand_ins_are_told_in_one_line_each(caplog: py
                                                                       caplog)[0]  # fmt: skip
 
 
+def test_with_a_path_the_flag_takes_the_published_predictor(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    quiet = "-d a.jsonl -m tiny --use_quantization False"
+    first = config(f"{quiet} --set gaze.path=weights -fmv 1")
+    assert (first.gaze.predictor, first.gaze.features, first.gaze.path) == ("bilstm", ("TRT",), "weights")
+    second = config(f"{quiet} --set gaze.path=some/weights@abc -fmv 2 --features_used 0,1,0,1,0")
+    assert (second.gaze.predictor, second.gaze.features) == ("roberta", ("FFD", "TRT"))
+    assert second.gaze.path == "some/weights@abc"
+    assert warnings_of(f"{quiet} --set gaze.path=weights -fmv 2", caplog) == []
+    assert config(f"{quiet} --set gaze.path=p --set gaze.predictor=recorded -fmv 1").gaze.predictor == "recorded"
+    file = tmp_path / "run.yaml"
+    file.write_text("gaze: {path: weights}")
+    assert config(f"{file} -fmv 2").gaze.predictor == "roberta"
+    assert config(f"{file}").gaze.predictor == "lexical"
+
+
 def test_a_backbone_that_the_reference_would_quantize_is_told_to_stay_as_it_is(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

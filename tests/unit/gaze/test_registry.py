@@ -5,11 +5,11 @@ import pytest
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.gaze.predictors.planted import create_planted
-from gazetune.gaze.registry import create_predictor, gaze_predictor, predictor_names
+from gazetune.gaze.registry import check_predictor, create_predictor, gaze_predictor, predictor_names
 
 
 def test_the_predictors_of_the_package_are_found_without_importing_them_by_hand() -> None:
-    assert {"lexical", "planted", "recorded"} <= set(predictor_names())
+    assert {"bilstm", "lexical", "planted", "recorded", "roberta"} <= set(predictor_names())
 
 
 def test_unknown_predictor_names_key_and_nearest_name() -> None:
@@ -31,3 +31,13 @@ def test_a_name_cannot_be_taken_twice() -> None:
     predictor_names()
     with pytest.raises(ValueError, match="planted"):
         gaze_predictor("planted")(create_planted)
+
+
+def test_a_mask_with_a_measure_that_the_predictor_lacks_is_refused() -> None:
+    tree = {"gaze": {"predictor": "bilstm", "path": "weights", "features": ["FFD", "TRT"]}}
+    message = r"gaze\.features: gaze\.predictor 'bilstm' does not predict FFD; accepted: \[TRT\]"
+    with pytest.raises(InputError, match=message):
+        check_predictor(Config.model_validate(tree))
+    check_predictor(Config.model_validate({**tree, "fusion": {"kind": "none"}}))
+    check_predictor(Config.model_validate({"gaze": {"predictor": "bilstm", "path": "weights", "features": ["TRT"]}}))
+    check_predictor(Config.model_validate({"gaze": {"predictor": "roberta", "path": "weights"}}))

@@ -22,7 +22,14 @@ def test_the_default_config_can_train() -> None:
             {"gaze": {"predictor": "lexica"}},
             r"gaze.predictor: 'lexica' is no gaze predictor; did you mean 'lexical'\?",
         ),
-        ({"gaze": {"predictor": "zzz"}}, "gaze.predictor: 'zzz' is no gaze predictor; accepted: lexical, planted"),
+        (
+            {"gaze": {"predictor": "zzz"}},
+            "gaze.predictor: 'zzz' is no gaze predictor; accepted: bilstm, lexical, planted",
+        ),
+        (
+            {"gaze": {"predictor": "bilstm"}},
+            r"gaze.features: .* not predict nFix, FFD, GPT, fixProp; accepted: \[TRT\]",
+        ),
         ({"deepspeed": {"stage": 1, "offload": "cpu"}}, "deepspeed.offload: cpu needs"),
     ],
 )

@@ -1,0 +1,148 @@
+"""`gazetune gaze`: reading measures of a text, how good a predictor is, and one fitted to your own data."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from gazetune.cli import gaze_import, gaze_plot, gaze_stimuli
+from gazetune.errors import InputError
+
+_CSV = "CSV with the columns sentence_id, word, nFix, FFD, GPT, TRT, fixProp"
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand and its own subcommands."""
+    parser = subparsers.add_parser(
+        "gaze", help="reading measures: predict, evaluate, fit, import, stimuli, plot", allow_abbrev=False
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_predict(commands)
+    _add_evaluate(commands)
+    _add_fit(commands)
+    for command in (gaze_import, gaze_stimuli, gaze_plot):
+        command.add_parser(commands)
+
+
+def _add_predict(commands: Any) -> None:
+    parser = commands.add_parser("predict", help="print the reading measures of a text", allow_abbrev=False)
+    parser.add_argument("--text", required=True, help="the text; - reads it from standard input")
+    _add_predictor(parser, required=False)
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.set_defaults(run=run_predict)
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = commands.add_parser("evaluate", help="compare a predictor with measured reading", allow_abbrev=False)
+    _add_predictor(parser, required=True)
+    parser.add_argument("--data", type=Path, required=True, metavar="CSV", help=_CSV)
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.set_defaults(run=run_evaluate)
+
+
+def _add_fit(commands: Any) -> None:
+    parser = commands.add_parser("fit", help="fit a predictor to measured reading", allow_abbrev=False)
+    parser.add_argument("--data", type=Path, required=True, metavar="CSV", help=f"what to fit to: {_CSV}")
+    parser.add_argument("--valid", type=Path, required=True, metavar="CSV", help="what to evaluate on; never fitted to")
+    parser.add_argument("--kind", default="lexical", help="kind of the predictor: lexical (the default)")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make, for gaze.path")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the fit (default: 0)")
+    parser.add_argument("--json", action="store_true", help="print the errors as one JSON document")
+    parser.set_defaults(run=run_fit)
+
+
+def _add_predictor(parser: argparse.ArgumentParser, required: bool) -> None:
+    default = "" if required else " (default: lexical)"
+    parser.add_argument("--predictor", default="lexical", required=required, metavar="NAME",
+                        help=f"gaze predictor, as gaze.predictor{default}")  # fmt: skip
+    parser.add_argument("--path", metavar="FILE", help="the predictor's file, as gaze.path")
+
+
+def run_predict(args: argparse.Namespace) -> int:
+    """Print every word of a text with its span and measures."""
+    from gazetune.cli.output import stdout_for_results
+    from gazetune.config import MEASURES
+
+    text = text_of(args.text)
+    with stdout_for_results():
+        from gazetune.gaze.registry import predictor_named
+        from gazetune.gaze.word_measures import predict_words
+
+        predictor = predictor_named(args.predictor, args.path)
+        words = predict_words(predictor, text)
+    if args.json:
+        print(json.dumps({"predictor": predictor.fingerprint, "words": words}, indent=2))
+    else:
+        rows = [[word["word"], word["start"], word["end"], *(word[name] for name in MEASURES)] for word in words]
+        _print_table(["word", "start", "end", *MEASURES], rows, decimals=2)
+    return 0
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    """Print the errors of a predictor on measured reading."""
+    from gazetune.cli.output import stdout_for_results
+
+    with stdout_for_results():
+        from gazetune.gaze.evaluation import evaluate_predictor
+        from gazetune.gaze.registry import predictor_named
+
+        errors = evaluate_predictor(predictor_named(args.predictor, args.path), args.data)
+    _print_errors(errors, args.json)
+    return 0
+
+
+def run_fit(args: argparse.Namespace) -> int:
+    """Fit a predictor, write its folder and print its errors."""
+    from gazetune.cli.output import stdout_for_results
+
+    with stdout_for_results():
+        from gazetune.gaze.fitting import fit_predictor
+
+        errors = fit_predictor(args.kind, args.data, args.valid, args.out, args.seed)
+    _print_errors(errors, args.json)
+    return 0
+
+
+def text_of(argument: str) -> str:
+    """Return the text that `--text` gives or, for `-`, that stands on standard input.
+
+    Raises
+    ------
+    InputError
+        If its bytes are not UTF-8.
+    """
+    try:
+        if argument == "-":
+            return sys.stdin.buffer.read().decode("utf-8")
+        argument.encode("utf-8")  # Python hides foreign bytes of an argument in lone surrogates
+        return argument
+    except UnicodeError as error:
+        raise InputError(f"--text: is not UTF-8 ({error})") from None
+
+
+def _print_errors(errors: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(errors, indent=2))
+        return
+    rows = [[name, each["mae"], each["spearman"]] for name, each in errors["measures"].items()]
+    _print_table(["measure", "MAE", "Spearman"], [*rows, ["mean", errors["mean_mae"], None]], decimals=3)
+    print(f"{errors['words']} words")
+
+
+def _print_table(header: list[str], rows: list[list[Any]], decimals: int) -> None:
+    """Print a table whose first column is text and whose others are numbers; None leaves a cell empty."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for place, name in enumerate(header):
+        table.add_column(name, justify="right" if place else "left", overflow="fold", no_wrap=place > 0)
+    for first, *numbers in rows:
+        shown = [f"{each:.{decimals}f}" if isinstance(each, float) else str(each) for each in numbers]
+        cells = ["" if each is None else text for each, text in zip(numbers, shown, strict=True)]
+        table.add_row(Text(first), *cells)
+    Console().print(table)

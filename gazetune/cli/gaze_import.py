@@ -1,0 +1,106 @@
+"""`gazetune gaze import`: recordings of an eye tracker to the Parquet file that gaze.predictor `recorded` reads."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand below `gazetune gaze`."""
+    parser = subparsers.add_parser("import", help="make recorded measures from an eye tracker's files",
+                                   allow_abbrev=False)  # fmt: skip
+    parser.add_argument("source", type=Path, metavar="DIR", help="folder of recordings: OASST-ETC or Gazepoint")
+    parser.add_argument("--data", required=True, metavar="PAIRS", help="the pairs that were read, as data.source")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="Parquet file to write, for gaze.path")
+    parser.add_argument("--screen", type=screen_size, default=(1280, 1024), metavar="WxH",
+                        help="size of the screen in pixels (default: 1280x1024)")  # fmt: skip
+    parser.add_argument("--assign", choices=("recorded", "nearest", "corrected"), default="recorded",
+                        help="word of a fixation: as the files have it (the default; else corrected), the nearest box "
+                             "on the nearest line, or that after a vertical offset is taken out")  # fmt: skip
+    parser.add_argument("--max-distance", type=float, default=100.0, metavar="PIXELS",
+                        help="farthest from a word's box that a fixation counts for it (default: 100)")  # fmt: skip
+    parser.add_argument("--min-fixations", type=int, default=5, metavar="N",
+                        help="drop a recording with fewer on the screen (default: 5)")  # fmt: skip
+    parser.add_argument("--min-assigned", type=float, default=0.5, metavar="SHARE",
+                        help="drop a recording with a smaller share of them on words (default: 0.5)")  # fmt: skip
+    parser.add_argument("--units", choices=("cmcl", "ms"), default="cmcl",
+                        help="cmcl: those of all predictors (1 = 48.5 ms, 100 = 7.25 fixations; the default); "
+                             "ms: milliseconds and fixations")  # fmt: skip
+    parser.add_argument("--first-pass-only", action="store_true",
+                        help="FFD and GPT are 0 for a word first fixated after a later word")  # fmt: skip
+    parser.add_argument("--skip-unmatched", action="store_true",
+                        help="drop a recording whose words are no text of the pairs, instead of refusing")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the report as one JSON document")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Import, and print what was imported and what was dropped and why."""
+    from gazetune.cli.output import stdout_for_results
+
+    names = ("source", "data", "out", "screen", "assign", "max_distance", "min_fixations", "min_assigned", "units",
+             "first_pass_only", "skip_unmatched")  # fmt: skip
+    with stdout_for_results():
+        report = import_command(**{name: getattr(args, name) for name in names})
+    if args.json:
+        print(json.dumps(report, indent=2))
+        return 0
+    print(f"{report['out']}: {report['rows']} rows, {report['texts']} texts, {report['readers']} readers, "
+          f"{report['recordings']} recordings, {report['fixations']} fixations")  # fmt: skip
+    for each in report["dropped"]:
+        print(f"dropped {each['count']} {each['what']}: {each['source']}: {each['reason']}")
+    for note in report["notes"]:
+        print(f"note: {note}")
+    return 0
+
+
+def import_command(
+    source: Path,
+    data: str,
+    out: Path,
+    screen: tuple[int, int] = (1280, 1024),
+    assign: Literal["recorded", "nearest", "corrected"] = "recorded",
+    max_distance: float = 100.0,
+    min_fixations: int = 5,
+    min_assigned: float = 0.5,
+    units: Literal["cmcl", "ms"] = "cmcl",
+    first_pass_only: bool = False,
+    skip_unmatched: bool = False,
+) -> dict[str, Any]:
+    """Import recordings of the texts of the pairs `data` and return the report as plain values.
+
+    Raises
+    ------
+    InputError
+        If the pairs or the recordings cannot be read or do not fit each other; nothing is written then.
+    """
+    from gazetune.gaze.eyetracking.assign import Gates
+    from gazetune.gaze.eyetracking.collect import ImportSettings, import_recordings
+
+    settings = ImportSettings(
+        screen=screen, assign=assign, max_distance=max_distance, gates=Gates(min_fixations, min_assigned), units=units,
+        first_pass_only=first_pass_only, skip_unmatched=skip_unmatched,
+    )  # fmt: skip
+    return import_recordings(source, _texts(data), out, settings).to_json()
+
+
+def _texts(data: str) -> list[str]:
+    """Return every distinct message of the pairs: replies first, since those are what is read most."""
+    from gazetune.preferences.pair import PreferencePair
+    from gazetune.preferences.sources import published_splits
+
+    pairs = [pair for rows in published_splits(data).values() for pair in rows if isinstance(pair, PreferencePair)]
+    replies = [reply for pair in pairs for reply in (pair.chosen, pair.rejected)]
+    return list(dict.fromkeys(replies + [message.content for pair in pairs for message in pair.prompt]))
+
+
+def screen_size(text: str) -> tuple[int, int]:
+    """Return the width and height that `WIDTHxHEIGHT` names, as a type of an argument."""
+    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is no size of a screen; accepted: WIDTHxHEIGHT, as 1920x1080")
+    return int(found[1]), int(found[2])

@@ -1,0 +1,90 @@
+"""`gazetune gaze plot`: pictures of reading measures, as PNG or as one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gazetune.errors import InputError
+
+if TYPE_CHECKING:
+    from gazetune.preferences.pair import PreferencePair
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand to those of `gazetune gaze`."""
+    parser = subparsers.add_parser(
+        "plot", help="draw a text as a heat map, a predictor against readers, or a scanpath", allow_abbrev=False
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--text", help="draw this text as a heat map; - reads it from standard input")
+    what.add_argument("--pair", metavar="FILE:ROW",
+                      help="draw the chosen and the rejected reply of a preference pair side by side")  # fmt: skip
+    what.add_argument("--compare", type=Path, metavar="CSV",
+                      help="draw the predictor against the readers of a CSV in the shared task's columns")  # fmt: skip
+    what.add_argument("--scanpath", type=Path, nargs=2, metavar=("FIXATIONS", "BOXES"),
+                      help="draw fixations (x, y, duration in s) over word boxes (text, x1, y1, x2, y2)")  # fmt: skip
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="FILE.png or FILE.html")
+    parser.add_argument("--measure", help="nFix, FFD, GPT, TRT or fixProp (default: TRT; with --compare all five)")
+    parser.add_argument("--predictor", metavar="NAME", help="the gaze predictor (default: lexical)")
+    parser.add_argument("--path", metavar="FILE", help="the predictor's weights or recorded measures (gaze.path)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw the picture and print the paths of its files."""
+    from gazetune.cli.output import stdout_for_results
+
+    with stdout_for_results():
+        files = _draw(args)
+    for file in files:
+        print(file)
+    return 0
+
+
+def _draw(args: argparse.Namespace) -> list[Path]:
+    from gazetune.cli.gaze import text_of
+    from gazetune.config import GazeConfig
+    from gazetune.gaze.pictures.plot import plot_comparison, plot_scanpath, plot_texts
+
+    if args.scanpath is not None:
+        for option, value in (("--measure", args.measure), ("--predictor", args.predictor), ("--path", args.path)):
+            if value is not None:
+                raise InputError(f"--scanpath: cannot stand beside {option}: fixations are drawn as they are")
+        fixations, boxes = args.scanpath
+        return plot_scanpath(fixations, boxes, args.out)
+    gaze = GazeConfig(predictor=args.predictor or "lexical", path=args.path)
+    if args.compare is not None:
+        return plot_comparison(gaze, args.compare, args.out, args.measure)
+    if args.pair is None:
+        return plot_texts(gaze, {"": text_of(args.text)}, args.out, args.measure or "TRT")
+    pair = pair_at(args.pair)
+    texts = {"chosen": pair.chosen, "rejected": pair.rejected}
+    return plot_texts(gaze, texts, args.out, args.measure or "TRT", note=pair.prompt[-1].content)
+
+
+def pair_at(place: str) -> PreferencePair:
+    """Return the preference pair at `FILE:ROW`, rows counted from 1 as in error lines.
+
+    Raises
+    ------
+    InputError
+        When the place is none, the file cannot be read as far as the row, or no pair comes from the row.
+    """
+    from gazetune.preferences.pair import PreferencePair
+    from gazetune.preferences.sources import published_splits
+
+    name, _, row = place.rpartition(":")
+    if not name or not row.isdecimal() or int(row) < 1:
+        raise InputError(f"--pair: '{place}'; accepted: FILE:ROW, with rows counted from 1")
+    last = 0
+    for items in published_splits(name).values():
+        for item in items:
+            last = int(item.origin.rpartition(":")[2])
+            if last != int(row):
+                continue
+            if isinstance(item, PreferencePair):
+                return item
+            raise InputError(f"{item.origin}: gives no pair ({item.reason})")
+    raise InputError(f"--pair: {name} has no row {row}; the last one is {last}")

@@ -1,0 +1,177 @@
+"""A predictor against human readers: one scatter for each measure, a point for each word."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from gazetune.config import MEASURES
+from gazetune.gaze.measures import GazePredictor
+from gazetune.gaze.pictures.canvas import DPI, SOFT, clipped, font, png
+from gazetune.gaze.pictures.colours import LIGHT
+from gazetune.gaze.pictures.layout import printable
+from gazetune.gaze.pictures.page import escape, page, table
+from gazetune.gaze.sentences import read_sentences
+from gazetune.gaze.word_measures import word_measures
+
+_SIDE = 2.7  # inches of a panel with its labels
+_HEADER = 0.55
+_PLOT = 240  # units of an SVG panel without its labels
+_DENSE = (1, 2, 4, 8)  # words on one spot from which the next darker colour begins
+_TICKS = [1, 2, 2.5, 5, 10]
+_SHADES = (40, 60, 80, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Measured and predicted words."""
+
+    measures: tuple[str, ...]
+    """Those that are drawn."""
+    human: NDArray[np.float64]
+    """[words, 5] means over readers."""
+    predicted: NDArray[np.float64]
+    """[words, 5]."""
+    source: str
+    """Name of the predictor."""
+    data: str
+    """Name of the file of measured words."""
+
+    def pair(self, measure: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the human and the predicted values [words] of a measure."""
+        column = MEASURES.index(measure)
+        return self.human[:, column], self.predicted[:, column]
+
+    def mae(self, measure: str) -> float:
+        """Return the mean absolute error, in the unit of the measure."""
+        human, predicted = self.pair(measure)
+        return float(np.abs(predicted - human).mean())
+
+    def spearman(self, measure: str) -> float | None:
+        """Return the rank correlation over words; None where either side is constant."""
+        human, predicted = self.pair(measure)
+        if np.ptp(human) == 0.0 or np.ptp(predicted) == 0.0:
+            return None
+        return float(spearmanr(predicted, human).statistic)
+
+    def heading(self, measure: str) -> str:
+        """Return the title of a panel."""
+        rank = self.spearman(measure)
+        return f"{measure}: MAE {self.mae(measure):.2f}, Spearman {'undefined' if rank is None else f'{rank:.2f}'}"
+
+    @property
+    def title(self) -> str:
+        """One line that says what is seen."""
+        errors = [self.mae(measure) for measure in self.measures]
+        mean = f", mean MAE {np.mean(errors):.2f}" if len(errors) > 1 else ""
+        return f"{self.source} against human readers, {len(self.human):,} words of {self.data}{mean}"
+
+
+def compare(predictor: GazePredictor, source: str, data_csv: Path, measures: Sequence[str] = MEASURES) -> Comparison:
+    """Return a predictor's measures of the words of a CMCL-format CSV beside those of its readers.
+
+    Raises
+    ------
+    InputError
+        If the CSV cannot be used (see `read_sentences`), or the predictor refuses a sentence.
+    """
+    data = read_sentences(data_csv)
+    gaze = predictor.predict(data.texts)
+    predicted = [word_measures(each, len(text.split())) for text, each in zip(data.texts, gaze, strict=True)]
+    return Comparison(tuple(measures), data.values, np.concatenate(predicted), source, printable(data_csv.name))
+
+
+def comparison_png(picture: Comparison) -> bytes:
+    """Return the picture as a PNG file: up to three panels in a row, both axes of a panel on one scale."""
+    across, down = _grid(len(picture.measures))
+    width, height = across * _SIDE + 0.2, down * _SIDE + _HEADER
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+    size = 9.5 if across == 3 else 6.0
+    title = clipped(picture.title, 0.9 * (width - 0.3), size)  # bold is wider than what is measured
+    figure.text(0.15 / width, 1 - 0.3 / height, title, fontproperties=font(size, "bold"), parse_math=False)
+    opacity = float(np.clip(10.0 / np.sqrt(len(picture.human)), 0.1, 0.7))  # many words show where they are dense
+    for place, measure in enumerate(picture.measures):
+        left, top = (place % across) * _SIDE + 0.55, _HEADER + (place // across) * _SIDE + 0.2
+        side = _SIDE - 0.75
+        axes = figure.add_axes((left / width, 1 - (top + side) / height, side / width, side / height), label=measure)
+        human, predicted = picture.pair(measure)
+        end = _end(human, predicted)
+        axes.plot([0, end], [0, end], color=SOFT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=3)
+        axes.scatter(human, predicted, s=5, color=LIGHT[90], alpha=opacity, linewidths=0, zorder=2)
+        axes.set(xlim=(0, end), ylim=(0, end))
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=_TICKS))
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=_TICKS))
+        axes.tick_params(length=2.5, labelsize=7, color=SOFT)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_xlabel("human", fontproperties=font(8.0), labelpad=2)
+        axes.set_ylabel("predicted", fontproperties=font(8.0), labelpad=2)
+        axes.set_title(picture.heading(measure), fontproperties=font(8.0), pad=5)
+    return png(figure, picture.title)
+
+
+def comparison_html(picture: Comparison) -> str:
+    """Return the picture as an HTML document with the errors in a table."""
+    rows = []
+    for measure in picture.measures:
+        rank = picture.spearman(measure)
+        rows.append((measure, f"{picture.mae(measure):.3f}", "undefined" if rank is None else f"{rank:.3f}"))
+    panels = "\n".join(_panel(picture, measure) for measure in picture.measures)
+    return page(
+        picture.title,
+        f"<h1>{escape(picture.title)}</h1>\n"
+        f'<p class="soft">A point is a word, a darker one several; on the dashed line both agree.</p>\n'
+        f'<div class="panels">\n{panels}\n</div>\n{table(("measure", "MAE", "Spearman"), rows)}',
+    )
+
+
+def _grid(panels: int) -> tuple[int, int]:
+    across = min(panels, 3)
+    return across, -(-panels // across)
+
+
+def _end(human: NDArray[np.float64], predicted: NDArray[np.float64]) -> float:
+    return (float(max(human.max(), predicted.max())) or 1.0) * 1.02
+
+
+def _panel(picture: Comparison, measure: str) -> str:
+    heading = escape(picture.heading(measure))
+    human, predicted = picture.pair(measure)
+    end = _end(human, predicted)
+    ticks = []
+    for tick in MaxNLocator(5, steps=_TICKS).tick_values(0.0, end):
+        if 0.0 <= tick <= end:
+            place = tick / end * _PLOT
+            ticks.append(f'<text x="{40 + place:.1f}" y="{_PLOT + 26}" text-anchor="middle">{tick:g}</text>')
+            ticks.append(f'<text x="34" y="{_PLOT + 14 - place:.1f}" text-anchor="end">{tick:g}</text>')
+    return (
+        f'<section>\n<h2>{heading}</h2>\n<svg viewBox="0 0 {_PLOT + 50} {_PLOT + 44}" role="img" '
+        f'aria-label="{heading}" font-size="10">\n'
+        f'<path d="M40 10V{_PLOT + 10}H{_PLOT + 40}" fill="none" stroke="var(--line)"/>\n'
+        f'<path d="M40 {_PLOT + 10}L{_PLOT + 40} 10" stroke="var(--soft)" stroke-dasharray="5 4"/>\n'
+        f"{_points(human / end, predicted / end)}\n{''.join(ticks)}\n"
+        f'<text x="{_PLOT / 2 + 40}" y="{_PLOT + 40}" text-anchor="middle">human</text>\n'
+        f'<text transform="translate(10 {_PLOT / 2 + 10}) rotate(-90)" text-anchor="middle">predicted</text>\n'
+        f"</svg>\n</section>"
+    )
+
+
+def _points(human: NDArray[np.float64], predicted: NDArray[np.float64]) -> str:
+    """Return the words as dots on whole units, one path for each shade: a fifth of the size of single circles."""
+    x = np.rint(40 + human * _PLOT).astype(int).tolist()
+    y = np.rint(10 + (1.0 - predicted) * _PLOT).astype(int).tolist()
+    shades: dict[int, list[str]] = defaultdict(list)
+    for (left, top), words in Counter(zip(x, y, strict=True)).items():
+        shade = _SHADES[int(np.searchsorted(_DENSE, words, side="right")) - 1]
+        shades[shade].append(f"M{left} {top}h0")
+    return "\n".join(
+        f'<path class="v{shade}" d="{"".join(dots)}" stroke-width="3" stroke-linecap="round"/>'
+        for shade, dots in sorted(shades.items())
+    )

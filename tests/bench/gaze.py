@@ -1,0 +1,187 @@
+"""How fast the gaze room is, on one core.
+
+    python -m tests.bench.gaze [--json]
+
+Each figure is a median over repeats; the repeats of all measurements take turns, so that a busy spell of the machine
+meets all of them. Nothing is asserted.
+"""
+
+from __future__ import annotations
+
+import os
+
+if __name__ == "__main__":  # before numpy starts its threads
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+
+import argparse
+import itertools
+import json
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gazetune.gaze import lexical_features
+from gazetune.gaze.alignment import align_units
+from gazetune.gaze.measures import TextGaze
+from gazetune.gaze.predictors.lexical import LexicalPredictor
+from gazetune.gaze.store import GazeStore
+from gazetune.gaze.store_part import KEY, write_part
+from gazetune.gaze.words import text_key, word_spans
+
+REPEATS = 15
+LETTERS = np.array(list("etaoinshrdlucmfwypvbgkjqxz"))
+STORE_TEXTS = 4096
+BATCH_TEXTS = 16
+UNITS = 500
+INDEX_TEXTS = 1_000_000
+INDEX_PARTS = 50
+
+
+def made_up_texts(generator: np.random.Generator, texts: int, words: int) -> list[str]:
+    """Return texts of words whose lengths and repetition are about those of English prose (Zipf's law)."""
+    lengths = np.clip(generator.poisson(3.7, 20_000) + 1, 1, 15)
+    lexicon = ["".join(generator.choice(LETTERS, length)) for length in lengths]
+    weights = 1.0 / (np.arange(len(lexicon)) + 2.7)
+    drawn = generator.choice(len(lexicon), (texts, words), p=weights / weights.sum())
+    marks = generator.choice(["", "", "", "", "", "", "", "", ",", "."], (texts, words))
+    return [
+        " ".join(lexicon[w] + m for w, m in zip(row, mark, strict=True)) for row, mark in zip(drawn, marks, strict=True)
+    ]
+
+
+def token_spans(text: str, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Return spans like those of a byte-level BPE: pieces of about four characters, the space before a word in them."""
+    spans = []
+    for start, end in word_spans(text).tolist():
+        inner = np.arange(start + 4, end, int(generator.integers(3, 6)))
+        edges = [max(start - 1, 0), *inner.tolist(), end]
+        spans.extend(itertools.pairwise(edges))
+    return np.array(spans, dtype=np.int64)
+
+
+def lexical_run(generator: np.random.Generator) -> tuple[int, Callable[[], object]]:
+    """Return the number of words and a run that predicts them with nothing remembered of earlier runs."""
+    texts = made_up_texts(generator, 100, 200)
+    predictor = LexicalPredictor()
+
+    def run() -> object:
+        lexical_features.describe_word.cache_clear()
+        return predictor.predict(texts)
+
+    return 100 * 200, run
+
+
+def alignment_run(generator: np.random.Generator, tokens: int) -> Callable[[], object]:
+    """Return a run that aligns the words of one text to its `tokens` tokens."""
+    (text,) = made_up_texts(generator, 1, tokens)
+    spans, words = token_spans(text, generator)[:tokens], word_spans(text)
+    words = words[words[:, 0] < spans[-1, 1]]
+    return lambda: align_units(spans, words, "spread")
+
+
+def store_run(generator: np.random.Generator, root: Path) -> Callable[[], object]:
+    """Return a run that reads 16 random texts of 500 units each, by key, from a store of 4,096 texts in two parts."""
+    texts = [f"text {number}" for number in range(STORE_TEXTS)]
+    starts = np.arange(UNITS, dtype=np.int32) * 6
+    spans, words = np.stack([starts, starts + 5], axis=1), np.arange(UNITS, dtype=np.int32)
+    for number in range(2):
+        half = texts[number::2]
+        values = generator.random((len(half), UNITS, 5), dtype=np.float32)
+        write_part(root, number, {text_key(t): TextGaze(spans, v, words) for t, v in zip(half, values, strict=True)})
+    store = GazeStore.open(root)
+    keys = np.array([text_key(text) for text in texts], dtype=KEY)
+    return lambda: store.gather(store.find(keys[generator.integers(0, STORE_TEXTS, BATCH_TEXTS)]))
+
+
+def index_bytes_per_text(root: Path) -> tuple[float, float]:
+    """Return what a store of a million short texts costs to open: bytes of Python and numpy a text, and of memory.
+
+    The first counts what the process allocates, the second the growth of its resident memory, mapped pages included.
+    """
+    import tracemalloc
+
+    import psutil
+
+    empty = TextGaze(np.array([[0, 1]], np.int32), np.zeros((1, 5), np.float32), np.zeros(1, np.int32))
+    each = INDEX_TEXTS // INDEX_PARTS
+    for number in range(INDEX_PARTS):
+        write_part(root, number, {text_key(f"{number} {text}"): empty for text in range(each)})
+    process = psutil.Process()
+    before = process.memory_info().rss
+    tracemalloc.start()
+    store = GazeStore.open(root)
+    found = store.rows([f"{number} {text}" for number in range(INDEX_PARTS) for text in range(0, each, 1000)])
+    del found
+    allocated = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    return allocated / len(store), (process.memory_info().rss - before) / len(store)
+
+
+def seconds(runs: dict[str, tuple[int, Callable[[], object]]]) -> dict[str, float]:
+    """Return the median seconds of one call of each run; its count is the calls of one repeat."""
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    for run in runs.values():
+        run[1]()
+    for _ in range(REPEATS):
+        for name, (calls, run) in runs.items():
+            start = time.perf_counter()
+            for _ in range(calls):
+                run()
+            taken[name].append((time.perf_counter() - start) / calls)
+    return {name: statistics.median(each) for name, each in taken.items()}
+
+
+def measure() -> dict[str, object]:
+    """Measure everything and return the figures with their conditions."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    generator = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as small, tempfile.TemporaryDirectory() as large:
+        index, resident = index_bytes_per_text(Path(large))
+        words, lexical = lexical_run(generator)
+        short, long = alignment_run(generator, 512), alignment_run(generator, 2048)
+        store = store_run(generator, Path(small))
+        found = seconds({"lexical": (1, lexical), "512": (40, short), "2048": (10, long), "store": (50, store)})
+    return {
+        "conditions": {
+            "machine": platform.processor() or platform.machine(),
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "cores_used": 1,
+            "load_average": os.getloadavg()[0],
+            "repeats": REPEATS,
+            "lexical_words": words,
+            "alignment_tokens": [512, 2048],
+            "store_batch": f"{BATCH_TEXTS} texts of {UNITS} units of {STORE_TEXTS}, warm page cache",
+            "store_index_texts": INDEX_TEXTS,
+        },
+        "lexical_words_per_second": round(words / found["lexical"]),
+        "alignment_tokens_per_minute": round(60 * 512 / found["512"]),
+        "alignment_cost_2048_over_512": round(found["2048"] / found["512"], 2),
+        "store_batch_ms": round(1000 * found["store"], 3),
+        "store_index_bytes_per_text": round(index, 2),
+        "store_resident_bytes_per_text": round(resident, 1),
+    }
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.gaze", description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    as_json = parser.parse_args().json
+    figures = measure()
+    if as_json:
+        print(json.dumps(figures, indent=2))
+        return
+    for name, value in figures.items():
+        print(f"{name}: {value}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""`gazetune gaze import`: its flags, its report and its errors."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from gazetune.cli.gaze_import import add_parser, import_command
+from gazetune.errors import InputError
+from gazetune.gaze.predictors.recorded import RecordedPredictor
+
+TEXT = "one two three"
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(json.dumps({"prompt": "Count.", "chosen": TEXT, "rejected": "no"}) + "\n")
+    return path
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    (folder / "fixations_assigned_1.1.csv").write_text(
+        ";ID;x;y;duration;word;word_number\n"
+        + "".join(f"{n};{n};10;10;0.1;{word};{place}.0\n" for n, (place, word) in enumerate(
+            [(0, "one"), (1, "two"), (0, "one"), (2, "three"), (2, "three")]))
+    )  # fmt: skip
+    return folder
+
+
+def parse(*arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_parser(parser.add_subparsers())
+    return parser.parse_args(["import", *arguments])
+
+
+def test_the_report_is_one_json_document_and_the_file_is_read_by_recorded(
+    source: Path, pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "gaze.parquet"
+    args = parse(str(source), "--data", str(pairs), "--out", str(out), "--units", "ms", "--json")
+    assert args.run(args) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["texts"], report["rows"], report["fixations"], report["units"]) == (1, 3, 5, "ms")
+    (gaze,) = RecordedPredictor(out).predict([TEXT])
+    assert gaze.values[:, 0].tolist() == [2, 1, 2]
+
+
+def test_without_json_each_drop_is_a_line(
+    source: Path, pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = parse(str(source), "--data", str(pairs), "--out", str(tmp_path / "g.parquet"), "--screen", "800x600")
+    (source / "fixations_assigned_2.1.csv").write_text(
+        ";ID;x;y;duration;word;word_number\n0;0;10;10;0.1;no;0.0\n"
+    )  # fmt: skip
+    assert args.run(args) == 0
+    printed = capsys.readouterr().out
+    assert "3 rows, 1 texts, 1 readers, 1 recordings, 5 fixations" in printed
+    assert "dropped 1 recording: " in printed and "1 fixations on the screen, fewer than 5" in printed
+
+
+@pytest.mark.parametrize("size", ["800", "0x600", "800 x 600", "-1x5"])
+def test_a_wrong_size_of_the_screen_is_refused(size: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse("in", "--data", "pairs.jsonl", "--out", "o.parquet", f"--screen={size}")
+    assert caught.value.code == 2
+    assert "accepted: WIDTHxHEIGHT" in capsys.readouterr().err
+
+
+def test_recordings_of_other_texts_are_refused_in_one_line(source: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.jsonl"
+    other.write_text(json.dumps({"prompt": "Count.", "chosen": "one two four", "rejected": "no"}) + "\n")
+    with pytest.raises(InputError) as caught:
+        import_command(source, str(other), tmp_path / "gaze.parquet")
+    assert "fixations_assigned_1.1.csv row 5: word 2 is 'three', but the nearest text has 'four'" in str(caught.value)
+    assert not (tmp_path / "gaze.parquet").exists()

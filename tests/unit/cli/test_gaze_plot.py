@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from gazetune.cli import gaze_plot
+from gazetune.errors import InputError
+
+
+def run(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    gaze_plot.add_parser(parser.add_subparsers())
+    args = parser.parse_args(["plot", *arguments])
+    return args.run(args)
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    file = tmp_path / "pairs.jsonl"
+    rows = [{"prompt": f"Question {row}?", "chosen": f"Good {row}.", "rejected": f"Bad {row}."} for row in (1, 2, 3)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def test_a_pair_is_found_by_its_row(pairs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "pair.html"
+    assert run("--pair", f"{pairs}:2", "--out", str(out)) == 0
+    assert capfd.readouterr().out == f"{out}\n"
+    text = out.read_text()
+    for word in ("Question 2?", "chosen: 2 words", "rejected: 2 words", ">Good<", ">Bad<", ">2.<"):
+        assert word in text
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("{}:4", "has no row 4; the last one is 3"),
+        ("{}:0", "accepted: FILE:ROW, with rows counted from 1"),
+        ("{}", "accepted: FILE:ROW"),
+        ("{}x:1", "there is no file"),
+    ],
+)
+def test_a_wrong_place_is_one_line(place: str, expected: str, pairs: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        run("--pair", place.format(pairs).replace(".jsonlx", "x.jsonl"), "--out", str(tmp_path / "a.png"))
+    assert expected in str(caught.value) and "\n" not in str(caught.value)
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_a_text_is_drawn_by_the_predictor_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "a.html"
+    assert run("--text", "Some words.", "--measure", "nFix", "--predictor", "planted", "--out", str(out)) == 0
+    assert "nFix (number of fixations), predicted by planted" in out.read_text()
+
+
+def test_a_scanpath_takes_no_predictor(tmp_path: Path) -> None:
+    for option in ("--measure", "--predictor", "--path"):
+        with pytest.raises(InputError, match=f"--scanpath: cannot stand beside {option}"):
+            run("--scanpath", "f.csv", "b.csv", option, "x", "--out", str(tmp_path / "a.png"))
+
+
+def test_exactly_one_picture_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--out", "a.png"], ["--text", "a", "--pair", "b:1", "--out", "a.png"]):
+        with pytest.raises(SystemExit):
+            run(*arguments)
+    assert "not allowed with" in capsys.readouterr().err
