@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -44,13 +44,20 @@ def save_reward_model(
 
     An older save there is replaced only when this one is complete.
     """
+    with replacing(folder) as partial:
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, partial / WEIGHTS)
+        (partial / "config.yaml").write_text(dump_config(config))
+        shutil.copytree(tokenizer, partial / "tokenizer")
+        np.save(partial / "margins.npy", margins)
+
+
+@contextlib.contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """Give an empty folder to write to; it takes the place of `folder` when the block ends without an error."""
     partial = _sibling(folder, "partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    save_file({name: tensor.contiguous() for name, tensor in state.items()}, partial / WEIGHTS)
-    (partial / "config.yaml").write_text(dump_config(config))
-    shutil.copytree(tokenizer, partial / "tokenizer")
-    np.save(partial / "margins.npy", margins)
+    yield partial
     replace_folder(partial, folder)
 
 

@@ -91,14 +91,15 @@ def winner_and_baselines(
     trials: Sequence[TrialRecord],
     configs: Mapping[str, Config],
     folders: Mapping[str, Path],
-    train_baseline: Callable[[str, Config], Candidate],
+    train_baseline: Callable[[str, Config], Candidate | None],
     run_job: RunJob,
     data: Callable[[Config], PreparedData],
 ) -> tuple[BestRecord | None, dict[str, BaselineRecord | None]]:
     """Evaluate winner and baselines on the winner's test split.
 
     `configs` and `folders` (of the saved model) are those of each trial id; `train_baseline` trains a named config to
-    the full budget. Without a COMPLETE trial there is no winner and nothing to compare.
+    the full budget, or returns None when that failed. Without a COMPLETE trial there is no winner and nothing to
+    compare.
     """
     winner = best_trial(trials)
     if winner is None:
@@ -106,7 +107,7 @@ def winner_and_baselines(
     config = configs[str(winner.id)]
     right = score_test(run_job, f"best-{winner.id}", config, folders[str(winner.id)])
     baselines: dict[str, BaselineRecord | None] = {"shorter": compare(right, shorter(data(config)))}
-    candidates = []
+    candidates: list[Candidate | None] = []
     # On other data than the winner's there is no comparison item by item.
     own = best_without_gaze([trial for trial in trials if configs[str(trial.id)].data == config.data])
     if config.fusion.kind != "none":
@@ -115,6 +116,9 @@ def winner_and_baselines(
         candidates.append(Candidate(configs[str(own.id)], folders[str(own.id)], float(own.val_accuracy or 0.0)))
     elif own is not None:
         candidates.append(train_baseline("best-none-trial", configs[str(own.id)]))
-    chosen = max(candidates, key=lambda candidate: candidate.val_accuracy)
+    trained = [candidate for candidate in candidates if candidate is not None]
+    if not trained:
+        return best_record(winner, right), {**baselines, "no_gaze": None}
+    chosen = max(trained, key=lambda candidate: candidate.val_accuracy)
     baselines["no_gaze"] = compare(right, score_test(run_job, "no-gaze", chosen.config, chosen.folder))
     return best_record(winner, right), baselines

@@ -199,14 +199,20 @@ class Driver:
             "objective": config.search.objective,
         }
 
-    def _train_baseline(self, role: str, config: Config) -> Candidate:
+    def _train_baseline(self, role: str, config: Config) -> Candidate | None:
         """Train a config to the full budget in a slot, as a run with `role=baseline`."""
         folder = self.folder.path / "baselines" / role
         tags = {**self.tags, "role": "baseline"}
         run = self.tracker.start_trial(
             self.parent, role, {"fusion.kind": config.fusion.kind}, dump_config(config), tags
         )
-        message = self._run_job(self._train_job(role, config, folder), run)
+        try:
+            message = self._run_job(self._train_job(role, config, folder), run)
+        except RunError as error:
+            # What the search found stands without this baseline.
+            self.progress.stage(f"baseline FAIL ({error})")
+            self.tracker.finish(run, "FAIL", str(error))
+            return None
         self.tracker.log_file(run, folder / "best" / "margins.npy", "validation")
         self.tracker.finish(run, "COMPLETE", None)
         shutil.rmtree(folder / "last", ignore_errors=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from gazetune.reward.saving import recover_folder, replace_folder
+from gazetune.reward.saving import recover_folder, replacing
 
 
 @dataclass
@@ -32,12 +31,9 @@ class Progress:
 
 def save_checkpoint(folder: Path, state: Mapping[str, Tensor], progress: Progress) -> None:
     """Write a checkpoint; a kill at any moment leaves the old one or the new one whole."""
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    save_file(dict(state), partial / "state.safetensors")
-    (partial / "progress.json").write_text(json.dumps(asdict(progress)))
-    replace_folder(partial, folder)
+    with replacing(folder) as partial:
+        save_file(dict(state), partial / "state.safetensors")
+        (partial / "progress.json").write_text(json.dumps(asdict(progress)))
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], Progress] | None:

@@ -27,8 +27,10 @@ class Lab:
         self.accuracies = accuracies
         self.trained: list[tuple[str, str]] = []
 
-    def train(self, role: str, config: Config) -> Candidate:
+    def train(self, role: str, config: Config) -> Candidate | None:
         self.trained.append((role, config.fusion.kind))
+        if role not in self.accuracies:
+            return None
         return Candidate(config, Path(role), self.accuracies[role])
 
     def run_job(self, spec: dict[str, Any]) -> dict[str, Any]:
@@ -73,6 +75,15 @@ def test_a_stopped_none_trial_is_trained_to_the_full_budget() -> None:
     lab = Lab({"0000": 0.8, "winner-without-gaze": 0.6, "best-none-trial": 0.65})
     lab.compare(trials)
     assert lab.trained == [("winner-without-gaze", "none"), ("best-none-trial", "none")]
+
+
+def test_a_baseline_that_fails_costs_neither_the_winner_nor_the_other_baseline() -> None:
+    best, baselines = Lab({"0000": 0.8}).compare([trial(0, "COMPLETE", "add", 0.8)])
+    assert best.test.accuracy == pytest.approx(0.8)
+    assert baselines["no_gaze"] is None and baselines["shorter"].n == 100
+    lab = Lab({"0000": 0.8, "0001": 0.6})
+    _, baselines = lab.compare([trial(0, "COMPLETE", "add", 0.8), trial(1, "COMPLETE", "none", 0.6)])
+    assert baselines["no_gaze"].accuracy == pytest.approx(0.6)
 
 
 def test_a_winner_without_gaze_is_its_own_baseline() -> None:
