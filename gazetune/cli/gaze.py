@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gazetune.cli import gaze_import, gaze_plot, gaze_stimuli
+from gazetune.cli import gaze_import, gaze_plot, gaze_stimuli, gaze_store
 from gazetune.errors import InputError
 
 _CSV = "CSV with the columns sentence_id, word, nFix, FFD, GPT, TRT, fixProp"
@@ -17,13 +17,13 @@ _CSV = "CSV with the columns sentence_id, word, nFix, FFD, GPT, TRT, fixProp"
 def add_parser(subparsers: Any) -> None:
     """Add the subcommand and its own subcommands."""
     parser = subparsers.add_parser(
-        "gaze", help="reading measures: predict, evaluate, fit, import, stimuli, plot", allow_abbrev=False
+        "gaze", help="reading measures: predict, evaluate, fit, import, stimuli, plot, store", allow_abbrev=False
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_predict(commands)
     _add_evaluate(commands)
     _add_fit(commands)
-    for command in (gaze_import, gaze_stimuli, gaze_plot):
+    for command in (gaze_import, gaze_stimuli, gaze_plot, gaze_store):
         command.add_parser(commands)
 
 
@@ -47,9 +47,14 @@ def _add_fit(commands: Any) -> None:
     parser = commands.add_parser("fit", help="fit a predictor to measured reading", allow_abbrev=False)
     parser.add_argument("--data", type=Path, required=True, metavar="CSV", help=f"what to fit to: {_CSV}")
     parser.add_argument("--valid", type=Path, required=True, metavar="CSV", help="what to evaluate on; never fitted to")
-    parser.add_argument("--kind", default="lexical", help="kind of the predictor: lexical (the default)")
+    parser.add_argument("--kind", default="lexical", help="kind of the predictor: lexical (the default) or roberta")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make, for gaze.path")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the fit (default: 0)")
+    roberta = parser.add_argument_group("of kind roberta")
+    roberta.add_argument("--base", metavar="PATH_OR_HUB_ID", help="what to begin with: a RoBERTa or an earlier fit "
+                         "(default: FacebookAI/roberta-base/model.safetensors)")  # fmt: skip
+    roberta.add_argument("--epochs", type=int, metavar="N", help="epochs to train, the best one is kept (default: 20)")
+    roberta.add_argument("--learning-rate", type=float, metavar="X", help="highest learning rate (default: 5e-5)")
     parser.add_argument("--json", action="store_true", help="print the errors as one JSON document")
     parser.set_defaults(run=run_fit)
 
@@ -100,8 +105,12 @@ def run_fit(args: argparse.Namespace) -> int:
 
     with stdout_for_results():
         from gazetune.gaze.fitting import fit_predictor
+        from gazetune.gaze.fitting_roberta import RobertaRecipe
 
-        errors = fit_predictor(args.kind, args.data, args.valid, args.out, args.seed)
+        given = {"base": args.base, "epochs": args.epochs, "learning_rate": args.learning_rate}
+        given = {name: value for name, value in given.items() if value is not None}
+        recipe = RobertaRecipe(**given) if given else None
+        errors = fit_predictor(args.kind, args.data, args.valid, args.out, args.seed, recipe)
     _print_errors(errors, args.json)
     return 0
 

@@ -1,66 +1,54 @@
-"""Fit the lexical predictor to a CSV of reading measures in the format of the CMCL 2021 shared task.
+"""Fit a predictor to a CSV of reading measures in the format of the CMCL 2021 shared task.
 
     gazetune gaze fit --data train.csv --valid valid.csv --kind lexical --out DIR
 
-writes a folder with the weights and their card. One thread and a fixed seed: the same data gives the same weights. The
-weights that come with the package are made by that command.
+writes a folder with the weights and their card. The weights that come with the package are made by that command.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from safetensors.numpy import save
-from torch import nn
-
 from gazetune.config import MEASURES
 from gazetune.errors import InputError, did_you_mean
 from gazetune.gaze.evaluation import errors_on
-from gazetune.gaze.lexical_features import (
-    BUCKETS,
-    CONTEXT,
-    FORM_FEATURES,
-    PLACE_FEATURES,
-    WordTable,
-    neighbour_forms,
-    word_places,
-    word_table,
-)
-from gazetune.gaze.predictors.lexical import SHIPPED_WEIGHTS, LexicalPredictor
+from gazetune.gaze.fitting_base import read_base
+from gazetune.gaze.fitting_lexical import fit_lexical
+from gazetune.gaze.fitting_roberta import RobertaRecipe, fit_roberta
+from gazetune.gaze.registry import predictor_named
 from gazetune.gaze.sentences import ReadSentences, read_sentences
 
-_LOG = logging.getLogger(__name__)
-
-KINDS = ("lexical",)
+KINDS = ("lexical", "roberta")
 """Kinds of predictors that can be fitted."""
 
-_MEMBERS = 4
-_PIECE = 8
-_CODE = 16
-_HIDDEN = 64
-_EPOCHS = 15
-_BATCH = 128
-_LEARNING_RATE = 3e-3
-_WEIGHT_DECAY = 0.6
-_DROPOUT = 0.1
-_PIECE_DROPOUT = 0.5
-# A flag that is nearly always off would otherwise become a huge input on the words that have it.
-_SMALLEST_SCALE = 0.05
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """A fit whose recipe has been found usable."""
+
+    write: Callable[[Path], str]
+    """Fits, writes weights and what belongs beside them into the folder, and returns what their card says of it."""
+    sources: dict[str, Path]
+    """Files that it begins with, by what for."""
 
 
-def fit_predictor(kind: str, train_csv: Path, valid_csv: Path, out: Path, seed: int = 0) -> dict[str, Any]:
+def fit_predictor(
+    kind: str, train_csv: Path, valid_csv: Path, out: Path, seed: int = 0, recipe: RobertaRecipe | None = None
+) -> dict[str, Any]:
     """Fit a predictor to one CMCL-format CSV, evaluate it on another and write it to the folder `out`.
 
-    The folder holds `lexical.safetensors` and its card `lexical.md`, and appears whole or not at all. It or the weights
-    in it can be `gaze.path`.
+    The folder holds `KIND.safetensors`, its card `KIND.md` and, for `roberta`, config and tokenizer. It appears whole
+    or not at all. It or the weights in it can be `gaze.path`.
+
+    Parameters
+    ----------
+    recipe
+        How a `roberta` is fitted; unset: as `RobertaRecipe` has it.
 
     Returns
     -------
@@ -70,47 +58,69 @@ def fit_predictor(kind: str, train_csv: Path, valid_csv: Path, out: Path, seed: 
     Raises
     ------
     InputError
-        If there is no such kind, `out` exists or cannot be written, or a CSV cannot be used. Nothing was written.
+        If there is no such kind, `recipe` is for another one or cannot be followed, `out` exists or cannot be written,
+        or a CSV cannot be used. Nothing was written.
+    RunError
+        If the fit came to numbers that are not finite. Nothing was written.
     """
     if kind not in KINDS:
         raise InputError(f"kind '{kind}': cannot be fitted; {did_you_mean(kind, KINDS)}")
     train, valid = read_sentences(train_csv), read_sentences(valid_csv)
+    if out.exists():
+        raise InputError(f"{out}: exists already; accepted: a folder that does not exist yet")
+    fit = _fit_of(kind, train, seed, recipe)
+    sources = {"fitted on": train_csv, "evaluated on": valid_csv} | fit.sources
+    home = next(folder for folder in out.absolute().parents if folder.exists())
     try:
-        if out.exists():
-            raise InputError(f"{out}: exists already; accepted: a folder that does not exist yet")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
+        with tempfile.TemporaryDirectory(dir=home, prefix=f".{out.name}-") as scratch:
             folder = Path(scratch) / out.name  # not the scratch folder itself: that one is for its owner's eyes only
             folder.mkdir()
-            weights = folder / SHIPPED_WEIGHTS.name
-            weights.write_bytes(fit_lexical(train, seed))
-            errors = errors_on(LexicalPredictor(weights), valid)
-            (folder / "lexical.md").write_text(_card(weights, train_csv, valid_csv, seed, errors), encoding="utf-8")
+            weights = folder / f"{kind}.safetensors"
+            how = fit.write(folder)
+            errors = errors_on(predictor_named(kind, str(weights)), valid)
+            card = _card(weights, sources, how, errors)
+            (folder / f"{kind}.md").write_text(card, encoding="utf-8")
+            out.parent.mkdir(parents=True, exist_ok=True)
             folder.rename(out)
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror})") from None
     return errors
 
 
-def _card(weights: Path, train_csv: Path, valid_csv: Path, seed: int, errors: dict[str, Any]) -> str:
+def _fit_of(kind: str, train: ReadSentences, seed: int, recipe: RobertaRecipe | None) -> _Fit:
+    if kind == "roberta":
+        chosen = recipe or RobertaRecipe()
+        chosen.check(train)
+        base = read_base(chosen.base)
+        return _Fit(lambda folder: fit_roberta(train, base, chosen, seed, folder), {"begun with": base.weights})
+    if recipe is not None:
+        raise InputError(f"kind '{kind}': takes no --base, --epochs or --learning-rate; accepted with kind 'roberta'")
+
+    def write(folder: Path) -> str:
+        (folder / "lexical.safetensors").write_bytes(fit_lexical(train, seed))
+        return f"with seed {seed}"
+
+    return _Fit(write, {})
+
+
+def _card(weights: Path, sources: dict[str, Path], how: str, errors: dict[str, Any]) -> str:
     """Return the card of fitted weights: what they were fitted on, and how far they are from other data."""
     columns = [errors["measures"][name] for name in MEASURES]
     mae = " | ".join(f"{each['mae']:.3f}" for each in columns)
     rank = " | ".join("-" if each["spearman"] is None else f"{each['spearman']:.3f}" for each in columns)
     files = "\n".join(
-        f"| {use} | {path.name} | {hashlib.sha256(path.read_bytes()).hexdigest()} |"
-        for use, path in (("fitted on", train_csv), ("evaluated on", valid_csv), ("weights", weights))
+        f"| {use} | {path.name} | {_sha256(path)} |" for use, path in (sources | {"weights": weights}).items()
     )
     return f"""# Card of `{weights.name}`
 
-Weights of gazetune's gaze predictor `lexical`, made by `gazetune gaze fit --kind lexical` with seed {seed}. To use them
-set `gaze.path` to this folder.
+Weights of gazetune's gaze predictor `{weights.stem}`, made by `gazetune gaze fit --kind {weights.stem}` {how}.
+To use them set `gaze.path` to this folder.
 
 | | file | sha256 |
 | --- | --- | --- |
 {files}
 
-Errors over {errors["words"]} words of the second file, in the units of the CMCL 2021 shared task:
+Errors over {errors["words"]} words of the file they were evaluated on, in the units of the CMCL 2021 shared task:
 
 | | {" | ".join(MEASURES)} | mean |
 | --- |{" --- |" * len(MEASURES)} --- |
@@ -121,116 +131,6 @@ Where the data came from, and under which licence, is for whoever passes these w
 """
 
 
-def fit_lexical(data: ReadSentences, seed: int = 0) -> bytes:
-    """Fit the networks of the lexical predictor to measured sentences and return their weights as safetensors.
-
-    Each network minimises the mean absolute error, the shared task's metric, with every measure divided by its
-    standard deviation. Same file and seed, same weights (on one kind of machine).
-    """
-    table = word_table(data.texts)
-    words = len(table.form)
-    forms, places = table.forms[table.form], word_places(table, 0, words)
-    scaling = {"form_mean": forms.mean(axis=0), "form_scale": np.maximum(forms.std(axis=0), _SMALLEST_SCALE)}
-    scaling |= {"place_mean": places.mean(axis=0), "place_scale": np.maximum(places.std(axis=0), _SMALLEST_SCALE)}
-    inputs = _Inputs(
-        forms=torch.from_numpy((table.forms - scaling["form_mean"]) / scaling["form_scale"]).float(),
-        pieces=_piece_weights(table),
-        near=torch.from_numpy(neighbour_forms(table, 0, words)),
-        places=torch.from_numpy((places - scaling["place_mean"]) / scaling["place_scale"]).float(),
-    )
-    centre, spread = data.values.mean(axis=0), np.maximum(data.values.std(axis=0), 1e-6)
-    targets = torch.from_numpy((data.values - centre) / spread).float()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # sums over several threads end in different last bits
-    try:
-        members = []
-        for member in range(_MEMBERS):
-            _LOG.info("fitting network %d of %d to %d words", member + 1, _MEMBERS, len(targets))
-            members.append(_fit_member(inputs, targets, seed * _MEMBERS + member))
-    finally:
-        torch.set_num_threads(threads)
-    tensors = {name: np.stack([member[name] for member in members]) for name in members[0]}
-    # The networks learn standardised measures: the last layer takes them back to the measures' own units.
-    tensors["w3"], tensors["b3"] = tensors["w3"] * spread, tensors["b3"] * spread + centre
-    tensors |= scaling
-    # safetensors writes the memory as it lies, so a transposed array must be put in order first.
-    half = {name: np.ascontiguousarray(tensors[name], dtype=np.float16) for name in sorted(tensors)}
-    return save(half)
-
-
-@dataclass(frozen=True, slots=True)
-class _Inputs:
-    """What the networks see of the words they are fitted to, standardised."""
-
-    forms: torch.Tensor
-    """[distinct words, FORM_FEATURES]"""
-    pieces: torch.Tensor
-    """[distinct words, BUCKETS], the share of each letter group in the word."""
-    near: torch.Tensor
-    """[words, 2 * CONTEXT + 1] rows of the two above; the number of distinct words where there is none."""
-    places: torch.Tensor
-    """[words, PLACE_FEATURES]"""
-
-
-def _piece_weights(table: WordTable) -> torch.Tensor:
-    counts = np.diff(table.piece_offsets)
-    weights = np.zeros((len(table.forms), BUCKETS), dtype=np.float32)
-    weights[np.repeat(np.arange(len(counts)), counts), table.pieces] = np.repeat(1.0 / np.sqrt(counts), counts)
-    return torch.from_numpy(weights)
-
-
-class _Network(nn.Module):
-    """One network as `LexicalPredictor` computes it, with dropout."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        own = FORM_FEATURES + _PIECE
-        self.pieces = nn.Parameter(torch.randn(BUCKETS, _PIECE) * 0.05)
-        sizes = (own, own + (2 * CONTEXT + 1) * _CODE + PLACE_FEATURES, _HIDDEN, _HIDDEN)
-        outputs = (_CODE, _HIDDEN, _HIDDEN, len(MEASURES))
-        self.layers = nn.ModuleList([nn.Linear(*shape) for shape in zip(sizes, outputs, strict=True)])
-
-    def forward(self, inputs: _Inputs, words: torch.Tensor) -> torch.Tensor:
-        """Return the standardised measures of the words at the given rows, [rows, 5]."""
-        distinct, near = torch.unique(inputs.near[words], return_inverse=True)
-        there = distinct < len(inputs.forms)
-        rows = torch.where(there, distinct, 0)
-        letters = torch.dropout(inputs.pieces[rows], _PIECE_DROPOUT, self.training) @ self.pieces
-        own = torch.cat([inputs.forms[rows], letters], dim=1)
-        code = torch.relu(self.layers[0](own)) * there[:, None]
-        seen = [own[near[:, CONTEXT]], code[near].flatten(1), inputs.places[words]]
-        state = torch.cat(seen, dim=1)
-        for layer in (self.layers[1], self.layers[2]):
-            state = torch.dropout(torch.relu(layer(state)), _DROPOUT, self.training)
-        return self.layers[3](state)
-
-
-def _fit_member(inputs: _Inputs, targets: torch.Tensor, seed: int) -> dict[str, NDArray[np.float64]]:
-    """Fit one network to targets [words, 5]; return its weights."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = _Network()
-        optimizer = torch.optim.AdamW(network.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
-        steps = _EPOCHS * -(-len(targets) // _BATCH)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            _LEARNING_RATE,
-            total_steps=steps,
-            pct_start=max(0.1, 2 / steps),  # torch divides by the rise's steps less one
-        )
-        for _ in range(_EPOCHS):
-            order = torch.randperm(len(targets))
-            for start in range(0, len(targets), _BATCH):
-                rows = order[start : start + _BATCH]
-                optimizer.zero_grad()
-                (network(inputs, rows) - targets[rows]).abs().mean().backward()
-                optimizer.step()
-                schedule.step()
-    weights = {
-        f"w{place}": layer.get_parameter("weight").detach().T.double().numpy()
-        for place, layer in enumerate(network.layers)
-    }
-    biases = {
-        f"b{place}": layer.get_parameter("bias").detach().double().numpy() for place, layer in enumerate(network.layers)
-    }
-    return {"pieces": network.pieces.detach().double().numpy()} | weights | biases
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

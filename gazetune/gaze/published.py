@@ -26,19 +26,21 @@ if TYPE_CHECKING:
     from torch import nn
 
 _HUB_ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+)(?:/(?P<file>[\w./-]+))?(?:@(?P<revision>[\w.-]+))?")
-_BESIDE = ("config.json", "tokenizer.json")
+BESIDE = ("config.json", "tokenizer.json")
+"""Files beside the weights that a predictor reads too."""
+
 _WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth")
 _NAMED_KEYS = 10
 _BATCH_TOKENS = 16384  # of one forward pass, padding included: bounds the memory whatever the number of texts
 
 
 def find_weights(config: Config) -> Path:
-    """Return the weights file that `gaze.path` names: a file, a folder with one, or OWNER/NAME[/FILE][@REVISION].
+    """Return the weights file that `gaze.path` names (see `weights_at`).
 
     Raises
     ------
     InputError
-        If the key is not set, nothing is there, the hub does not give it, or the folder has no or several weights.
+        If the key is not set, or as of `weights_at`.
     """
     name = config.gaze.path
     if name is None:
@@ -46,13 +48,29 @@ def find_weights(config: Config) -> Path:
             f"gaze.path: is not set; gaze.predictor '{config.gaze.predictor}' needs its weights: "
             "a file, a folder or a hub id"
         )
+    return weights_at(name, "gaze.path")
+
+
+def weights_at(name: str, key: str) -> Path:
+    """Return the weights file that `name` stands for: a file, a folder with one, or OWNER/NAME[/FILE][@REVISION].
+
+    Parameters
+    ----------
+    key
+        The config key or flag that has the name, for errors.
+
+    Raises
+    ------
+    InputError
+        If nothing is there, the hub does not give it, or the folder has no or several weights.
+    """
     path = Path(name)
     if path.is_dir():
-        return _weights_in(path)
-    return path if path.exists() else _weights_from_hub(name)
+        return _weights_in(path, key)
+    return path if path.exists() else _weights_from_hub(name, key)
 
 
-def _weights_in(folder: Path) -> Path:
+def _weights_in(folder: Path, key: str) -> Path:
     formats = {path: _format(path) for path in sorted(folder.iterdir()) if path.is_file()}
     for kind in ("safetensors", "torch"):
         found = [path for path, its in formats.items() if its == kind]
@@ -60,30 +78,29 @@ def _weights_in(folder: Path) -> Path:
             return found[0]
         if found:
             names = ", ".join(path.name for path in found)
-            raise InputError(f"gaze.path: {folder} has several weights files; name one of {names}")
-    raise InputError(f"gaze.path: {folder} has no weights file; accepted: a torch checkpoint or safetensors")
+            raise InputError(f"{key}: {folder} has several weights files; name one of {names}")
+    raise InputError(f"{key}: {folder} has no weights file; accepted: a torch checkpoint or safetensors")
 
 
-def _weights_from_hub(name: str) -> Path:
+def _weights_from_hub(name: str, key: str) -> Path:
     parts = _HUB_ID.fullmatch(name)
     if parts is None:
         raise InputError(
-            f"gaze.path: '{name}' does not exist; "
-            "accepted: a file, a folder, or OWNER/NAME[/FILE][@REVISION] on the hub"
+            f"{key}: '{name}' does not exist; accepted: a file, a folder, or OWNER/NAME[/FILE][@REVISION] on the hub"
         )
     from huggingface_hub import snapshot_download
 
     wanted = [parts["file"]] if parts["file"] else [*_WEIGHTS]
     try:
-        folder = Path(snapshot_download(parts["repo"], revision=parts["revision"], allow_patterns=[*wanted, *_BESIDE]))
+        folder = Path(snapshot_download(parts["repo"], revision=parts["revision"], allow_patterns=[*wanted, *BESIDE]))
     except (OSError, ValueError) as error:
         raise InputError(
-            f"gaze.path: '{name}' does not exist here, and the hub does not give it ({_first_line(error)})"
+            f"{key}: '{name}' does not exist here, and the hub does not give it ({_first_line(error)})"
         ) from None
     if parts["file"] is None:
-        return _weights_in(folder)
+        return _weights_in(folder, key)
     if not (folder / parts["file"]).is_file():
-        raise InputError(f"gaze.path: {parts['repo']} on the hub has no file '{parts['file']}'")
+        raise InputError(f"{key}: {parts['repo']} on the hub has no file '{parts['file']}'")
     return folder / parts["file"]
 
 

@@ -12,10 +12,10 @@ from gazetune.gaze.words import word_spans
 
 
 def word_measures(gaze: TextGaze, words: int) -> NDArray[np.float64]:
-    """Return the measures of each word, [words, 5]: the sum over its units, as far as 100; zeros where it has none."""
+    """Return the measures of each word, [words, 5]: the sum over its units; zeros where it has none."""
     values = np.zeros((words, len(MEASURES)))
     np.add.at(values, gaze.words, gaze.values)
-    return np.minimum(values, 100.0)
+    return values
 
 
 def predict_words(predictor: GazePredictor, text: str) -> list[dict[str, str | int | float]]:

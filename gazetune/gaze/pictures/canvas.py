@@ -24,7 +24,8 @@ SOFT = "#595959"
 
 _FALLBACKS = (
     "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Noto Sans JP", "WenQuanYi Zen Hei", "Droid Sans Fallback",
-    "Noto Sans", "Noto Sans Arabic", "Noto Sans Devanagari", "Noto Emoji", "Symbola",
+    "PingFang SC", "Hiragino Sans", "Apple SD Gothic Neo", "Microsoft YaHei", "Yu Gothic", "Malgun Gothic",
+    "Noto Sans", "Noto Sans Arabic", "Noto Sans Devanagari", "Nirmala UI", "Noto Emoji", "Segoe UI Emoji", "Symbola",
 )  # fmt: skip
 
 logger = logging.getLogger(__name__)

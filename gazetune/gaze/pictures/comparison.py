@@ -11,16 +11,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
 from gazetune.config import MEASURES
+from gazetune.gaze.evaluation import WordErrors, errors_between, predicted_words
 from gazetune.gaze.measures import GazePredictor
 from gazetune.gaze.pictures.canvas import DPI, SOFT, clipped, font, png
 from gazetune.gaze.pictures.colours import LIGHT
 from gazetune.gaze.pictures.layout import printable
 from gazetune.gaze.pictures.page import escape, page, table
 from gazetune.gaze.sentences import read_sentences
-from gazetune.gaze.word_measures import word_measures
 
 _SIDE = 2.7  # inches of a panel with its labels
 _HEADER = 0.55
@@ -50,27 +49,21 @@ class Comparison:
         column = MEASURES.index(measure)
         return self.human[:, column], self.predicted[:, column]
 
-    def mae(self, measure: str) -> float:
-        """Return the mean absolute error, in the unit of the measure."""
+    def errors(self, measure: str) -> WordErrors:
+        """Return how far the predicted values of a measure are from the human ones."""
         human, predicted = self.pair(measure)
-        return float(np.abs(predicted - human).mean())
-
-    def spearman(self, measure: str) -> float | None:
-        """Return the rank correlation over words; None where either side is constant."""
-        human, predicted = self.pair(measure)
-        if np.ptp(human) == 0.0 or np.ptp(predicted) == 0.0:
-            return None
-        return float(spearmanr(predicted, human).statistic)
+        return errors_between(predicted, human)
 
     def heading(self, measure: str) -> str:
         """Return the title of a panel."""
-        rank = self.spearman(measure)
-        return f"{measure}: MAE {self.mae(measure):.2f}, Spearman {'undefined' if rank is None else f'{rank:.2f}'}"
+        errors = self.errors(measure)
+        rank = "undefined" if errors["spearman"] is None else f"{errors['spearman']:.2f}"
+        return f"{measure}: MAE {errors['mae']:.2f}, Spearman {rank}"
 
     @property
     def title(self) -> str:
         """One line that says what is seen."""
-        errors = [self.mae(measure) for measure in self.measures]
+        errors = [self.errors(measure)["mae"] for measure in self.measures]
         mean = f", mean MAE {np.mean(errors):.2f}" if len(errors) > 1 else ""
         return f"{self.source} against human readers, {len(self.human):,} words of {self.data}{mean}"
 
@@ -84,9 +77,8 @@ def compare(predictor: GazePredictor, source: str, data_csv: Path, measures: Seq
         If the CSV cannot be used (see `read_sentences`), or the predictor refuses a sentence.
     """
     data = read_sentences(data_csv)
-    gaze = predictor.predict(data.texts)
-    predicted = [word_measures(each, len(text.split())) for text, each in zip(data.texts, gaze, strict=True)]
-    return Comparison(tuple(measures), data.values, np.concatenate(predicted), source, printable(data_csv.name))
+    predicted = predicted_words(predictor, data)
+    return Comparison(tuple(measures), data.values, predicted, source, printable(data_csv.name))
 
 
 def comparison_png(picture: Comparison) -> bytes:
@@ -121,8 +113,9 @@ def comparison_html(picture: Comparison) -> str:
     """Return the picture as an HTML document with the errors in a table."""
     rows = []
     for measure in picture.measures:
-        rank = picture.spearman(measure)
-        rows.append((measure, f"{picture.mae(measure):.3f}", "undefined" if rank is None else f"{rank:.3f}"))
+        errors = picture.errors(measure)
+        rank = "undefined" if errors["spearman"] is None else f"{errors['spearman']:.3f}"
+        rows.append((measure, f"{errors['mae']:.3f}", rank))
     panels = "\n".join(_panel(picture, measure) for measure in picture.measures)
     return page(
         picture.title,

@@ -96,7 +96,9 @@ def read_panels(predictor: GazePredictor, texts: Mapping[str, str]) -> tuple[Pan
 
 def heatmap_html(picture: HeatMap) -> str:
     """Return the picture as an HTML document; a word's five measures show when it is pointed at, and in a table."""
-    note = f'<details open>\n<summary>Prompt</summary>\n<div class="text" dir="auto">{escape(picture.note)}</div>\n'
+    note = (
+        f'<details open>\n<summary>Prompt</summary>\n<div class="text prompt" dir="auto">{escape(picture.note)}</div>\n'
+    )
     body = [
         f"<h1>{escape(picture.title)}</h1>",
         f"{note}</details>" if picture.note else "",
@@ -114,8 +116,9 @@ def _colour_bar(picture: HeatMap) -> str:
     ticks = "".join(f"<span>{share * picture.top:.3g}</span>" for share in (0.0, 0.25, 0.5, 0.75, 1.0))
     label = f"{picture.measure}, {picture.unit}"
     return (
+        '<div class="legend">\n'
         f'<div class="bar" role="img" aria-label="Colour scale from 0 to {picture.top:.3g}">{steps}</div>\n'
-        f'<div class="ticks">{ticks}</div>\n<p class="soft">{escape(label)}</p>'
+        f'<div class="ticks">{ticks}</div>\n<p class="soft">{escape(label)}</p>\n</div>'
     )
 
 

@@ -17,16 +17,22 @@ body { margin: 2rem auto; padding: 0 1rem; max-width: 76rem; background: var(--p
 h1 { font-size: 1.25rem; margin: 0; } h2 { font-size: 1rem; margin: 0 0 .4rem; }
 .soft { color: var(--soft); margin: .2rem 0 1rem; }
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); gap: 2rem; }
-.text { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.9; }
-.text span { border-radius: .2em; padding: .12em .16em; margin: 0 -.08em; }
+.text { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.9; unicode-bidi: plaintext; }
+.text span { border-radius: .2em; padding: .12em .16em; margin: 0 -.08em;
+  -webkit-box-decoration-break: clone; box-decoration-break: clone; }
+.prompt { max-height: 14rem; overflow: auto; }
+.legend { position: sticky; top: 0; padding: .6rem 0 .2rem; margin-bottom: .8rem; background: var(--page); }
+.legend p { margin: 0; }
 .bar { display: flex; width: min(20rem, 100%); height: .8rem; } .bar span { flex: 1; }
 .ticks { display: flex; justify-content: space-between; width: min(20rem, 100%); font-size: .85rem; }
 details { margin: 1.5rem 0; } summary { cursor: pointer; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .15rem .7rem; border-bottom: 1px solid var(--line); text-align: right; }
 th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; }
-svg { width: 100%; height: auto; } svg text { fill: var(--text); font-family: system-ui, sans-serif; }
-@media print { .text span, .bar span { print-color-adjust: exact; } details { display: none; } }
+svg { width: 100%; height: auto; } .panels svg { max-width: 32rem; }
+svg text { fill: var(--text); font-family: system-ui, sans-serif; }
+@media print { .text span, .bar span { print-color-adjust: exact; } details { display: none; }
+  .legend { position: static; } }
 """
 _DARK_PAGE = ":root { --page: #12171e; --text: #e8e8e8; --soft: #a8b0bb; --line: #414b58; --mark: #ffa75e; }"
 

@@ -108,23 +108,30 @@ def _legend(axes: Axes, picture: Scanpath, scale: float) -> None:
         right -= 0.75
 
 
+def _word(box: WordBox) -> str:
+    """Return a box and its word in it as SVG; the browser's font is another one, so the word's width is given."""
+    width, height = box.x2 - box.x1, box.y2 - box.y1
+    text = printable(box.text)
+    points = max(text_width(10.0)(text) * 7.2, 1e-6)  # width at a size of 1: inches at 10 points to points at one
+    size = min(0.8 * height, 0.94 * width / points)
+    return (
+        f'<rect x="{box.x1:g}" y="{box.y1:g}" width="{width:g}" height="{height:g}" fill="none" stroke="var(--line)"/>'
+        f'<text x="{box.x1 + width / 2:g}" y="{box.y1 + height / 2 + 0.35 * size:g}" text-anchor="middle" '
+        f'textLength="{size * points:.1f}" lengthAdjust="spacingAndGlyphs" font-size="{size:.1f}">{escape(text)}</text>'
+    )
+
+
 def scanpath_html(picture: Scanpath) -> str:
     """Return the picture as an HTML document; the fixations stand in a table too."""
     left, top, right, bottom = picture.bounds()
     size = picture.line
-    boxes = "\n".join(
-        f'<rect x="{box.x1:g}" y="{box.y1:g}" width="{box.x2 - box.x1:g}" height="{box.y2 - box.y1:g}" fill="none" '
-        f'stroke="var(--line)"/><text x="{0.98 * box.x1 + 0.02 * box.x2:g}" y="{0.8 * box.y2 + 0.2 * box.y1:g}" '
-        f'textLength="{0.96 * (box.x2 - box.x1):g}" lengthAdjust="spacingAndGlyphs" '
-        f'font-size="{0.85 * (box.y2 - box.y1):.1f}">{escape(box.text)}</text>'
-        for box in picture.boxes
-    )
+    boxes = "\n".join(map(_word, picture.boxes))
     points = " ".join(f"{each.x:.1f},{each.y:.1f}" for each in picture.fixations)
     circles = "\n".join(
-        f'<circle class="v{step}" cx="{each.x:.1f}" cy="{each.y:.1f}" r="{picture.radius(each.duration):.1f}" '
-        f'fill-opacity=".55"><title>{number}: {each.duration * 1000:.0f} ms</title></circle>'
+        f'<g><title>{number}: {each.duration * 1000:.0f} ms</title><circle class="v{step}" cx="{each.x:.1f}" '
+        f'cy="{each.y:.1f}" r="{picture.radius(each.duration):.1f}" fill-opacity=".55"/>'
         f'<text x="{each.x:.1f}" y="{each.y + 0.2 * size:.1f}" text-anchor="middle" font-size="{0.55 * size:.1f}" '
-        f'stroke="var(--page)" stroke-width="{0.14 * size:.1f}" paint-order="stroke">{number}</text>'
+        f'stroke="var(--page)" stroke-width="{0.14 * size:.1f}" paint-order="stroke">{number}</text></g>'
         for number, (each, step) in enumerate(zip(picture.fixations, picture.steps(), strict=True), start=1)
     )
     rows = [[str(number), f"{each.x:.0f}", f"{each.y:.0f}", f"{each.duration * 1000:.0f}"]
@@ -132,7 +139,8 @@ def scanpath_html(picture: Scanpath) -> str:
     return page(
         picture.title,
         f"<h1>{escape(picture.title)}</h1>\n"
-        f'<p class="soft">Circles are fixations: area by duration, numbered and shaded in their order.</p>\n'
+        '<p class="soft">Circles are fixations, numbered and shaded in their order; the area is the duration, '
+        "and a circle as high as a line of words is 250 ms.</p>\n"
         f'<svg viewBox="{left - 5:.1f} {top - 5:.1f} {right - left + 10:.1f} {bottom - top + 10:.1f}" role="img" '
         f'aria-label="{escape(picture.title)}">\n{boxes}\n'
         f'<polyline points="{points}" fill="none" stroke="var(--mark)" stroke-width="1.5" stroke-opacity=".75"/>\n'

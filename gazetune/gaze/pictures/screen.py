@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gazetune.errors import InputError
-from gazetune.gaze.eyetracking.tables import read_table
+from gazetune.gaze.eyetracking.tables import TableRow, read_table
+
+FARTHEST = 20_000.0
+"""Pixels from the upper left corner that are still drawn: more than any screen has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +38,11 @@ def read_fixations(path: Path) -> list[Fixation]:
     Raises
     ------
     InputError
-        If the file cannot be read, lacks a column, has no rows, or a row has no finite number or a negative duration.
+        If the file cannot be read, lacks a column, has no rows, or a row has no number, one far from any
+        screen, or a duration that is negative or not in seconds.
     """
     rows = read_table(path, ("x", "y", "duration"))
-    return [Fixation(row.float("x"), row.float("y"), row.float("duration", least=0.0)) for row in rows]
+    return [Fixation(_pixels(row, "x"), _pixels(row, "y"), row.seconds("duration")) for row in rows]
 
 
 def read_boxes(path: Path) -> list[WordBox]:
@@ -47,13 +51,22 @@ def read_boxes(path: Path) -> list[WordBox]:
     Raises
     ------
     InputError
-        If the file cannot be read, lacks a column, has no rows, or a row has no word, no finite number or no area.
+        If the file cannot be read, lacks a column, has no rows, or a row has no word, no number, a place that
+        is on no screen, or no area.
     """
     boxes = []
     for row in read_table(path, ("text", "x1", "y1", "x2", "y2")):
-        box = WordBox(row.word("text"), *(row.float(name) for name in ("x1", "y1", "x2", "y2")))
+        box = WordBox(row.word("text"), *(_pixels(row, name, 0.0) for name in ("x1", "y1", "x2", "y2")))
         if box.x2 <= box.x1 or box.y2 <= box.y1:
             corners = ",".join(f"{value:g}" for value in (box.x1, box.y1, box.x2, box.y2))
             raise InputError(f"{row.place}: x1,y1,x2,y2: {corners}; accepted: x1 < x2 and y1 < y2")
         boxes.append(box)
     return boxes
+
+
+def _pixels(row: TableRow, key: str, least: float = -FARTHEST) -> float:
+    """Return a place on the screen; what lies far outside would shrink all the rest to a dot."""
+    value = row.float(key)
+    if not least <= value <= FARTHEST:
+        raise InputError(f"{row.place}: {key}: '{row.values[key]}'; accepted: pixels, {least:g} to {FARTHEST:g}")
+    return value

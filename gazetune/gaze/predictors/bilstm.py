@@ -52,6 +52,9 @@ class BilstmPredictor:
         If the weights or the tokenizer cannot be read, or a key or shape is not that of this network.
     """
 
+    takes_gpu = True
+    """It computes on a GPU where the process has one."""
+
     def __init__(self, weights: Path) -> None:
         import torch
         from torch import nn
@@ -123,7 +126,7 @@ def _text_gaze(text: str, encoding: Encoding, levels: NDArray[np.float32]) -> Te
     return TextGaze(array, values, words.astype(np.int32))
 
 
-@gaze_predictor("bilstm", measures=("TRT",))
+@gaze_predictor("bilstm", measures=("TRT",), units="token")
 def create_bilstm(config: Config) -> BilstmPredictor:
     """Build the predictor from `gaze.path`: the weights file, its folder, or a hub id."""
     return BilstmPredictor(find_weights(config))

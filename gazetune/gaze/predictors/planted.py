@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from gazetune.config import Config
+from gazetune.errors import InputError
 from gazetune.gaze.measures import TextGaze
 from gazetune.gaze.registry import gaze_predictor
 from gazetune.gaze.words import word_spans
@@ -78,4 +79,6 @@ class PlantedPredictor:
 @gaze_predictor("planted")
 def create_planted(config: Config) -> PlantedPredictor:
     """Build the predictor from `data.seed`, the seed that the planted labels are made from too."""
+    if config.gaze.path is not None:
+        raise InputError(f"gaze.path: gaze.predictor 'planted' reads no file, but '{config.gaze.path}' is set")
     return PlantedPredictor(config.data.seed)

@@ -33,6 +33,7 @@ from gazetune.gaze.registry import gaze_predictor
 from gazetune.gaze.words import word_spans
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
     from transformers import RobertaConfig
 
@@ -52,7 +53,7 @@ ROBERTA_BASE: dict[str, Any] = {
 }
 """The architecture of roberta-base, where no config.json stands beside the weights."""
 
-_CONSTANT_KEYS = ("roberta.embeddings.position_ids", "roberta.embeddings.token_type_ids")
+CONSTANT_KEYS = ("roberta.embeddings.position_ids", "roberta.embeddings.token_type_ids")
 """Counters, not weights: transformers wrote them into checkpoints before 4.31."""
 
 
@@ -76,24 +77,26 @@ class RobertaPredictor:
         If the weights, tokenizer or config cannot be read, or a key or shape is not that of this network.
     """
 
+    takes_gpu = True
+    """It computes on a GPU where the process has one."""
+
     def __init__(self, weights: Path) -> None:
         import torch
 
-        architecture = _architecture(weights.parent / "config.json")
-        config = _roberta_config(architecture, weights.parent / "config.json")
-        tensors = {name: tensor for name, tensor in read_tensors(weights).items() if name not in _CONSTANT_KEYS}
+        architecture = read_architecture(weights.parent / "config.json")
+        config = roberta_config(architecture, weights.parent / "config.json")
+        tensors = {name: tensor for name, tensor in read_tensors(weights).items() if name not in CONSTANT_KEYS}
         with torch.device("meta"):
             # The published file names the output layer decoder.0, its retrained release decoder.
             network = roberta_network(config, nested=any(name.startswith("decoder.0.") for name in tensors))
         fill_module(network, tensors, weights, "roberta")
         _leave_meta(network["roberta"])
         self._tokenizer = load_tokenizer(weights, TOKENIZER, config.vocab_size)
-        _put_space_before_words(self._tokenizer, weights)
+        put_space_before_words(self._tokenizer, weights)
         settings = [self._tokenizer.to_str(), json.dumps(architecture, sort_keys=True)]
         self._fingerprint = fingerprint_of("roberta", weights, settings, version=1)
         self._pad = int(architecture["pad_token_id"])
-        self._device = pick_device()
-        self._network = network.to(self._device)
+        self._network = network.to(pick_device())
 
     @property
     def fingerprint(self) -> str:
@@ -109,7 +112,7 @@ class RobertaPredictor:
             (index, start)
             for index in range(len(texts))
             if words[index]
-            for start in _starts(len(encodings[index].ids))
+            for start in window_starts(len(encodings[index].ids))
         ]
         pieces = [encodings[index].ids[start : start + WINDOW] for index, start in windows]
         outputs: list[NDArray[np.float32]] = [np.zeros((0, len(MEASURES)), np.float32)] * len(pieces)
@@ -125,16 +128,8 @@ class RobertaPredictor:
         """Return [tokens, 5] for each sequence of token ids."""
         import torch
 
-        ids = padded(pieces, self._pad).to(self._device)
-        lengths = torch.tensor([len(piece) for piece in pieces], device=self._device)
-        places = torch.arange(ids.shape[1], device=self._device)
         with torch.inference_mode():
-            states = self._network["roberta"](
-                input_ids=ids,
-                attention_mask=(places < lengths[:, None]).long(),
-                position_ids=(places + self._pad + 1).expand_as(ids),
-            ).last_hidden_state
-            outputs = self._network["decoder"](states).cpu().numpy()
+            outputs = token_outputs(self._network, pieces, self._pad).cpu().numpy()
         return [output[: len(piece)] for output, piece in zip(outputs, pieces, strict=True)]
 
 
@@ -155,8 +150,36 @@ def roberta_network(config: RobertaConfig, nested: bool = False) -> nn.ModuleDic
     return nn.ModuleDict({"roberta": RobertaModel(config), "decoder": nn.Sequential(decoder) if nested else decoder})
 
 
-def _architecture(file: Path) -> dict[str, Any]:
-    """Return what of a RoBERTa's `config.json` decides the measures; roberta-base where it is silent or missing."""
+def token_outputs(network: nn.ModuleDict, pieces: Sequence[Sequence[int]], pad: int) -> torch.Tensor:
+    """Return what the network says at each token, [B, T, 5], of sequences of token ids of at most T.
+
+    Parameters
+    ----------
+    pad
+        The id of the padding, which stands behind the shorter sequences; what is said there means nothing.
+    """
+    import torch
+
+    device = next(network.parameters()).device
+    ids = padded(pieces, pad).to(device)
+    lengths = torch.tensor([len(piece) for piece in pieces], device=device)
+    places = torch.arange(ids.shape[1], device=device)
+    states = network["roberta"](
+        input_ids=ids,
+        attention_mask=(places < lengths[:, None]).long(),
+        position_ids=(places + pad + 1).expand_as(ids),
+    ).last_hidden_state
+    return network["decoder"](states)
+
+
+def read_architecture(file: Path) -> dict[str, Any]:
+    """Return what of a RoBERTa's `config.json` decides the measures; roberta-base where it is silent or missing.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is the config of another kind of model.
+    """
     if not file.is_file():
         return ROBERTA_BASE
     try:
@@ -168,7 +191,14 @@ def _architecture(file: Path) -> dict[str, Any]:
     return {key: given.get(key, value) for key, value in ROBERTA_BASE.items()}
 
 
-def _roberta_config(architecture: dict[str, Any], file: Path) -> RobertaConfig:
+def roberta_config(architecture: dict[str, Any], file: Path) -> RobertaConfig:
+    """Return the architecture, read from `file`, as transformers has it.
+
+    Raises
+    ------
+    InputError
+        If there can be no such network, or a window does not fit into it.
+    """
     from transformers import RobertaConfig
 
     try:
@@ -196,13 +226,20 @@ def _leave_meta(roberta: Any) -> None:
     roberta.pooler = None
 
 
-def _put_space_before_words(tokenizer: Tokenizer, weights: Path) -> None:
+def put_space_before_words(tokenizer: Tokenizer, weights: Path) -> None:
+    """Have the tokenizer of the `weights` read a word as it stands in a text: behind a space.
+
+    Raises
+    ------
+    InputError
+        If it is no byte-level BPE.
+    """
     if not isinstance(tokenizer.pre_tokenizer, pre_tokenizers.ByteLevel):
         raise InputError(f"{weights.parent / 'tokenizer.json'}: is no byte-level BPE as that of {TOKENIZER}")
     tokenizer.pre_tokenizer.add_prefix_space = True
 
 
-def _starts(tokens: int) -> list[int]:
+def window_starts(tokens: int) -> list[int]:
     """Return where the windows over a text's tokens start; the last one may be shorter than the others."""
     if not tokens:
         return []
@@ -222,13 +259,18 @@ def blend_windows(outputs: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]
     return blended
 
 
+def first_tokens(encoding: Encoding) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the words [words] of a text that have a token, and the place of the first one of each, [words]."""
+    word_of_token = np.array([-1 if word is None else word for word in encoding.word_ids])
+    words, first = np.unique(word_of_token, return_index=True)
+    return words[words >= 0], first[words >= 0]
+
+
 def _text_gaze(spans: NDArray[np.int32], encoding: Encoding, outputs: Sequence[NDArray[np.float32]]) -> TextGaze:
     """Return one text's units from the outputs of its windows."""
     if not outputs:
         return TextGaze(spans, np.zeros((0, len(MEASURES)), np.float32), np.zeros(0, np.int32))
-    word_of_token = np.array([-1 if word is None else word for word in encoding.word_ids])
-    words, first = np.unique(word_of_token, return_index=True)
-    words, first = words[words >= 0], first[words >= 0]
+    words, first = first_tokens(encoding)
     values = np.clip(blend_windows(outputs)[first], 0.0, 100.0)
     return TextGaze(spans[words], values, words.astype(np.int32))
 

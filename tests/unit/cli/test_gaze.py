@@ -105,7 +105,7 @@ def test_bad_input_is_one_line_and_exit_two(line: list[str], expected: str, capf
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("sentence_id,word,nFix,FFD,TRT,fixProp\n", "columns missing: GPT"),
+        ("sentence_id,word,nFix,FFD,TRT,fixProp\n", "column 'GPT' is missing"),
         (f"{HEADER}0,None,1,1,1,1,1\n0,,1,1,1,1,1\n", "row 2: word: is empty"),
         (f"{HEADER}0,a,1,-1,1,1,1\n", "row 1: FFD: -1; accepted: 0 to 100"),
     ],

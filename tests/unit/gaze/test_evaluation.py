@@ -42,6 +42,13 @@ def test_errors_are_over_words_and_units_of_a_word_are_summed() -> None:
     assert found["words"] == 10
 
 
+def test_predictions_end_where_the_scale_of_the_sentences_does() -> None:
+    long = ReadSentences(("x" * 120, "x" * 40), np.full((2, 5), 90.0))
+    found = errors_on(HalfPredictor(), long)["measures"]  # nFix 240 and 80, GPT 60 and 20
+    assert found["nFix"]["mae"] == pytest.approx((10 + 10) / 2)
+    assert found["GPT"]["mae"] == pytest.approx((30 + 70) / 2)
+
+
 def test_rank_correlation_is_1_in_order_minus_1_in_reverse_and_none_for_a_constant() -> None:
     found = errors_on(HalfPredictor(), MADE_UP)["measures"]
     assert found["FFD"]["spearman"] == pytest.approx(1.0)

@@ -1,80 +1,103 @@
 from __future__ import annotations
 
-import csv
 import hashlib
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
+from gazetune.cli.main import main
 from gazetune.errors import InputError
 from gazetune.gaze.evaluation import errors_on, evaluate_predictor
-from gazetune.gaze.fitting import fit_lexical, fit_predictor
+from gazetune.gaze.fitting import fit_predictor
+from gazetune.gaze.fitting_roberta import RobertaRecipe
 from gazetune.gaze.predictors.lexical import SHIPPED_WEIGHTS, LexicalPredictor
 from gazetune.gaze.registry import predictor_named
 from gazetune.gaze.sentences import read_sentences
 
-HEADER = ["sentence_id", "word_id", "word", "nFix", "FFD", "GPT", "TRT", "fixProp"]
+HEADER = "sentence_id,word_id,word,nFix,FFD,GPT,TRT,fixProp"
 
 
-@pytest.fixture(scope="module")
-def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sentences in which the measures follow the length of the word."""
-    generator = np.random.default_rng(0)
-    rows: list[list[object]] = [list(HEADER)]
-    for sentence in range(150):
-        for place in range(8):
-            length = int(generator.integers(1, 13))
-            word = "".join(generator.choice(list("abcdefgh"), length)) + ("<EOS>" if place == 7 else "")
-            rows.append([sentence, place, word, length * 2, length / 4, length / 2, length / 3, min(length * 10, 100)])
-    path = tmp_path_factory.mktemp("data") / "made_up.csv"
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream).writerows(rows)
-    return path
+@pytest.fixture
+def data(made_up: Callable[..., Path]) -> Path:
+    return made_up()
 
 
-def test_fit_learns_and_is_reproducible_bit_for_bit(made_up: Path, tmp_path: Path) -> None:
-    state, threads = torch.get_rng_state(), torch.get_num_threads()
-    data = read_sentences(made_up)
-    weights = fit_lexical(data)
-    assert fit_lexical(data) == weights
-    assert fit_lexical(data, seed=1) != weights
-    assert torch.equal(torch.get_rng_state(), state)
-    assert torch.get_num_threads() == threads
-    (tmp_path / "weights").write_bytes(weights)
-    found = errors_on(LexicalPredictor(tmp_path / "weights"), data)
-    assert min(errors["spearman"] for errors in found["measures"].values()) > 0.95
-    assert found["measures"]["fixProp"]["mae"] < 8
-
-
-def test_the_folder_of_a_fit_has_weights_and_card_and_is_a_gaze_path(made_up: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["lexical", "roberta"])
+def test_the_folder_of_a_fit_has_weights_and_card_and_is_a_gaze_path(
+    kind: str, data: Path, tiny_roberta: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "new" / "fitted"
-    errors = fit_predictor("lexical", made_up, made_up, out)
-    assert sorted(path.name for path in out.iterdir()) == ["lexical.md", "lexical.safetensors"]
+    recipe = RobertaRecipe(str(tiny_roberta), epochs=1, learning_rate=1e-3) if kind == "roberta" else None
+    errors = fit_predictor(kind, data, data, out, recipe=recipe)
+    beside = ["config.json", "tokenizer.json"] if kind == "roberta" else []
+    assert sorted(path.name for path in out.iterdir()) == sorted([f"{kind}.md", f"{kind}.safetensors", *beside])
     assert [path.name for path in out.parent.iterdir()] == ["fitted"]
-    card = (out / "lexical.md").read_text()
-    for file in (made_up, out / "lexical.safetensors"):
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+    card = (out / f"{kind}.md").read_text()
+    sources = [tiny_roberta / "model.safetensors"] if kind == "roberta" else []
+    for file in (data, out / f"{kind}.safetensors", *sources):
         assert f"{file.name} | {hashlib.sha256(file.read_bytes()).hexdigest()}" in card
     assert f"| {errors['measures']['nFix']['mae']:.3f} | " in card and f"| {errors['mean_mae']:.3f} |" in card
-    by_folder, by_file = (predictor_named("lexical", str(path)) for path in (out, out / "lexical.safetensors"))
+    by_folder, by_file = (predictor_named(kind, str(path)) for path in (out, out / f"{kind}.safetensors"))
     assert by_folder.fingerprint == by_file.fingerprint != LexicalPredictor().fingerprint
-    assert errors_on(by_folder, read_sentences(made_up)) == errors
+    assert errors_on(by_folder, read_sentences(data)) == errors
 
 
-def test_a_fit_that_cannot_end_well_is_refused_and_writes_nothing(made_up: Path, tmp_path: Path) -> None:
+def test_a_fit_that_cannot_end_well_is_refused_and_writes_nothing(data: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.csv"
-    bad.write_text(f"{','.join(HEADER)}\n0,0,word,1,1,1,1,-1\n")
-    with pytest.raises(InputError, match=r"kind 'roberta': cannot be fitted; accepted: lexical"):
-        fit_predictor("roberta", made_up, made_up, tmp_path / "out")
-    for train, valid in ((bad, made_up), (made_up, bad)):
+    bad.write_text(f"{HEADER}\n0,0,word,1,1,1,1,-1\n")
+    with pytest.raises(InputError, match=r"kind 'robreta': cannot be fitted; did you mean 'roberta'\?"):
+        fit_predictor("robreta", data, data, tmp_path / "out")
+    with pytest.raises(InputError, match=r"kind 'lexical': takes no --base, --epochs or --learning-rate"):
+        fit_predictor("lexical", data, data, tmp_path / "out", recipe=RobertaRecipe(epochs=3))
+    for train, valid in ((bad, data), (data, bad)):
         with pytest.raises(InputError, match=r"bad\.csv row 1: fixProp: -1; accepted: 0 to 100"):
             fit_predictor("lexical", train, valid, tmp_path / "out")
     with pytest.raises(InputError, match="exists already"):
-        fit_predictor("lexical", made_up, made_up, tmp_path)
+        fit_predictor("lexical", data, data, tmp_path)
     with pytest.raises(InputError, match="cannot be written"):
-        fit_predictor("lexical", made_up, made_up, bad / "out")
+        fit_predictor("lexical", data, data, bad / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["bad.csv"]
+
+
+def test_the_command_line_hands_the_recipe_on_and_tells_every_epoch(
+    data: Path, tiny_roberta: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    files = ["--data", str(data), "--valid", str(data), "--kind", "roberta", "--base", str(tiny_roberta)]
+    line = ["gaze", "fit", *files, "--epochs", "2", "--learning-rate", "0.002", "--seed", "7", "--json"]
+    assert main([*line, "--out", str(tmp_path / "fitted")]) == 0
+    out, error = capfd.readouterr()
+    assert [epoch for epoch in range(4) if f"epoch {epoch} of 2: mean MAE on held-out sentences" in error] == [1, 2]
+    card = " ".join((tmp_path / "fitted" / "roberta.md").read_text().split())
+    assert f"`{tiny_roberta}` with seed 7: 2 epochs with a learning rate of up to 0.002." in card
+    recipe = RobertaRecipe(str(tiny_roberta), epochs=2, learning_rate=0.002)
+    errors = fit_predictor("roberta", data, data, tmp_path / "again", 7, recipe)
+    assert json.loads(out) == errors
+    evaluate = ["gaze", "evaluate", "--predictor", "roberta", "--path", str(tmp_path / "fitted")]
+    assert main([*evaluate, "--data", str(data), "--json"]) == 0
+    assert json.loads(capfd.readouterr().out) == errors
+    assert main([*line, "--out", str(tmp_path / "quiet"), "--quiet"]) == 0
+    assert capfd.readouterr().err == ""
+
+
+def test_an_interrupted_fit_leaves_nothing(made_up: Callable[..., Path], tiny_roberta: Path, tmp_path: Path) -> None:
+    data = made_up("few.csv", sentences=20)
+    options = ["--kind", "roberta", "--base", str(tiny_roberta), "--epochs", "100000", "--out", "new/fitted"]
+    line = [sys.executable, "-m", "gazetune.cli.main", "gaze", "fit", "--data", str(data), "--valid", str(data)]
+    with subprocess.Popen([*line, *options], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        seen = next(row for row in process.stderr if "mean MAE on held-out sentences" in row)
+        assert any(path.name.startswith(".fitted-") for path in tmp_path.iterdir())
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert "epoch 1 of 100000" in seen
+    assert process.returncode == 130 and rest.endswith("gazetune: error: interrupted\n")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_fit_to_the_shared_task_is_as_good_as_the_shipped_weights(shared: Path, tmp_path: Path) -> None:

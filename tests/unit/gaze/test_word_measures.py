@@ -27,9 +27,9 @@ class Letters:
         return [unit_gaze(each, [1.0] * len(each)) for each in words]
 
 
-def test_units_of_a_word_are_summed_as_far_as_100_and_a_word_without_units_is_zero() -> None:
+def test_units_of_a_word_are_summed_whatever_their_unit_and_a_word_without_units_is_zero() -> None:
     found = word_measures(unit_gaze([0, 0, 2], [1.0, 2.5, 30.0]), 4)
-    assert found.tolist() == [[3.5, 7, 10.5, 14, 17.5], [0] * 5, [30, 60, 90, 100, 100], [0] * 5]
+    assert found.tolist() == [[3.5, 7, 10.5, 14, 17.5], [0] * 5, [30, 60, 90, 120, 150], [0] * 5]
 
 
 def test_each_word_comes_with_its_span_and_measures() -> None:

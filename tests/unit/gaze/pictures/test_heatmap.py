@@ -106,7 +106,7 @@ def test_the_html_keeps_the_white_space_between_words() -> None:
 
 
 def test_the_prompt_keeps_its_lines_in_html() -> None:
-    assert '<div class="text" dir="auto">What\n\tis &lt;it&gt;?</div>' in heatmap_html(
+    assert '<div class="text prompt" dir="auto">What\n\tis &lt;it&gt;?</div>' in heatmap_html(
         heatmap("a", note="What\n\tis <it>?")
     )
 

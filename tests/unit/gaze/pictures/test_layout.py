@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 from gazetune.gaze.pictures.layout import printable, wrap
 
 
@@ -43,3 +45,41 @@ def test_a_mark_is_not_divided_from_its_letter() -> None:
 def test_what_no_page_can_hold_is_replaced() -> None:
     assert printable("a\x00b\ud800c\x1b") == "a\ufffdb\ufffdc\ufffd"
     assert printable("a\tb\r\nc") == "a\tb\r\nc"
+
+
+def placed(text: str, width: float) -> list[list[str]]:
+    """Return the words of each line from left to right, in a font whose characters are all 1 wide."""
+    lines = wrap(text, width, lambda part: float(len(part)))
+    for line in lines:
+        assert [piece.word for piece in line] == sorted(piece.word for piece in line)  # listed in reading order
+        by_place = sorted(line, key=lambda piece: piece.left)
+        assert all(one.left + one.width < other.left for one, other in pairwise(by_place))
+        assert all(piece.left >= 0 and piece.left + piece.width <= width for piece in line)
+    return [[piece.text for piece in sorted(line, key=lambda piece: piece.left)] for line in lines]
+
+
+def test_a_right_to_left_paragraph_begins_at_the_right() -> None:
+    assert placed("אא בבב גג", 20) == [["גג", "בבב", "אא"]]
+    (line,) = wrap("אא בבב", 20, lambda part: float(len(part)))
+    assert [(piece.left, piece.width) for piece in line] == [(18, 2), (13.5, 3)]
+    (line,) = wrap("  אא", 20, lambda part: float(len(part)))
+    assert line[0].left == 20 - 2 - 3  # indented from the right
+
+
+def test_words_of_the_other_direction_keep_their_own_order() -> None:
+    assert placed("one אא בב two", 30) == [["one", "בב", "אא", "two"]]
+    assert placed("אא one two בב", 30) == [["בב", "one", "two", "אא"]]
+    assert placed("אא - 12 one", 30) == [["one", "12", "-", "אא"]]
+
+
+def test_each_paragraph_and_all_of_its_lines_have_its_direction() -> None:
+    assert placed("אאאא בבבב גגגג\n\none two", 10) == [["בבבב", "אאאא"], ["גגגג"], [], ["one", "two"]]
+    lines = wrap("אאאא בבבב גגגג\nab", 10, lambda part: float(len(part)))
+    assert [line[0].left for line in lines] == [6.0, 6.0, 0.0]
+
+
+def test_joined_emoji_are_not_divided() -> None:
+    family = "👩\u200d👩\u200d👧"
+    parts = [part for line in placed(family * 6, 8) for part in line]
+    assert "".join(parts) == family * 6 and len(parts) > 1
+    assert all(not part.startswith("\u200d") and not part.endswith("\u200d") for part in parts)

@@ -64,7 +64,7 @@ def test_a_comparison_draws_one_measure_or_all(tmp_path: Path) -> None:
     assert out.read_text().count("<svg") == 5
     plot_comparison(LEXICAL, data, out, "TRT")
     assert out.read_text().count("<svg") == 1
-    with pytest.raises(InputError, match="columns missing: sentence_id"):
+    with pytest.raises(InputError, match=r"columns 'sentence_id', 'word', .* are missing"):
         plot_comparison(LEXICAL, out, tmp_path / "b.png")
     assert not (tmp_path / "b.png").exists()
 
@@ -75,5 +75,5 @@ def test_a_scanpath_is_drawn_from_two_files(tmp_path: Path) -> None:
     boxes.write_text("text,x1,y1,x2,y2\none,0,10,40,20\n")
     assert plot_scanpath(fixations, boxes, tmp_path / "s.png") == [tmp_path / "s.png"]
     assert plot_scanpath(fixations, boxes, tmp_path / "s.html")[0].read_text().count("<circle") == 1
-    with pytest.raises(InputError, match="column 'x' is missing"):
+    with pytest.raises(InputError, match="columns 'x', 'y', 'duration' are missing"):
         plot_scanpath(boxes, boxes, tmp_path / "t.png")

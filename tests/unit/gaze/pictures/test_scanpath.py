@@ -111,3 +111,14 @@ def test_the_files_of_oasst_etc_are_drawn(shared: Path, pixels: Any) -> None:
     )
     assert (len(picture.fixations), len(picture.boxes)) == (32, 13)
     assert pixels(scanpath_png(picture)).shape[1] == 1800
+
+
+def test_the_html_tells_durations_and_keeps_each_word_in_its_box(document: Any) -> None:
+    boxes = [WordBox("I", 0, 0, 90, 20), WordBox("internationalization", 100, 0, 160, 20)]
+    text = scanpath_html(Scanpath([Fixation(45, 10, 0.25)], boxes))
+    assert "<g><title>1: 250 ms</title><circle" in text
+    assert "a circle as high as a line of words is 250 ms" in text
+    words = [attrs for tag, attrs in document(text).elements if tag == "text" and "textlength" in attrs]
+    (short, long) = [(float(each["textlength"]), float(each["font-size"])) for each in words]
+    assert short[0] < 20 and short[1] == 16.0  # not stretched over its box
+    assert long[0] == pytest.approx(0.94 * 60, abs=0.1) and long[1] < 16.0
