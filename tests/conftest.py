@@ -1,7 +1,8 @@
-"""The environment every test runs in, and the folder of data that is not part of the repository."""
+"""The environment every test runs in, the shared data that is no part of the repository, and small gaze predictors."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -19,4 +20,64 @@ def shared() -> Path:
     folder = Path(os.environ.get("GAZETUNE_SHARED") or Path(__file__).parents[2] / "shared")
     if not (folder / "data").is_dir():
         pytest.skip(f"no shared data in {folder} (set GAZETUNE_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bilstm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return random weights with the published keys and shapes of `bilstm`, and a tokenizer whose tokens are short."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+    from torch import nn
+
+    folder = tmp_path_factory.mktemp("bilstm")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        network = nn.ModuleDict(
+            {
+                "emb": nn.Embedding(32128, 512),
+                "lstm": nn.LSTM(512, 128, num_layers=2, bidirectional=True),
+                "head": nn.Sequential(nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 1)),
+            }
+        )
+    tensors = network.state_dict()
+    tensors["head.2.weight"] *= 20  # so that levels differ between tokens
+    tensors["head.2.bias"] += 4  # and lie between the ends of the scale, 0 and 11
+    torch.save(tensors, folder / "T5-tokenizer-BiLSTM-TRT-12-concat-3")
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
+    special = ["<pad>", "</s>", "<unk>"]
+    trainer = trainers.UnigramTrainer(vocab_size=40, special_tokens=special, unk_token="<unk>")
+    tokenizer.train_from_iterator(["the quick brown fox jumps over", "a lazy dog; reading takes time"], trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def roberta_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return random weights with the published keys of `roberta`, of a small one whose config stands beside them."""
+    import torch
+    from safetensors.torch import save_file
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import RobertaConfig
+
+    from gazetune.gaze.predictors.roberta import ROBERTA_BASE, roberta_network
+
+    folder = tmp_path_factory.mktemp("roberta")
+    small = {**ROBERTA_BASE, "model_type": "roberta", "vocab_size": 260, "hidden_size": 16, "num_hidden_layers": 1,
+             "num_attention_heads": 2, "intermediate_size": 16}  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(small))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        tensors = roberta_network(RobertaConfig.from_dict(small)).state_dict()
+    tensors["decoder.weight"] *= 20
+    tensors["decoder.bias"] += 30  # between the ends of the scale, 0 and 100
+    save_file(tensors, folder / "et_predictor2_seed123.safetensors")
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    names = {name: number for number, name in enumerate(["<s>", "<pad>", "</s>", "<unk>", *letters])}
+    tokenizer = Tokenizer(models.BPE(vocab=names, merges=[], unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
+    tokenizer.save(str(folder / "tokenizer.json"))
     return folder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,11 +14,14 @@ def add_parser(subparsers: Any) -> None:
     """Add the subcommand below `gazetune gaze`."""
     parser = subparsers.add_parser("import", help="make recorded measures from an eye tracker's files",
                                    allow_abbrev=False)  # fmt: skip
-    parser.add_argument("source", type=Path, metavar="DIR", help="folder of recordings: OASST-ETC or Gazepoint")
+    parser.add_argument("source", type=Path, metavar="SOURCE",
+                        help="folder of recordings (OASST-ETC, Gazepoint, EyeLink .asc), an .asc file, or a data set "
+                             "of pymovements (its definition.yaml, or its folder and --dataset)")  # fmt: skip
     parser.add_argument("--data", required=True, metavar="PAIRS", help="the pairs that were read, as data.source")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="Parquet file to write, for gaze.path")
-    parser.add_argument("--screen", type=screen_size, default=(1280, 1024), metavar="WxH",
-                        help="size of the screen in pixels (default: 1280x1024)")  # fmt: skip
+    parser.add_argument("--screen", type=screen_size, metavar="WxH",
+                        help="size of the screen in pixels (default: the recording's, else 1280x1024)")  # fmt: skip
+    parser.add_argument("--words", type=Path, metavar="DIR", help="folder of the word boxes (default: SOURCE/words)")
     parser.add_argument("--assign", choices=("recorded", "nearest", "corrected"), default="recorded",
                         help="word of a fixation: as the files have it (the default; else corrected), the nearest box "
                              "on the nearest line, or that after a vertical offset is taken out")  # fmt: skip
@@ -33,9 +37,32 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--first-pass-only", action="store_true",
                         help="FFD and GPT are 0 for a word first fixated after a later word")  # fmt: skip
     parser.add_argument("--skip-unmatched", action="store_true",
-                        help="drop a recording whose words are no text of the pairs, instead of refusing")  # fmt: skip
+                        help="drop what belongs to no text of the pairs or no screen, instead of refusing")  # fmt: skip
+    _add_pymovements_flags(parser)
     parser.add_argument("--json", action="store_true", help="print the report as one JSON document")
     parser.set_defaults(run=run)
+
+
+def _add_pymovements_flags(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("EyeLink and data sets, read by pymovements (extra: eyetracking)")
+    group.add_argument("--trial-message", default=r"TRIALID (?P<trial>\S+)", metavar="REGEX",
+                       help="EyeLink message that begins a trial and names its screen "
+                            "(default: 'TRIALID (?P<trial>\\S+)')")  # fmt: skip
+    group.add_argument("--dataset", metavar="NAME", help="SOURCE is a folder of this data set of pymovements")
+    group.add_argument("--content", choices=("measures", "fixations", "gaze"),
+                       help="what of a data set to read (default: the first of these that is there)")  # fmt: skip
+    group.add_argument("--columns", type=column_names, default={}, metavar="KEY=NAME,...",
+                       help="columns of a data set: reader, trial (A+B joins two), x, y, start, duration, word, nFix, "
+                            "FFD, GPT, TRT")  # fmt: skip
+    group.add_argument("--detect", choices=("ivt", "idt"),
+                       help="find fixations in the samples, by velocity or by dispersion "
+                            "(default: take those recorded)")  # fmt: skip
+    group.add_argument("--threshold", type=float, metavar="DEGREES",
+                       help="of --detect: degrees a second for ivt, degrees for idt (default: 20 and 1)")  # fmt: skip
+    group.add_argument("--min-duration", type=int, metavar="MS",
+                       help="shortest fixation of --detect (default: 100)")  # fmt: skip
+    group.add_argument("--viewing", type=viewing_geometry, metavar="WxH@D",
+                       help="size of the screen and distance of the eyes in cm, for --detect")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,9 +70,11 @@ def run(args: argparse.Namespace) -> int:
     from gazetune.cli.output import stdout_for_results
 
     names = ("source", "data", "out", "screen", "assign", "max_distance", "min_fixations", "min_assigned", "units",
-             "first_pass_only", "skip_unmatched")  # fmt: skip
+             "first_pass_only", "skip_unmatched", "words")  # fmt: skip
+    loaded = ("trial_message", "dataset", "content", "columns", "detect", "threshold", "min_duration", "viewing")
     with stdout_for_results():
-        report = import_command(**{name: getattr(args, name) for name in names})
+        pymovements = {name: getattr(args, name) for name in loaded}
+        report = import_command(**{name: getattr(args, name) for name in names}, pymovements=pymovements)
     if args.json:
         print(json.dumps(report, indent=2))
         return 0
@@ -62,7 +91,7 @@ def import_command(
     source: Path,
     data: str,
     out: Path,
-    screen: tuple[int, int] = (1280, 1024),
+    screen: tuple[int, int] | None = None,
     assign: Literal["recorded", "nearest", "corrected"] = "recorded",
     max_distance: float = 100.0,
     min_fixations: int = 5,
@@ -70,8 +99,12 @@ def import_command(
     units: Literal["cmcl", "ms"] = "cmcl",
     first_pass_only: bool = False,
     skip_unmatched: bool = False,
+    words: Path | None = None,
+    pymovements: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Import recordings of the texts of the pairs `data` and return the report as plain values.
+
+    `pymovements` has the fields of `PymovementsSettings`.
 
     Raises
     ------
@@ -79,11 +112,14 @@ def import_command(
         If the pairs or the recordings cannot be read or do not fit each other; nothing is written then.
     """
     from gazetune.gaze.eyetracking.assign import Gates
-    from gazetune.gaze.eyetracking.collect import ImportSettings, import_recordings
+    from gazetune.gaze.eyetracking.collect import import_recordings
+    from gazetune.gaze.eyetracking.import_settings import ImportSettings
+    from gazetune.gaze.eyetracking.pymovements_settings import PymovementsSettings
 
     settings = ImportSettings(
         screen=screen, assign=assign, max_distance=max_distance, gates=Gates(min_fixations, min_assigned), units=units,
-        first_pass_only=first_pass_only, skip_unmatched=skip_unmatched,
+        first_pass_only=first_pass_only, skip_unmatched=skip_unmatched, words=words,
+        pymovements=PymovementsSettings(**(pymovements or {})),
     )  # fmt: skip
     return import_recordings(source, _texts(data), out, settings).to_json()
 
@@ -104,3 +140,19 @@ def screen_size(text: str) -> tuple[int, int]:
     if found is None:
         raise argparse.ArgumentTypeError(f"'{text}' is no size of a screen; accepted: WIDTHxHEIGHT, as 1920x1080")
     return int(found[1]), int(found[2])
+
+
+def viewing_geometry(text: str) -> tuple[float, float, float]:
+    """Return width and height of the screen and the distance of the eyes in cm that `WxH@D` names."""
+    found = re.fullmatch(r"(\d+\.?\d*)x(\d+\.?\d*)@(\d+\.?\d*)", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is no geometry; accepted: WIDTHxHEIGHT@DISTANCE in cm, as 53x30@65")
+    return float(found[1]), float(found[2]), float(found[3])
+
+
+def column_names(text: str) -> dict[str, str]:
+    """Return the names by key of `KEY=NAME,KEY=NAME`, as a type of an argument."""
+    parts = [each.partition("=") for each in text.split(",")]
+    if not all(key and name for key, _, name in parts):
+        raise argparse.ArgumentTypeError(f"'{text}'; accepted: KEY=NAME,KEY=NAME")
+    return {key.strip(): name.strip() for key, _, name in parts}

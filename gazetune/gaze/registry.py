@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from gazetune.config import MEASURES, Config
 from gazetune.errors import InputError, did_you_mean
@@ -14,9 +15,12 @@ Factory = Callable[[Config], GazePredictor]
 
 _factories: dict[str, Factory] = {}
 _measures: dict[str, tuple[str, ...]] = {}
+_units: dict[str, Literal["word", "token"]] = {}
 
 
-def gaze_predictor(name: str, measures: Sequence[str] = MEASURES) -> Callable[[Factory], Factory]:
+def gaze_predictor(
+    name: str, measures: Sequence[str] = MEASURES, units: Literal["word", "token"] = "word"
+) -> Callable[[Factory], Factory]:
     """Register the decorated factory under `name`, the value of the config key `gaze.predictor`.
 
     Parameters
@@ -25,6 +29,8 @@ def gaze_predictor(name: str, measures: Sequence[str] = MEASURES) -> Callable[[F
         The predictor's name.
     measures
         The measures that it predicts; the others are 0 in what it returns, and no feature mask may ask for them.
+    units
+        Whether its units are words, or tokens of its own, of which a word may have several.
 
     Raises
     ------
@@ -37,6 +43,7 @@ def gaze_predictor(name: str, measures: Sequence[str] = MEASURES) -> Callable[[F
             raise ValueError(f"two gaze predictors are named '{name}'")
         _factories[name] = factory
         _measures[name] = tuple(measures)
+        _units[name] = units
         return factory
 
     return register
@@ -65,6 +72,17 @@ def check_predictor(config: Config) -> None:
             f"gaze.features: gaze.predictor '{name}' does not predict {', '.join(lacking)}; "
             f"accepted: [{', '.join(_measures[name])}]"
         )
+
+
+def predictor_units(config: Config) -> Literal["word", "token"]:
+    """Return whether the units of the predictor that `config.gaze.predictor` names are words or tokens of its own.
+
+    Raises
+    ------
+    InputError
+        If no predictor has that name.
+    """
+    return _units[_known_name(config)]
 
 
 def create_predictor(config: Config) -> GazePredictor:

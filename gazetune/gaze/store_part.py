@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +26,9 @@ KEY = np.dtype("S32")
 """A text's key in an array: the 32 bytes of its sha256."""
 
 _NAME = re.compile(r"part-(\d{5,})-([0-9a-f]{32})\.arrow")
-_UNFINISHED = ".unfinished-"
+UNFINISHED = ".unfinished-"
+"""How the name of a file begins that is not a part yet."""
+
 _UNIT = pa.struct(
     [("span", pa.list_(pa.int32(), 2)), ("values", pa.list_(pa.float32(), len(MEASURES))), ("word", pa.int32())]
 )
@@ -59,40 +61,58 @@ class StorePart:
 
 
 def part_paths(folder: Path) -> list[Path]:
-    """Return the parts in a store's folder in the order they were added."""
+    """Return the parts in a store's folder in the order of their numbers."""
     named = [(_NAME.fullmatch(path.name), path) for path in folder.iterdir()]
     return [path for _, path in sorted((int(match[1]), path) for match, path in named if match)]
 
 
 def is_intact(path: Path) -> bool:
     """Return whether a part's bytes have the checksum in its name."""
-    match = _NAME.fullmatch(path.name)
-    return match is not None and match[2] == _checksum(path)
+    return has_checksum(path, path.name)
 
 
 def remove_unfinished(folder: Path) -> None:
     """Delete what killed builds left behind. Only for the one process that holds the store's lock."""
-    for path in folder.glob(f"{_UNFINISHED}*"):
+    for path in folder.glob(f"{UNFINISHED}*"):
         path.unlink()
 
 
-def write_part(folder: Path, number: int, gazes: Mapping[bytes, TextGaze]) -> Path:
-    """Write the measures of texts, given by key, as part `number` of a store and return its path."""
-    keys = sorted(gazes)
-    ordered = [gazes[key] for key in keys]
-    offsets = np.cumsum([0, *(len(gaze.spans) for gaze in ordered)], dtype=np.int64)
-    spans = np.concatenate([gaze.spans for gaze in ordered]).astype(np.int32)
-    values = np.concatenate([gaze.values for gaze in ordered]).astype(np.float32)
-    words = np.concatenate([gaze.words for gaze in ordered]).astype(np.int32)
+def flatten(gazes: Sequence[TextGaze]) -> FlatGaze:
+    """Return the units of several texts one after another.
+
+    Raises
+    ------
+    ValueError
+        If arrays of a text have a wrong shape, or its measures are negative or not finite.
+    """
+    for gaze in gazes:
+        _refuse_broken(gaze)
+    return FlatGaze(
+        np.concatenate([np.zeros((0, 2), np.int32), *(gaze.spans for gaze in gazes)]).astype(np.int32),
+        np.concatenate([np.zeros((0, len(MEASURES)), np.float32), *(gaze.values for gaze in gazes)]).astype(np.float32),
+        np.concatenate([np.zeros(0, np.int32), *(gaze.words for gaze in gazes)]).astype(np.int32),
+        np.cumsum([0, *(len(gaze.words) for gaze in gazes)], dtype=np.int64),
+    )
+
+
+def join(flats: Sequence[FlatGaze]) -> FlatGaze:
+    """Return the texts of several `FlatGaze`, at least one, one after another."""
+    spans, values, words, _ = (np.concatenate(arrays) for arrays in zip(*flats, strict=True))
+    counts = [np.diff(flat.offsets) for flat in flats]
+    return FlatGaze(spans, values, words, np.cumsum(np.concatenate([[0], *counts]), dtype=np.int64))
+
+
+def write_part(folder: Path, number: int, keys: Sequence[bytes], gaze: FlatGaze) -> Path:
+    """Write the measures of the texts that have `keys`, which are sorted, as part `number` and return its path."""
     columns = [
-        pa.FixedSizeListArray.from_arrays(pa.array(spans.reshape(-1)), 2),
-        pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), len(MEASURES)),
-        pa.array(words),
+        pa.FixedSizeListArray.from_arrays(pa.array(gaze.spans.reshape(-1)), 2),
+        pa.FixedSizeListArray.from_arrays(pa.array(gaze.values.reshape(-1)), len(MEASURES)),
+        pa.array(gaze.words),
     ]
     units = pa.StructArray.from_arrays(columns, fields=list(_UNIT))
-    lists = pa.LargeListArray.from_arrays(pa.array(offsets), units)
+    lists = pa.LargeListArray.from_arrays(pa.array(gaze.offsets), units)
     batch = pa.record_batch([pa.array(keys, pa.binary(32)), lists], schema=_SCHEMA)
-    unfinished = folder / f"{_UNFINISHED}{os.getpid()}"
+    unfinished = unfinished_path(folder)
     with unfinished.open("wb") as stream:
         with pa.ipc.new_file(stream, _SCHEMA) as writer:
             writer.write_batch(batch)
@@ -101,6 +121,22 @@ def write_part(folder: Path, number: int, gazes: Mapping[bytes, TextGaze]) -> Pa
     path = folder / f"part-{number:05d}-{_checksum(unfinished)}.arrow"
     unfinished.replace(path)
     return path
+
+
+def unfinished_path(folder: Path) -> Path:
+    """Return the name under which this process writes a file that is to become a part."""
+    return folder / f"{UNFINISHED}{os.getpid()}"
+
+
+def has_checksum(path: Path, name: str) -> bool:
+    """Return whether the bytes of the file at `path` have the checksum in the part's name `name`."""
+    match = _NAME.fullmatch(name)
+    return match is not None and match[2] == _checksum(path)
+
+
+def is_part_name(name: str) -> bool:
+    """Return whether a file of that name is a part."""
+    return _NAME.fullmatch(name) is not None
 
 
 def part_number(path: Path) -> int:
@@ -133,3 +169,13 @@ def map_part(path: Path) -> StorePart:
 def _checksum(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()[:32]
+
+
+def _refuse_broken(gaze: TextGaze) -> None:
+    units = len(gaze.words)
+    if gaze.spans.shape != (units, 2) or gaze.values.shape != (units, len(MEASURES)):
+        raise ValueError(
+            f"the gaze predictor returned spans {gaze.spans.shape} and values {gaze.values.shape} for {units} units"
+        )
+    if not (np.isfinite(gaze.values) & (gaze.values >= 0)).all():
+        raise ValueError("the gaze predictor returned measures that are negative or not finite")

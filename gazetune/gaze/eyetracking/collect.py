@@ -9,9 +9,9 @@ import errno
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,76 +20,19 @@ from numpy.typing import NDArray
 
 from gazetune.config import MEASURES
 from gazetune.errors import InputError
-from gazetune.gaze.eyetracking import gazepoint, oasst_etc
 from gazetune.gaze.eyetracking.align_text import align_words, common_units, find_text, fold
-from gazetune.gaze.eyetracking.assign import Gates, assign_corrected, assign_nearest, on_screen
+from gazetune.gaze.eyetracking.assign import assign_corrected, assign_nearest, on_screen
 from gazetune.gaze.eyetracking.fixations import Fixations, Recording
+from gazetune.gaze.eyetracking.import_settings import DEFAULT_SCREEN, Dropped, ImportReport, ImportSettings
+from gazetune.gaze.eyetracking.pymovements_tables import measures_of_units
 from gazetune.gaze.eyetracking.reading_measures import measure_words, to_cmcl_scale
+from gazetune.gaze.eyetracking.recordings import read_recordings
 from gazetune.gaze.words import text_key
 
 _SCHEMA = pa.schema([
     ("text_sha256", pa.string()), ("reader", pa.string()), ("word", pa.string()), ("start", pa.int64()),
     ("end", pa.int64()), *((name, pa.float64()) for name in MEASURES),
 ])  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class ImportSettings:
-    """How fixations become measures."""
-
-    screen: tuple[int, int] = (1280, 1024)
-    """Width and height in pixels."""
-    assign: Literal["recorded", "nearest", "corrected"] = "recorded"
-    """`recorded`: the words that the files give, `corrected` where they give none; the others assign anew."""
-    max_distance: float = 100.0
-    """Pixels from a word's box beyond which a fixation lies on no word."""
-    gates: Gates = field(default_factory=Gates)
-    units: Literal["cmcl", "ms"] = "cmcl"
-    """`cmcl`: the units of every predictor of this package; `ms`: fixations, milliseconds, percent."""
-    first_pass_only: bool = False
-    """FFD and GPT are 0 for a word that was first fixated after a later word."""
-    skip_unmatched: bool = False
-    """Drop a recording whose words are no text, instead of refusing the import."""
-
-    def __post_init__(self) -> None:
-        checks = (
-            ("max_distance", self.max_distance, self.max_distance >= 0, "0 pixels or more"),
-            ("min_fixations", self.gates.min_fixations, self.gates.min_fixations >= 1, "1 or more"),
-            ("min_assigned", self.gates.min_assigned, 0 <= self.gates.min_assigned <= 1, "a share from 0 to 1"),
-        )
-        for name, value, good, accepted in checks:
-            if not good:
-                raise InputError(f"{name}: {value}; accepted: {accepted}")
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """Something that was read and not used."""
-
-    what: str
-    """`recording`, `fixations` or `file`."""
-    source: str
-    reason: str
-    count: int = 1
-
-
-@dataclass(slots=True)
-class ImportReport:
-    """What was imported, and what was not and why."""
-
-    out: str
-    units: str
-    texts: int = 0
-    readers: int = 0
-    recordings: int = 0
-    rows: int = 0
-    fixations: int = 0
-    dropped: list[Dropped] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as plain values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +50,7 @@ def import_recordings(
     Parameters
     ----------
     source
-        A folder of recordings of OASST-ETC or Gazepoint (see `oasst_etc`, `gazepoint`), or one file of the former.
+        Where the recordings are, as `recordings.read_recordings` takes it.
     texts
         Texts that may have been read. A recording finds its own by its words.
     out
@@ -121,7 +64,7 @@ def import_recordings(
     """
     settings = settings or ImportSettings()
     report = ImportReport(str(out), settings.units)
-    recordings = _read(source, settings, report)
+    recordings = read_recordings(source, settings, report)
     matched = _match(recordings, texts, settings, report)
     by_text: dict[str, list[_Matched]] = {}
     for each in matched:
@@ -137,36 +80,6 @@ def import_recordings(
     report.readers = len({row["reader"] for row in rows})
     _write(out, rows, report)
     return report
-
-
-def _read(source: Path, settings: ImportSettings, report: ImportReport) -> list[Recording]:
-    if not source.exists():
-        raise InputError(f"{source}: does not exist; accepted: a folder of recordings")
-    paths = [source] if source.is_file() else sorted(source.rglob("*.csv"))
-    recordings = []
-    for files in oasst_etc.find_trials(paths):
-        recording = oasst_etc.read_trial(files, settings.screen)
-        discarded = oasst_etc.discarded_by(files[0], recording.trial)
-        if discarded is None:
-            recordings.append(recording)
-        else:
-            report.dropped.append(Dropped("recording", str(files[0]), f"discarded by the experimenters ({discarded})"))
-    exports, twins = gazepoint.without_twins([path for path in paths if gazepoint.is_export(path)])
-    report.dropped += [Dropped("file", str(path), "the same recording has a file of fixations") for path in twins]
-    screens = gazepoint.read_screens(source / "words") if exports and (source / "words").is_dir() else {}
-    for path in exports:
-        if not screens:
-            report.dropped.append(Dropped("file", str(path), f"no word boxes in {source / 'words'}"))
-            continue
-        found, left_out = gazepoint.read_export(path, source, screens, settings.screen)
-        recordings += found
-        report.dropped += [Dropped("fixations", str(path), reason, count) for reason, count in left_out.items()]
-    if not recordings and not report.dropped:
-        raise InputError(
-            f"{source}: has no recordings; accepted: word_cor_image_fixations_*.csv, fixations_assigned_*.csv, "
-            "or *_fixations.csv and *_all_gaze.csv of Gazepoint with a folder words/ of boxes"
-        )
-    return recordings
 
 
 def _match(
@@ -234,9 +147,12 @@ def _measures(
     if recording.averages is not None:
         report.notes.append(f"{place}: averages over readers have no GPT and no fixProp; both are 0")
         return _from_averages(recording.averages, unit, units)
+    if recording.measures is not None:
+        return _from_measures(recording, recording.measures, unit, units, settings, report)
     if recording.fixations is None:
-        raise ValueError(f"{place}: a recording has averages or fixations")
-    keep = on_screen(recording.fixations, (settings.screen[0], settings.screen[1] * recording.pages))
+        raise ValueError(f"{place}: a recording has averages, measures or fixations")
+    width, height = recording.screen or settings.screen or DEFAULT_SCREEN
+    keep = on_screen(recording.fixations, (width, height * recording.pages))
     fixations = recording.fixations.select(keep)
     word = _words_of(recording, fixations, keep, settings)
     for reason, count in (("off the screen", int((~keep).sum())), ("on no word", int((word < 0).sum()))):
@@ -251,6 +167,22 @@ def _measures(
     report.fixations += int((word >= 0).sum())
     on_unit = np.where(word >= 0, unit[word], -1)
     return measure_words(on_unit, fixations.duration, units, settings.first_pass_only)
+
+
+def _from_measures(
+    recording: Recording, measures: NDArray[np.float64], unit: NDArray[np.int64], units: int,
+    settings: ImportSettings, report: ImportReport,
+) -> NDArray[np.float64] | None:  # fmt: skip
+    """Return [units, 5] of a trial whose files have measures; None, and a line in the report, for too few fixations."""
+    if settings.first_pass_only:
+        raise InputError(f"{recording.path}: has measures; accepted: first_pass_only with fixations")
+    count = int(measures[:, 0].sum())
+    refusal = settings.gates.refusal(np.zeros(count, dtype=np.int64))
+    if refusal is not None:
+        report.dropped.append(Dropped("recording", f"{recording.path} ({recording.reader})", refusal))
+        return None
+    report.fixations += count
+    return measures_of_units(measures, unit, units)
 
 
 def _words_of(

@@ -75,6 +75,10 @@ class Recording:
     """Screens of the trial. Boxes and fixations of page k are k screens lower, so that pages cannot be confused."""
     estimated: bool = False
     """Whether some durations are known by their sum only, and go-past times rest on equal parts of it."""
+    screen: tuple[int, int] | None = None
+    """Width and height of a page in pixels, where the recording has them."""
+    measures: NDArray[np.float64] | None = None
+    """[words, 5] fixations, ms, ms, ms and percent of one reader, where the files have measures and no fixations."""
 
 
 def read_boxes(rows: Sequence[TableRow], screen: tuple[int, int]) -> WordBoxes:

@@ -13,15 +13,14 @@ trial (or page) that MEDIA_NAME (without its ending) or USER names.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from gazetune.errors import InputError
-from gazetune.gaze.eyetracking.fixations import BOX_COLUMNS, Fixations, Recording, WordBoxes, read_boxes
+from gazetune.gaze.eyetracking.fixations import Fixations, Recording
+from gazetune.gaze.eyetracking.pages import Screen, find_screen, paged_recording
 from gazetune.gaze.eyetracking.tables import TableRow, header_of, read_table
 
 _COLUMNS = ("FPOGX", "FPOGY", "FPOGS", "FPOGD", "FPOGID", "FPOGV")
@@ -29,41 +28,9 @@ _ENDINGS = ("_fixations", "_all_gaze")
 _INVALID, _ELSEWHERE, _OFF = "marked as not valid (FPOGV)", "on a screen without word boxes", "off the screen"
 
 
-_PAGE = re.compile(r"(.+)_p([1-9]\d*)")
-
-
-@dataclass(frozen=True, slots=True)
-class Screen:
-    """The words of one page of a trial."""
-
-    trial: str
-    page: int
-    """Counted from 0."""
-    rows: tuple[TableRow, ...]
-
-
 def is_export(path: Path) -> bool:
     """Return whether the file is named and built like an export of fixations or of all gaze."""
     return path.stem.endswith(_ENDINGS) and "FPOGX" in header_of(path)
-
-
-def read_screens(folder: Path) -> dict[str, Screen]:
-    """Return the word boxes of each screen by its name: `TRIAL.csv` or `TRIAL_pN.csv` in the folder.
-
-    Raises
-    ------
-    InputError
-        If a column or a page is missing.
-    """
-    screens = {}
-    for path in sorted(folder.glob("*.csv")):
-        found = _PAGE.fullmatch(path.stem)
-        trial, page = (found[1], int(found[2]) - 1) if found else (path.stem, 0)
-        screens[path.stem] = Screen(trial, page, tuple(read_table(path, BOX_COLUMNS)))
-    for name, screen in screens.items():
-        if screen.page and f"{screen.trial}_p{screen.page}" not in screens:
-            raise InputError(f"{folder / name}.csv: the page before it, {screen.trial}_p{screen.page}.csv, is missing")
-    return screens
 
 
 def without_twins(exports: Sequence[Path]) -> tuple[list[Path], list[Path]]:
@@ -111,7 +78,7 @@ def _final_rows(
     counts: dict[str, set[int]] = {_INVALID: set(), _ELSEWHERE: set(), _OFF: set()}
     for row in read_table(path, _COLUMNS):
         number, shown = row.int("FPOGID"), _shown(row, screens)
-        row.float("FPOGD", 0.0)
+        row.seconds("FPOGD")
         if row.values["FPOGV"].strip() != "1":
             counts[_INVALID].add(number)
         elif shown is None:
@@ -129,26 +96,15 @@ def _final_rows(
 
 
 def _shown(row: TableRow, screens: Mapping[str, Screen]) -> Screen | None:
-    media, user = ((row.values.get(name) or "").strip() for name in ("MEDIA_NAME", "USER"))
-    return next((screens[name] for name in (media, Path(media).stem, user) if name in screens), None)
+    return find_screen(screens, *((row.values.get(name) or "").strip() for name in ("MEDIA_NAME", "USER")))
 
 
 def _recording(
     path: Path, reader: str, trial: str, screens: Mapping[str, Screen], rows: Mapping[tuple[int, int], TableRow],
     screen: tuple[int, int],
 ) -> Recording:  # fmt: skip
-    """Return a trial with page k put k screens lower. The rows are in time order, as the file is."""
-    width, height = screen
-    pages = sorted((each for each in screens.values() if each.trial == trial), key=lambda each: each.page)
-    boxes = [read_boxes(each.rows, screen) for each in pages]
-    first = np.cumsum([0, *(each.line.max() + 1 for each in boxes)])
-    line = np.concatenate([each.line + before for each, before in zip(boxes, first[:-1], strict=True)])
-    lower = np.array([0.0, height, 0.0, height])
-    corners = np.concatenate([each.corners + page * lower for page, each in enumerate(boxes)])
+    """Return a trial of all its pages. The rows are in time order, as the file is."""
     x, y, start, duration = (np.array([row.float(name) for row in rows.values()]) for name in _COLUMNS[:4])
-    page_of = np.array([page for page, _ in rows], dtype=np.float64)
-    shown = [row for each in pages for row in each.rows]
-    return Recording(
-        path, reader, trial, tuple(row.word("text") for row in shown), tuple(row.place for row in shown), True,
-        WordBoxes(corners, line), Fixations(x * width, (y + page_of) * height, duration, start), pages=len(pages),
-    )  # fmt: skip
+    page = np.array([page for page, _ in rows], dtype=np.int64)
+    fixations = Fixations(x * screen[0], y * screen[1], duration, start)
+    return paged_recording(path, reader, trial, screens, screen, fixations, page)

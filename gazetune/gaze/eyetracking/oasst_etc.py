@@ -92,7 +92,7 @@ def _read_words(named: _Named, screen: tuple[int, int]) -> Recording:
     for index, row in enumerate(rows):
         if row.int("number") != index:
             raise InputError(f"{row.place}: number: '{row.values['number']}'; accepted: {index}, the word's place")
-    totals = np.array([[row.float(name, 0.0) for name in ("fix_number", "first_fix_duration", "fix_duration")]
+    totals = np.array([[row.float("fix_number", 0.0), row.seconds("first_fix_duration"), row.seconds("fix_duration")]
                        for row in rows])  # fmt: skip
     words, places = tuple(row.word("text") for row in rows), tuple(row.place for row in rows)
     if not set(BOX_COLUMNS) <= set(rows[0].values):
@@ -140,7 +140,7 @@ def _scanpath(rows: Sequence[TableRow]) -> tuple[Fixations, NDArray[np.int64], b
 def _read_assigned(path: Path) -> tuple[list[TableRow], Fixations, NDArray[np.int64]]:
     rows = read_table(path, _ASSIGNED)
     x, y, order = (np.array([row.float(name) for row in rows]) for name in ("x", "y", "ID"))
-    durations = np.array([row.float("duration", 0.0) for row in rows])
+    durations = np.array([row.seconds("duration") for row in rows])
     back = np.flatnonzero(np.diff(order) <= 0)
     if len(back):
         row = rows[back[0] + 1]

@@ -29,6 +29,8 @@ from PIL import Image, ImageDraw, ImageFont
 from gazetune.errors import InputError
 from gazetune.gaze.pictures.layout import Piece, printable, wrap
 
+_WIDEST = 16_384  # twice an 8K screen; a page of it takes 256 MB of memory
+
 
 @dataclass(frozen=True, slots=True)
 class StimuliSettings:
@@ -45,6 +47,8 @@ class StimuliSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if max(self.screen) > _WIDEST:
+            raise InputError(f"screen: {self.screen[0]}x{self.screen[1]}; accepted: at most {_WIDEST} pixels each way")
         room = min(self.screen[0] - 2 * self.margin, self.line_height * 2)
         if self.font_size < 6 or room < 4 * self.font_size or self.screen[1] < 2 * self.margin + self.line_height:
             raise InputError(f"font_size: {self.font_size}; accepted: 6 or more, small enough for some words of "

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gazetune.errors import InputError
+
+LONGEST = 60.0
+"""Seconds on one word that are still believed; the same durations in milliseconds are nearly all longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,19 @@ class TableRow:
     def place(self) -> str:
         """`file row N`, as error lines have it."""
         return f"{self.path} row {self.number}"
+
+    def seconds(self, key: str) -> float:
+        """Return the duration under `key`, in seconds.
+
+        Raises
+        ------
+        InputError
+            If it is no number, negative, or so long that it must be in milliseconds.
+        """
+        value = self.float(key, 0.0)
+        if value > LONGEST:
+            raise InputError(f"{self.place}: {key}: '{self.values[key]}'; accepted: seconds, at most {LONGEST:g}")
+        return value
 
     def float(self, key: str, least: float | None = None) -> float:
         """Return the finite number under `key`.
@@ -82,37 +99,65 @@ def header_of(path: Path) -> list[str]:
     except UnicodeDecodeError:
         return []
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        raise InputError(f"{path}: cannot be read as CSV ({error.strerror})") from None
     return next(csv.reader([line.rstrip("\r\n")], delimiter=_separator(line)), [])
 
 
 def read_table(path: Path, required: Sequence[str]) -> list[TableRow]:
-    """Read a CSV file separated by `;` or `,`, whichever its header has.
+    """Read a CSV file in UTF-8, separated by `;` or `,`, whichever its header has.
 
     Raises
     ------
     InputError
-        If it cannot be read, one of the `required` columns is missing, a row is cut off, or there is no row.
+        If it cannot be read, one of the `required` columns is missing or there twice, a row has fewer or more values
+        than the header has columns, or there is no row.
     """
-    columns = header_of(path)
-    missing = [name for name in required if name not in columns]
-    if missing:
-        raise InputError(f"{path} row 1: column '{missing[0]}' is missing; it has {', '.join(filter(None, columns))}")
-    rows = []
+    content = _decoded(path)
+    header = content.split("\n", 1)[0]
+    reader = csv.DictReader(io.StringIO(content, newline=""), delimiter=_separator(header))
+    rows: list[TableRow] = []
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            separator = _separator(stream.readline())
-            stream.seek(0)
-            for number, values in enumerate(csv.DictReader(stream, delimiter=separator), start=1):
-                row = TableRow(path, number, values)
-                if any(values[name] is None for name in required):
-                    raise InputError(f"{row.place}: has fewer values than the header has columns")
-                rows.append(row)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as CSV ({error})") from None
+        _check_columns(path, reader.fieldnames or (), required)
+        for number, values in enumerate(reader, start=1):
+            row = TableRow(path, number, values)
+            if any(values[name] is None for name in required):
+                raise InputError(f"{row.place}: has fewer values than the header has columns")
+            if any(map(str.strip, values.get(None) or ())):  # an export may end every line with a separator
+                raise InputError(f"{row.place}: has more values than the header has columns; "
+                                 "accepted: numbers with a decimal point, text with commas in quotes")  # fmt: skip
+            rows.append(row)
+    except csv.Error as error:
+        raise InputError(f"{path} row {len(rows) + 1}: cannot be read as CSV ({error})") from None
     if not rows:
         raise InputError(f"{path} row 1: is missing; the file has a header alone")
     return rows
+
+
+def _decoded(path: Path) -> str:
+    """Return the text of the file, without the byte-order mark that spreadsheets begin it with."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read as CSV ({error.strerror})") from None
+    if not content.strip():
+        raise InputError(f"{path}: is empty; accepted: CSV with a header")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row = content[: error.start].count(b"\n")
+        place = f"{path} row {row}" if row else f"{path}"
+        raise InputError(f"{place}: is not UTF-8 ({error.reason}); accepted: CSV saved as UTF-8") from None
+
+
+def _check_columns(path: Path, columns: Sequence[str], required: Sequence[str]) -> None:
+    missing = [name for name in required if name not in columns]
+    if missing:
+        names = ", ".join(f"'{name}'" for name in missing)
+        verb = f"column {names} is" if len(missing) == 1 else f"columns {names} are"
+        raise InputError(f"{path} row 1: {verb} missing; it has {', '.join(filter(None, columns))[:200]}")
+    twice = next((name for name in required if columns.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"{path} row 1: column '{twice}' is there twice")
 
 
 def _separator(header: str) -> str:

@@ -80,3 +80,64 @@ def test_recordings_of_other_texts_are_refused_in_one_line(source: Path, tmp_pat
         import_command(source, str(other), tmp_path / "gaze.parquet")
     assert "fixations_assigned_1.1.csv row 5: word 2 is 'three', but the nearest text has 'four'" in str(caught.value)
     assert not (tmp_path / "gaze.parquet").exists()
+
+
+def test_an_eyelink_file_is_imported_by_the_flags_that_it_needs(
+    pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pymovements", reason="pymovements is not installed (extra eyetracking)")
+    (tmp_path / "boxes").mkdir()
+    boxes = [f"{word};{x};90;{x + 60};120\n" for word, x in zip(TEXT.split(), (50, 250, 450), strict=True)]
+    (tmp_path / "boxes" / "page.csv").write_text("text;x1;y1;x2;y2\n" + "".join(boxes))
+    lines = ["MSG\t1 RECCFG CR 500 2 1 R", "MSG\t1 GAZE_COORDS 0.00 0.00 799.00 599.00", "MSG\t2 SHOW page.png"]
+    lines.append("SAMPLES\tGAZE\tRIGHT\tRATE\t 500.00\tTRACKING\tCR\tFILTER\t2")
+    gaze_x = [x + 30 for x in (50, 250, 50, 450) for _ in range(100)]
+    lines += [f"{4 + 2 * n}\t  {x}.0\t  100.0\t 900.0\t..." for n, x in enumerate(gaze_x)]
+    (tmp_path / "eva.asc").write_text("\n".join(lines) + "\n")
+    out = tmp_path / "gaze.parquet"
+    args = parse(
+        str(tmp_path / "eva.asc"), "--data", str(pairs), "--out", str(out), "--words", str(tmp_path / "boxes"),
+        "--trial-message", r"SHOW (?P<trial>\S+)", "--detect", "ivt", "--threshold", "30", "--min-duration", "150",
+        "--viewing", "40x30@60", "--min-fixations", "4", "--units", "ms", "--json",
+    )  # fmt: skip
+    assert args.run(args) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["fixations"], report["readers"]) == (4, 1)
+    assert "(velocity_threshold=30, minimum_duration=150), screen 40x30 cm at 60 cm" in report["notes"][0]
+    (gaze,) = RecordedPredictor(out, "eva").predict([TEXT])
+    assert gaze.values[:, 0].tolist() == [2, 1, 1]
+    assert gaze.values[:, 1] == pytest.approx([200, 200, 200], abs=8)  # two samples at each edge
+
+
+def test_the_columns_of_a_data_set_are_named_by_key(pairs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pymovements", reason="pymovements is not installed (extra eyetracking)")
+    measures = tmp_path / "set" / "precomputed_reading_measures"
+    measures.mkdir(parents=True)
+    rows = [f"r{reader},a,b,{word},{n},{100 * n},{100 * n},{100 * n}" for reader in (1, 2)
+            for n, word in enumerate(TEXT.split())]  # fmt: skip
+    (measures / "ia_Paragraph.csv").write_text("who,book,page,token,n,first,past,total\n" + "\n".join(rows) + "\n")
+    args = parse(
+        str(tmp_path / "set"), "--data", str(pairs), "--out", str(tmp_path / "g.parquet"), "--dataset", "OneStop",
+        "--content", "measures", "--units", "ms", "--min-fixations", "1", "--columns",
+        "reader=who,trial=book+page,word=token,nFix=n,FFD=first,GPT=past,TRT=total",
+    )  # fmt: skip
+    assert args.run(args) == 0
+    (gaze,) = RecordedPredictor(tmp_path / "g.parquet", "r2").predict([TEXT])
+    assert gaze.values[2].tolist() == [2, 200, 200, 200, 100]
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "expected"),
+    [
+        ("--viewing", "40x30", "accepted: WIDTHxHEIGHT@DISTANCE in cm"),
+        ("--columns", "trial", "accepted: KEY=NAME,KEY=NAME"),
+        ("--detect", "ihmm", "invalid choice: 'ihmm'"),
+    ],
+)
+def test_wrong_flags_of_pymovements_are_refused(
+    flag: str, value: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse("in", "--data", "pairs.jsonl", "--out", "o.parquet", flag, value)
+    assert caught.value.code == 2
+    assert expected in capsys.readouterr().err

@@ -5,7 +5,7 @@ import pytest
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.gaze.predictors.planted import create_planted
-from gazetune.gaze.registry import check_predictor, create_predictor, gaze_predictor, predictor_names
+from gazetune.gaze.registry import check_predictor, create_predictor, gaze_predictor, predictor_names, predictor_units
 
 
 def test_the_predictors_of_the_package_are_found_without_importing_them_by_hand() -> None:
@@ -41,3 +41,14 @@ def test_a_mask_with_a_measure_that_the_predictor_lacks_is_refused() -> None:
     check_predictor(Config.model_validate({**tree, "fusion": {"kind": "none"}}))
     check_predictor(Config.model_validate({"gaze": {"predictor": "bilstm", "path": "weights", "features": ["TRT"]}}))
     check_predictor(Config.model_validate({"gaze": {"predictor": "roberta", "path": "weights"}}))
+
+
+def test_a_predictor_says_whether_its_units_are_words() -> None:
+    units = {
+        name: predictor_units(Config.model_validate({"gaze": {"predictor": name}}))
+        for name in ("bilstm", "lexical", "planted", "recorded", "roberta")
+    }
+    assert units.pop("bilstm") == "token"
+    assert set(units.values()) == {"word"}
+    with pytest.raises(InputError, match=r"did you mean 'lexical'\?"):
+        predictor_units(Config.model_validate({"gaze": {"predictor": "lexikal"}}))

@@ -12,6 +12,7 @@ import pytest
 from gazetune.errors import InputError
 from gazetune.gaze.eyetracking.assign import Gates
 from gazetune.gaze.eyetracking.collect import ImportReport, ImportSettings, import_recordings
+from gazetune.gaze.eyetracking.pymovements_settings import PymovementsSettings
 from gazetune.gaze.predictors.recorded import RecordedPredictor
 
 TEXT = "Alpha beta\n\ngamma self-made."
@@ -227,6 +228,8 @@ def test_a_source_without_recordings_says_what_is_accepted(tmp_path: Path) -> No
         run(tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"has no recordings; accepted: word_cor_image_fixations_\*.csv"):
         run(tmp_path)
+    with pytest.raises(InputError, match=r"has no \*.asc of EyeLink; accepted: --detect, --columns and the"):
+        run(tmp_path, pymovements=PymovementsSettings(detect="ivt"))
 
 
 @pytest.mark.parametrize(

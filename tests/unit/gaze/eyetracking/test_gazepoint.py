@@ -8,7 +8,8 @@ import pytest
 
 from gazetune.errors import InputError
 from gazetune.gaze.eyetracking.fixations import Recording
-from gazetune.gaze.eyetracking.gazepoint import is_export, read_export, read_screens, without_twins
+from gazetune.gaze.eyetracking.gazepoint import is_export, read_export, without_twins
+from gazetune.gaze.eyetracking.pages import read_screens
 
 BOXES = "text,x1,y1,x2,y2\nOne,100,100,180,120\ntwo,200,100,280,120\nthree,100,200,180,220\n"
 HEADER = "MEDIA_ID,MEDIA_NAME,CNT,TIME(2031/02/03 04:05:06.789),FPOGX,FPOGY,FPOGS,FPOGD,FPOGID,FPOGV,USER,\n"

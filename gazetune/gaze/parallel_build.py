@@ -1,0 +1,168 @@
+"""Predicting the measures of many texts in several processes on Ray. The only file of this room that imports Ray."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import ray
+
+from gazetune.config import Config
+from gazetune.errors import GazetuneError, InputError, RunError
+from gazetune.gaze.measures import GazePredictor
+from gazetune.gaze.registry import create_predictor
+from gazetune.gaze.store_build import Batches, PredictBatches, predict_flat
+from gazetune.gaze.store_part import FlatGaze
+
+START_AFTER = 20.0
+"""Seconds of work that must be left for other processes to pay: starting Ray and loading a predictor takes several."""
+
+_WARM_UP, _TIMED = 2, 8  # texts predicted to guess how long all will take
+_RESTARTS = 2  # of one process that died
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RayPrediction:
+    """Predicts in this process while that is quick, and in processes on Ray where there is more to do.
+
+    Each process loads the predictor once. It has a GPU of its own where the cluster has one and the predictor takes it
+    (a true attribute `takes_gpu`), else one CPU. The texts of one that died go to another, and none stays when the
+    work is done or given up.
+    """
+
+    connect: Callable[[], object]
+    """Called before the first process starts: joins or starts Ray if that was not done yet."""
+    workers: int | None = None
+    """Processes to start, whatever there is to do; None: as many as are free, where it pays."""
+
+    def __call__(self, config: Config, predictor: GazePredictor) -> PredictBatches:
+        """Return what predicts batches with the predictor, which other processes can make from the config.
+
+        Raises
+        ------
+        InputError
+            While predicting: if the predictor refuses a text, or another node makes another predictor of the config.
+        RunError
+            While predicting: if every process died too often.
+        """
+
+        def predict(batches: Batches) -> Generator[tuple[int, FlatGaze], None, None]:
+            first = 0
+            if self.workers is None:
+                first = yield from _predict_while_quick(predictor, batches)
+            if first == len(batches):
+                return
+            self.connect()
+            count = min(self.workers or _free_processes(predictor), len(batches) - first)
+            if count == 0:
+                for place in range(first, len(batches)):
+                    yield place, predict_flat(predictor, batches[place])
+                return
+            _LOG.info(f"predicting reading measures of {sum(map(len, batches[first:]))} texts in {count} processes")
+            actors = [_start(config, predictor) for _ in range(count)]
+            try:
+                yield from _hand_out(actors, deque(range(first, len(batches))), batches)
+            finally:
+                for actor in actors:
+                    ray.kill(actor)
+
+        return predict
+
+
+class PredictorProcess:
+    """A predictor in a process of its own."""
+
+    def __init__(self, config: Config, fingerprint: str) -> None:
+        self._config = config
+        self._fingerprint = fingerprint
+
+    def load(self) -> None:
+        """Load the predictor now."""
+        _ = self._predictor
+
+    def predict(self, texts: list[str]) -> FlatGaze:
+        """Return the measures of texts."""
+        return predict_flat(self._predictor, texts)
+
+    @cached_property
+    def _predictor(self) -> GazePredictor:
+        # Not in the constructor: an error there reaches the driver as a dead process without its cause.
+        predictor = create_predictor(self._config)
+        if predictor.fingerprint != self._fingerprint:
+            raise InputError(
+                f"gaze.predictor: node {ray.util.get_node_ip_address()} makes {predictor.fingerprint} of the config, "
+                f"this one {self._fingerprint}; every node needs the same files and versions"
+            )
+        return predictor
+
+
+def _predict_while_quick(predictor: GazePredictor, batches: Batches) -> Generator[tuple[int, FlatGaze], None, int]:
+    """Predict here until more than `START_AFTER` seconds of work seem to be left; returns how many batches are done."""
+    texts = sum(map(len, batches))
+    if not texts:
+        return len(batches)
+    predict_flat(predictor, batches[0][:_WARM_UP])
+    sample = batches[0][:_TIMED]
+    begin = time.perf_counter()
+    predict_flat(predictor, sample)
+    seconds, predicted = time.perf_counter() - begin, len(sample)
+    for place, batch in enumerate(batches):
+        if seconds / predicted * texts > START_AFTER:
+            return place
+        begin = time.perf_counter()
+        found = predict_flat(predictor, batch)
+        seconds, predicted = seconds + time.perf_counter() - begin, predicted + len(batch)
+        texts -= len(batch)
+        yield place, found
+    return len(batches)
+
+
+def _takes_gpu(predictor: GazePredictor) -> bool:
+    return getattr(predictor, "takes_gpu", False) and ray.cluster_resources().get("GPU", 0) >= 1
+
+
+def _free_processes(predictor: GazePredictor) -> int:
+    return int(ray.available_resources().get("GPU" if _takes_gpu(predictor) else "CPU", 0))
+
+
+def _start(config: Config, predictor: GazePredictor) -> Any:
+    options = {"num_cpus": 1, "num_gpus": int(_takes_gpu(predictor))}
+    actor = ray.remote(PredictorProcess).options(**options, max_restarts=_RESTARTS, max_task_retries=-1)
+    return actor.remote(config, predictor.fingerprint)
+
+
+def _hand_out(actors: list[Any], left: deque[int], batches: Batches) -> Generator[tuple[int, FlatGaze], None, None]:
+    """Give each process that is ready the next batch, until all are done."""
+    running: dict[Any, tuple[Any, int | None]] = {actor.load.remote(): (actor, None) for actor in actors}
+    idle: list[Any] = []
+    reason = "unknown"
+    missing = len(left)
+    while missing:
+        while idle and left:
+            actor, place = idle.pop(), left.popleft()
+            running[actor.predict.remote(batches[place])] = (actor, place)
+        if not running:
+            raise RunError(f"every process of the gaze predictor died, the last one of: {reason}")
+        (done,), _ = ray.wait(list(running), num_returns=1)
+        actor, asked = running.pop(done)
+        try:
+            found = ray.get(done)
+        except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, GazetuneError):
+                raise error.cause from None
+            raise
+        except ray.exceptions.RayActorError as error:
+            reason = str(error).strip().splitlines()[-1].partition(" Worker exit type")[0]
+            if asked is not None:
+                left.appendleft(asked)
+            continue
+        idle.append(actor)
+        if asked is not None:
+            yield asked, found
+            missing -= 1

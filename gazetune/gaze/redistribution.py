@@ -1,0 +1,72 @@
+"""Total reading time moved to neighbouring words, as if the eye had taken in more than the word it rested on."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gazetune.config import MEASURES
+from gazetune.gaze.store_part import FlatGaze
+from gazetune.gaze.word_units import word_slots
+
+_REACH = 4.0  # standard deviations at which a side is cut off; the weight there is exp(-8)
+_TRT = MEASURES.index("TRT")
+
+
+def redistribute_trt(gaze: FlatGaze, sigma: tuple[float, float]) -> NDArray[np.float32]:
+    """Return the measures [units, 5] with each word's TRT divided over itself and its neighbours.
+
+    A word gives the word at distance d (in words of the same text) the share exp(-d^2 / (2 sigma^2)) of its TRT, with
+    one sigma for the words before it and one for those after it, 1 for itself, normalised over the words that have
+    measures: the sum over a text stays what it was. The other measures stay. Where a word has several units its new TRT
+    is divided over them in their old proportions, evenly where all had none. The axis is one of GazeReward's follow-ups
+    (asymmetric redistribution of TRT). Linear in units for a given sigma.
+
+    Parameters
+    ----------
+    gaze
+        Units of several texts, measures not negative.
+    sigma
+        Standard deviations to the left (words before) and to the right (words after), in words; each side ends at four
+        of them, and 0 gives nothing to that side.
+    """
+    slot, slot_text = word_slots(gaze)
+    trt = gaze.values[:, _TRT].astype(np.float64)
+    units = np.bincount(slot, minlength=len(slot_text))
+    before = np.bincount(slot, weights=trt, minlength=len(slot_text)).astype(np.float64)
+    after = _spread(before, units > 0, slot_text, sigma)
+    had = before[slot]
+    share = np.where(had > 0, trt / np.where(had > 0, had, 1.0), 1.0 / units[slot])
+    values = gaze.values.copy()
+    values[:, _TRT] = share * after[slot]
+    return values
+
+
+def _spread(
+    totals: NDArray[np.float64], present: NDArray[np.bool_], text: NDArray[np.int64], sigma: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Return the totals [words] after each word gave its shares; a loop over distances, not over words."""
+    kernel = [(0, 1.0)]
+    longest = int(np.bincount(text).max(initial=1)) - 1
+    for side, deviation in zip((-1, 1), sigma, strict=True):
+        for distance in range(1, min(int(_REACH * deviation), longest) + 1):
+            kernel.append((side * distance, math.exp(-(distance**2) / (2 * deviation**2))))
+    whole = np.zeros_like(totals)
+    for shift, weight in kernel:
+        giver, taker = _pairs(len(totals), shift)
+        whole[giver] += weight * (present[taker] & (text[giver] == text[taker]))
+    given = np.divide(totals, whole, out=np.zeros_like(totals), where=present)
+    result = np.zeros_like(totals)
+    for shift, weight in kernel:
+        giver, taker = _pairs(len(totals), shift)
+        result[taker] += weight * given[giver] * (present[taker] & (text[giver] == text[taker]))
+    return result
+
+
+def _pairs(words: int, shift: int) -> tuple[slice, slice]:
+    """Return which words give and which take at a distance."""
+    size = max(words - abs(shift), 0)
+    first = max(-shift, 0)
+    return slice(first, first + size), slice(first + shift, first + shift + size)

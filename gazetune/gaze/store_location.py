@@ -1,0 +1,195 @@
+"""Where the store of reading measures lies: in a folder, or at a URI of `pyarrow.fs` with a local cache.
+
+Reading always maps local files. The parts of a store at a URI are copied into the cache first; new ones are written
+there and then copied to the URI, under a temporary name that is moved into place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+from pyarrow import fs
+
+from gazetune.errors import InputError
+from gazetune.gaze.store_part import (
+    UNFINISHED,
+    has_checksum,
+    is_part_name,
+    part_number,
+    part_paths,
+    unfinished_path,
+)
+
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+_CHUNK = 4 << 20
+_LOG = logging.getLogger(__name__)
+
+
+class StoreLocation(NamedTuple):
+    """Where stores lie."""
+
+    root: Path
+    """Local folder that holds a folder for each predictor: the stores themselves, or their cache."""
+    remote: RemoteStores | None
+    """What `root` is the cache of."""
+
+
+def locate_store(store: str | None, cache: Path) -> StoreLocation:
+    """Return where `gaze.store` says that stores lie.
+
+    Parameters
+    ----------
+    store
+        A folder, a URI that `pyarrow.fs` opens (`s3://`, `gs://`, `hdfs://`, `file://`), or None for `cache`.
+    cache
+        Folder of what can be made again.
+
+    Raises
+    ------
+    InputError
+        If the URI is none, or of a file system that this machine cannot open.
+    """
+    if store is None:
+        return StoreLocation(cache / "gaze", None)
+    if _URI.match(store) is None:
+        return StoreLocation(Path(store), None)
+    name = re.sub("//[^/@]*@", "//", store.partition("?")[0]).rstrip("/")  # without keys, for messages
+    with _named(name, "opened"):
+        filesystem, path = fs.FileSystem.from_uri(store)
+        if not path:
+            raise OSError("it names no bucket or folder")
+    # A cache of its own: parts of another store must not be taken for parts of this one.
+    own = hashlib.sha256(store.rstrip("/").encode()).hexdigest()[:16]
+    return StoreLocation(cache / "gaze_remote" / own, RemoteStores(filesystem, path, name))
+
+
+@dataclass(frozen=True)
+class RemoteStores:
+    """A place that is reached through `pyarrow.fs`."""
+
+    filesystem: fs.FileSystem
+    path: str
+    uri: str
+    """What messages call it."""
+
+    def parts_of(self, fingerprint: str) -> RemoteParts:
+        """Return the store of one predictor."""
+        return RemoteParts(self.filesystem, f"{self.path.rstrip('/')}/{fingerprint}", f"{self.uri}/{fingerprint}")
+
+
+class RemoteParts:
+    """The parts of one store at a URI. What is there is the truth; the cache follows it."""
+
+    def __init__(self, filesystem: fs.FileSystem, path: str, uri: str) -> None:
+        self._filesystem = filesystem
+        self._path = path
+        self._uri = uri
+        self._names: set[str] = set()
+        self._damaged: set[str] = set()
+
+    def pull(self, folder: Path) -> None:
+        """Copy the parts that `folder` lacks into it. Damaged ones are named on the log and left out.
+
+        A part of `folder` whose number another part has at the URI is removed: somebody else built it meanwhile.
+
+        Raises
+        ------
+        InputError
+            If the URI cannot be read.
+        """
+        with _named(self._uri, "read"):
+            found = self._filesystem.get_file_info(fs.FileSelector(self._path, allow_not_found=True))
+            self._names = {info.base_name for info in found if info.is_file and is_part_name(info.base_name)}
+            for name in sorted(self._names):
+                if not (folder / name).exists():
+                    self._fetch(name, folder)
+        self._names -= self._damaged
+        numbers = {part_number(Path(name)) for name in self._names}
+        for path in part_paths(folder):
+            if path.name not in self._names and part_number(path) in numbers:
+                path.unlink()
+
+    def push_all(self, folder: Path, more_to_come: bool) -> None:
+        """Copy the parts of `folder` that the URI lacks to it; with `more_to_come` see now whether that is possible.
+
+        Raises
+        ------
+        InputError
+            If the URI cannot be written.
+        """
+        paths = [path for path in part_paths(folder) if path.name not in self._names]
+        if paths or more_to_come:
+            with _named(self._uri, "written"):
+                self._filesystem.create_dir(self._path, recursive=True)
+                trial = self._unfinished("trial")
+                self._filesystem.open_output_stream(trial).close()
+                self._filesystem.delete_file(trial)
+        for path in paths:
+            self.push(path)
+
+    def push(self, path: Path) -> None:
+        """Copy a part to the URI, where it appears whole or not at all.
+
+        Raises
+        ------
+        InputError
+            If the URI cannot be written.
+        """
+        unfinished = self._unfinished(path.name)
+        with _named(self._uri, "written"):
+            with path.open("rb") as source, self._filesystem.open_output_stream(unfinished) as target:
+                shutil.copyfileobj(source, target, _CHUNK)
+            self._filesystem.move(unfinished, f"{self._path}/{path.name}")
+        self._names.add(path.name)
+
+    def drop_damaged(self) -> None:
+        """Delete the damaged parts that `pull` found whose place another part has taken meanwhile.
+
+        Raises
+        ------
+        InputError
+            If the URI cannot be written.
+        """
+        with _named(self._uri, "written"):
+            numbers = {part_number(Path(name)) for name in self._names}
+            for name in self._damaged - self._names:
+                if part_number(Path(name)) in numbers:
+                    self._filesystem.delete_file(f"{self._path}/{name}")
+
+    def _fetch(self, name: str, folder: Path) -> None:
+        unfinished = unfinished_path(folder)
+        with self._filesystem.open_input_stream(f"{self._path}/{name}") as source, unfinished.open("wb") as target:
+            shutil.copyfileobj(source, target, _CHUNK)
+        if has_checksum(unfinished, name):
+            unfinished.replace(folder / name)
+            return
+        unfinished.unlink()
+        self._damaged.add(name)
+        _LOG.warning(f"{self._uri}/{name}: corrupt or truncated (checksum differs); it is built again")
+
+    def _unfinished(self, name: str) -> str:
+        return f"{self._path}/{UNFINISHED}{socket.gethostname()}-{os.getpid()}-{name}"
+
+
+@contextmanager
+def _named(uri: str, verb: str) -> Iterator[None]:
+    """Turn an error of the file system into one line that names the URI."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        said = " ".join(str(error).split())
+        raise InputError(
+            f"gaze.store: {uri} cannot be {verb} ({said[:300]}); accepted: a folder, or a URI of a place that "
+            "pyarrow opens, such as s3://BUCKET/FOLDER"
+        ) from None

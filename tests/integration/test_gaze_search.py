@@ -1,0 +1,100 @@
+"""One real search over every gaze predictor and every control by name, in all fusions."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gazetune.config import MEASURES, Config
+from gazetune.gaze.registry import predictor_names
+from gazetune.gaze.words import text_key, word_spans
+from gazetune.preferences.splits import load_splits
+from gazetune.reward.dataset import preparation_key
+from gazetune.search.space import read_space
+
+DATA = {"source": "planted", "pairs": 40}
+CONTROLS = ("none", "shuffled", "noise", "constant")
+SPACE = """
+name: gaze
+base:
+  data: {{source: planted, pairs: 40}}
+  backbone: tiny
+  gaze: {{features: [TRT], path: {{bilstm: {bilstm}, roberta: {roberta}, recorded: {recorded}}}}}
+  train: {{batch_size: 16}}
+space:
+  gaze.predictor: {{choice: [bilstm, lexical, planted, recorded, roberta]}}
+  gaze.control: {{choice: [none, shuffled, noise, constant]}}
+  fusion.kind: {{choice: [none, concat, add]}}
+search: {{trials: 12, sampler: random, scheduler: none, seed: 21}}
+resources: {{workers: 1, cpus_per_worker: 1}}
+"""
+
+
+def record(path: Path) -> Path:
+    """Write made-up measures of one reader for every message of the data."""
+    splits = load_splits(Config.model_validate({"data": DATA}).data)
+    pairs = [*splits.train, *splits.validation, *splits.test]
+    chats = itertools.chain(*(pair.chat(reply) for pair in pairs for reply in (pair.chosen, pair.rejected)))
+    texts = sorted({message.content for message in chats})
+    random = np.random.default_rng(0)
+    rows = [
+        {"text_sha256": text_key(text).hex(), "reader": "r1", "word": text[start:end], "start": start, "end": end,
+         **dict(zip(MEASURES, random.uniform(1.0, 20.0, len(MEASURES)).tolist(), strict=True))}
+        for text in texts for start, end in word_spans(text).tolist()
+    ]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory, bilstm_folder: Path, roberta_folder: Path) -> Path:
+    folder = tmp_path_factory.mktemp("search")
+    recorded = record(folder / "recorded.parquet")
+    text = SPACE.format(bilstm=bilstm_folder, roberta=roberta_folder, recorded=recorded)
+    (folder / "space.yaml").write_text(text)
+    return folder / "space.yaml"
+
+
+@pytest.fixture(scope="module")
+def document(space: Path) -> dict[str, Any]:
+    command = [sys.executable, "-m", "gazetune.cli.main", "search", str(space), "--json"]
+    done = subprocess.run(
+        [*command, "--storage", str(space.parent / "runs")], capture_output=True, text=True, timeout=400, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+def test_every_predictor_and_control_by_name_trains_to_the_end(document: dict[str, Any]) -> None:
+    assert {trial["state"] for trial in document["trials"]} == {"COMPLETE"}
+    params = [trial["params"] for trial in document["trials"]]
+    # No other name is registered, and the sampler's seed makes it try them all.
+    assert {each["gaze.predictor"] for each in params} == set(predictor_names())
+    assert {each["gaze.control"] for each in params} == set(CONTROLS)
+    assert {each["fusion.kind"] for each in params if each["gaze.predictor"] == "bilstm"} == {"none", "concat", "add"}
+
+
+def test_every_run_names_its_predictor_and_control(document: dict[str, Any]) -> None:
+    client = mlflow.MlflowClient(document["tracking_uri"])
+    for trial in document["trials"]:
+        run = client.get_run(trial["mlflow_run"])
+        assert run.info.status == "FINISHED"
+        for key in ("gaze.predictor", "gaze.control", "fusion.kind"):
+            assert run.data.params[key] == trial["params"][key]
+
+
+def test_one_data_set_was_prepared_for_each_predictor_control_and_unit(document: dict[str, Any], space: Path) -> None:
+    keys = {preparation_key(config) for config in read_space(space).data_configs()}
+    # Only bilstm has units of its own, for concat alone.
+    assert len(keys) == (len(predictor_names()) + 1) * len(CONTROLS)
+    assert {path.parent.name for path in space.parent.glob("runs/cache/prepared/*/facts.json")} == keys
