@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+LARGEST_MARGIN = float(np.finfo(np.float32).max)
+"""Margins are kept as float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +33,13 @@ class PreferencePair:
     origin: str
     """`file:row` (rows counted from 1) or `planted:row`, for error lines."""
     margin: float | None = None
-    """Difference of the two replies' scores where the source has scores."""
+    """Score of the chosen less that of the rejected reply where the source has scores; finite and not negative."""
 
     def chat(self, reply: str) -> tuple[Message, ...]:
         """Return the prompt followed by `reply` as the assistant's message."""
         return (*self.prompt, Message("assistant", reply))
+
+
+def margins_of(pairs: Iterable[PreferencePair]) -> NDArray[np.float32]:
+    """Return the margin [n] of each pair in the scores of its source; NaN where the source has none."""
+    return np.array([np.nan if pair.margin is None else pair.margin for pair in pairs], dtype=np.float32)

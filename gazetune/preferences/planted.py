@@ -3,6 +3,9 @@
 Reply b is preferred to reply a with probability sigmoid(r(b) - r(a)), where the reward r adds up a weak text signal and
 the means of two reading measures over the reply's words, FFD and TRT. The measures are those of the gaze predictor
 `planted`: drawn from a hash of the text, so no text model can predict them. nFix, GPT and fixProp do not enter.
+
+Put differently, a judge scores both replies, the difference of the scores is r(b) - r(a) plus logistic noise, and the
+reply with the higher score is preferred. A pair's margin is that difference: noisy like the label, and never negative.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from gazetune.config import MEASURES
 from gazetune.gaze.predictors.planted import PLANTED_MEAN, PLANTED_SD, planted_measures
@@ -60,11 +63,14 @@ def planted_data(pairs: int, seed: int) -> PlantedData:
     lengths = np.array([[len(reply.split()) for reply in both] for both in replies])
     differences = (terms[:, 1] - terms[:, 0]) / np.sqrt(2)
     second_wins = uniform[:, 53] < expit(differences @ WEIGHTS)
+    # Rounded, so that the last bit of a machine's arithmetic does not make them other data.
+    margins = np.abs(differences @ WEIGHTS - logit(np.maximum(uniform[:, 53], 1e-9))).round(4)
     made = []
     for index, (prompt, (first, second)) in enumerate(zip(prompts, replies, strict=True)):
         messages = (Message("user", prompt),)
         chosen, rejected = (second, first) if second_wins[index] else (first, second)
-        made.append(PreferencePair(messages, chosen, rejected, prompt_group(messages), f"planted:{index + 1}"))
+        group, origin = prompt_group(messages), f"planted:{index + 1}"
+        made.append(PreferencePair(messages, chosen, rejected, group, origin, float(margins[index])))
     return PlantedData(tuple(made), bayes_accuracies(differences, lengths))
 
 

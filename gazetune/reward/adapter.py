@@ -1,4 +1,4 @@
-"""What of a backbone trains: all of it, LoRA matrices, or nothing."""
+"""What of a backbone trains: all of it, LoRA, DoRA or rsLoRA matrices, or nothing."""
 
 from __future__ import annotations
 
@@ -13,9 +13,22 @@ from gazetune.errors import InputError
 
 
 def adapt(backbone: PreTrainedModel, adapter: AdapterConfig) -> PreTrainedModel | PeftModel:
-    """Make of the backbone trainable what `adapter` says: all, LoRA matrices, or nothing."""
-    backbone.requires_grad_(adapter.kind == "full")
-    if adapter.kind != "lora":
+    """Make of the backbone trainable what `adapter` says: all, low-rank matrices beside its weights, or nothing.
+
+    LoRA (Hu et al. 2021, arXiv 2106.09685) adds B A alpha / r to each target [out, in], with A [r, in] and B [out, r].
+    rsLoRA (Kalajdzievski 2023, arXiv 2312.03732) divides alpha by sqrt(r) instead. DoRA (Liu et al. 2024, arXiv
+    2402.09353) also trains the norm of each output's weights, a vector [out].
+
+    Raises
+    ------
+    InputError
+        When a target names no linear layer of the backbone.
+    """
+    if adapter.kind == "full":
+        backbone.requires_grad_(True)
+        return backbone
+    backbone.requires_grad_(False)
+    if adapter.kind == "none":
         return backbone
     targets = adapter.targets if isinstance(adapter.targets, str) else list(adapter.targets)
     if isinstance(targets, list):
@@ -25,6 +38,8 @@ def adapt(backbone: PreTrainedModel, adapter: AdapterConfig) -> PreTrainedModel 
         lora_alpha=adapter.alpha,  # type: ignore[arg-type]  # any number will do: it is divided by r
         lora_dropout=adapter.dropout,
         target_modules=targets,
+        use_dora=adapter.kind == "dora",
+        use_rslora=adapter.kind == "rslora",
     )
     return cast(PeftModel, get_peft_model(backbone, lora))
 

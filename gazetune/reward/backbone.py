@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
 from gazetune.errors import InputError
+from gazetune.reward.quantization import nf4_options, settle_quantized
 from gazetune.reward.templates import sibling_template
 from gazetune.reward.tiny import POSITIONS, tiny_backbone, tiny_tokenizer
 
@@ -60,32 +70,98 @@ def load_tokenizer(backbone: str, training_texts: Iterable[str]) -> PreTrainedTo
     return tokenizer
 
 
-def load_backbone(backbone: str, dtype: torch.dtype) -> PreTrainedModel:
-    """Return the backbone without a head, in `dtype`, on the CPU."""
-    if backbone == "tiny":
+def load_backbone(
+    backbone: str, dtype: torch.dtype, quantization: str = "none", sharded: Mapping[str, Any] | None = None
+) -> PreTrainedModel:
+    """Return the backbone without a head, in `dtype`, on the CPU.
+
+    Parameters
+    ----------
+    backbone : str
+        `tiny`, a local folder or a hub id.
+    dtype : torch.dtype
+        Of the weights; of those that `nf4` leaves alone when quantised.
+    quantization : str
+        `nf4`: weights of linear layers in 4 bits, on the current GPU where there is one (`reward.quantization`).
+    sharded : mapping, optional
+        The run's DeepSpeed settings with ZeRO stage 3. Every worker of the process group must then call this: each
+        weight is divided over them as soon as it is read, so that no worker ever holds the whole model.
+
+    Raises
+    ------
+    InputError
+        When there is no such model, or bitsandbytes, which `nf4` needs, is not installed.
+    """
+    if backbone == "tiny" and quantization == "none" and sharded is None:
         return tiny_backbone().to(dtype)  # type: ignore[arg-type]  # transformers wraps `to` without its signature
+    options = nf4_options(dtype) if quantization == "nf4" else {}
     try:
-        model = AutoModel.from_pretrained(backbone, dtype=dtype, trust_remote_code=False)
+        made = tiny_backbone() if backbone == "tiny" else None
+        with _dividing_weights(sharded):
+            if made is not None:
+                model = type(made).from_pretrained(
+                    None, config=made.config, state_dict=dict(made.state_dict()), dtype=dtype, **options
+                )
+            else:
+                model = AutoModel.from_pretrained(backbone, dtype=dtype, trust_remote_code=False, **options)
     except (OSError, ValueError) as error:
         raise _cannot_load(backbone, "model", error) from error
+    settle_quantized(model)
+    return _without_pooler(model)
+
+
+def empty_backbone(backbone: str) -> PreTrainedModel:
+    """Return the backbone with shapes but no weights (on torch's meta device): nothing but its config is read."""
+    with torch.device("meta"):
+        if backbone == "tiny":
+            return tiny_backbone()
+        return _without_pooler(AutoModel.from_config(_config_of(backbone), trust_remote_code=False))
+
+
+def _without_pooler(model: PreTrainedModel) -> PreTrainedModel:
     if reads_both_ways(model) and getattr(model, "pooler", None) is not None:
         # The head reads the first token itself; weights behind it would wait for a gradient that never comes.
-        model.pooler = None
+        model.register_module("pooler", None)
     return model
+
+
+def _config_of(backbone: str) -> PreTrainedConfig:
+    try:
+        return AutoConfig.from_pretrained(backbone, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise _cannot_load(backbone, "config", error) from error
+
+
+@contextlib.contextmanager
+def _dividing_weights(settings: Mapping[str, Any] | None) -> Iterator[None]:
+    """Let `from_pretrained` inside the block divide weights as `settings` say; None leaves them whole."""
+    if settings is None:
+        yield
+        return
+    from transformers.integrations import deepspeed as integration
+
+    kept = integration.HfDeepSpeedConfig(dict(settings))  # transformers itself holds only a weak reference to it
+    try:
+        yield
+    finally:
+        integration.unset_hf_deepspeed_config()
+        del kept
 
 
 def context_length(backbone: str) -> int | None:
     """Return the most tokens the backbone can take, or None when its config sets no limit."""
     if backbone == "tiny":
         return POSITIONS
-    try:
-        config = AutoConfig.from_pretrained(backbone, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise _cannot_load(backbone, "config", error) from error
+    config = _config_of(backbone)
     limit = getattr(config.get_text_config(), "max_position_embeddings", None)
     if not limit:
         return None
     return int(limit) - (config.pad_token_id + 1 if config.model_type in _POSITIONS_AFTER_PADDING else 0)
+
+
+def first_position(model: PreTrainedModel) -> int:
+    """Return the number that the model's first position has."""
+    return model.config.pad_token_id + 1 if model.config.model_type in _POSITIONS_AFTER_PADDING else 0
 
 
 def reads_both_ways(model: PreTrainedModel) -> bool:

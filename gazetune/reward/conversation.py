@@ -18,7 +18,9 @@ from transformers import PreTrainedTokenizerFast
 from gazetune.errors import InputError
 from gazetune.preferences.pair import Message
 
-_HOLDER = re.compile("( ?)\ue000(\\d+)\ue001( ?)")
+# White space on either side shows which sides the template strips; it is of a kind that no template writes itself.
+_SPACE = "\N{FOUR-PER-EM SPACE}"
+_HOLDER = re.compile(f"({_SPACE}?)\ue000(\\d+)\ue001({_SPACE}?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class ChatEncoder:
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self.tokenizer = tokenizer
-        self._frames: dict[tuple[str, ...], tuple[list[str], list[tuple[int, bool]]]] = {}
+        self._frames: dict[tuple[str, ...], tuple[list[str], list[tuple[int, bool, bool]]]] = {}
         specials = sorted(set(tokenizer.all_special_tokens) | set(_added_specials(tokenizer)), key=len, reverse=True)
         self._special = re.compile("|".join(re.escape(token) for token in specials if len(token) > 1) or r"(?!)")
 
@@ -72,31 +74,33 @@ class ChatEncoder:
         text = literals[0]
         places: list[tuple[int, int, int]] = [(0, 0, 0)] * len(chat)
         cuts: list[int] = []
-        for (index, strips), literal in zip(holders, literals[1:], strict=True):
+        for (index, strips_left, strips_right), literal in zip(holders, literals[1:], strict=True):
             content = chat[index].content
-            shown = content.strip() if strips else content
-            stripped = len(content) - len(content.lstrip()) if strips else 0
+            shown = content.lstrip() if strips_left else content
+            stripped = len(content) - len(shown)
+            shown = shown.rstrip() if strips_right else shown
             places[index] = (len(text), len(text) + len(shown), stripped)
             cuts += [len(text) + found.start() + 1 for found in self._special.finditer(shown)]
             text += shown + literal
         return text, places, cuts
 
-    def _frame(self, roles: tuple[str, ...], origin: str) -> tuple[list[str], list[tuple[int, bool]]]:
-        """Return the template's literals between contents, and for each content its message and if it is stripped."""
+    def _frame(self, roles: tuple[str, ...], origin: str) -> tuple[list[str], list[tuple[int, bool, bool]]]:
+        """Return the template's literals between contents, and for each its message and if left and right are cut."""
         if roles not in self._frames:
-            # A space on either side of the place holder shows whether the template strips contents.
-            held = [{"role": role, "content": f" \ue000{index}\ue001 "} for index, role in enumerate(roles)]
+            held = [
+                {"role": role, "content": f"{_SPACE}\ue000{index}\ue001{_SPACE}"} for index, role in enumerate(roles)
+            ]
             try:
                 text = str(self.tokenizer.apply_chat_template(held, tokenize=False))
             except (TemplateError, ValueError) as error:
                 reason = f"the chat template refuses the roles {', '.join(roles)}: {error}"
                 raise InputError(f"{origin}: {reason}") from error
             literals: list[str] = []
-            holders: list[tuple[int, bool]] = []
+            holders: list[tuple[int, bool, bool]] = []
             end = 0
             for found in _HOLDER.finditer(text):
                 literals.append(text[end : found.start()])
-                holders.append((int(found[2]), not (found[1] and found[3])))
+                holders.append((int(found[2]), not found[1], not found[3]))
                 end = found.end()
             self._frames[roles] = ([*literals, text[end:]], holders)
         return self._frames[roles]

@@ -25,17 +25,21 @@ from gazetune.errors import InputError
 from gazetune.gaze.alignment import align_units
 from gazetune.gaze.controls import add_noise, apply_control, training_statistics
 from gazetune.gaze.measures import GazePredictor
+from gazetune.gaze.published import BESIDE
+from gazetune.gaze.redistribution import redistribute_trt
 from gazetune.gaze.registry import create_predictor
-from gazetune.gaze.store import build_store
-from gazetune.preferences.pair import PreferencePair
+from gazetune.gaze.word_units import word_units
+from gazetune.preferences.pair import PreferencePair, margins_of
 from gazetune.preferences.splits import Splits, load_splits
 from gazetune.reward.backbone import context_length, load_tokenizer
-from gazetune.reward.batching import ARRAYS, EncodedSplit
+from gazetune.reward.batching import EncodedSplit
 from gazetune.reward.conversation import ChatEncoder, EncodedChat
 from gazetune.reward.fusion import fused_length
+from gazetune.reward.gaze_unit import gaze_unit
+from gazetune.reward.stored_gaze import Elsewhere, distinct_texts, stored_gaze
 
 SPLITS = ("train", "validation", "test")
-FORMAT = 2
+FORMAT = 4
 Progress = Callable[[str, int, int], None]
 
 
@@ -51,7 +55,6 @@ class DatasetFacts:
     """Pairs left out, by reason."""
     bayes: dict[str, float] | None
     """Planted data only: the best accuracies that are possible, by what is seen."""
-    pad_id: int
     gaze_mean: list[float]
     """[5] over the units of the training split."""
     gaze_sd: list[float]
@@ -88,10 +91,13 @@ class PreparedData:
         return np.load(self.folder / f"{split}.words.npy", mmap_mode="r")
 
 
-def prepare(config: Config, cache: Path, progress: Progress | None = None) -> PreparedData:
+def prepare(
+    config: Config, cache: Path, progress: Progress | None = None, elsewhere: Elsewhere | None = None
+) -> PreparedData:
     """Open the prepared data set of `config` below `cache`, making it first where it is missing.
 
-    Safe when several processes ask at once; a killed preparation leaves nothing that is taken for finished.
+    Safe when several processes ask at once; a killed preparation leaves nothing that is taken for finished. With
+    `elsewhere`, measures that are not stored yet may be predicted in other processes.
 
     Raises
     ------
@@ -106,7 +112,7 @@ def prepare(config: Config, cache: Path, progress: Progress | None = None) -> Pr
                 partial = folder.with_suffix(".partial")
                 shutil.rmtree(partial, ignore_errors=True)
                 partial.mkdir()
-                _Preparation(config, cache, progress).write(partial)
+                _Preparation(config, cache, progress, elsewhere).write(partial)
                 partial.rename(folder)
     data = PreparedData.open(folder)
     _check_room(config, data.facts)
@@ -115,8 +121,10 @@ def prepare(config: Config, cache: Path, progress: Progress | None = None) -> Pr
 
 def preparation_key(config: Config) -> str:
     """Return the name of the folder that everything with the same data, tokenizer and gaze shares."""
-    gaze = config.gaze.model_dump(mode="json", exclude={"features"})
+    gaze = {**config.gaze.model_dump(mode="json", exclude={"features", "store"}), "unit": gaze_unit(config)}
     files = [_state(name) for name in (config.data.source, config.backbone, config.gaze.path) if name]
+    if config.gaze.path and Path(config.gaze.path).is_file():  # the state of a folder has all that is in it
+        files += [_state(str(Path(config.gaze.path).with_name(name))) for name in BESIDE]
     # The version stands for what comes with the package: the lexical predictor's weights, the planted words.
     content = [FORMAT, __version__, config.data.model_dump(mode="json"), config.backbone, gaze, files]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
@@ -143,8 +151,11 @@ def _check_room(config: Config, facts: DatasetFacts) -> None:
 class _Preparation:
     """One preparation: reads the pairs, predicts gaze, tokenises, aligns, and writes the arrays."""
 
-    def __init__(self, config: Config, cache: Path, progress: Progress | None) -> None:
+    def __init__(
+        self, config: Config, cache: Path, progress: Progress | None, elsewhere: Elsewhere | None = None
+    ) -> None:
         self.config = config
+        self.elsewhere = elsewhere
         self.cache = cache
         self.progress = progress or (lambda stage, done, total: None)
         self.context = context_length(config.backbone)
@@ -154,15 +165,16 @@ class _Preparation:
         """Write all files of the prepared data set into `folder`."""
         splits = load_splits(self.config.data)
         predictor = create_predictor(self.config)
-        tokenizer = load_tokenizer(self.config.backbone, _distinct_texts(splits.train, "prompt+response"))
+        tokenizer = load_tokenizer(self.config.backbone, distinct_texts(splits.train, "prompt+response"))
         tokenizer.save_pretrained(folder / "tokenizer")
         texts, values = self._gaze(splits, predictor)
         np.save(folder / "values.npy", values)
         encoder = ChatEncoder(tokenizer)
         for split in SPLITS:
             arrays = self._encode(split, getattr(splits, split), encoder, texts)
-            for name in ARRAYS:
-                np.save(folder / f"{split}.{name}.npy", arrays[name])
+            for name, array in arrays.items():
+                np.save(folder / f"{split}.{name}.npy", array)
+            np.save(folder / f"{split}.scores.npy", margins_of(getattr(splits, split)))
             counts = [[len(pair.chosen.split()), len(pair.rejected.split())] for pair in getattr(splits, split)]
             np.save(folder / f"{split}.words.npy", np.asarray(counts, dtype=np.int32))
             if split == "train":
@@ -173,7 +185,6 @@ class _Preparation:
             pairs={split: len(getattr(splits, split)) for split in SPLITS},
             dropped=splits.dropped,
             bayes=splits.bayes,
-            pad_id=int(tokenizer.pad_token_id),
             gaze_mean=[float(value) for value in mean],
             gaze_sd=[float(value) for value in sd],
             context=self.context,
@@ -185,12 +196,22 @@ class _Preparation:
     def _gaze(self, splits: Splits, predictor: GazePredictor) -> tuple[_TextRows, NDArray[np.float32]]:
         """Predict every text once and return where each text's units stand, and their values [N, 5]."""
         scope = self.config.gaze.scope
-        of_split = {split: _distinct_texts(getattr(splits, split), scope) for split in SPLITS}
+        of_split = {split: distinct_texts(getattr(splits, split), scope) for split in SPLITS}
         texts = list(dict.fromkeys(text for split in SPLITS for text in of_split[split]))
-        store = build_store(
-            texts, predictor, self.cache / "gaze", lambda done, total: self.progress("gaze", done, total)
+        store = stored_gaze(
+            self.config,
+            self.cache,
+            texts,
+            predictor,
+            lambda done, total: self.progress("gaze", done, total),
+            self.elsewhere,
         )
-        spans, values, _, offsets = store.gather(store.rows(texts))
+        units = store.gather(store.rows(texts))
+        if gaze_unit(self.config) == "word":
+            units = word_units(units)
+        if self.config.gaze.sigma is not None:
+            units = units._replace(values=redistribute_trt(units, self.config.gaze.sigma))
+        spans, values, _, offsets = units
         rows = {text: row for row, text in enumerate(texts)}
         split_rows = {split: np.asarray([rows[text] for text in of_split[split]], dtype=np.int64) for split in SPLITS}
         seed = self.config.data.seed
@@ -262,13 +283,3 @@ def _align(
 
 def _starts(columns: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum([len(column) for column in columns])]).astype(np.int64)
-
-
-def _distinct_texts(pairs: Sequence[PreferencePair], scope: Literal["prompt+response", "response"]) -> list[str]:
-    prompts = scope == "prompt+response"
-    texts = (
-        text
-        for pair in pairs
-        for text in (*(message.content for message in pair.prompt if prompts), pair.chosen, pair.rejected)
-    )
-    return list(dict.fromkeys(texts))

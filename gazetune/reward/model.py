@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, cast
 
 import torch
@@ -12,9 +13,11 @@ from transformers import PreTrainedModel
 from gazetune.config import Config
 from gazetune.gaze.measures import feature_columns
 from gazetune.reward.adapter import adapt
-from gazetune.reward.backbone import reads_both_ways
+from gazetune.reward.attention import SEGMENTS
+from gazetune.reward.backbone import first_position
 from gazetune.reward.batching import PairBatch
 from gazetune.reward.fusion import GazeBatch, TokenBatch, create_fusion
+from gazetune.reward.reading import Reading, default_reading
 
 
 class GazeRewardModel(nn.Module):
@@ -28,9 +31,11 @@ class GazeRewardModel(nn.Module):
         super().__init__()
         hidden = int(backbone.config.get_text_config().hidden_size)
         embedding: Tensor = cast(nn.Embedding, backbone.get_input_embeddings()).weight
-        rms = float(embedding.detach().float().pow(2).mean().sqrt())
+        rms = _root_mean_square(embedding) * _factor_of_lookup(backbone)
         self.config = config
-        self.pools_first = reads_both_ways(backbone)
+        self._first_position = first_position(backbone)
+        self._takes_token_types = "token_type_ids" in inspect.signature(backbone.forward).parameters
+        self._attention = backbone.config._attn_implementation
         self.columns = feature_columns(config.gaze.features)
         # Each part draws from a seed of its own, so that two runs that differ in one part share the others' start.
         with torch.random.fork_rng(devices=[]):
@@ -44,20 +49,52 @@ class GazeRewardModel(nn.Module):
         nn.init.normal_(self.head.weight, std=hidden**-0.5, generator=torch.Generator().manual_seed(config.train.seed))
         self.fusion.to(embedding.dtype)
         self.head.to(embedding.dtype)
+        self.reading = default_reading(config, backbone)
+
+    def read_by(self, reading: Reading) -> None:
+        """Take batches of this layout from now on."""
+        self.reading = reading
+        own = self._attention if reading.way == "padded" else SEGMENTS
+        self.bare_backbone().set_attn_implementation(own)
 
     def forward(self, batch: PairBatch) -> Tensor:
-        """Rewards [B] in float32 of the B conversations of a batch."""
-        tokens = TokenBatch(self.backbone.get_input_embeddings()(batch.input_ids), batch.mask)
-        gaze = GazeBatch(batch.units[..., self.columns], batch.unit_mask, batch.token_unit, batch.token_share)
-        fused = self.fusion(tokens, gaze)
-        inputs = {"inputs_embeds": fused.embeddings, "attention_mask": fused.mask.long()}
-        if not self.pools_first:
-            inputs["position_ids"] = fused.positions
-            inputs["use_cache"] = False
-        states = self.backbone(**inputs).last_hidden_state
-        pool = torch.zeros_like(fused.pool) if self.pools_first else fused.pool
-        pooled = states[torch.arange(len(pool), device=pool.device), pool]
-        return self.head(pooled).squeeze(-1).float()
+        """Rewards [S], float32 or wider: those of the chosen sequences of a batch, then those of the rejected ones."""
+        tokens = TokenBatch(self.backbone.get_input_embeddings()(batch.input_ids))
+        gaze = GazeBatch(
+            batch.units[:, self.columns],
+            batch.token_unit,
+            batch.token_share,
+            batch.unit_place,
+            batch.token_place,
+            batch.text_and_gaze,
+        )
+        rows = self.fusion(tokens, gaze)
+        if batch.order is not None:
+            if batch.mask is not None:  # the row that stands on padding
+                rows = torch.cat([rows, rows.new_zeros(1, rows.shape[1])])
+            rows = rows.index_select(0, batch.order)
+        states = self.backbone(
+            inputs_embeds=rows.view(*batch.positions.shape, -1), **self._position_inputs(batch)
+        ).last_hidden_state
+        pooled = states.flatten(0, 1).index_select(0, batch.pool)
+        rewards = self.head(pooled).squeeze(-1)
+        return rewards.to(torch.promote_types(rewards.dtype, torch.float32))
+
+    def _position_inputs(self, batch: PairBatch) -> dict[str, Any]:
+        """Return what the backbone takes beside the embeddings."""
+        inputs: dict[str, Any] = {}
+        if batch.mask is not None:
+            inputs["attention_mask"] = batch.mask.long()
+        else:
+            inputs["runs"] = batch.runs
+        if self.reading.causal:
+            return {**inputs, "position_ids": batch.positions, "use_cache": False}
+        if batch.mask is None:
+            # An encoder that counts positions itself would count through all texts.
+            inputs["position_ids"] = batch.positions + self._first_position
+            if self._takes_token_types:
+                inputs["token_type_ids"] = torch.zeros_like(batch.positions)
+        return inputs
 
     def set_gaze_statistics(self, mean: Tensor, sd: Tensor) -> None:
         """Set the training split's mean [5] and standard deviation [5] by which measures are standardised."""
@@ -65,6 +102,23 @@ class GazeRewardModel(nn.Module):
 
     def release_backbone(self) -> PreTrainedModel:
         """Give the backbone back without its adapter, for the next model of a warm slot."""
-        if isinstance(self.backbone, PeftModel):
-            return self.backbone.unload()
-        return self.backbone
+        backbone = self.backbone.unload() if isinstance(self.backbone, PeftModel) else self.backbone
+        backbone.set_attn_implementation(self._attention)
+        return backbone
+
+    def bare_backbone(self) -> PreTrainedModel:
+        """Return the backbone as transformers knows it, without the adapter's wrapper."""
+        bare = self.backbone.get_base_model() if isinstance(self.backbone, PeftModel) else self.backbone
+        return cast(PreTrainedModel, bare)
+
+
+def _factor_of_lookup(backbone: PreTrainedModel) -> float:
+    """Return by how much larger the embeddings of tokens are than the weights they are looked up in (Gemma 3)."""
+    lookup = cast(nn.Embedding, backbone.get_input_embeddings())
+    some = torch.arange(min(64, lookup.weight.shape[0]), device=lookup.weight.device)
+    with torch.no_grad():
+        return _root_mean_square(lookup(some)) / _root_mean_square(lookup.weight[some])
+
+
+def _root_mean_square(values: Tensor) -> float:
+    return float(values.detach().float().pow(2).mean().sqrt())

@@ -40,6 +40,18 @@ class GazeProjector(nn.Module):
         return self.layers(standard.to(cast(nn.Linear, self.layers[0]).weight.dtype))
 
 
+class ClosedGate(nn.Module):
+    """tanh of a weight for each dimension, zero at first, times embeddings [..., H]; a module of its own for ZeRO-3."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(hidden))
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Return the embeddings as far as the gate lets them through."""
+        return embeddings * torch.tanh(self.weight)
+
+
 class EmbeddingScale(nn.Module):
     """A factor on embeddings [..., H] that brings them to the scale of the token embeddings, learned or fixed.
 

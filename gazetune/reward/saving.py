@@ -94,7 +94,9 @@ def load_reward_model(folder: Path, backbone: PreTrainedModel | None = None) -> 
     if not recover_folder(folder) or not (folder / WEIGHTS).is_file():
         raise InputError(f"{folder}: no saved reward model here ({WEIGHTS} is missing)")
     config = load_config(folder / "config.yaml", [])
-    model = GazeRewardModel(config, backbone or load_backbone(config.backbone, torch.float32))
+    model = GazeRewardModel(
+        config, backbone or load_backbone(config.backbone, torch.float32, config.adapter.quantization)
+    )
     try:
         state = load_file(folder / WEIGHTS)
     except SafetensorError as error:

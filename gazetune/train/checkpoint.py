@@ -27,6 +27,8 @@ class Progress:
     best_step: int = 0
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     """The reports made so far, as plain dictionaries."""
+    plateau: dict[str, Any] = field(default_factory=dict)
+    """The counter of `train.early_stop`; empty without one."""
 
 
 def save_checkpoint(folder: Path, state: Mapping[str, Tensor], progress: Progress) -> None:

@@ -9,30 +9,32 @@ import torch
 from numpy.typing import NDArray
 
 from gazetune.evaluate.accuracy import summary
-from gazetune.reward.batching import EncodedSplit
+from gazetune.reward.batching import EncodedSplit, reward_pairs
+from gazetune.reward.reading import Reading
+from gazetune.train.passes import divide_passes
 from gazetune.train.processes import Worker
 
 
-def score_split(model: Any, split: EncodedSplit, pad_id: int, batch_size: int, worker: Worker) -> NDArray[np.float64]:
+def score_split(model: Any, split: EncodedSplit, reading: Reading, budget: int, worker: Worker) -> NDArray[np.float64]:
     """Rewards [pairs, 2] of the chosen and the rejected responses, the same on every worker.
 
-    `model` is a reward model or a DeepSpeed engine around one; `batch_size` counts pairs over all workers.
+    `model` is a reward model or a DeepSpeed engine around one; `budget` (`train.eval_tokens`) is the most positions
+    that one worker reads in one pass, padding to the length of similar pairs not counted.
     """
-    lengths = np.diff(split.token_starts)
-    # Pairs of similar length share a batch; every worker makes the same number of passes, as ZeRO-3 needs.
-    order = np.argsort(np.maximum(lengths[0::2], lengths[1::2]), kind="stable")
-    per_pass = max(1, batch_size // worker.world)
-    passes = -(-len(order) // (per_pass * worker.world))
-    rewards = torch.zeros(len(order), 2, dtype=torch.float64, device=worker.device)
+    lengths = split.lengths(reading)
+    if reading.way == "padded":  # a response takes as much room as the other one of its pair
+        lengths = np.broadcast_to(lengths.max(axis=1, keepdims=True), lengths.shape)
+    rewards = torch.zeros(len(split), 2, dtype=torch.float64, device=worker.device)
     was_training = model.training
     model.eval()
     with torch.no_grad():
-        for share in np.array_split(order, passes):
-            own = np.array_split(share, worker.world)[worker.rank]
-            pairs = own if len(own) else share[:1]
-            scores = model(split.batch(pairs, pad_id).to(worker.device)).double()
+        for shares in divide_passes(lengths, budget, worker.world):
+            own = shares[worker.rank]
+            # ZeRO-3 needs every worker in every pass: one without pairs scores one that counts nothing.
+            pairs = own if len(own) else shares[0][-1:]
+            scores = reward_pairs(model(split.batch(pairs, reading).to(worker.device)).double())
             if len(own):
-                rewards[torch.from_numpy(own).to(worker.device)] = scores.view(2, -1).T
+                rewards[torch.from_numpy(own).to(worker.device)] = torch.stack(scores, dim=1)
     model.train(was_training)
     return worker.total(rewards).cpu().numpy()
 

@@ -20,14 +20,17 @@ from transformers import PreTrainedModel
 
 from gazetune.config import Config
 from gazetune.errors import InputError, RunError
-from gazetune.reward.batching import EncodedSplit
+from gazetune.reward.batching import reward_pairs
 from gazetune.reward.dataset import PreparedData
-from gazetune.reward.losses import find_loss
+from gazetune.reward.losses import check_scores, create_loss
 from gazetune.reward.model import GazeRewardModel
+from gazetune.reward.reading import choose_reading
 from gazetune.reward.saving import gaze_buffers, load_state, model_dtype, save_reward_model, trained_parameters
 from gazetune.train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from gazetune.train.deepspeed_config import deepspeed_config
+from gazetune.train.early_stop import Plateau
 from gazetune.train.evaluation import score_split, split_metrics
+from gazetune.train.feed import StepFeed
 from gazetune.train.processes import Worker
 from gazetune.train.schedule import learning_rate
 from gazetune.train.state import gather_moments, gather_weights, restore
@@ -59,7 +62,7 @@ class Report:
     train_losses: list[float]
     """Mean loss of each optimiser step since the evaluation before this one."""
     done: bool
-    """The full budget is used."""
+    """The full budget is used, or `train.early_stop` says that more of it is of no use."""
 
 
 ReportTo = Callable[[Report], bool]
@@ -83,8 +86,10 @@ class Training:
         self.plan = StepPlan.of(config.train, len(data.train))
         self.evaluates_at = evaluation_steps(self.plan, config.train.eval_every, milestones)
         self.rate = learning_rate(config.optim, self.plan.total_steps)
-        self.pair_loss = find_loss(config.loss.kind)
+        self.pair_loss = create_loss(config.loss)
+        check_scores(config.loss, config.data.source, data.train.scores)
         self.progress = Progress(data=data.facts.data_fingerprint)
+        self.plateau = Plateau.of(config.train.early_stop) if config.train.early_stop else None
         self.model = self._build_model(backbone)
         saved = load_checkpoint(folder / "last")
         if saved is not None:
@@ -92,9 +97,12 @@ class Training:
             if self.progress.data != data.facts.data_fingerprint:
                 raise InputError(f"{folder}: this run began on other preference pairs; data.source has changed since")
             self._load_weights(state)
+            if self.plateau is not None and self.progress.plateau:
+                self.plateau = Plateau(**self.progress.plateau)
         self.engine, self.optimizer = self._build_engine()
         if saved is not None:
             restore(self.engine, self.optimizer, state)
+        self.feed = StepFeed(config.train, self.plan, data.train, self.model.reading, worker)
         self._losses: list[Tensor] = []
         self._started = time.monotonic() - self.progress.seconds
 
@@ -124,6 +132,7 @@ class Training:
 
     def close(self) -> PreTrainedModel:
         """Free the engine and give the backbone back without its adapter, fit for a run of another config."""
+        self.feed.close()
         self.engine.destroy()
         backbone = self.model.release_backbone()
         if self.config.train.gradient_checkpointing:
@@ -134,6 +143,7 @@ class Training:
         model = GazeRewardModel(self.config, backbone)
         facts = self.data.facts
         model.set_gaze_statistics(torch.tensor(facts.gaze_mean), torch.tensor(facts.gaze_sd))
+        model.read_by(choose_reading(self.config, backbone, self.worker.device, self.data.train))
         if self.config.train.gradient_checkpointing:
             backbone.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         return model.to(self.worker.device, model_dtype(self.config, self.worker.device))
@@ -159,7 +169,7 @@ class Training:
 
     def _step(self, step: int) -> None:
         """One optimiser step over all workers: the gradient is the mean over the step's pairs."""
-        worker, split = self.worker, self.data.train
+        worker = self.worker
         # A seed of its own for every step: a resumed run draws the dropout that an undisturbed one would draw.
         seeds = np.random.SeedSequence([self.plan.seed, step, worker.rank]).generate_state(1)
         torch.manual_seed(int(seeds[0]))
@@ -167,20 +177,16 @@ class Training:
             group["lr"] = self.rate(step)
         total = len(self.plan.step_pairs(step))
         seen = torch.zeros((), device=worker.device)
-        for own in self.plan.shard(step, worker.rank, worker.world):
-            # A worker without a pair still takes part in the collectives, with one pair that weighs nothing.
-            loss = self._loss(split, own if len(own) else self.plan.step_pairs(step)[:1])
-            loss = loss.sum() if len(own) else 0.0 * loss.sum()
+        passes = self.feed.take(step)
+        for number, each in enumerate(passes, start=1):
+            self.engine.set_gradient_accumulation_boundary(number == len(passes))
+            losses = self.pair_loss(*reward_pairs(self.engine(each.batch)), each.batch.scores)
+            loss = losses.sum() if each.counts else 0.0 * losses.sum()
             seen += loss.detach()
-            # DeepSpeed divides by workers and passes; undo both, since the sum is over the step's pairs already.
-            self.engine.backward(loss * (worker.world * self.config.train.accumulate / total))
+            # DeepSpeed divides by workers; undo it, since the sum is over the step's pairs already.
+            self.engine.backward(loss * (worker.world / total), scale_wrt_gas=False)
             self.engine.step()
         self._losses.append(seen / total)
-
-    def _loss(self, split: EncodedSplit, pairs: np.ndarray) -> Tensor:
-        rewards = self.engine(split.batch(pairs, self.data.facts.pad_id).to(self.worker.device))
-        chosen, rejected = rewards.view(2, -1)
-        return self.pair_loss(chosen, rejected)
 
     def _check_losses(self, step: int) -> list[float]:
         """Return the losses since the last evaluation, over all workers."""
@@ -197,7 +203,7 @@ class Training:
         """Score the validation split, keep the best model, write the checkpoint, and return the report."""
         losses = self._check_losses(step - 1)
         rewards = score_split(
-            self.engine, self.data.validation, self.data.facts.pad_id, 2 * self.config.train.batch_size, self.worker
+            self.engine, self.data.validation, self.model.reading, self.config.train.eval_tokens, self.worker
         )
         self.engine.train()
         metrics = {"train/loss": float(np.mean(losses)), **split_metrics(rewards, "val")}
@@ -212,6 +218,8 @@ class Training:
                 margins = rewards[:, 0] - rewards[:, 1]
                 save_reward_model(self.folder / "best", weights, self.config, self.data.folder / "tokenizer", margins)
         progress.step, progress.seconds = step, time.monotonic() - self._started
+        enough = self.plateau is not None and self.plateau.update(metrics[self.plateau.metric])
+        progress.plateau = asdict(self.plateau) if self.plateau is not None else {}
         report = Report(
             step=step,
             examples=self.plan.examples(step),
@@ -220,7 +228,7 @@ class Training:
             metrics={**metrics, "train/learning_rate": self.rate(step - 1)},
             best_accuracy=progress.best_accuracy,
             train_losses=losses,
-            done=step == self.plan.total_steps,
+            done=enough or step == self.plan.total_steps,
         )
         progress.evaluations.append(asdict(report))
         if self.worker.leads:

@@ -19,7 +19,8 @@ def oasst1_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
     """Yield for each prompter message its best ranked reply against its worst; ties give no pair.
 
     Only English messages that are not deleted count. The prompt is the path from the root of the tree; the group is the
-    tree.
+    tree. There is no margin: ranks are an order, and the distance of first and last says only how many replies there
+    were.
 
     Raises
     ------

@@ -2,7 +2,8 @@
 
 - `prompt` (text or messages), `chosen` and `rejected` (text or messages, with or without the prompt before the reply);
 - the implicit prompt: `chosen` and `rejected` are whole conversations (messages, or one string with `Human:` and
-  `Assistant:` turns as in HH-RLHF); what they share is the prompt, what remains is one assistant message each.
+  `Assistant:` turns as in HH-RLHF); what they share is the prompt, what remains is one assistant message each;
+- in either form optionally how much better the chosen reply is: `margin`, or `chosen_score` and `rejected_score`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from gazetune.errors import InputError, did_you_mean
 from gazetune.preferences.grouping import prompt_group
-from gazetune.preferences.pair import Message, PreferencePair
+from gazetune.preferences.pair import LARGEST_MARGIN, Message, PreferencePair
 from gazetune.preferences.sources.registry import Dropped
 from gazetune.preferences.sources.rows import Row, checked_text, shown
 
@@ -179,7 +180,21 @@ def _messages(origin: str, key: str, value: Any) -> tuple[Message, ...]:
 
 
 def _margin(row: Row) -> float | None:
+    """Return what stands under `margin`, else the difference of the two scores, else None."""
+    if row.values.get("margin") is not None:
+        margin = row.number("margin")
+        if not 0 <= margin <= LARGEST_MARGIN:
+            raise InputError(
+                f"{row.origin}: key 'margin' must be a number from 0 to {LARGEST_MARGIN:.2g}, got {margin:g}"
+            )
+        return margin
     for better, worse in _SCORES:
         if row.values.get(better) is not None or row.values.get(worse) is not None:
-            return row.number(better) - row.number(worse)
+            margin = row.number(better) - row.number(worse)
+            if not 0 <= margin <= LARGEST_MARGIN:
+                raise InputError(
+                    f"{row.origin}: key '{better}' is {row.values[better]} and '{worse}' {row.values[worse]}; "
+                    f"accepted: a chosen score that is not below the rejected one (by at most {LARGEST_MARGIN:.2g})"
+                )
+            return margin
     return None

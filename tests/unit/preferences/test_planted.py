@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from gazetune.config import MEASURES
 from gazetune.gaze.predictors.planted import PLANTED_MEAN, PLANTED_SD, planted_measures
-from gazetune.preferences.pair import PreferencePair
+from gazetune.preferences.pair import PreferencePair, margins_of
 from gazetune.preferences.planted import TERMS, WEIGHTS, PlantedData, planted_data, reply_terms
 from gazetune.preferences.planted_words import ADJECTIVES, DEFINITE, HEDGING, NOUNS, VERBS
 
@@ -55,6 +55,17 @@ def test_logistic_regression_on_the_true_terms_reaches_the_bayes_accuracy(
 
 def test_fitted_weights_are_the_planted_ones(differences: NDArray[np.float64]) -> None:
     assert _fitted(differences) == pytest.approx(WEIGHTS, abs=0.15)
+
+
+def test_margins_are_the_rules_difference_with_the_logistic_noise_of_the_labels(
+    large: PlantedData, differences: NDArray[np.float64]
+) -> None:
+    margins = margins_of(large.pairs).astype(np.float64)
+    assert margins.min() >= 0 and np.isfinite(margins).all()
+    # Chosen minus rejected on both sides: a label that disagreed with its margin's sign would pull the weights to 0.
+    weights = np.linalg.lstsq(differences, margins, rcond=None)[0]
+    assert weights == pytest.approx(WEIGHTS, abs=0.15)
+    assert np.sqrt(np.mean((margins - differences @ WEIGHTS) ** 2)) == pytest.approx(np.pi / np.sqrt(3), rel=0.02)
 
 
 def test_label_does_not_depend_on_the_noise_measures(differences: NDArray[np.float64]) -> None:

@@ -28,8 +28,15 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "llama": GROUPED,
     "mistral": {**GROUPED, "sliding_window": 16},
     "qwen2": GROUPED,
+    "qwen3": {**GROUPED, "head_dim": 8},
+    "gemma": {**GROUPED, "head_dim": 8},
+    "gemma2": {**GROUPED, "head_dim": 8, "sliding_window": 16},
+    "gemma3_text": {**GROUPED, "head_dim": 8, "sliding_window": 16},
+    "phi": GROUPED,
+    "phi3": GROUPED,
     "bert": {},
     "roberta": {"pad_token_id": 1},
+    "modernbert": {},
     "albert": {"embedding_size": 16},
 }
 

@@ -36,7 +36,7 @@ def build(config: Config, folder: Path, kind: str) -> GazeRewardModel:
 
 def rewards(model: GazeRewardModel, data: PreparedData, pairs: list[int]) -> np.ndarray:
     with torch.no_grad():
-        return model(data.train.batch(np.array(pairs), data.facts.pad_id)).view(2, -1).T.numpy()
+        return model(data.train.batch(np.array(pairs), model.reading)).view(2, -1).T.numpy()
 
 
 @pytest.mark.parametrize("architecture", DECODERS + ENCODERS)
@@ -57,11 +57,10 @@ def test_a_decoder_is_read_at_its_last_token_and_an_encoder_at_its_first(
     architecture: str, pooled: int, backbone_folder: BackboneFolder, planted_config: Config, planted: PreparedData
 ) -> None:
     model = build(planted_config, backbone_folder(architecture), "none")
-    batch = planted.train.batch(np.arange(3), planted.facts.pad_id)
-    length = int(batch.mask[1].sum())
-    assert length < batch.mask.shape[1], "the row must be padded"
+    chosen = planted.train.ids[slice(*planted.train.token_starts[[2, 3]])]  # of the second pair
+    assert len(chosen) < planted.train.lengths(model.reading)[:3].max(), "the row must be padded"
     with torch.no_grad():
-        states = model.backbone(batch.input_ids[1:2, :length]).last_hidden_state
+        states = model.backbone(torch.from_numpy(chosen[None].astype(np.int64))).last_hidden_state
         expected = float(model.head(states[0, pooled]))
         other = float(model.head(states[0, -1 - pooled]))
     found = rewards(model, planted, [0, 1, 2])[1, 0]
@@ -74,7 +73,7 @@ def test_every_weight_of_a_fully_trained_encoder_gets_a_gradient(
     architecture: str, backbone_folder: BackboneFolder, planted_config: Config, planted: PreparedData
 ) -> None:
     model = build(planted_config, backbone_folder(architecture), "concat")
-    model(planted.train.batch(np.arange(2), planted.facts.pad_id)).sum().backward()
+    model(planted.train.batch(np.arange(2), model.reading)).sum().backward()
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
 
 

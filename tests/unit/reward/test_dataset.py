@@ -80,7 +80,6 @@ def test_facts_tell_where_the_data_came_from(planted_config: Config, planted: Pr
     assert planted.facts.data_fingerprint == splits.fingerprint
     assert planted.facts.bayes == splits.bayes
     assert planted.facts.gaze_fingerprint == "planted-seed0-1"
-    assert planted.facts.pad_id == planted.tokenizer().pad_token_id
     words = [[len(pair.chosen.split()), len(pair.rejected.split())] for pair in splits.test]
     assert planted.response_words("test").tolist() == words
 

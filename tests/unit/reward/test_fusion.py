@@ -1,4 +1,4 @@
-"""Fusions: what the backbone reads is what the arrays say, and padding never reaches it."""
+"""Fusions: what the backbone reads is what the measures say, text by text."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from torch import Tensor
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.reward import fusion as room
+from gazetune.reward.attention import Runs
 from gazetune.reward.fusion import (
-    FusedBatch,
     Fusion,
     GazeBatch,
-    NoFusion,
     TokenBatch,
     check_fusion,
-    compact,
     create_fusion,
     fused_length,
     fusion,
     fusion_names,
 )
+from gazetune.reward.fusions.none import NoFusion
 
 HIDDEN, RMS = 8, 0.02
+WITH_GAZE = ["concat", "add", "gated", "cross"]
 
 
-def made(kind: str, **settings: Any) -> Fusion:
+def made(kind: str, **settings: Any) -> Any:
     config = Config.model_validate({"fusion": {"kind": kind, **settings}, "gaze": {"features": ["FFD", "TRT"]}})
     torch.manual_seed(0)
     return create_fusion(config, HIDDEN, RMS).eval()
@@ -36,53 +36,37 @@ def made(kind: str, **settings: Any) -> Fusion:
 
 @pytest.fixture
 def tokens() -> TokenBatch:
-    """Two rows of three and five tokens, the first padded on both sides."""
+    """Two texts of three and five tokens."""
     torch.manual_seed(1)
-    mask = torch.tensor([[False, True, True, True, False], [True] * 5])
-    return TokenBatch(torch.randn(2, 5, HIDDEN), mask)
+    return TokenBatch(torch.randn(8, HIDDEN))
 
 
 @pytest.fixture
 def gaze() -> GazeBatch:
-    """Two units in the first row and one in the second; the middle token of the first row has none."""
+    """Two units in the first text and one in the second; the middle token of the first has none."""
     torch.manual_seed(2)
     return GazeBatch(
-        units=torch.rand(2, 2, 2) * 10,
-        mask=torch.tensor([[True, True], [True, False]]),
-        token_unit=torch.tensor([[-1, 0, -1, 1, -1], [0, 0, -1, -1, -1]]),
-        token_share=torch.tensor([[0.0, 1.0, 0.0, 1.0, 0.0], [0.5, 0.5, 0.0, 0.0, 0.0]]),
+        units=torch.rand(3, 2) * 10,
+        token_unit=torch.tensor([0, -1, 1, 2, 2, -1, -1, -1]),
+        token_share=torch.tensor([1.0, 0.0, 1.0, 0.5, 0.5, 0.0, 0.0, 0.0]),
+        unit_place=torch.tensor([0, 1, 0]),
+        token_place=torch.tensor([0, 0, 1, 0, 0, 0, 0, 0]),
+        of_texts=Runs((3, 5), (2, 1), ((0, 0), (0, 0)), causal=False),
     )
 
 
-def row(fused: FusedBatch, index: int) -> Tensor:
-    return fused.embeddings[index][fused.mask[index]]
-
-
-def test_compact_moves_real_positions_to_the_front_in_order(tokens: TokenBatch) -> None:
-    fused = compact(tokens.embeddings, tokens.mask)
-    torch.testing.assert_close(row(fused, 0), tokens.embeddings[0, 1:4], rtol=0, atol=0)
-    torch.testing.assert_close(row(fused, 1), tokens.embeddings[1], rtol=0, atol=0)
-    assert fused.mask.tolist() == [[True, True, True, False, False], [True] * 5]
-    assert fused.positions[0, :3].tolist() == [0, 1, 2]
-    assert fused.pool.tolist() == [2, 4]
-
-
-def test_compact_takes_no_more_positions_than_the_longest_row(tokens: TokenBatch) -> None:
-    fused = compact(tokens.embeddings[:1], tokens.mask[:1])
-    assert fused.embeddings.shape == (1, 3, HIDDEN)
-    assert fused.mask.shape == fused.positions.shape == (1, 3)
-
-
-def test_compact_replaces_what_stood_on_padding_even_if_it_is_no_number(tokens: TokenBatch) -> None:
-    stray = torch.where(tokens.mask.unsqueeze(-1), tokens.embeddings, torch.nan)
-    fused = compact(stray, tokens.mask)
-    assert (fused.embeddings[0, 3:] == 0).all()
-    assert fused.embeddings.isfinite().all()
+def opened(joined: Fusion) -> Fusion:
+    """Give what starts at zero, so that gaze comes through, some other value."""
+    with torch.no_grad():
+        for name, parameter in joined.named_parameters():
+            if name in ("gate.weight", "output.weight"):
+                torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(3))
+    return joined
 
 
 def test_none_is_the_text_alone(tokens: TokenBatch, gaze: GazeBatch) -> None:
     none = made("none")
-    torch.testing.assert_close(row(none(tokens, gaze), 0), tokens.embeddings[0, 1:4], rtol=0, atol=0)
+    torch.testing.assert_close(none(tokens, gaze), tokens.embeddings, rtol=0, atol=0)
     assert list(none.parameters()) == []
 
 
@@ -90,45 +74,94 @@ def test_add_adds_each_units_share_to_its_tokens_and_leaves_the_others_alone(
     tokens: TokenBatch, gaze: GazeBatch
 ) -> None:
     add = made("add")
+    expected = tokens.embeddings.clone()
+    expected[0] += add.project(gaze.units[0])
+    expected[2] += add.project(gaze.units[1])
+    expected[3:5] += add.project(0.5 * gaze.units[2])
     fused = add(tokens, gaze)
-    first = tokens.embeddings[0, 1:4].clone()
-    first[0] += add.project(gaze.units[0, 0])
-    first[2] += add.project(gaze.units[0, 1])
-    torch.testing.assert_close(row(fused, 0), first)
-    second = tokens.embeddings[1].clone()
-    second[:2] += add.project(0.5 * gaze.units[1, 0])
-    torch.testing.assert_close(row(fused, 1), second)
-    torch.testing.assert_close(row(fused, 0)[1], tokens.embeddings[0, 2], rtol=0, atol=0)
+    torch.testing.assert_close(fused, expected)
+    torch.testing.assert_close(fused[[1, 5, 6, 7]], tokens.embeddings[[1, 5, 6, 7]], rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("position", ["before", "after"])
-def test_concat_puts_bounded_gaze_on_its_side_of_the_text(position: str, tokens: TokenBatch, gaze: GazeBatch) -> None:
-    concat = made("concat", position=position)
-    opening, closing = concat.boundary.weight.unsqueeze(1)
-    parts = [torch.cat([opening, concat.project(gaze.units[1, :1]), closing]), tokens.embeddings[1]]
-    if position == "after":
-        parts.reverse()
-    fused = concat(tokens, gaze)
-    torch.testing.assert_close(row(fused, 1), torch.cat(parts))
-    assert fused.pool.tolist() == [3 + 2 + 2 - 1, 5 + 1 + 2 - 1]
+@pytest.mark.parametrize("kind", ["gated", "cross"])
+def test_a_fusion_that_starts_closed_is_at_first_the_text_alone(kind: str, tokens: TokenBatch, gaze: GazeBatch) -> None:
+    closed = made(kind)
+    torch.testing.assert_close(closed(tokens, gaze), tokens.embeddings, rtol=0, atol=0)
+    assert (opened(closed)(tokens, gaze) - tokens.embeddings).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("kind", ["none", "concat", "add"])
-def test_fused_length_is_the_real_positions_of_a_row(kind: str, tokens: TokenBatch, gaze: GazeBatch) -> None:
-    fused = made(kind)(tokens, gaze)
-    expected = [fused_length(kind, 3, 2), fused_length(kind, 5, 1)]
-    assert fused.mask.sum(1).tolist() == expected
+@pytest.mark.parametrize("kind", ["gated", "cross"])
+def test_a_fusion_that_starts_closed_can_open(kind: str, tokens: TokenBatch, gaze: GazeBatch) -> None:
+    closed = made(kind)
+    closed(tokens, gaze).pow(2).sum().backward()
+    moved = {name for name, parameter in closed.named_parameters() if parameter.grad is not None and
+             parameter.grad.abs().max() > 0}  # fmt: skip
+    assert moved >= {"gate.weight" if kind == "gated" else "output.weight"}
 
 
-@pytest.mark.parametrize("kind", ["concat", "add"])
-def test_the_projection_starts_at_the_scale_of_the_token_embeddings(kind: str) -> None:
-    scale = made(kind)
-    out = scale.project(torch.rand(50, 2) * 10)
-    assert float(out.detach().pow(2).mean().sqrt()) == pytest.approx(RMS, rel=0.05)
-    assert "scale.factor" in dict(scale.named_parameters())
+def test_gated_is_add_times_its_gate(tokens: TokenBatch, gaze: GazeBatch) -> None:
+    gated = opened(made("gated"))
+    added = gated(tokens, gaze) - tokens.embeddings
+    expected = gated.on_tokens(gaze) * torch.tanh(gated.gate.weight)
+    torch.testing.assert_close(added, expected, rtol=1e-4, atol=1e-7)
 
 
-@pytest.mark.parametrize("kind", ["concat", "add"])
+def test_cross_is_attention_over_the_units_of_the_same_text(tokens: TokenBatch, gaze: GazeBatch) -> None:
+    cross = opened(made("cross"))
+    fused = cross(tokens, gaze)
+    # The second text has one unit: whatever the scores, each of its tokens reads that unit's value.
+    value = cross.value(cross.projector(gaze.units[2:]))
+    expected = tokens.embeddings[3:] + cross.scale(cross.output(value))
+    torch.testing.assert_close(fused[3:], expected)
+    # Units of the first text reach all of its tokens, with or without a unit of their own, and no other text's.
+    moved = GazeBatch(**{**vars(gaze), "units": gaze.units + torch.tensor([[9.0, 9.0], [0.0, 0.0], [0.0, 0.0]])})
+    changed = (cross(tokens, moved) - fused).abs().amax(dim=1) > 1e-7
+    assert changed.tolist() == [True] * 3 + [False] * 5
+
+
+def test_cross_knows_the_order_of_the_units(tokens: TokenBatch, gaze: GazeBatch) -> None:
+    cross = opened(made("cross"))
+    swapped = GazeBatch(**{**vars(gaze), "units": gaze.units[[1, 0, 2]]})
+    assert (cross(tokens, swapped) - cross(tokens, gaze))[:3].abs().max() > 1e-7
+
+
+@pytest.mark.parametrize("kind", WITH_GAZE)
+def test_a_text_without_units_is_read_as_it_is(kind: str) -> None:
+    joined = opened(made(kind))
+    tokens = TokenBatch(torch.randn(3, HIDDEN))
+    nothing = torch.zeros(0, dtype=torch.int64)
+    runs = Runs((3,), (0,), ((0, 0),), causal=False)
+    gaze = GazeBatch(torch.zeros(0, 2), torch.full((3,), -1), torch.zeros(3), nothing, nothing + 0, runs)
+    gaze = GazeBatch(**{**vars(gaze), "token_place": torch.zeros(3, dtype=torch.int64)})
+    torch.testing.assert_close(joined(tokens, gaze)[:3], tokens.embeddings, rtol=0, atol=0)
+
+
+def test_concat_gives_tokens_then_units_then_the_two_boundaries(tokens: TokenBatch, gaze: GazeBatch) -> None:
+    concat = made("concat")
+    expected = torch.cat([tokens.embeddings, concat.project(gaze.units), concat.boundary.weight])
+    torch.testing.assert_close(concat(tokens, gaze), expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "length"), [("none", 3), ("concat", 3 + 2 + 2), ("add", 3), ("gated", 3), ("cross", 3)]
+)
+def test_fused_length_is_what_the_backbone_reads_of_a_text(kind: str, length: int) -> None:
+    assert fused_length(kind, 3, 2) == length
+
+
+def scale_of(joined: Any) -> Tensor:
+    projected = joined.projector(torch.rand(50, 2) * 10)
+    return joined.scale(projected)
+
+
+@pytest.mark.parametrize("kind", WITH_GAZE)
+def test_what_is_learned_starts_at_the_scale_of_the_token_embeddings(kind: str) -> None:
+    scaled = made(kind)
+    assert float(scale_of(scaled).detach().pow(2).mean().sqrt()) == pytest.approx(RMS, rel=0.05)
+    assert "scale.factor" in dict(scaled.named_parameters())
+
+
+@pytest.mark.parametrize("kind", WITH_GAZE)
 def test_a_fixed_scale_is_kept_as_it_is(kind: str) -> None:
     fixed = made(kind, scale=3.0)
     assert fixed.scale.factor.tolist() == [3.0]
@@ -144,7 +177,7 @@ def test_boundaries_start_at_the_scale_of_the_token_embeddings() -> None:
     assert float(boundary.detach().pow(2).mean().sqrt()) == pytest.approx(RMS, rel=0.05)
 
 
-@pytest.mark.parametrize("kind", ["concat", "add"])
+@pytest.mark.parametrize("kind", WITH_GAZE)
 def test_measures_are_standardised_by_the_given_statistics(kind: str) -> None:
     joined = made(kind)
     joined.standardise_by(torch.tensor([2.0, 7.0]), torch.tensor([0.5, 0.0]))
@@ -160,20 +193,21 @@ def test_the_fusion_without_gaze_takes_statistics_and_needs_none() -> None:
 
 
 def test_a_fusion_joins_by_decorator(monkeypatch: pytest.MonkeyPatch, tokens: TokenBatch, gaze: GazeBatch) -> None:
+    assert sorted(fusion_names()) == ["add", "concat", "cross", "gated", "none"]
     monkeypatch.setattr(room, "_FUSIONS", dict(room._FUSIONS))
 
     @fusion("halved")
     class HalvedFusion(NoFusion):
-        def fuse(self, tokens: TokenBatch, gaze: GazeBatch) -> FusedBatch:
-            return compact(tokens.embeddings / 2, tokens.mask)
+        def fuse(self, tokens: TokenBatch, gaze: GazeBatch) -> Tensor:
+            return tokens.embeddings / 2
 
-    assert fusion_names() == ["none", "concat", "add", "halved"]
-    torch.testing.assert_close(row(made("halved")(tokens, gaze), 1), tokens.embeddings[1] / 2)
+    assert "halved" in fusion_names()
+    torch.testing.assert_close(made("halved")(tokens, gaze), tokens.embeddings / 2)
 
 
 def test_a_fusion_without_fuse_says_so(tokens: TokenBatch, gaze: GazeBatch) -> None:
     with pytest.raises(TypeError, match=r"Fusion does not define fuse\(\)"):
-        Fusion()(tokens, gaze)
+        Fusion(Config(), HIDDEN, RMS)(tokens, gaze)
 
 
 @pytest.mark.parametrize("refuse", [check_fusion, made, lambda kind: fused_length(kind, 1, 1)])

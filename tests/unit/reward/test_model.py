@@ -6,120 +6,186 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from gazetune.config import Config
 from gazetune.errors import InputError
+from gazetune.reward.attention import SEGMENTS
 from gazetune.reward.backbone import load_backbone
-from gazetune.reward.batching import PairBatch
+from gazetune.reward.batching import PairBatch, reward_pairs
 from gazetune.reward.dataset import PreparedData
+from gazetune.reward.losses import bradley_terry
 from gazetune.reward.model import GazeRewardModel
+from gazetune.reward.reading import Reading, choose_reading
 
-FUSIONS = ["none", "concat", "add"]
+FUSIONS = ["none", "concat", "add", "gated", "cross"]
+PLACES = [("none", "before"), ("concat", "before"), ("concat", "after"), ("add", "before"), ("gated", "before"),
+          ("cross", "before")]  # fmt: skip
 
 
-def build(config: Config, data: PreparedData, **changes: dict) -> GazeRewardModel:
-    config = Config.model_validate({**config.model_dump(mode="json"), **changes})
+def build(config: Config, data: PreparedData, batching: str = "padded", **changes: dict) -> GazeRewardModel:
+    train = {**config.train.model_dump(), "batching": batching}
+    config = Config.model_validate({**config.model_dump(mode="json"), "train": train, **changes})
     model = GazeRewardModel(config, load_backbone("tiny", torch.float32))
     model.set_gaze_statistics(torch.tensor(data.facts.gaze_mean), torch.tensor(data.facts.gaze_sd))
-    # Freshly drawn weights give almost equal rewards to all texts; larger ones let a wrong pool or mask show.
+    # Freshly drawn weights give almost equal rewards to all texts; larger ones let a wrong pool or mask show. What
+    # starts at zero is drawn, so that gaze comes through.
     with torch.no_grad():
-        for parameter in model.parameters():
+        for name, parameter in model.named_parameters():
+            if name in ("fusion.gate.weight", "fusion.output.weight"):
+                torch.nn.init.normal_(parameter, std=0.5, generator=torch.Generator().manual_seed(1))
             parameter.mul_(1.5)
+    model.read_by(choose_reading(config, model.bare_backbone(), torch.device("cpu"), data.train))
     return model.eval()
 
 
-def rewards(model: GazeRewardModel, batch: PairBatch) -> np.ndarray:
+def rewards(model: GazeRewardModel, data: PreparedData, pairs: np.ndarray) -> np.ndarray:
     with torch.no_grad():
-        return model(batch).view(2, -1).T.numpy()
+        return scores(model, data.train.batch(pairs, model.reading))
 
 
-def padded_left(batch: PairBatch) -> PairBatch:
-    """The same conversations with their padding moved to the front."""
-
-    def flip(tensor: Tensor) -> Tensor:
-        shifts = [int((~row).sum()) for row in batch.mask]
-        return torch.stack([torch.roll(row, shift) for row, shift in zip(tensor, shifts, strict=True)])
-
-    moved = {name: flip(getattr(batch, name)) for name in ("input_ids", "mask", "token_unit", "token_share")}
-    return replace(batch, **moved)
+def scores(model: GazeRewardModel, batch: PairBatch) -> np.ndarray:
+    with torch.no_grad():
+        return torch.stack(reward_pairs(model(batch)), dim=1).numpy()
 
 
+def in_float64(model: GazeRewardModel) -> GazeRewardModel:
+    """Compute everything in float64: transformers' Llama norm goes through float32 whatever it is given."""
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, LlamaRMSNorm):
+                norm = nn.RMSNorm(child.weight.shape, eps=child.variance_epsilon)
+                norm.weight = child.weight
+                setattr(parent, name, norm)
+    return model.double()
+
+
+def loss_and_gradients(model: GazeRewardModel, data: PreparedData) -> tuple[Tensor, dict[str, Tensor]]:
+    model.zero_grad()
+    chosen, rejected = reward_pairs(model(data.train.batch(np.arange(16), model.reading)))
+    bradley_terry(chosen, rejected).sum().backward()
+    gradients = {name: each.grad for name, each in model.named_parameters() if each.grad is not None}
+    return torch.cat([chosen, rejected]).detach(), gradients
+
+
+@pytest.mark.parametrize("batching", ["packed", "shared"])
+@pytest.mark.parametrize(("kind", "position"), PLACES)
+def test_every_reading_gives_the_rewards_and_gradients_of_padding(
+    batching: str, kind: str, position: str, planted_config: Config, planted: PreparedData
+) -> None:
+    if batching == "shared" and (kind, position) in (("concat", "before"), ("cross", "before")):
+        pytest.skip("this fusion cannot share")
+    changes = {"fusion": {"kind": kind, "position": position}}
+    exact = [in_float64(build(planted_config, planted, way, **changes)) for way in ("padded", batching)]
+    (plain, plain_gradients), (other, gradients) = (loss_and_gradients(model, planted) for model in exact)
+    assert plain.std() > 0.01
+    torch.testing.assert_close(other, plain, rtol=0, atol=1e-9)
+    assert gradients.keys() == plain_gradients.keys()
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(gradient, plain_gradients[name], rtol=0, atol=1e-9, msg=name)
+
+
+@pytest.mark.parametrize("batching", ["packed", "shared"])
+@pytest.mark.parametrize("kind", ["none", "add"])
+def test_in_float32_gradients_differ_by_rounding_only(
+    batching: str, kind: str, planted_config: Config, planted: PreparedData
+) -> None:
+    models = [build(planted_config, planted, way, fusion={"kind": kind}) for way in ("padded", batching)]
+    (plain, plain_gradients), (other, gradients) = (loss_and_gradients(model, planted) for model in models)
+    torch.testing.assert_close(other, plain, rtol=0, atol=1e-5)
+    for name, gradient in gradients.items():
+        largest = float(plain_gradients[name].abs().max())
+        torch.testing.assert_close(gradient, plain_gradients[name], rtol=0, atol=1e-4 * largest, msg=name)
+
+
+@pytest.mark.parametrize("batching", ["padded", "packed", "auto"])
 @pytest.mark.parametrize("kind", FUSIONS)
 def test_reward_does_not_depend_on_batch_size_or_mates(
-    kind: str, planted_config: Config, planted: PreparedData
+    kind: str, batching: str, planted_config: Config, planted: PreparedData
 ) -> None:
-    model = build(planted_config, planted, fusion={"kind": kind})
-    everything = rewards(model, planted.train.batch(np.arange(32), 0))
+    model = build(planted_config, planted, batching, fusion={"kind": kind})
+    everything = rewards(model, planted, np.arange(32))
     assert np.ptp(everything) > 0.1
     for size in (1, 7):
-        split = [rewards(model, planted.train.batch(part, 0)) for part in np.array_split(np.arange(32), -(-32 // size))]
+        split = [rewards(model, planted, part) for part in np.array_split(np.arange(32), -(-32 // size))]
         np.testing.assert_allclose(np.concatenate(split), everything, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", FUSIONS)
-def test_reward_does_not_depend_on_padding_side(kind: str, planted_config: Config, planted: PreparedData) -> None:
+def test_what_stands_on_padding_reaches_no_reward(kind: str, planted_config: Config, planted: PreparedData) -> None:
     model = build(planted_config, planted, fusion={"kind": kind})
-    batch = planted.train.batch(np.arange(7), 0)
+    batch = planted.train.batch(np.arange(7), model.reading)
+    assert batch.mask is not None
     assert (~batch.mask).any(), "the test needs padding"
-    np.testing.assert_allclose(rewards(model, padded_left(batch)), rewards(model, batch), atol=1e-5)
+    seen = {}
+    model.backbone.register_forward_pre_hook(lambda module, args, inputs: seen.update(inputs), with_kwargs=True)
+    scores(model, batch)
+    assert (seen["inputs_embeds"][~batch.mask] == 0).all()
+    assert torch.equal(seen["attention_mask"].bool(), batch.mask)
 
 
-@pytest.mark.parametrize("kind", FUSIONS)
-@pytest.mark.parametrize("position", ["before", "after"])
-def test_what_stands_on_padding_reaches_no_reward(
-    kind: str, position: str, planted_config: Config, planted: PreparedData
+@pytest.mark.parametrize("batching", ["packed", "shared"])
+def test_without_padding_the_backbone_reads_no_position_twice(
+    batching: str, planted_config: Config, planted: PreparedData
 ) -> None:
-    model = build(planted_config, planted, fusion={"kind": kind, "position": position})
-    batch = planted.train.batch(np.arange(7), 0)
-    noisy = replace(
-        batch,
-        input_ids=torch.where(batch.mask, batch.input_ids, 77),
-        units=torch.where(batch.unit_mask.unsqueeze(-1), batch.units, 1e4),
-    )
-    np.testing.assert_allclose(rewards(model, noisy), rewards(model, batch), atol=1e-6)
+    model = build(planted_config, planted, batching, fusion={"kind": "none"})
+    seen = {}
+    model.backbone.register_forward_pre_hook(lambda module, args, inputs: seen.update(inputs), with_kwargs=True)
+    rewards(model, planted, np.arange(7))
+    alone = int(planted.train.lengths(model.reading)[:7].sum())
+    saved = alone - seen["inputs_embeds"].shape[1]
+    assert saved == 0 if batching == "packed" else saved > 0
 
 
-@pytest.mark.parametrize("kind", ["concat", "add"])
+def test_a_released_backbone_attends_as_before(planted_config: Config, planted: PreparedData) -> None:
+    backbone = load_backbone("tiny", torch.float32)
+    before = backbone.config._attn_implementation
+    model = GazeRewardModel(planted_config, backbone)
+    model.read_by(Reading("packed"))
+    assert backbone.config._attn_implementation == SEGMENTS
+    assert model.release_backbone().config._attn_implementation == before
+
+
+@pytest.mark.parametrize("kind", ["concat", "add", "gated", "cross"])
 def test_only_the_features_of_the_mask_matter(kind: str, planted_config: Config, planted: PreparedData) -> None:
     gaze = {**planted_config.gaze.model_dump(), "features": ["FFD"]}
     model = build(planted_config, planted, fusion={"kind": kind}, gaze=gaze)
-    batch = planted.train.batch(np.arange(4), 0)
+    batch = planted.train.batch(np.arange(4), model.reading)
     columns = torch.tensor([1.0, 0.0, 1.0, 1.0, 1.0])
     others = replace(batch, units=batch.units + 5.0 * columns)
     own = replace(batch, units=batch.units + 5.0 * (1.0 - columns))
-    np.testing.assert_allclose(rewards(model, others), rewards(model, batch), atol=1e-6)
-    assert np.abs(rewards(model, own) - rewards(model, batch)).max() > 1e-3
+    np.testing.assert_allclose(scores(model, others), scores(model, batch), atol=1e-6)
+    assert np.abs(scores(model, own) - scores(model, batch)).max() > 1e-3
 
 
 def test_without_fusion_gaze_does_not_matter(planted_config: Config, planted: PreparedData) -> None:
     model = build(planted_config, planted, fusion={"kind": "none"})
-    batch = planted.train.batch(np.arange(4), 0)
+    batch = planted.train.batch(np.arange(4), model.reading)
     changed = replace(batch, units=batch.units * 7.0)
-    np.testing.assert_array_equal(rewards(model, changed), rewards(model, batch))
+    np.testing.assert_array_equal(scores(model, changed), scores(model, batch))
 
 
 def test_none_fusion_equals_the_backbone_pooled_at_the_last_token(
     planted_config: Config, planted: PreparedData
 ) -> None:
     model = build(planted_config, planted, fusion={"kind": "none"})
-    batch = planted.train.batch(np.arange(1), 0)
-    length = int(batch.mask[0].sum())
+    chosen = torch.from_numpy(planted.train.ids[: planted.train.token_starts[1]].astype(np.int64))
     with torch.no_grad():
-        states = model.backbone(batch.input_ids[:1, :length]).last_hidden_state
+        states = model.backbone(chosen[None]).last_hidden_state
         expected = model.head(states[0, -1])
-    assert rewards(model, batch)[0, 0] == pytest.approx(float(expected), abs=1e-5)
+    assert rewards(model, planted, np.arange(1))[0, 0] == pytest.approx(float(expected), abs=1e-5)
 
 
 def test_concat_reads_eye_gaze_eye_then_text(planted_config: Config, planted: PreparedData) -> None:
     model = build(planted_config, planted, fusion={"kind": "concat", "scale": 1.0})
-    batch = planted.train.batch(np.arange(2), 0)
+    batch = planted.train.batch(np.arange(2), model.reading)
     seen = {}
     model.backbone.register_forward_pre_hook(lambda module, args, inputs: seen.update(inputs), with_kwargs=True)
-    rewards(model, batch)
-    row, units, tokens = 1, int(batch.unit_mask[1].sum()), int(batch.mask[1].sum())
+    scores(model, batch)
+    row, tokens, units = 1, batch.text_and_gaze.queries, batch.text_and_gaze.keys
     with torch.no_grad():
-        projected = model.fusion.projector(batch.units[row, :units])
-        text = model.backbone.get_input_embeddings()(batch.input_ids[row, :tokens])
+        projected = model.fusion.projector(batch.units.split(units)[row])
+        text = model.backbone.get_input_embeddings()(batch.input_ids.split(tokens)[row])
         expected = torch.cat([model.fusion.boundary.weight[:1], projected, model.fusion.boundary.weight[1:], text])
     assert int(seen["attention_mask"][row].sum()) == len(expected)
     torch.testing.assert_close(seen["inputs_embeds"][row, : len(expected)], expected, atol=1e-5, rtol=1e-5)
@@ -127,8 +193,8 @@ def test_concat_reads_eye_gaze_eye_then_text(planted_config: Config, planted: Pr
 
 def test_two_models_differing_in_fusion_start_from_the_same_head(planted_config: Config, planted: PreparedData) -> None:
     heads = [build(planted_config, planted, fusion={"kind": kind}).head.weight for kind in FUSIONS]
-    torch.testing.assert_close(heads[0], heads[1], rtol=0, atol=0)
-    torch.testing.assert_close(heads[0], heads[2], rtol=0, atol=0)
+    for head in heads[1:]:
+        torch.testing.assert_close(head, heads[0], rtol=0, atol=0)
 
 
 def test_lora_leaves_only_adapter_and_side_modules_trainable(planted_config: Config, planted: PreparedData) -> None:

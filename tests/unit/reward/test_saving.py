@@ -55,7 +55,7 @@ def save(model: GazeRewardModel, folder: Path, data: PreparedData) -> None:
 
 def rewards(model: GazeRewardModel, data: PreparedData) -> Tensor:
     with torch.no_grad():
-        return model(data.validation.batch(np.arange(6), data.facts.pad_id))
+        return model(data.validation.batch(np.arange(6), model.reading))
 
 
 def altered(folder: Path, change: Callable[[dict[str, Tensor]], Any]) -> None:

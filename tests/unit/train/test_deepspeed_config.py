@@ -20,12 +20,30 @@ def config_of(**sections: Any) -> Config:
     ("sections", "line"),
     [
         (
-            {"deepspeed": {"stage": 0, "offload": "cpu"}},
-            "deepspeed.offload: cpu needs deepspeed.stage 2 or 3, got 0",
+            {"deepspeed": {"override": {"bf16": {"enabled": True}}}},
+            "deepspeed.override.bf16.enabled: set by train.precision; leave it out of the override",
         ),
         (
-            {"deepspeed": {"stage": 1, "offload": "cpu"}},
-            "deepspeed.offload: cpu needs deepspeed.stage 2 or 3, got 1",
+            {"deepspeed": {"override": {"train_batch_size": 4}}},
+            "deepspeed.override.train_batch_size: set by train.batch_size and train.accumulate; leave it out of the "
+            "override",
+        ),
+        (
+            {"deepspeed": {"override": {"zero_optimization": {"stage": 2}}}},
+            "deepspeed.override.zero_optimization.stage: set by deepspeed.stage; leave it out of the override",
+        ),
+        (
+            {"deepspeed": {"override": {"zero_optimization": {"offload_param": {"device": "cpu"}}}}},
+            "deepspeed.override.zero_optimization.offload_param.device: set by deepspeed.offload; leave it out of the "
+            "override",
+        ),
+        (
+            {"deepspeed": {"override": {"zero_optimization": {"overlap_com": True}}}},
+            "deepspeed.override.zero_optimization.overlap_com: DeepSpeed refuses True: Extra inputs are not permitted",
+        ),
+        (
+            {"deepspeed": {"override": {"zero_optimization": 3}}},
+            "deepspeed.override.zero_optimization: needs a mapping, got 3",
         ),
         (
             {"train": {"batch_size": 3}, "resources": {"workers": 4}},
@@ -39,12 +57,26 @@ def test_what_cannot_train_is_refused_in_one_line(sections: dict, line: str) -> 
     assert str(refused.value) == line
 
 
-@pytest.mark.parametrize("stage", [0, 1, 2, 3])
-@pytest.mark.parametrize("offload", ["none", "cpu"])
-def test_everything_else_is_accepted(stage: int, offload: str) -> None:
-    if offload == "none" or stage >= 2:
-        check_sharding(config_of(deepspeed={"stage": stage, "offload": offload}))
+@pytest.mark.parametrize(
+    "override",
+    [
+        {"gradient_clipping": 0.5, "data_types": {"grad_accum_dtype": "fp32"}, "no_key_of_today": 1},
+        {"zero_optimization": {"overlap_comm": True, "offload_optimizer": {"pin_memory": False}}},
+        {"bf16": {"immediate_grad_update": True}},
+    ],
+)
+def test_everything_else_is_deepspeeds_own(override: dict) -> None:
+    check_sharding(config_of(deepspeed={"override": override, "stage": 3}))
+
+
+def test_as_many_pairs_as_workers_are_enough() -> None:
     check_sharding(config_of(train={"batch_size": 4}, resources={"workers": 4}))
+
+
+def test_a_disk_is_named_in_both_offloads() -> None:
+    section = {"stage": 3, "offload": "nvme", "nvme_path": "/fast"}
+    zero = deepspeed_config(config_of(deepspeed=section), 2, torch.float32)["zero_optimization"]
+    assert zero["offload_optimizer"] == zero["offload_param"] == {"device": "nvme", "nvme_path": "/fast"}
 
 
 @pytest.mark.parametrize(("world", "micro"), [(1, 10), (2, 5), (3, 4), (4, 3)])

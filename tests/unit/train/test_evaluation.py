@@ -1,4 +1,4 @@
-"""Scoring a split: every pair once, by however many workers, in batches of similar length."""
+"""Scoring a split: every pair once, by however many workers, within a budget of positions."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from gazetune.reward.batching import EncodedSplit, PairBatch
-from gazetune.reward.dataset import PreparedData
+from gazetune.reward.reading import Reading
 from gazetune.train.evaluation import score_split, split_metrics
 from gazetune.train.processes import Worker
 
+PAIRS = 23
+PACKED, PADDED = Reading("packed"), Reading("padded")
 
-class LengthModel(nn.Module):
+
+class SumModel(nn.Module):
     """Rewards a conversation by its token ids; remembers what it was given."""
 
     def __init__(self) -> None:
@@ -24,7 +27,8 @@ class LengthModel(nn.Module):
     def forward(self, batch: PairBatch) -> Tensor:
         self.batches.append(batch)
         self.modes.append(self.training)
-        return (batch.input_ids * batch.mask).sum(1).float() / 1000
+        sums = torch.stack([ids.sum() for ids in batch.input_ids.split(list(batch.text_and_gaze.queries))])
+        return torch.cat([sums[0::2], sums[1::2]]).float() / 1000
 
 
 class OneOfSeveral(Worker):
@@ -34,48 +38,78 @@ class OneOfSeveral(Worker):
         return tensor
 
 
+@pytest.fixture(scope="module")
+def split() -> EncodedSplit:
+    rng = np.random.default_rng(3)
+    tokens, units = rng.integers(3, 40, 2 * PAIRS), rng.integers(1, 5, 2 * PAIRS)
+    return EncodedSplit(
+        ids=rng.integers(1, 100, tokens.sum(), dtype=np.int32),
+        token_unit=np.zeros(tokens.sum(), dtype=np.int32),
+        token_share=np.ones(tokens.sum(), dtype=np.float32),
+        token_starts=np.concatenate([[0], np.cumsum(tokens)]),
+        unit_index=np.zeros(units.sum(), dtype=np.int32),
+        unit_starts=np.concatenate([[0], np.cumsum(units)]),
+        values=np.ones((1, 5), dtype=np.float32),
+        scores=np.full(PAIRS, np.nan, dtype=np.float32),
+    )
+
+
 def sums(split: EncodedSplit) -> np.ndarray:
     edges = zip(split.token_starts[:-1], split.token_starts[1:], strict=True)
     return np.array([split.ids[low:high].sum() for low, high in edges]).reshape(-1, 2) / 1000
 
 
-@pytest.mark.parametrize("batch_size", [1, 5, 1000])
-def test_rewards_stand_at_their_pair_chosen_first(batch_size: int, data: PreparedData, worker: Worker) -> None:
-    rewards = score_split(LengthModel(), data.validation, data.facts.pad_id, batch_size, worker)
-    assert rewards.dtype == np.float64
-    np.testing.assert_allclose(rewards, sums(data.validation), rtol=1e-6)
-
-
-@pytest.mark.parametrize("world", [2, 3, 5])
-@pytest.mark.parametrize("batch_size", [1, 4, 7])
-def test_workers_score_each_pair_once_in_the_same_number_of_passes(
-    world: int, batch_size: int, data: PreparedData
+@pytest.mark.parametrize("reading", [PACKED, PADDED], ids=["packed", "padded"])
+@pytest.mark.parametrize("budget", [1, 150, 100_000])
+def test_rewards_stand_at_their_pair_chosen_first(
+    budget: int, reading: Reading, split: EncodedSplit, worker: Worker
 ) -> None:
-    models = [LengthModel() for _ in range(world)]
+    rewards = score_split(SumModel(), split, reading, budget, worker)
+    assert rewards.dtype == np.float64
+    np.testing.assert_allclose(rewards, sums(split), rtol=1e-6)
+
+
+@pytest.mark.parametrize("world", [2, 3, 40])
+@pytest.mark.parametrize("budget", [1, 150, 100_000])
+def test_workers_score_each_pair_once_in_the_same_number_of_passes(
+    world: int, budget: int, split: EncodedSplit
+) -> None:
+    models = [SumModel() for _ in range(world)]
     shares = [
-        score_split(model, data.train, 0, batch_size, OneOfSeveral(rank, world, torch.device("cpu")))
+        score_split(model, split, PACKED, budget, OneOfSeveral(rank, world, torch.device("cpu")))
         for rank, model in enumerate(models)
     ]
-    np.testing.assert_allclose(sum(shares), sums(data.train), rtol=1e-6)
+    np.testing.assert_allclose(sum(shares), sums(split), rtol=1e-6)
     assert ((np.stack(shares) != 0).sum(axis=0) == 1).all()
     assert len({len(model.batches) for model in models}) == 1
-    most = max(len(batch.input_ids) // 2 for model in models for batch in model.batches)
-    assert most <= max(1, batch_size // world)
 
 
-def test_pairs_of_similar_length_share_a_batch(data: PreparedData, worker: Worker) -> None:
-    model = LengthModel()
-    score_split(model, data.train, 0, 4, worker)
-    widths = [batch.input_ids.shape[1] for batch in model.batches]
-    assert widths == sorted(widths)
+@pytest.mark.parametrize("reading", [PACKED, Reading("packed", gaze_tokens="after")], ids=["text", "with gaze tokens"])
+def test_no_pass_has_more_positions_than_the_budget(reading: Reading, split: EncodedSplit, worker: Worker) -> None:
+    model = SumModel()
+    score_split(model, split, reading, 150, worker)
+    positions = [batch.positions.numel() for batch in model.batches]
+    assert max(positions) <= 150
+    assert sum(positions) == split.lengths(reading).sum()
+    assert len(positions) < PAIRS / 2
+
+
+def test_padded_both_responses_count_as_the_longer_one(split: EncodedSplit, worker: Worker) -> None:
+    model = SumModel()
+    score_split(model, split, PADDED, 150, worker)
+    for batch in model.batches:
+        longest = batch.mask.sum(dim=1).view(-1, 2).amax(dim=1)
+        assert 2 * longest.sum() <= 150
+    widths = [batch.positions.shape[1] for batch in model.batches]
+    assert widths == sorted(widths, reverse=True)
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_a_model_is_scored_in_evaluation_mode_and_left_as_it_was(
-    training: bool, data: PreparedData, worker: Worker
+    training: bool, split: EncodedSplit, worker: Worker
 ) -> None:
-    model = LengthModel().train(training)
-    score_split(model, data.validation, 0, 8, worker)
+    model = SumModel().train(training)
+    score_split(model, split, PACKED, 400, worker)
     assert set(model.modes) == {False}
     assert model.training is training
 

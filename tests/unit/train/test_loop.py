@@ -15,6 +15,7 @@ from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.reward.backbone import load_backbone
 from gazetune.reward.dataset import PreparedData
+from gazetune.reward.reading import Reading
 from gazetune.reward.saving import load_reward_model
 from gazetune.train.evaluation import score_split
 from gazetune.train.loop import Report, Training, TrialFailed, decay_groups, evaluation_steps
@@ -103,7 +104,7 @@ def test_the_best_model_is_that_of_the_best_evaluation_the_later_one_on_ties(
     progress = json.loads((tmp_path / "run" / "last" / "progress.json").read_text())
     assert progress["best_step"] == reports[best].step
     model = load_reward_model(tmp_path / "run" / "best")
-    rewards = score_split(model, data.validation, data.facts.pad_id, 16, worker)
+    rewards = score_split(model, data.validation, model.reading, 1000, worker)
     margins = np.load(tmp_path / "run" / "best" / "margins.npy")
     np.testing.assert_allclose(margins, rewards[:, 0] - rewards[:, 1], atol=1e-5)
     assert (margins > 0).mean() == accuracies[best]
@@ -164,11 +165,25 @@ def test_accumulated_passes_make_the_step_of_one_larger_batch(start: StartTraini
     np.testing.assert_allclose(losses_of(parts), losses_of(whole), atol=1e-5)
 
 
+@pytest.mark.parametrize("stage", [0, 2, 3])
+def test_passes_within_a_token_budget_make_the_step_of_one_batch(
+    stage: int, start: StartTraining, data: PreparedData
+) -> None:
+    sections = {"projector": {"dropout": [0.0, 0.0]}, "deepspeed": {"stage": stage}}
+    whole = trained(start("whole", train={"batch_size": 9, "eval_every": 2}, **sections))
+    longest = int(data.train.lengths(Reading(gaze_tokens="before")).sum(axis=1).max())
+    run = start("parts", train={"batch_size": 9, "eval_every": 2, "batch_tokens": 2 * longest}, **sections)
+    passes = run.feed.take(0)
+    assert len(passes) > 1
+    assert max(each.batch.positions.shape[1] for each in passes) <= 2 * longest
+    np.testing.assert_allclose(losses_of(trained(run)), losses_of(whole), atol=1e-5)
+
+
 def test_a_pair_weighs_the_same_in_a_short_last_step(start: StartTraining, data: PreparedData) -> None:
     size = len(data.train) - 1  # the second step of the epoch holds one pair
     run = start(train={"batch_size": size, "eval_every": 100}, projector={"dropout": [0.0, 0.0]})
     run._step(0)
-    chosen, rejected = run.engine(data.train.batch(run.plan.step_pairs(1), data.facts.pad_id))
+    chosen, rejected = run.engine(data.train.batch(run.plan.step_pairs(1), run.model.reading))
     run._step(1)
     margin = float((chosen - rejected).detach())
     assert float(run._losses[1]) == pytest.approx(np.log1p(np.exp(-margin)), abs=1e-6)

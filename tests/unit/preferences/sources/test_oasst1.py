@@ -28,7 +28,7 @@ def test_rank_0_is_chosen_and_the_highest_rank_rejected() -> None:
     assert pair.prompt == (Message("user", "Text of q."),)
     assert pair.group == "tree"
     assert pair.origin == "o:3"
-    assert pair.margin is None
+    assert pair.margin is None  # a rank is no score
 
 
 def test_the_prompt_is_the_path_from_the_root() -> None:

@@ -77,11 +77,46 @@ def test_roles_that_do_not_alternate_are_accepted() -> None:
 def test_scores_become_the_margin(names: tuple[str, str]) -> None:
     scores = dict(zip(names, (7, 4.5), strict=True))
     assert _pair(prompt="Hi", chosen="a", rejected="b", **scores).margin == 2.5
+    assert _pair(chosen=[USER, GOOD], rejected=[USER, BAD], **scores).margin == 2.5
     assert _pair(prompt="Hi", chosen="a", rejected="b", **dict.fromkeys(names)).margin is None
     _refused(f"key '{names[1]}' is missing", prompt="Hi", chosen="a", rejected="b", **{names[0]: 7})
     _refused(
         f"key '{names[0]}' must be a finite number", prompt="Hi", chosen="a", rejected="b", **{**scores, names[0]: "7"}
     )
+
+
+def test_a_margin_is_taken_as_it_stands_and_before_scores() -> None:
+    row = {"prompt": "Hi", "chosen": "a", "rejected": "b"}
+    assert _pair(**row, margin=2).margin == 2.0
+    assert _pair(**row, margin=0.5, chosen_score=7, rejected_score=1).margin == 0.5
+    assert _pair(**row, margin=None, chosen_score=7, rejected_score=1).margin == 6.0
+    assert _pair(**row, margin=None).margin is None
+    assert _pair(**row, chosen_score=3, rejected_score=3).margin == 0.0
+
+
+@pytest.mark.parametrize(
+    ("margin", "message"),
+    [
+        (-0.5, r"key 'margin' must be a number from 0 to 3.4e\+38, got -0.5"),
+        (1e39, r"key 'margin' must be a number from 0 to 3.4e\+38, got 1e\+39"),
+        (float("nan"), "key 'margin' must be a finite number, got nan"),
+        (float("inf"), "key 'margin' must be a finite number, got inf"),
+        ("1.5", "key 'margin' must be a finite number, got '1.5'"),
+        (True, "key 'margin' must be a finite number, got True"),
+        ([1.0], r"key 'margin' must be a finite number, got \[1.0\]"),
+    ],
+)
+def test_a_margin_that_is_negative_or_no_finite_number_is_refused_with_its_row(margin: Any, message: str) -> None:
+    _refused(message, prompt="Hi", chosen="a", rejected="b", margin=margin)
+
+
+def test_scores_that_contradict_the_preference_are_refused_with_their_row() -> None:
+    row = {"prompt": "Hi", "chosen": "a", "rejected": "b"}
+    _refused("key 'chosen_score' is 2 and 'rejected_score' 4.5; accepted: a chosen score that is not below",
+             **row, chosen_score=2, rejected_score=4.5)  # fmt: skip
+    _refused("key 'score_chosen' is 1e", **row, score_chosen=1e300, score_rejected=-1e300)
+    _refused("key 'rejected_score' must be a finite number, got nan",
+             **row, chosen_score=2, rejected_score=float("nan"))  # fmt: skip
 
 
 def test_a_row_without_one_of_the_replies_is_refused() -> None:

@@ -1,0 +1,53 @@
+"""4-bit weights for a frozen backbone, through bitsandbytes (extra `quant`)."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
+from gazetune.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+def has_bitsandbytes() -> bool:
+    """Tell whether the package that NF4 needs is installed."""
+    return importlib.util.find_spec("bitsandbytes") is not None
+
+
+def check_quantization(quantization: str) -> None:
+    """Raise `InputError` when a backbone cannot be quantised here."""
+    if quantization == "nf4" and not has_bitsandbytes():
+        raise InputError("adapter.quantization: nf4 needs bitsandbytes: pip install 'gazetune[quant]'; accepted: none")
+
+
+def nf4_options(dtype: torch.dtype) -> dict[str, Any]:
+    """Return what makes `from_pretrained` quantise linear layers, on the current GPU where there is one.
+
+    NF4 weights in blocks of 64 with doubly quantised scales, computing in `dtype` (QLoRA, Dettmers et al. 2023, arXiv
+    2305.14314).
+    """
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    check_quantization("nf4")
+    settings = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+    place = torch.cuda.current_device() if torch.cuda.is_available() else "cpu"
+    return {"quantization_config": settings, "device_map": {"": place}}
+
+
+def settle_quantized(model: nn.Module) -> None:
+    """Let quantised layers compute in the dtype of their input, and keep their weights as they are for ever."""
+    for module in model.modules():
+        if hasattr(module, "compute_type_is_set"):  # a 4-bit layer of bitsandbytes
+            # The dtype that the model was loaded in counts no more: it may have been cast since.
+            module.compute_type_is_set = False
+            # On some CPUs it would put its weights into another order when it evaluates, which DoRA cannot read.
+            module.support_avx512bf16_for_cpu = False

@@ -1,0 +1,67 @@
+"""The batches of a run, made in a thread while the step before them is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gazetune.config import TrainConfig
+from gazetune.reward.batching import EncodedSplit, PairBatch
+from gazetune.reward.reading import Reading
+from gazetune.train.passes import divide_passes
+from gazetune.train.processes import Worker
+from gazetune.train.steps import StepPlan
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One forward pass of one worker."""
+
+    batch: PairBatch
+    counts: bool
+    """False where the worker has no pair of its own and takes part for the collectives' sake only."""
+
+
+class StepFeed:
+    """The passes of each optimiser step; the next step's are made while one is computed."""
+
+    def __init__(self, train: TrainConfig, plan: StepPlan, split: EncodedSplit, reading: Reading, worker: Worker):
+        self._budget, self._plan, self._split, self._reading, self._worker = (
+            train.batch_tokens, plan, split, reading, worker,
+        )  # fmt: skip
+        self._lengths = split.lengths(reading) if self._budget else None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self._ahead: tuple[int, Future[list[Pass]]] | None = None
+
+    def take(self, step: int) -> list[Pass]:
+        """Return the passes of a step, on the worker's device, and begin with those of the next one."""
+        ahead = self._ahead
+        passes = ahead[1].result() if ahead is not None and ahead[0] == step else self._make(step)
+        self._ahead = None
+        if step + 1 < self._plan.total_steps:
+            self._ahead = (step + 1, self._thread.submit(self._make, step + 1))
+        return passes
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown(cancel_futures=True)
+
+    def shares(self, step: int) -> Sequence[NDArray[np.int64]]:
+        """Return the pairs that this worker reads in each pass of a step; some may be empty."""
+        if self._budget is None or self._lengths is None:
+            return self._plan.shard(step, self._worker.rank, self._worker.world)
+        pairs = self._plan.step_pairs(step)
+        passes = divide_passes(self._lengths[pairs], self._budget, self._worker.world)
+        return [pairs[shares[self._worker.rank]] for shares in passes]
+
+    def _make(self, step: int) -> list[Pass]:
+        return [
+            # A worker without a pair still takes part in the collectives, with one pair that weighs nothing.
+            Pass(self._split.batch(own if len(own) else self._plan.step_pairs(step)[:1], self._reading).to(
+                self._worker.device), bool(len(own)))
+            for own in self.shares(step)
+        ]  # fmt: skip
