@@ -10,11 +10,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from gazetune.presets import known_preset, with_defaults
+
 MEASURES = ("nFix", "FFD", "GPT", "TRT", "fixProp")
 """The five reading measures in the order that every array, mask and file of this package has them in."""
 
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1)]
+LARGEST_SEED = 2**63 - 1  # every generator takes it
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+Deviation = Annotated[float, Field(ge=0.0, le=100.0)]
+Metric = Literal["val/accuracy", "val/loss"]
 
 
 class Section(BaseModel):
@@ -30,7 +36,7 @@ class DataConfig(Section):
     """`planted`, a path to .jsonl, .jsonl.gz or .parquet, or a supported hub data set id."""
     pairs: Positive | None = None
     """How many planted pairs are made (3000 when unset); for other sources the first N pairs only (all when unset)."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the planted text, its gaze, and of the hash that divides pairs into splits."""
     splits: tuple[float, float, float] | None = None
     """Shares of train, validation and test.
@@ -39,6 +45,10 @@ class DataConfig(Section):
     """
     max_chars: Positive | None = 10000
     """Pairs whose two chats together exceed this many characters are dropped."""
+    max_tokens: Positive | None = None
+    """Conversations end after this many tokens of the backbone, and the gaze on them with them."""
+    invert_oasst1: bool = False
+    """Take the least preferred reply of OASST1 as chosen and the most preferred one as rejected."""
     split: str | None = None
     """Load this published split alone."""
     subsample: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
@@ -57,15 +67,18 @@ class DataConfig(Section):
 class AdapterConfig(Section):
     """What of the backbone trains. Everything beside the backbone always trains."""
 
-    kind: Literal["auto", "full", "lora", "none"] = "auto"
-    """`auto` becomes `full` for the tiny backbone and `lora` for any other; `none` freezes the backbone."""
+    kind: Literal["auto", "full", "lora", "dora", "rslora", "none"] = "auto"
+    """`auto` becomes `full` for the tiny backbone and `lora` for any other or an NF4 one; `none` freezes the backbone.
+
+    `dora` trains the length of each weight's columns beside their direction, `rslora` scales by alpha / sqrt(r).
+    """
     r: Positive = 8
     alpha: Annotated[float, Field(gt=0)] = 32
     dropout: Probability = 0.1
     targets: tuple[str, ...] | Literal["all-linear"] = ("q_proj", "v_proj")
     """Names of the backbone's modules that get LoRA matrices, or `all-linear`."""
-    quantization: Literal["none"] = "none"
-    """Weights of the frozen backbone are kept as they are loaded."""
+    quantization: Literal["none", "nf4"] = "none"
+    """How the weights of the frozen backbone's linear layers are kept: as loaded, or in 4 bits (extra `quant`)."""
 
 
 class GazeConfig(Section):
@@ -81,13 +94,19 @@ class GazeConfig(Section):
     """Replace the measures by ones that carry no information about the text, to see what a gain is worth."""
     features: tuple[str, ...] = MEASURES
     """Feature mask: measure names, or five 0/1 flags in the order nFix, FFD, GPT, TRT, fixProp."""
-    context: Literal["message"] = "message"
-    """`message`: the measures of a text depend on that message alone."""
+    context: Literal["message", "chat"] = "message"
+    """What the predictor reads as one text: each message by itself, or a prompt with its reply."""
     scope: Literal["prompt+response", "response"] = "prompt+response"
     align: Literal["spread", "first"] = "spread"
     """A unit's values are divided over its tokens, or stand on its first token."""
+    sigma: tuple[Deviation, Deviation] | None = None
+    """Standard deviations, in words, of the Gaussian that moves a word's TRT to the words before and after it."""
     noise: Annotated[float, Field(ge=0.0)] = 0.0
     """Standard deviation of Gaussian noise added to the measures, in their units."""
+    normalise: bool = True
+    """Standardise measures by the training split before they are projected."""
+    store: str | None = None
+    """Where measures are kept: a folder, or a URI that `pyarrow.fs` opens. Unset: below the storage folder."""
 
     @field_validator("features", mode="before")
     @classmethod
@@ -100,10 +119,14 @@ class FusionConfig(Section):
 
     kind: str = "add"
     """Name of a registered fusion: none, concat, add."""
+    unit: Literal["word", "predictor"] = "predictor"
+    """What fusions that take gaze as a sequence (`concat`, `cross`) take: words, or units of the predictor."""
     position: Literal["before", "after"] = "before"
     """`concat`: gaze tokens before or after the text."""
     scale: Literal["learned"] | Annotated[float, Field(gt=0)] = "learned"
     """Factor on the projected measures. `learned` starts at the root mean square of the token embeddings."""
+    freeze: bool = False
+    """Leave all weights of the fusion as they were drawn: projector, boundaries, scale."""
 
 
 class ProjectorConfig(Section):
@@ -116,6 +139,13 @@ class LossConfig(Section):
     """What a preference pair costs."""
 
     kind: str = "bradley_terry"
+    """Name of a registered loss: bradley_terry."""
+    margin: Literal["none", "score"] | Annotated[float, Field(ge=0, allow_inf_nan=False)] = "none"
+    """By how much the chosen reward should exceed the rejected one: the pair's difference of scores, or one number."""
+    center: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Coefficient of (r_chosen + r_rejected)^2, which keeps rewards around 0."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """Probability with which a pair counts as labelled the other way round."""
 
 
 class OptimConfig(Section):
@@ -134,6 +164,16 @@ class OptimConfig(Section):
     """
 
 
+class EarlyStopConfig(Section):
+    """When a run has trained enough, though its budget is not used up."""
+
+    patience: Positive = 3
+    """Evaluations in a row without improvement after which the run ends."""
+    min_delta: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """What an evaluation must exceed the best one by to count as an improvement."""
+    metric: Literal["val/accuracy", "val/loss"] = "val/accuracy"
+
+
 class TrainConfig(Section):
     """How long and in what steps a run trains."""
 
@@ -142,9 +182,22 @@ class TrainConfig(Section):
     """Pairs of one forward pass, over all workers together: results do not depend on the number of workers."""
     accumulate: Positive = 1
     """Forward passes to one optimiser step."""
-    seed: int = 42
+    seed: Seed = 42
     eval_every: Annotated[int, Field(ge=0)] = 0
     """Optimiser steps between evaluations; 0 means max(1, round(256 / batch_size)). A search evaluates at its rungs."""
+    eval_tokens: Positive = 16384
+    """Positions that one worker reads in one pass of an evaluation: tokens, and gaze units that stand beside them."""
+    early_stop: EarlyStopConfig | None = None
+    """End a run whose validation metric has stopped improving; it counts as one that used its full budget."""
+    batching: Literal["auto", "padded", "packed", "shared"] = "auto"
+    """`padded`: texts of a pass are padded to one length. `packed`: without padding. `shared`: packed, and the
+    beginning that a pair's responses have in common is computed once. `auto`: the cheapest that backbone and fusion can
+    do. The rewards are the same."""
+    batch_tokens: Positive | None = None
+    """Positions that one worker reads in one forward pass: a step is divided into as many passes as that takes. Unset:
+    `accumulate` passes."""
+    pool: Literal["last", "last_padded"] = "last"
+    """Where a decoder's reward is read: at the last position of a text, or of its row in the batch, padding or not."""
     gradient_checkpointing: bool = False
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """`auto`: bf16 on a GPU, fp32 on a CPU."""
@@ -154,7 +207,9 @@ class DeepSpeedConfig(Section):
     """How optimiser states, gradients and parameters are sharded over the workers."""
 
     stage: Literal[0, 1, 2, 3] = 2
-    offload: Literal["none", "cpu"] = "none"
+    offload: Literal["none", "cpu", "nvme"] = "none"
+    nvme_path: str | None = None
+    """`nvme`: an existing folder, by its absolute path, on a local disk of this machine and of every node."""
     override: dict[str, Any] = Field(default_factory=dict)
     """Raw DeepSpeed JSON, merged last."""
 
@@ -163,14 +218,16 @@ class SearchConfig(Section):
     """What the search does, apart from its axes."""
 
     trials: Positive = 20
-    sampler: Literal["tpe", "random"] = "tpe"
-    scheduler: Literal["asha", "none"] = "asha"
+    sampler: Literal["tpe", "cmaes", "nsga2", "random", "qmc", "grid"] = "tpe"
+    scheduler: Literal["asha", "hyperband", "median", "paired", "asha_paired", "none"] = "asha"
     rungs: Annotated[int, Field(ge=1)] | None = None
-    """`asha`: training examples at the first rung. Unset: the full budget divided by reduction**2."""
+    """Training examples at the first rung. Unset: the full budget divided by reduction**2."""
     reduction: Annotated[int, Field(ge=2)] = 3
-    """`asha`: one of this many trials goes on from a rung, which needs this many times the examples of the last."""
-    seed: int = 0
-    objective: Literal["val/accuracy", "val/loss"] = "val/accuracy"
+    """A rung has this many times the examples of the last; `asha`: one of this many trials goes on from a rung."""
+    level: Annotated[float, Field(gt=0.0, le=0.5)] = 0.05
+    """`paired`: the most that the chance may be to stop a trial which no other one beats."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0  # Optuna takes no larger one
+    objective: Metric | tuple[Literal[Metric, "gpu_seconds", "train_seconds"], ...] = "val/accuracy"
 
 
 class ResourcesConfig(Section):
@@ -191,6 +248,8 @@ class TrackingConfig(Section):
 class Config(Section):
     """One training run, completely."""
 
+    preset: Literal["corrected", "reference"] = "corrected"
+    """What keys are that nothing sets: the defaults in this file, or the recipe of the reference with its defects."""
     data: DataConfig = DataConfig()
     backbone: str = "tiny"
     """`tiny`, a local folder, or a hub id of any model that `AutoModel` loads and that takes `inputs_embeds`."""
@@ -206,19 +265,15 @@ class Config(Section):
     resources: ResourcesConfig = ResourcesConfig()
     tracking: TrackingConfig = TrackingConfig()
 
+    @field_validator("preset", mode="before")
+    @classmethod
+    def _known_preset(cls, value: Any) -> Any:
+        return known_preset(value)
+
     @model_validator(mode="before")
     @classmethod
-    def _resolve_auto(cls, values: Any) -> Any:
-        """Resolve `adapter.kind: auto`, so that the config written beside a run says what ran."""
-        if not isinstance(values, dict) or isinstance(values.get("adapter"), AdapterConfig):
-            return values
-        adapter = values.get("adapter") or {}
-        if not isinstance(adapter, dict):
-            return values
-        adapter = dict(adapter)
-        if adapter.get("kind", "auto") == "auto":
-            adapter["kind"] = "full" if values.get("backbone", "tiny") == "tiny" else "lora"
-        return {**values, "adapter": adapter}
+    def _with_defaults(cls, values: Any) -> Any:
+        return with_defaults(values) if isinstance(values, dict) else values
 
 
 def features_from_mask(value: Any) -> Any:

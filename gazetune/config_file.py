@@ -23,6 +23,7 @@ from gazetune.config_keys import (
     config_keys,
     config_sections,
     get_key,
+    key_at,
     key_hint,
     known_key,
     set_key,
@@ -195,10 +196,10 @@ def _first_mistake(error: ValidationError, tree: Mapping[str, Any], origin: str,
     mistakes: dict[str, str] = {}
     for entry in error.errors(include_url=False):
         parts = [str(part) for part in entry["loc"]]
-        key = ".".join(parts[:2]) if parts[:1] and parts[0] in config_sections() else ".".join(parts[:1])
+        key = ".".join(parts) if entry["type"] == "extra_forbidden" else key_at(parts)
         if key in mistakes:
             continue
-        if key not in config_keys() and entry["type"] != "extra_forbidden":  # about the whole tree
+        if known_key(key) is None and entry["type"] != "extra_forbidden":  # about the whole tree
             mistakes[key] = f"{_where(origin, lines, key)}: {entry['msg']}"
         elif entry["type"] == "extra_forbidden":
             mistakes[key] = f"{_where(origin, lines, key)}: unknown key '{key}'; {_unknown_hint(key, parts)}"
@@ -253,14 +254,18 @@ def load_config(path: str | Path | None, overrides: Iterable[str] = ()) -> Confi
 def with_absolute_paths(config: Config) -> Config:
     """Return the config with the local files and folders it names as absolute paths: workers run in other folders."""
 
-    def absolute(name: str | None) -> str | None:
-        return str(Path(name).resolve()) if name and Path(name).exists() else name
+    def absolute(name: str | None, to_be_made: bool = False) -> str | None:
+        if not name or ":/" in name or not (to_be_made or Path(name).exists()):
+            return name
+        return str(Path(name).resolve())
 
     return config.model_copy(
         update={
             "backbone": absolute(config.backbone),
             "data": config.data.model_copy(update={"source": absolute(config.data.source)}),
-            "gaze": config.gaze.model_copy(update={"path": absolute(config.gaze.path)}),
+            "gaze": config.gaze.model_copy(
+                update={"path": absolute(config.gaze.path), "store": absolute(config.gaze.store, to_be_made=True)}
+            ),
         }
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import annotated_types
@@ -51,19 +51,42 @@ def config_keys() -> dict[str, FieldInfo]:
 def known_key(key: str) -> str | None:
     """Return the leaf of `Config` that a dotted key lies on or in, or None.
 
-    `deepspeed.override` is a free-form mapping, so `deepspeed.override.zero_optimization.overlap_comm` lies in it.
+    `deepspeed.override` is a free-form mapping, so `deepspeed.override.zero_optimization.overlap_comm` lies in it;
+    `train.early_stop` is null or a mapping with given keys, so `train.early_stop.patience` lies in it.
     """
     leaves = config_keys()
     parts = key.split(".")
     prefixes = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
     leaf = next((prefix for prefix in prefixes if prefix in leaves), None)
-    return leaf if leaf is not None and (leaf == key or get_origin(leaves[leaf].annotation) is dict) else None
+    if leaf is None or leaf == key:
+        return leaf
+    free = get_origin(leaves[leaf].annotation) is dict
+    return leaf if free or key.removeprefix(f"{leaf}.") in _fields_in(leaves[leaf]) else None
+
+
+def _fields_in(leaf: FieldInfo) -> dict[str, FieldInfo]:
+    """Return the keys of the mapping that a leaf takes, where it is one with given keys."""
+    kinds = [kind for kind in get_args(leaf.annotation) if isinstance(kind, type) and issubclass(kind, Section)]
+    return dict(kinds[0].model_fields) if kinds else {}
+
+
+def key_at(place: Sequence[str]) -> str:
+    """Return the key that a place in the tree belongs to; members of a union and list indices may follow the key."""
+    if not place or place[0] not in config_sections():
+        return ".".join(place[:1])
+    leaf = ".".join(place[:2])
+    inside = leaf in config_keys() and place[2:3] and place[2] in _fields_in(config_keys()[leaf])
+    return ".".join(place[:3]) if inside else leaf
 
 
 def key_hint(key: str) -> str:
     """Return the tail of an error line about an unknown dotted key: the nearest keys, or those of its section."""
     leaves = list(config_keys())
     section, _, name = key.rpartition(".")
+    if known_key(key) is not None:
+        return f"it is a part of '{known_key(key)}', which has one value"
+    if section in leaves and _fields_in(config_keys()[section]):
+        return did_you_mean(key, [f"{section}.{inner}" for inner in _fields_in(config_keys()[section])])
     siblings = [leaf for leaf in leaves if leaf.startswith(f"{section}.")]
     # Compared with the names of its own section, then of any: `learning_rate` alone means `optim.learning_rate`.
     for candidates in (siblings, leaves):
@@ -81,8 +104,9 @@ def accepted_values(key: str) -> str:
     """Return in words what a known dotted key accepts, such as `a number > 0` or `none, cpu`."""
     section = config_sections().get(key)
     if section is not None:
-        return f"a mapping with the keys {', '.join(section.model_fields)}"
-    field = config_keys()[key]
+        return _in_words(section)
+    leaf = known_key(key) or key
+    field = config_keys()[leaf] if leaf == key else _fields_in(config_keys()[leaf])[key.removeprefix(f"{leaf}.")]
     return _in_words(field.annotation, field.metadata)
 
 
@@ -97,9 +121,13 @@ def _in_words(annotation: Any, metadata: Any = ()) -> str:
         return " or ".join(_in_words(each) for each in args)
     if origin is tuple:
         return f"a list of {'' if args[-1] is Ellipsis else f'{len(args)}, each '}{_in_words(args[0])}"
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return f"a mapping with the keys {', '.join(annotation.model_fields)}"
     words = _PLAIN[origin or annotation]
     known = [(item, *_BOUNDS[type(item)]) for item in metadata if type(item) in _BOUNDS]
-    bounds = " and ".join(f"{sign} {getattr(item, name):g}" for item, name, sign in known)
+    # Not 4.29497e+09 for a whole number.
+    values = [(sign, getattr(item, name)) for item, name, sign in known]
+    bounds = " and ".join(f"{sign} {value if isinstance(value, int) else f'{value:g}'}" for sign, value in values)
     return f"{words} {bounds}".strip()
 
 

@@ -17,7 +17,9 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from gazetune.errors import InputError
+from gazetune.reward.quantization import has_bitsandbytes
 from gazetune.tracking.location import check_answers, hide_password, resolve_uri
+from gazetune.train.offload import has_async_io
 from gazetune.train.ops import ops_report
 
 GIB = 2**30
@@ -40,7 +42,7 @@ class Check:
 
 
 def examine(storage: Path, tracking_uri: str | None) -> list[Check]:
-    """Return all checks: Python, packages, GPUs, DeepSpeed's op, storage, MLflow, cores, memory, shared memory.
+    """Return all checks: Python, packages, GPUs, DeepSpeed's ops, NF4, storage, MLflow, cores, memory, shared memory.
 
     Parameters
     ----------
@@ -52,7 +54,8 @@ def examine(storage: Path, tracking_uri: str | None) -> list[Check]:
     requirements, python = declared_ranges()
     checks = [check_python(python)]
     checks += [check_package(requirement) for requirement in requirements]
-    checks += [check_gpus(), check_ops(), check_storage(storage), check_tracking(storage, tracking_uri)]
+    checks += [check_gpus(), check_ops(), check_nf4(), check_disk_offload()]
+    checks += [check_storage(storage), check_tracking(storage, tracking_uri)]
     checks += [check_cores(), check_memory(), check_shared_memory()]
     return checks
 
@@ -111,6 +114,20 @@ def check_ops() -> Check:
         return Check("DeepSpeed ops", "OK", f"{report.state}: {report.detail}")
     hint = "install g++ if it is missing, then gazetune doctor --build-ops"
     return Check("DeepSpeed ops", "WARN", report.detail, hint)
+
+
+def check_nf4() -> Check:
+    """Say whether backbones can be quantised."""
+    if has_bitsandbytes():
+        return Check("NF4", "OK", f"bitsandbytes {importlib.metadata.version('bitsandbytes')}")
+    return Check("NF4", "OK", "not here: adapter.quantization nf4 needs pip install 'gazetune[quant]'")
+
+
+def check_disk_offload() -> Check:
+    """Say whether DeepSpeed can build what `deepspeed.offload: nvme` needs."""
+    if has_async_io():
+        return Check("disk offload", "OK", "DeepSpeed's aio op can be built")
+    return Check("disk offload", "OK", "not here: deepspeed.offload nvme needs libaio's headers (Debian: libaio-dev)")
 
 
 def check_storage(storage: Path) -> Check:

@@ -14,6 +14,14 @@ os.environ.setdefault("DS_ACCELERATOR", "cpu")  # a run of the gpu tests sets cu
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let tests that start Ray or several processes run one after another, when pytest itself runs in several."""
+    for item in items:
+        if {"integration", "cluster"} & set(item.path.parts):
+            item.add_marker(pytest.mark.xdist_group("one-at-a-time"))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Return the folder of shared data: `GAZETUNE_SHARED`, else `../shared` beside the repository."""

@@ -29,13 +29,15 @@ def run(args: argparse.Namespace) -> int:
 
     with stdout_for_results():
         from gazetune.doctor import examine
+        from gazetune.train.compatibility import table_rows
         from gazetune.train.ops import build_ops
 
         if args.build_ops:
             build_ops()
         checks = examine(args.storage, args.tracking_uri)
     if args.json:
-        print(json.dumps({"checks": [check.to_json() for check in checks]}, indent=2))
+        document = {"checks": [check.to_json() for check in checks], "compatibility": table_rows()}
+        print(json.dumps(document, indent=2))
     else:
         table = Table(show_header=False, box=None, pad_edge=False)
         styles = {"OK": "green", "WARN": "yellow", "FAIL": "bold red"}
@@ -43,4 +45,14 @@ def run(args: argparse.Namespace) -> int:
             told = f"{check.detail}\n{check.hint}" if check.hint else check.detail
             table.add_row(Text(check.level, styles[check.level]), Text(check.name), Text(told, overflow="fold"))
         Console().print(table)
+        Console().print(_compatibility(table_rows()))
     return 1 if any(check.level == "FAIL" for check in checks) else 0
+
+
+def _compatibility(rows: list[dict[str, str]]) -> Any:
+    from rich.table import Table
+
+    table = Table(*rows[0], title="deepspeed.offload that goes with each ZeRO stage", title_justify="left")
+    for row in rows:
+        table.add_row(*row.values())
+    return table

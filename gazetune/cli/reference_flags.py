@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gazetune.reward.quantization import has_bitsandbytes
+
 
 @dataclass(frozen=True, slots=True)
 class Flag:
@@ -76,6 +78,10 @@ def _mode(text: str) -> str:
     return text
 
 
+def _quantization(text: str) -> str:
+    return "nf4" if truth(text) else "none"
+
+
 def _lora(text: str) -> str:
     return "lora" if truth(text) else "full"
 
@@ -98,7 +104,8 @@ FLAGS: tuple[Flag, ...] = (
     Flag(("--concat",), "True", truth, ("fusion.kind",), "True: GazeConcat or the baseline; False: GazeAdd"),
     Flag(("--use_softprompt",), "True", truth, ("fusion.kind",), "with --concat True; False is the baseline"),
     Flag(("--use_lora",), "True", _lora, ("adapter.kind",), "LoRA on the backbone; False trains all of it"),
-    Flag(("--use_quantization",), "True", truth, (), "NF4 weights of the backbone: not built in"),
+    Flag(("--use_quantization",), "True", _quantization, ("adapter.quantization",),
+         "NF4 weights of the backbone, but of tiny; needs bitsandbytes (extra quant)"),
     Flag(("--seed",), "42", int, ("train.seed", "data.seed"), "seed of the run and of the splits"),
     Flag(("--batch_size",), "16", int, ("train.batch_size",), "pairs of one forward pass"),
     Flag(("--fold",), "0", int, ("data.fold",), "fold k of 5 over train and test is the test split; 0: off"),
@@ -164,6 +171,8 @@ def reference_params(arguments: Mapping[str, Any], defaults: bool = True, has_we
         params["gaze.predictor"] = PUBLISHED[version]
     else:
         params["gaze.predictor"] = "planted" if value["dataset_name"] == "planted" else "lexical"
+    if _unquantized_because(value["model_name"], value["use_lora"]):
+        params["adapter.quantization"] = "none"
     decided = {key for flag in FLAGS if flag.dest in given for key in flag.keys}
     return params if defaults else {key: params[key] for key in params if key in decided}
 
@@ -176,11 +185,22 @@ def reference_notes(arguments: Mapping[str, Any], params: Mapping[str, Any]) -> 
     if params.get("gaze.predictor") == "lexical" and params.get("fusion.kind") != "none":
         notes.append(f"-fmv {version}: the published predictor {version} file is not configured "
                      "(--set gaze.path=FILE); the embedded lexical predictor stands in")  # fmt: skip
-    if arguments.get("use_quantization") is not False and params.get("backbone", "tiny") != "tiny":
-        notes.append("--use_quantization: NF4 weights are not built in; the backbone stays unquantized")
+    asked = "backbone" in params or arguments.get("use_quantization") == "nf4"
+    reason = _unquantized_because(params.get("backbone", ""), params.get("adapter.kind", "lora"))
+    if asked and arguments.get("use_quantization") != "none" and reason:
+        notes.append(f"--use_quantization: {reason}; the backbone stays unquantized")
     if version == 1 and arguments.get("features_used") is not None:
         notes.append("--features_used has no effect with -fmv 1, which predicts TRT alone")
     return notes
+
+
+def _unquantized_because(backbone: str, adapter: str) -> str | None:
+    """Return why a backbone is not quantised though the reference would, or None when it is."""
+    if backbone == "tiny":
+        return "tiny is not quantized"
+    if adapter == "full":
+        return "4-bit weights cannot train (--use_lora False)"
+    return None if has_bitsandbytes() else "NF4 needs bitsandbytes (pip install 'gazetune[quant]')"
 
 
 def reference_table() -> str:

@@ -13,13 +13,15 @@ def add_parser(subparsers: Any) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser("search", help="search a space and print the winner", allow_abbrev=False)
     parser.add_argument(
-        "space", metavar="SPACE", nargs="?", help="a YAML search space, or the name of a shipped one: demo, pairs"
+        "space", metavar="SPACE", nargs="?", help="a YAML search space, or the name of a shipped one, such as demo"
     )
     parser.add_argument("--name", help="name of the search, its folder and its study (default: the space's name)")
     parser.add_argument("--resume", metavar="NAME", help="go on with a search that was stopped; instead of SPACE")
     parser.add_argument("--trials", type=int, metavar="N", help="trials in all (search.trials)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
                         help="set a config key, such as data.source=pairs.jsonl; may be repeated")  # fmt: skip
+    parser.add_argument("--warm-start", metavar="SEARCH",
+                        help="let the sampler know another search's COMPLETE trials: its name, or folder")  # fmt: skip
     parser.add_argument("--storage", type=Path, default=Path("gazetune_runs"), metavar="DIR",
                         help="folder of all results (default: ./gazetune_runs)")  # fmt: skip
     parser.add_argument("--tracking-uri", metavar="URI", help="MLflow server (default: a sqlite file in the storage)")
@@ -50,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
                 storage=args.storage,
                 tracking_uri=args.tracking_uri,
                 address=args.address,
+                warm_start=args.warm_start,
             )
     if args.json:
         print(document.dumps())
@@ -65,7 +68,7 @@ def _check_what_to_search(args: argparse.Namespace) -> None:
             raise InputError("search: needs SPACE or --resume NAME")
         return
     given = {"SPACE": args.space, "--name": args.name, "--trials": args.trials, "--set": args.overrides or None,
-             "--tracking-uri": args.tracking_uri}  # fmt: skip
+             "--warm-start": args.warm_start, "--tracking-uri": args.tracking_uri}  # fmt: skip
     for option, value in given.items():
         if value is not None:
             raise InputError(

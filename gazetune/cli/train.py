@@ -35,11 +35,13 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "train", help="train one reward model; takes the flags of the GazeReward reference", allow_abbrev=False,
         epilog="The value of a key is that of --set, else of a flag, else of CONFIG, else the default: that of the "
-               "reference when one of its flags was given and no CONFIG, that of gazetune otherwise.",
+               "reference when one of its flags was given and no CONFIG, that of the preset otherwise.",
     )  # fmt: skip
     parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG", help="a YAML config")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
                         help="set a config key, such as optim.learning_rate=1e-4; may be repeated")  # fmt: skip
+    parser.add_argument("--preset", metavar="NAME",
+                        help="corrected (default), or reference: its recipe with its defects")  # fmt: skip
     parser.add_argument("--name", help="name of the run and its folder")
     parser.add_argument("--storage", type=Path, metavar="DIR", help="folder of all results (default: ./gazetune_runs)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of this run, instead of --storage and --name")
@@ -61,6 +63,9 @@ def run(args: argparse.Namespace) -> int:
     folder = saved_folder(args)
     config = config_of(args, folder)
     with stdout_for_results():
+        from gazetune.gaze.registry import check_predictor_file
+
+        check_predictor_file(config)
         from gazetune.train.run import evaluate_folder, train_command
 
         if folder is None:
@@ -119,6 +124,8 @@ def config_of(args: argparse.Namespace, folder: Path | None = None) -> Config:
     sources = dict.fromkeys(overrides, "--set")
     if args.tracking_uri is not None:
         overrides["tracking.uri"], sources["tracking.uri"] = args.tracking_uri, "--tracking-uri"
+    if args.preset is not None and folder is None:
+        overrides["preset"], sources["preset"] = args.preset, "--preset"
     for key, value in {**params, **overrides}.items():
         set_key(tree, key, value)
     given = given_flags(arguments)

@@ -113,5 +113,4 @@ def _units_of(rows: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np
 
 
 def _generator(seed: int) -> np.random.Generator:
-    # A config's seed may be negative, which numpy refuses.
-    return np.random.default_rng(seed % 2**64)
+    return np.random.default_rng(seed)

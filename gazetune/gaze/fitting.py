@@ -7,19 +7,19 @@ writes a folder with the weights and their card. The weights that come with the 
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gazetune.config import MEASURES
+from gazetune.config import LARGEST_SEED, MEASURES
 from gazetune.errors import InputError, did_you_mean
 from gazetune.gaze.evaluation import errors_on
 from gazetune.gaze.fitting_base import read_base
 from gazetune.gaze.fitting_lexical import fit_lexical
 from gazetune.gaze.fitting_roberta import RobertaRecipe, fit_roberta
+from gazetune.gaze.published import file_sha256
 from gazetune.gaze.registry import predictor_named
 from gazetune.gaze.sentences import ReadSentences, read_sentences
 
@@ -58,13 +58,15 @@ def fit_predictor(
     Raises
     ------
     InputError
-        If there is no such kind, `recipe` is for another one or cannot be followed, `out` exists or cannot be written,
-        or a CSV cannot be used. Nothing was written.
+        If there is no such kind or seed, `recipe` is for another one or cannot be followed, `out` exists or cannot be
+        written, or a CSV cannot be used. Nothing was written.
     RunError
         If the fit came to numbers that are not finite. Nothing was written.
     """
     if kind not in KINDS:
         raise InputError(f"kind '{kind}': cannot be fitted; {did_you_mean(kind, KINDS)}")
+    if not 0 <= seed <= LARGEST_SEED:
+        raise InputError(f"seed: {seed}; accepted: 0 to {LARGEST_SEED}")
     train, valid = read_sentences(train_csv), read_sentences(valid_csv)
     if out.exists():
         raise InputError(f"{out}: exists already; accepted: a folder that does not exist yet")
@@ -109,7 +111,7 @@ def _card(weights: Path, sources: dict[str, Path], how: str, errors: dict[str, A
     mae = " | ".join(f"{each['mae']:.3f}" for each in columns)
     rank = " | ".join("-" if each["spearman"] is None else f"{each['spearman']:.3f}" for each in columns)
     files = "\n".join(
-        f"| {use} | {path.name} | {_sha256(path)} |" for use, path in (sources | {"weights": weights}).items()
+        f"| {use} | {path.name} | {file_sha256(path)} |" for use, path in (sources | {"weights": weights}).items()
     )
     return f"""# Card of `{weights.name}`
 
@@ -129,8 +131,3 @@ Errors over {errors["words"]} words of the file they were evaluated on, in the u
 
 Where the data came from, and under which licence, is for whoever passes these weights on to add.
 """
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -65,7 +65,7 @@ def fit_lexical(data: ReadSentences, seed: int = 0) -> bytes:
         members = []
         for member in range(_MEMBERS):
             _LOG.info("fitting network %d of %d to %d words", member + 1, _MEMBERS, len(targets))
-            members.append(_fit_member(inputs, targets, seed * _MEMBERS + member))
+            members.append(_fit_member(inputs, targets, (seed * _MEMBERS + member) % 2**64))  # all that torch takes
     finally:
         torch.set_num_threads(threads)
     tensors = {name: np.stack([member[name] for member in members]) for name in members[0]}

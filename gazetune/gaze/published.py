@@ -219,10 +219,15 @@ def _tokenizer_from_hub(weights: Path, hub_id: str) -> Path:
         ) from None
 
 
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file's content, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def fingerprint_of(predictor: str, weights: Path, settings: Iterable[str], version: int) -> str:
     """Return the predictor's name, hashes of its weights file and of its settings (texts), and its code's version."""
-    with weights.open("rb") as stream:
-        content = hashlib.file_digest(stream, "sha256").hexdigest()
+    content = file_sha256(weights)
     beside = hashlib.sha256("\0".join(settings).encode()).hexdigest()
     return f"{predictor}-{content[:32]}-{beside[:16]}-{version}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Literal
 
 from gazetune.config import MEASURES, Config
@@ -16,10 +17,11 @@ Factory = Callable[[Config], GazePredictor]
 _factories: dict[str, Factory] = {}
 _measures: dict[str, tuple[str, ...]] = {}
 _units: dict[str, Literal["word", "token"]] = {}
+_of_messages: set[str] = set()
 
 
 def gaze_predictor(
-    name: str, measures: Sequence[str] = MEASURES, units: Literal["word", "token"] = "word"
+    name: str, measures: Sequence[str] = MEASURES, units: Literal["word", "token"] = "word", reads_chats: bool = True
 ) -> Callable[[Factory], Factory]:
     """Register the decorated factory under `name`, the value of the config key `gaze.predictor`.
 
@@ -31,6 +33,8 @@ def gaze_predictor(
         The measures that it predicts; the others are 0 in what it returns, and no feature mask may ask for them.
     units
         Whether its units are words, or tokens of its own, of which a word may have several.
+    reads_chats
+        Whether it knows measures of any text, so that `gaze.context: chat` can give it whole conversations.
 
     Raises
     ------
@@ -44,6 +48,8 @@ def gaze_predictor(
         _factories[name] = factory
         _measures[name] = tuple(measures)
         _units[name] = units
+        if not reads_chats:
+            _of_messages.add(name)
         return factory
 
     return register
@@ -56,9 +62,10 @@ def predictor_names() -> list[str]:
 
 
 def check_predictor(config: Config) -> None:
-    """Refuse, before anything is loaded, a predictor that there is not or that lacks a measure of the feature mask.
+    """Refuse, before anything is loaded, a predictor that there is not or that lacks what the config asks of it.
 
-    The mask does not matter to `fusion.kind: none`, which sees no gaze.
+    That is a measure of the feature mask, or measures of whole chats. The mask does not matter to `fusion.kind: none`,
+    which sees no gaze.
 
     Raises
     ------
@@ -66,12 +73,27 @@ def check_predictor(config: Config) -> None:
         Naming the key, and what would be accepted.
     """
     name = _known_name(config)
+    if config.gaze.context == "chat" and name in _of_messages:
+        raise InputError(f"gaze.context: chat: gaze.predictor '{name}' knows single messages only; accepted: message")
     lacking = [measure for measure in config.gaze.features if measure not in _measures[name]]
     if lacking and config.fusion.kind != "none":
         raise InputError(
             f"gaze.features: gaze.predictor '{name}' does not predict {', '.join(lacking)}; "
             f"accepted: [{', '.join(_measures[name])}]"
         )
+
+
+def check_predictor_file(config: Config) -> None:
+    """Refuse a predictor or a `gaze.path` that there is not, before torch is imported, which takes seconds.
+
+    Raises
+    ------
+    InputError
+        As `check_predictor` and `create_predictor`.
+    """
+    check_predictor(config)
+    if config.gaze.path is not None and not Path(config.gaze.path).exists():
+        create_predictor(config)  # it may be on the hub; else the factory says what it accepts
 
 
 def predictor_units(config: Config) -> Literal["word", "token"]:

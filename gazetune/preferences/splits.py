@@ -104,7 +104,7 @@ def _published(config: DataConfig, dropped: Counter[str]) -> tuple[_Published, d
         data = planted_data(config.pairs or PLANTED_PAIRS, config.seed)
         streams, bayes = {"train": data.pairs}, data.bayes
     else:
-        streams = published_splits(config.source)
+        streams = published_splits(config.source, config.invert_oasst1)
     published: _Published = {}
     for name, kind in _kinds(list(streams), config).items():
         published.setdefault(kind, []).extend(_taken(streams[name], config, dropped))

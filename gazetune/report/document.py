@@ -63,6 +63,15 @@ class BaselineRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ParetoRecord:
+    """A COMPLETE trial that no other one is better than, or as good as, on every objective and better on one."""
+
+    id: int | str
+    values: Mapping[str, float]
+    """By objective."""
+
+
+@dataclass(frozen=True, slots=True)
 class SearchDocument:
     """A finished search."""
 
@@ -77,6 +86,8 @@ class SearchDocument:
     """`no_gaze` and `shorter`; None where a baseline could not be had."""
     report: str
     """Path of `report.md`."""
+    pareto: tuple[ParetoRecord, ...] = ()
+    """With several objectives: the trials of the Pareto front, by id."""
     config: str = ""
     """The resolved search as YAML, for the report only."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
@@ -98,6 +109,7 @@ class SearchDocument:
             "trials": [_fields(trial) for trial in self.trials],
             "best": None if best is None else {**_fields(best), "test": best.test and _fields(best.test)},
             "baselines": {name: record and _fields(record) for name, record in self.baselines.items()},
+            "pareto": [_fields(record) for record in self.pareto],
             "report": self.report,
         }
         return {name: _plain(value) for name, value in document.items()}
@@ -111,7 +123,7 @@ def _rankable(accuracy: float | None) -> float:
     return -math.inf if accuracy is None or math.isnan(accuracy) else accuracy
 
 
-def _fields(record: TrialRecord | BestRecord | TestRecord | BaselineRecord) -> dict[str, Any]:
+def _fields(record: TrialRecord | BestRecord | TestRecord | BaselineRecord | ParetoRecord) -> dict[str, Any]:
     # Not dataclasses.asdict: it deep-copies, and cannot copy a mappingproxy.
     return {name: getattr(record, name) for name in record.__slots__}
 

@@ -6,7 +6,16 @@ import os
 from pathlib import Path
 
 from gazetune.report.document import SearchDocument
-from gazetune.report.wording import BASELINE_TITLES, best_line, interval, percent, points, short_params, verdict
+from gazetune.report.wording import (
+    BASELINE_TITLES,
+    best_line,
+    interval,
+    pareto_rows,
+    percent,
+    points,
+    short_params,
+    verdict,
+)
 
 
 def markdown(document: SearchDocument) -> str:
@@ -27,6 +36,9 @@ def markdown(document: SearchDocument) -> str:
     if baselines:
         head = ["baseline", "test accuracy % (95 % interval)", "best minus baseline, points (95 % interval)", "pairs"]
         parts += ["## Baselines on the same test pairs", _table(head, baselines)]
+    if document.pareto:
+        head, *rows = pareto_rows(document.pareto)
+        parts += ["## Pareto front", _table(head, rows)]
     trials = [
         [
             str(rank),

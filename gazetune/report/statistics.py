@@ -87,6 +87,25 @@ def paired_difference(
     return Difference(float(items.mean()), low, high, p)
 
 
+def p_less_often_right(correct: NDArray[np.float64], best: NDArray[np.float64]) -> float:
+    """Return the one-sided p of McNemar's exact test that a model is right less often than another (McNemar 1947).
+
+    Small when, among the items that only one of them is right on, too few are its own. `correct` and `best` are [n]
+    each, of 0, 1/2 or 1, on the same items.
+    """
+    items = correct - best
+    better, worse = int((items > 0).sum()), int((items < 0).sum())
+    return float(stats.binomtest(better, better + worse, 0.5, alternative="less").pvalue) if better + worse else 1.0
+
+
+def p_smaller_mean(scores: NDArray[np.float64], best: NDArray[np.float64]) -> float:
+    """Return the one-sided p of the paired t-test that `scores` [n] have a smaller mean than `best` [n]."""
+    items = scores - best
+    if np.ptp(items) == 0.0:  # no spread to compare the mean with
+        return 0.0 if items[0] < 0 else 1.0
+    return float(stats.ttest_1samp(items, 0.0, alternative="less").pvalue)
+
+
 def _bca_interval(items: NDArray[np.float64], level: float, rng: np.random.Generator) -> tuple[float, float]:
     """Return the bias-corrected and accelerated bootstrap interval of the mean of `items` [n]."""
     values, counts = np.unique(items, return_counts=True)

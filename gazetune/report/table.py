@@ -7,7 +7,16 @@ from rich.table import Table
 from rich.text import Text
 
 from gazetune.report.document import SearchDocument
-from gazetune.report.wording import BASELINE_TITLES, best_line, interval, percent, points, short_params, verdict
+from gazetune.report.wording import (
+    BASELINE_TITLES,
+    best_line,
+    interval,
+    pareto_rows,
+    percent,
+    points,
+    short_params,
+    verdict,
+)
 
 MAX_ROWS = 40
 """Longer searches show their best trials only; the report has all."""
@@ -19,6 +28,8 @@ def print_table(document: SearchDocument, console: Console) -> None:
     hidden = len(document.trials) - MAX_ROWS
     if hidden > 0:
         console.print(Text(f"{hidden} more trials are in {document.report}"))
+    if document.pareto:
+        console.print(_pareto(document))
     if document.best is not None:
         console.print(Text(best_line(document.best)))
         if any(document.baselines.values()):
@@ -42,6 +53,16 @@ def _trials(document: SearchDocument) -> Table:
             told = f"{told}\n{trial.reason.splitlines()[0]}"
         row = [str(rank), str(trial.id), trial.state, told, str(trial.examples), percent(trial.val_accuracy)]
         # Text, not str: a reason may hold square brackets, which rich would take for markup.
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def _pareto(document: SearchDocument) -> Table:
+    table = Table(title=Text("Pareto front"), title_justify="left")
+    head, *rows = pareto_rows(document.pareto)
+    for name in head:
+        table.add_column(name, justify="right")
+    for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gazetune.report.document import BaselineRecord, BestRecord, SearchDocument
+from gazetune.report.document import BaselineRecord, BestRecord, ParetoRecord, SearchDocument
 
 BASELINE_TITLES = {"no_gaze": "no gaze", "shorter": "prefer the shorter reply"}
 
@@ -41,6 +41,15 @@ def _short_value(key: str, value: Any) -> str:
     if isinstance(value, list | tuple):
         return ("+" if key == "gaze.features" else "/").join(_short_value("", item) for item in value) or "none"
     return str(value)
+
+
+def pareto_rows(front: Sequence[ParetoRecord]) -> list[list[str]]:
+    """Return the Pareto front as rows of text, its objectives for a head."""
+    names = list(front[0].values)
+    return [
+        ["trial", *names],
+        *([str(record.id), *(f"{record.values[name]:.4g}" for name in names)] for record in front),
+    ]
 
 
 def best_line(best: BestRecord) -> str:

@@ -1,4 +1,5 @@
 import logging
 
 # Where bitsandbytes is installed, peft imports it, and it then warns in every process of an optional kernel it lacks.
-logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+# That module says nothing else, so that no other warning is lost.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -51,6 +52,22 @@ class Runs:
         if device.type != "cuda":
             return self
         return Runs(self.queries, self.keys, self.shared, self.causal, _FlashArguments.of(self, device))
+
+    @cached_property
+    def stretches(self) -> tuple[tuple[int, int], ...]:
+        """(first run, number of runs) of neighbours of the same lengths, which one computation does for.
+
+        A run that shares, or that another one shares, stands alone.
+        """
+        sharing = {each for run, (other, count) in enumerate(self.shared) if count for each in (run, other)}
+        found: list[tuple[int, int]] = []
+        for run, lengths in enumerate(zip(self.queries, self.keys, strict=True)):
+            first, count = found[-1] if found else (0, 0)
+            if count and sharing.isdisjoint((run, first)) and lengths == (self.queries[first], self.keys[first]):
+                found[-1] = (first, count + 1)
+            else:
+                found.append((run, 1))
+        return tuple(found)
 
     def mask(self, run: int, window: int | None, device: torch.device) -> Tensor | None:
         """Return which keys [queries, keys] each query of a run sees, or None where plain attention says the same.
@@ -164,27 +181,37 @@ def attend(
     if groups > 1:
         key, value = key.repeat_interleave(groups, dim=0), value.repeat_interleave(groups, dim=0)
     # Split, not sliced: the backward pass of a slice fills a whole array for each run.
-    queries, keys, values = query.split(runs.queries, 1), key.split(runs.keys, 1), value.split(runs.keys, 1)
+    queries = query.split([runs.queries[first] * count for first, count in runs.stretches], 1)
+    key_lengths = [runs.keys[first] * count for first, count in runs.stretches]
+    keys, values = key.split(key_lengths, 1), value.split(key_lengths, 1)
+    place = {first: at for at, (first, _) in enumerate(runs.stretches)}
     out = []
-    for run, (other, count) in enumerate(runs.shared):
-        own_keys, own_values = keys[run], values[run]
+    for at, (first, repeats) in enumerate(runs.stretches):
+        own_queries, own_keys, own_values = queries[at], keys[at], values[at]
+        other, count = runs.shared[first]
         if count:
-            own_keys = torch.cat([keys[other][:, :count], own_keys], dim=1)
-            own_values = torch.cat([values[other][:, :count], own_values], dim=1)
-        if own_keys.shape[1] == 0:
-            out.append(queries[run] * 0.0)
-            continue
-        mask = runs.mask(run, window, query.device)
-        causal = runs.causal and mask is None
-        if softcap is None:
-            out.append(
-                scaled_dot_product_attention(
-                    queries[run][None], own_keys[None], own_values[None], mask, dropout, causal, scale=scaling
-                )[0]
-            )
-        else:
-            out.append(_attend_capped(queries[run], own_keys, own_values, mask, causal, dropout, scaling, softcap))
-    return torch.cat(out, dim=1)
+            own_keys = torch.cat([keys[place[other]][:, :count], own_keys], dim=1)
+            own_values = torch.cat([values[place[other]][:, :count], own_values], dim=1)
+        out.append(
+            _attend_stretch(own_queries, own_keys, own_values, runs, first, repeats, dropout, scaling, window, softcap)
+        )
+    return out[0] if len(out) == 1 else torch.cat(out, dim=1)
+
+
+def _attend_stretch(
+    query: Tensor, key: Tensor, value: Tensor, runs: Runs, first: int, repeats: int, dropout: float,
+    scaling: float | None, window: int | None, softcap: float | None,
+) -> Tensor:  # fmt: skip
+    if key.shape[1] == 0:
+        return query * 0.0
+    mask = runs.mask(first, window, query.device)
+    causal = runs.causal and mask is None
+    query, key, value = (states.unflatten(1, (repeats, -1)).transpose(0, 1) for states in (query, key, value))
+    if softcap is None:
+        read = scaled_dot_product_attention(query, key, value, mask, dropout, causal, scale=scaling)
+    else:
+        read = _attend_capped(query, key, value, mask, causal, dropout, scaling, softcap)
+    return read.transpose(0, 1).flatten(1, 2)
 
 
 def _attend_flash(
@@ -216,10 +243,10 @@ def _attend_capped(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool, dropout: float,
     scaling: float | None, softcap: float,
 ) -> Tensor:  # fmt: skip
-    scores = query @ key.transpose(1, 2) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    scores = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
     scores = softcap * torch.tanh(scores / softcap)
     if causal:
-        mask = torch.ones(scores.shape[1:], dtype=torch.bool, device=scores.device).tril()
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
     if mask is not None:
         scores = scores.masked_fill(~mask, float("-inf"))
     weights = torch.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
+from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -15,6 +16,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
+from transformers.utils.logging import disable_progress_bar
 
 from gazetune.errors import InputError
 from gazetune.reward.quantization import nf4_options, settle_quantized
@@ -95,6 +97,7 @@ def load_backbone(
     if backbone == "tiny" and quantization == "none" and sharded is None:
         return tiny_backbone().to(dtype)  # type: ignore[arg-type]  # transformers wraps `to` without its signature
     options = nf4_options(dtype) if quantization == "nf4" else {}
+    _draw_no_bar()
     try:
         made = tiny_backbone() if backbone == "tiny" else None
         with _dividing_weights(sharded):
@@ -106,8 +109,17 @@ def load_backbone(
                 model = AutoModel.from_pretrained(backbone, dtype=dtype, trust_remote_code=False, **options)
     except (OSError, ValueError) as error:
         raise _cannot_load(backbone, "model", error) from error
-    settle_quantized(model)
+    if quantization == "nf4":
+        settle_quantized(model)
     return _without_pooler(model)
+
+
+def _draw_no_bar() -> None:
+    """Keep transformers from drawing a bar while it reads weights; a download keeps its own."""
+    downloads_shown = not are_progress_bars_disabled()
+    disable_progress_bar()
+    if downloads_shown:
+        enable_progress_bars()
 
 
 def empty_backbone(backbone: str) -> PreTrainedModel:

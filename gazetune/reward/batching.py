@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +99,12 @@ class EncodedSplit:
 
     def lengths(self, reading: Reading) -> NDArray[np.int64]:
         """Return [pairs, 2], the positions of each chosen and rejected sequence when it is read by itself."""
+        return self.sequence_lengths(reading).reshape(-1, 2)
+
+    def sequence_lengths(self, reading: Reading) -> NDArray[np.int64]:
+        """Return the positions of each sequence when it is read by itself; there may be an odd number of them."""
         tokens = np.diff(self.token_starts)
-        if reading.gaze_tokens is not None:
-            tokens = tokens + np.diff(self.unit_starts) + 2
-        return tokens.reshape(-1, 2)
+        return tokens if reading.gaze_tokens is None else tokens + np.diff(self.unit_starts) + 2
 
     def shared_fraction(self, reading: Reading, sample: int) -> float:
         """Return which share of all positions sharing saves, over so many pairs evenly spaced through the split."""
@@ -115,6 +117,17 @@ class EncodedSplit:
         skipped = np.zeros(len(rows), dtype=np.int64)
         if reading.way == "shared":
             skipped[1::2] = self._prefixes(pairs, reading)
+        batch = self._batch(rows, skipped, self.scores[pairs], reading)
+        return replace(batch, pool=torch.cat([batch.pool[0::2], batch.pool[1::2]]))
+
+    def batch_of_sequences(self, rows: NDArray[np.int64], reading: Reading) -> PairBatch:
+        """Return sequences with these indices that make no pairs: they share nothing, and rewards keep their order."""
+        return self._batch(rows, np.zeros_like(rows), np.zeros(0, dtype=np.float32), reading)
+
+    def _batch(
+        self, rows: NDArray[np.int64], skipped: NDArray[np.int64], scores: NDArray[np.float32], reading: Reading
+    ) -> PairBatch:
+        """Lay out sequences, each without the tokens it takes from the one before it; rewards keep their order."""
         tokens, token_at = _ranges(self.token_starts[rows] + skipped, self.token_starts[rows + 1])
         units, unit_at = _ranges(self.unit_starts[rows], self.unit_starts[rows + 1])
         first_unit = np.repeat(np.cumsum(units) - units, tokens)
@@ -129,7 +142,7 @@ class EncodedSplit:
             unit_place=torch.from_numpy(_within(units)),
             # The units of a later sequence have higher numbers, so one running maximum does for all.
             token_place=torch.from_numpy(np.maximum.accumulate(np.maximum(unit, first_unit)) - first_unit),
-            scores=torch.from_numpy(self.scores[pairs]),
+            scores=torch.from_numpy(scores),
             text_and_gaze=Runs(tuple(tokens.tolist()), tuple(units.tolist()), ((0, 0),) * len(rows), causal=False),
             **layout,
         )
@@ -185,13 +198,16 @@ def _lay_out(
         order = _padded(np.arange(rows) if order is None else order, mask, rows).reshape(-1)
         positions = _padded(positions, mask, 0)
         pool = np.arange(len(lengths)) * mask.shape[1] + (lengths - 1 if reading.causal else 0)
+        if reading.pools_padding:
+            positions = np.tile(np.arange(mask.shape[1]), (len(lengths), 1))
+            pool = positions[:, -1] + np.arange(len(lengths)) * mask.shape[1]
     shared = [(sequence - 1, count) if count else (0, 0) for sequence, count in enumerate(skipped.tolist())]
     return {
         "order": None if order is None else torch.from_numpy(order),
         "positions": torch.from_numpy(positions.reshape(-1, positions.shape[-1])),
         "mask": None if mask is None else torch.from_numpy(mask),
         "runs": None if mask is not None else Runs.of(lengths.tolist(), shared, reading.causal),
-        "pool": torch.from_numpy(np.concatenate([pool[0::2], pool[1::2]])),
+        "pool": torch.from_numpy(pool),
     }
 
 

@@ -33,13 +33,22 @@ class EncodedChat:
     """[T] index of the message whose content the token spells, -1 for the template's own tokens."""
     spans: NDArray[np.int32]
     """[T, 2] characters (start, end) of that message's content."""
+    whole: bool = True
+    """False when there were more tokens."""
+
+    def cut(self, tokens: int | None) -> EncodedChat:
+        """Return the first so many tokens; all for None."""
+        if tokens is None or len(self.ids) <= tokens:
+            return self
+        return EncodedChat(self.ids[:tokens], self.message[:tokens], self.spans[:tokens], whole=False)
 
 
 class ChatEncoder:
     """Encodes conversations with one tokenizer; remembers the template's frame for each sequence of roles."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, max_tokens: int | None = None) -> None:
         self.tokenizer = tokenizer
+        self.max_tokens = max_tokens
         self._frames: dict[tuple[str, ...], tuple[list[str], list[tuple[int, bool, bool]]]] = {}
         specials = sorted(set(tokenizer.all_special_tokens) | set(_added_specials(tokenizer)), key=len, reverse=True)
         self._special = re.compile("|".join(re.escape(token) for token in specials if len(token) > 1) or r"(?!)")
@@ -63,7 +72,7 @@ class ChatEncoder:
         for row, (text, _, cuts) in enumerate(rendered):
             if cuts:
                 encoded[row] = self._encode_in_pieces(text, cuts)
-        return [_locate(*encoded[row], rendered[row][1]) for row in range(len(chats))]
+        return [_locate(*encoded[row], rendered[row][1]).cut(self.max_tokens) for row in range(len(chats))]
 
     def _render(self, chat: Sequence[Message], origin: str) -> tuple[str, list[tuple[int, int, int]], list[int]]:
         """Return the text, where each message's content is shown in it, and where to cut literal special tokens.

@@ -12,31 +12,28 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from gazetune import __version__
 from gazetune.config import Config
 from gazetune.errors import InputError
-from gazetune.gaze.alignment import align_units
+from gazetune.gaze.build_lock import build_lock
 from gazetune.gaze.controls import add_noise, apply_control, training_statistics
-from gazetune.gaze.measures import GazePredictor
 from gazetune.gaze.published import BESIDE
-from gazetune.gaze.redistribution import redistribute_trt
 from gazetune.gaze.registry import create_predictor
-from gazetune.gaze.word_units import word_units
 from gazetune.preferences.pair import PreferencePair, margins_of
-from gazetune.preferences.splits import Splits, load_splits
+from gazetune.preferences.splits import load_splits
 from gazetune.reward.backbone import context_length, load_tokenizer
 from gazetune.reward.batching import EncodedSplit
-from gazetune.reward.conversation import ChatEncoder, EncodedChat
+from gazetune.reward.conversation import ChatEncoder
+from gazetune.reward.encoding import AlignedChat, TextRows, align_chat, flat_arrays, model_units
 from gazetune.reward.fusion import fused_length
 from gazetune.reward.gaze_unit import gaze_unit
-from gazetune.reward.stored_gaze import Elsewhere, distinct_texts, stored_gaze
+from gazetune.reward.stored_gaze import Elsewhere, distinct_texts, stored_gaze, texts_read
 
 SPLITS = ("train", "validation", "test")
 FORMAT = 4
@@ -96,8 +93,9 @@ def prepare(
 ) -> PreparedData:
     """Open the prepared data set of `config` below `cache`, making it first where it is missing.
 
-    Safe when several processes ask at once; a killed preparation leaves nothing that is taken for finished. With
-    `elsewhere`, measures that are not stored yet may be predicted in other processes.
+    Safe when several processes ask at once; a killed preparation leaves nothing that is taken for finished, one that
+    is refused leaves nothing at all. With `elsewhere`, measures that are not stored yet may be predicted in other
+    processes.
 
     Raises
     ------
@@ -106,22 +104,45 @@ def prepare(
     """
     folder = cache / "prepared" / preparation_key(config)
     if not (folder / "facts.json").exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{folder}.lock"):
+        with build_lock(folder.with_suffix(".lock"), f"prepared data {folder}"):
             if not (folder / "facts.json").exists():
-                partial = folder.with_suffix(".partial")
-                shutil.rmtree(partial, ignore_errors=True)
-                partial.mkdir()
-                _Preparation(config, cache, progress, elsewhere).write(partial)
-                partial.rename(folder)
+                _make(folder, _Preparation(config, cache, progress, elsewhere))
     data = PreparedData.open(folder)
     _check_room(config, data.facts)
     return data
 
 
+def is_prepared(config: Config, cache: Path) -> bool:
+    """Tell whether `prepare` finds the data set below `cache`."""
+    return _facts_file(config, cache).exists()
+
+
+def prepared_facts(config: Config, cache: Path) -> DatasetFacts:
+    """Return the facts of a data set that has been prepared below `cache`."""
+    return DatasetFacts(**json.loads(_facts_file(config, cache).read_text()))
+
+
+def _facts_file(config: Config, cache: Path) -> Path:
+    return cache / "prepared" / preparation_key(config) / "facts.json"
+
+
+def _make(folder: Path, preparation: _Preparation) -> None:
+    """Write a prepared data set beside its place and move it there."""
+    partial = folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        preparation.write(partial)
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
 def preparation_key(config: Config) -> str:
     """Return the name of the folder that everything with the same data, tokenizer and gaze shares."""
-    gaze = {**config.gaze.model_dump(mode="json", exclude={"features", "store"}), "unit": gaze_unit(config)}
+    in_model = {"features", "normalise", "store"}
+    gaze = {**config.gaze.model_dump(mode="json", exclude=in_model), "unit": gaze_unit(config)}
     files = [_state(name) for name in (config.data.source, config.backbone, config.gaze.path) if name]
     if config.gaze.path and Path(config.gaze.path).is_file():  # the state of a folder has all that is in it
         files += [_state(str(Path(config.gaze.path).with_name(name))) for name in BESIDE]
@@ -158,18 +179,20 @@ class _Preparation:
         self.elsewhere = elsewhere
         self.cache = cache
         self.progress = progress or (lambda stage, done, total: None)
+        # What can be refused is read first, and what is read soonest before the rest.
         self.context = context_length(config.backbone)
+        self.predictor = create_predictor(config)
+        self.splits = load_splits(config.data)
+        self.tokenizer = load_tokenizer(config.backbone, distinct_texts(self.splits.train, "prompt+response"))
         self.longest, self.longest_origin = {"tokens": 0, "units": 0}, ""
 
     def write(self, folder: Path) -> None:
         """Write all files of the prepared data set into `folder`."""
-        splits = load_splits(self.config.data)
-        predictor = create_predictor(self.config)
-        tokenizer = load_tokenizer(self.config.backbone, distinct_texts(splits.train, "prompt+response"))
-        tokenizer.save_pretrained(folder / "tokenizer")
-        texts, values = self._gaze(splits, predictor)
+        splits = self.splits
+        self.tokenizer.save_pretrained(folder / "tokenizer")
+        texts, values = self._gaze()
         np.save(folder / "values.npy", values)
-        encoder = ChatEncoder(tokenizer)
+        encoder = ChatEncoder(self.tokenizer, self.config.data.max_tokens)
         for split in SPLITS:
             arrays = self._encode(split, getattr(splits, split), encoder, texts)
             for name, array in arrays.items():
@@ -181,7 +204,7 @@ class _Preparation:
                 mean, sd = training_statistics(values[arrays["unit_index"]])
         facts = DatasetFacts(
             data_fingerprint=splits.fingerprint,
-            gaze_fingerprint=predictor.fingerprint,
+            gaze_fingerprint=self.predictor.fingerprint,
             pairs={split: len(getattr(splits, split)) for split in SPLITS},
             dropped=splits.dropped,
             bayes=splits.bayes,
@@ -193,54 +216,39 @@ class _Preparation:
         )
         (folder / "facts.json").write_text(json.dumps(asdict(facts), indent=1))
 
-    def _gaze(self, splits: Splits, predictor: GazePredictor) -> tuple[_TextRows, NDArray[np.float32]]:
+    def _gaze(self) -> tuple[TextRows, NDArray[np.float32]]:
         """Predict every text once and return where each text's units stand, and their values [N, 5]."""
-        scope = self.config.gaze.scope
-        of_split = {split: distinct_texts(getattr(splits, split), scope) for split in SPLITS}
+        of_split = {split: texts_read(getattr(self.splits, split), self.config.gaze) for split in SPLITS}
         texts = list(dict.fromkeys(text for split in SPLITS for text in of_split[split]))
         store = stored_gaze(
             self.config,
             self.cache,
             texts,
-            predictor,
+            self.predictor,
             lambda done, total: self.progress("gaze", done, total),
             self.elsewhere,
         )
-        units = store.gather(store.rows(texts))
-        if gaze_unit(self.config) == "word":
-            units = word_units(units)
-        if self.config.gaze.sigma is not None:
-            units = units._replace(values=redistribute_trt(units, self.config.gaze.sigma))
-        spans, values, _, offsets = units
+        spans, values, _, offsets = model_units(self.config, store.gather(store.rows(texts)))
         rows = {text: row for row, text in enumerate(texts)}
         split_rows = {split: np.asarray([rows[text] for text in of_split[split]], dtype=np.int64) for split in SPLITS}
         seed = self.config.data.seed
         values = apply_control(self.config.gaze.control, values, offsets, split_rows, split_rows["train"], seed)
         if self.config.gaze.noise:
             values = add_noise(values, self.config.gaze.noise, seed)
-        return _TextRows(rows, offsets, spans), np.ascontiguousarray(values, dtype=np.float32)
+        return TextRows(rows, offsets, spans), np.ascontiguousarray(values, dtype=np.float32)
 
     def _encode(
-        self, split: str, pairs: Sequence[PreferencePair], encoder: ChatEncoder, texts: _TextRows
+        self, split: str, pairs: Sequence[PreferencePair], encoder: ChatEncoder, texts: TextRows
     ) -> dict[str, NDArray[Any]]:
         """Return the flat arrays of one split (see `EncodedSplit`)."""
-        names = ("ids", "token_unit", "token_share", "unit_index")
-        columns: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
+        rows: list[AlignedChat] = []
         for done, pair in enumerate(pairs):
             chats = [pair.chat(pair.chosen), pair.chat(pair.rejected)]
             for chat, encoded in zip(chats, encoder.encode(chats, [pair.origin] * 2), strict=True):
-                contents = [message.content for message in chat]
-                scoped = [len(contents) - 1] if self.config.gaze.scope == "response" else range(len(contents))
-                unit, share, index = _align(encoded, [(m, contents[m]) for m in scoped], texts, self.config.gaze.align)
-                self._measure(len(encoded.ids), len(index), pair.origin)
-                for name, column in zip(columns, (encoded.ids, unit, share, index), strict=True):
-                    columns[name].append(column)
+                rows.append(align_chat(encoded, chat, texts, self.config.gaze))
+                self._measure(len(encoded.ids), len(rows[-1].unit_index), pair.origin)
             self.progress(f"tokens of {split}", done + 1, len(pairs))
-        return {
-            **{name: np.concatenate(column) for name, column in columns.items()},
-            "token_starts": _starts(columns["ids"]),
-            "unit_starts": _starts(columns["unit_index"]),
-        }
+        return flat_arrays(rows)
 
     def _measure(self, tokens: int, units: int, origin: str) -> None:
         """Refuse a conversation that is longer than the backbone's context, and remember the longest one."""
@@ -251,35 +259,3 @@ class _Preparation:
             )
         if tokens + units > sum(self.longest.values()):
             self.longest, self.longest_origin = {"tokens": tokens, "units": units}, origin
-
-
-@dataclass(frozen=True)
-class _TextRows:
-    """Where the units of each distinct text stand in the values of the data set."""
-
-    rows: dict[str, int]
-    offsets: NDArray[np.int64]
-    spans: NDArray[np.int32]
-
-
-def _align(
-    encoded: EncodedChat, messages: Sequence[tuple[int, str]], texts: _TextRows, policy: Literal["spread", "first"]
-) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
-    """Return for each token its unit and share, and the rows of `values` that the conversation's units are."""
-    unit = np.full(len(encoded.ids), -1, dtype=np.int32)
-    share = np.zeros(len(encoded.ids), dtype=np.float32)
-    index: list[NDArray[np.int32]] = [np.zeros(0, dtype=np.int32)]
-    count = 0
-    for message, content in messages:
-        first, last = texts.offsets[texts.rows[content]], texts.offsets[texts.rows[content] + 1]
-        at = np.flatnonzero(encoded.message == message)
-        token_unit, token_share = align_units(encoded.spans[at], texts.spans[first:last], policy)
-        unit[at] = np.where(token_unit >= 0, token_unit + count, -1)
-        share[at] = token_share
-        index.append(np.arange(first, last, dtype=np.int32))
-        count += int(last - first)
-    return unit, share, np.concatenate(index)
-
-
-def _starts(columns: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum([len(column) for column in columns])]).astype(np.int64)

@@ -82,7 +82,8 @@ def fusion_class(name: str) -> type[Fusion]:
 
 def create_fusion(config: Config, hidden: int, embedding_rms: float) -> Fusion:
     """Build the fusion that `config` names, for embeddings of width `hidden` and root mean square `embedding_rms`."""
-    return fusion_class(config.fusion.kind)(config, hidden, embedding_rms)
+    built = fusion_class(config.fusion.kind)(config, hidden, embedding_rms)
+    return built.requires_grad_(not config.fusion.freeze)
 
 
 def takes_sequence(kind: str) -> bool:

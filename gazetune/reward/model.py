@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, cast
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from peft import PeftModel
@@ -18,20 +20,25 @@ from gazetune.reward.backbone import first_position
 from gazetune.reward.batching import PairBatch
 from gazetune.reward.fusion import GazeBatch, TokenBatch, create_fusion
 from gazetune.reward.reading import Reading, default_reading
+from gazetune.reward.sharding import full_shape, whole
+
+if TYPE_CHECKING:
+    from gazetune.reward.scoring import Chat, ChatReader
 
 
 class GazeRewardModel(nn.Module):
     """A scalar reward of a conversation and the gaze on it.
 
-    The adapter sits on the backbone only; fusion and head always train. The score head has no bias, since a preference
-    pair gives it no gradient.
+    The adapter sits on the backbone only; the head always trains, the fusion unless `fusion.freeze` is set. The score
+    head has no bias, since a preference pair gives it no gradient.
     """
 
     def __init__(self, config: Config, backbone: PreTrainedModel) -> None:
         super().__init__()
         hidden = int(backbone.config.get_text_config().hidden_size)
         embedding: Tensor = cast(nn.Embedding, backbone.get_input_embeddings()).weight
-        rms = _root_mean_square(embedding) * _factor_of_lookup(backbone)
+        with whole(embedding):
+            rms = _root_mean_square(embedding) * _factor_of_lookup(backbone)
         self.config = config
         self._first_position = first_position(backbone)
         self._takes_token_types = "token_type_ids" in inspect.signature(backbone.forward).parameters
@@ -43,13 +50,55 @@ class GazeRewardModel(nn.Module):
             self.head = nn.Linear(hidden, 1, bias=False)
             torch.manual_seed(config.train.seed + 1)
             # Not `hidden`: the input embeddings of ALBERT and ELECTRA are narrower.
-            self.fusion = create_fusion(config, embedding.shape[1], rms)
+            self.fusion = create_fusion(config, full_shape(embedding)[1], rms)
             torch.manual_seed(config.train.seed + 2)
             self.backbone: Any = adapt(backbone, config.adapter)
         nn.init.normal_(self.head.weight, std=hidden**-0.5, generator=torch.Generator().manual_seed(config.train.seed))
         self.fusion.to(embedding.dtype)
         self.head.to(embedding.dtype)
         self.reading = default_reading(config, backbone)
+        self.reader: ChatReader | None = None
+        """What `score` reads chats with; `from_pretrained` sets it."""
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | Path, backbone: str | None = None, gaze_path: str | None = None
+    ) -> GazeRewardModel:
+        """Load a saved model in evaluation mode, ready to `score`.
+
+        Parameters
+        ----------
+        folder
+            A saved model: the folder `best` of a run.
+        backbone, gaze_path
+            Where the backbone and the gaze predictor's file are now, if not where the config says.
+
+        Raises
+        ------
+        InputError
+            As `gazetune.reward.scoring.load_scoring_model`.
+        """
+        from gazetune.reward.scoring import load_scoring_model  # which imports this file
+
+        return load_scoring_model(Path(folder), backbone, gaze_path)
+
+    def score(self, chats: Sequence[Chat]) -> Tensor:
+        """Return the rewards [n] float32, on the CPU, of conversations that end with an assistant's reply.
+
+        A message is a `Message` or a mapping with `role` and `content`.
+
+        Raises
+        ------
+        InputError
+            As `gazetune.reward.scoring.score_chats`.
+        ValueError
+            If the model does not come from `from_pretrained`.
+        """
+        from gazetune.reward.scoring import score_chats
+
+        if self.reader is None:
+            raise ValueError("only a model from GazeRewardModel.from_pretrained has a tokenizer to score chats with")
+        return score_chats(self, self.reader, chats)
 
     def read_by(self, reading: Reading) -> None:
         """Take batches of this layout from now on."""
@@ -97,8 +146,9 @@ class GazeRewardModel(nn.Module):
         return inputs
 
     def set_gaze_statistics(self, mean: Tensor, sd: Tensor) -> None:
-        """Set the training split's mean [5] and standard deviation [5] by which measures are standardised."""
-        self.fusion.standardise_by(mean[self.columns], sd[self.columns])
+        """Standardise measures by the training split's mean [5] and sd [5], unless `gaze.normalise` is off."""
+        if self.config.gaze.normalise:
+            self.fusion.standardise_by(mean[self.columns], sd[self.columns])
 
     def release_backbone(self) -> PreTrainedModel:
         """Give the backbone back without its adapter, for the next model of a warm slot."""

@@ -45,8 +45,10 @@ def nf4_options(dtype: torch.dtype) -> dict[str, Any]:
 
 def settle_quantized(model: nn.Module) -> None:
     """Let quantised layers compute in the dtype of their input, and keep their weights as they are for ever."""
+    from bitsandbytes.nn import Linear4bit
+
     for module in model.modules():
-        if hasattr(module, "compute_type_is_set"):  # a 4-bit layer of bitsandbytes
+        if isinstance(module, Linear4bit):
             # The dtype that the model was loaded in counts no more: it may have been cast since.
             module.compute_type_is_set = False
             # On some CPUs it would put its weights into another order when it evaluates, which DoRA cannot read.

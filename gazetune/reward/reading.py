@@ -60,16 +60,39 @@ class Reading:
     """Where gaze stands as positions of its own; None if it does not."""
     sees_gaze: bool = True
     """Whether a token's embedding depends on its measures: then only tokens with equal ones are shared."""
+    pools_padding: bool = False
+    """Padded decoders only: the reward is read at the end of the row, so that it depends on the batch."""
 
 
 def default_reading(config: Config, backbone: PreTrainedModel) -> Reading:
-    """Return the reading that every backbone and fusion can do: padded."""
-    placed = fusion_class(config.fusion.kind).gaze_tokens
+    """Return the reading that every backbone and fusion can do: padded.
+
+    Raises
+    ------
+    InputError
+        When the reward of an encoder is to be read at the end of a padded row.
+    """
+    placed, causal = fusion_class(config.fusion.kind).gaze_tokens, not reads_both_ways(backbone)
+    pools_padding = config.train.pool == "last_padded"
+    if pools_padding and not causal:
+        raise InputError(
+            f"train.pool: last_padded needs a decoder, and '{config.backbone}' is an encoder; accepted: last"
+        )
     return Reading(
-        causal=not reads_both_ways(backbone),
+        causal=causal,
         gaze_tokens=config.fusion.position if placed else None,
         sees_gaze=config.fusion.kind != "none",
+        pools_padding=pools_padding,
     )
+
+
+def check_pool(config: Config) -> None:
+    """Raise `InputError` when the reward is to be read on padding, and batches need not have any."""
+    if config.train.pool == "last_padded" and config.train.batching != "padded":
+        raise InputError(
+            f"train.pool: last_padded reads padding, and train.batching is {config.train.batching}; accepted: last, or "
+            "train.batching: padded"
+        )
 
 
 def choose_reading(

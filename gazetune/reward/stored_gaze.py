@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from gazetune.config import Config
+from gazetune.config import Config, GazeConfig
 from gazetune.gaze.measures import GazePredictor
 from gazetune.gaze.registry import create_predictor
 from gazetune.gaze.store import GazeStore
@@ -14,6 +14,7 @@ from gazetune.gaze.store_build import PredictBatches, Progress, build_store
 from gazetune.gaze.store_location import locate_store
 from gazetune.preferences.pair import PreferencePair
 from gazetune.preferences.splits import load_splits
+from gazetune.reward.gaze_context import passages
 
 Elsewhere = Callable[[Config, GazePredictor], PredictBatches]
 """Predicts with the config's predictor in other processes, such as `gaze.parallel_build.RayPrediction`."""
@@ -28,6 +29,17 @@ def distinct_texts(pairs: Sequence[PreferencePair], scope: Literal["prompt+respo
         for text in (*(message.content for message in pair.prompt if prompts), pair.chosen, pair.rejected)
     )
     return list(dict.fromkeys(texts))
+
+
+def texts_read(pairs: Sequence[PreferencePair], gaze: GazeConfig) -> list[str]:
+    """Return the texts that the gaze predictor reads, each once, in their order.
+
+    Messages in the scope, or whole chats: of these the scope takes its part only after they were read.
+    """
+    if gaze.context == "message":
+        return distinct_texts(pairs, gaze.scope)
+    chats = (pair.chat(reply) for pair in pairs for reply in (pair.chosen, pair.rejected))
+    return list(dict.fromkeys(passages([message.content for message in chat], "chat")[0].text for chat in chats))
 
 
 def stored_gaze(
@@ -61,5 +73,5 @@ def store_pairs(
     """
     predictor = create_predictor(config)
     splits = load_splits(config.data)
-    texts = distinct_texts([*splits.train, *splits.validation, *splits.test], config.gaze.scope)
+    texts = texts_read([*splits.train, *splits.validation, *splits.test], config.gaze)
     return stored_gaze(config, cache, texts, predictor, progress, elsewhere)

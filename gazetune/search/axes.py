@@ -5,14 +5,25 @@ from __future__ import annotations
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any, Protocol
 
-import optuna
+from gazetune.search.conditions import Condition, is_number, shown_value
 
-from gazetune.errors import InputError, did_you_mean
-from gazetune.search.conditions import Condition, parse_condition
+
+class Asked(Protocol):
+    """Who answers for a value: a trial of Optuna, or a draw that becomes one."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        """Return a number between the bounds."""
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        """Return a whole number between the bounds."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """Return one of the choices."""
 
 
 @dataclass(frozen=True)
@@ -21,14 +32,33 @@ class Axis(ABC):
 
     key: str
     when: Condition
+    name: str = field(default="", kw_only=True)
+    """Name of Optuna's parameter, where another axis on the same key has other values; unset: the key."""
+
+    @property
+    def parameter(self) -> str:
+        """The name under which Optuna knows the axis."""
+        return self.name or self.key
 
     @abstractmethod
-    def suggest(self, trial: optuna.trial.BaseTrial) -> Any:
+    def suggest(self, trial: Asked) -> Any:
         """Ask the trial for a value."""
 
     @abstractmethod
     def examples(self) -> list[Any]:
         """Values that, if all are valid in the config, make every value of the axis valid."""
+
+    @abstractmethod
+    def accept(self, value: Any) -> Any:
+        """Return a value in the form in which the axis proposes it; raise `ValueError` for one it never proposes."""
+
+    @abstractmethod
+    def parameters(self, value: Any) -> dict[str, Any]:
+        """Return Optuna's parameters for a value that the axis accepts."""
+
+    @abstractmethod
+    def __str__(self) -> str:
+        """Kind and values, as a space file has them."""
 
 
 @dataclass(frozen=True)
@@ -39,29 +69,62 @@ class RangeAxis(Axis):
     high: float
     log: bool
 
-    def suggest(self, trial: optuna.trial.BaseTrial) -> float:
+    def suggest(self, trial: Asked) -> float:
         """Ask for a float."""
-        return trial.suggest_float(self.key, self.low, self.high, log=self.log)
+        return trial.suggest_float(self.parameter, self.low, self.high, log=self.log)
 
     def examples(self) -> list[float]:
         """The two bounds."""
         return [self.low, self.high]
 
+    def accept(self, value: Any) -> float:
+        """Accept a number between the bounds."""
+        if not is_number(value) or not self.low <= value <= self.high:
+            raise ValueError(f"a number from {self.low:g} to {self.high:g}")
+        return float(value)
+
+    def parameters(self, value: Any) -> dict[str, Any]:
+        """The number itself."""
+        return {self.parameter: value}
+
+    def __str__(self) -> str:
+        return f"{'log_uniform' if self.log else 'uniform'} {self.low:g} to {self.high:g}"
+
 
 @dataclass(frozen=True)
 class IntAxis(Axis):
-    """A whole number between two bounds, both included."""
+    """A whole number between two bounds, both included, in steps or on a logarithmic scale."""
 
     low: int
     high: int
+    step: int = 1
+    log: bool = False
 
-    def suggest(self, trial: optuna.trial.BaseTrial) -> int:
+    def suggest(self, trial: Asked) -> int:
         """Ask for an int."""
-        return trial.suggest_int(self.key, self.low, self.high)
+        return trial.suggest_int(self.parameter, self.low, self.high, step=self.step, log=self.log)
 
     def examples(self) -> list[int]:
         """The two bounds."""
         return [self.low, self.high]
+
+    def values(self) -> range:
+        """Every value."""
+        return range(self.low, self.high + 1, self.step)
+
+    def accept(self, value: Any) -> int:
+        """Accept a whole number on the grid."""
+        if not is_number(value) or not math.isfinite(value) or value not in self.values():
+            raise ValueError(f"a whole number from {self.low} to {self.high} in steps of {self.step}")
+        return int(value)
+
+    def parameters(self, value: Any) -> dict[str, Any]:
+        """The number itself."""
+        return {self.parameter: value}
+
+    def __str__(self) -> str:
+        steps = f" in steps of {self.step}" if self.step > 1 else " on a log scale" if self.log else ""
+        return f"int {self.low} to {self.high}{steps}"
 
 
 @dataclass(frozen=True)
@@ -69,15 +132,37 @@ class ChoiceAxis(Axis):
     """One of a list of values of any kind."""
 
     choices: tuple[Any, ...]
+    kind: str = "choice"
 
-    def suggest(self, trial: optuna.trial.BaseTrial) -> Any:
-        """Ask for one of the choices; Optuna stores lists as their JSON text."""
-        labels = [choice if _is_plain(choice) else json.dumps(choice) for choice in self.choices]
-        return self.choices[labels.index(trial.suggest_categorical(self.key, labels))]
+    @property
+    def labels(self) -> list[Any]:
+        """The choices as Optuna stores them: lists and mappings as their JSON text."""
+        return [choice if _is_plain(choice) else json.dumps(choice) for choice in self.choices]
+
+    def suggest(self, trial: Asked) -> Any:
+        """Ask for one of the choices."""
+        labels = self.labels
+        return self.choices[labels.index(trial.suggest_categorical(self.parameter, labels))]
 
     def examples(self) -> list[Any]:
         """Every choice."""
         return list(self.choices)
+
+    def accept(self, value: Any) -> Any:
+        """Accept one of the choices; the names of a set in any order."""
+        wanted = sorted(value) if self.kind == "subsets" and _are_names(value) else value
+        for choice in self.choices:
+            given = sorted(choice) if self.kind == "subsets" else choice
+            if given == wanted and isinstance(given, bool) == isinstance(wanted, bool):
+                return choice
+        raise ValueError(", ".join(map(shown_value, self.choices)))
+
+    def parameters(self, value: Any) -> dict[str, Any]:
+        """The label of the choice."""
+        return {self.parameter: self.labels[self.choices.index(value)]}
+
+    def __str__(self) -> str:
+        return f"{self.kind} {', '.join(map(shown_value, self.choices))}"
 
 
 @dataclass(frozen=True)
@@ -86,11 +171,11 @@ class SubsetsAxis(Axis):
 
     names: tuple[str, ...]
 
-    def suggest(self, trial: optuna.trial.BaseTrial) -> list[str]:
+    def suggest(self, trial: Asked) -> list[str]:
         """Ask for the names one by one. The last is not asked for when no other was taken: it must be in then."""
         *first, last = self.names
-        taken = [name for name in first if trial.suggest_categorical(f"{self.key}.{name}", [False, True])]
-        if not taken or trial.suggest_categorical(f"{self.key}.{last}", [False, True]):
+        taken = [name for name in first if trial.suggest_categorical(f"{self.parameter}.{name}", [False, True])]
+        if not taken or trial.suggest_categorical(f"{self.parameter}.{last}", [False, True]):
             taken.append(last)
         return taken
 
@@ -98,70 +183,71 @@ class SubsetsAxis(Axis):
         """Each name alone, and all of them."""
         return [*([name] for name in self.names), list(self.names)]
 
+    def values(self) -> list[list[str]]:
+        """Every subset, small ones first."""
+        return subsets_of(self.names, range(1, len(self.names) + 1))
 
-def parse_axis(key: str, entry: Any, origin: str) -> Axis:
-    """Parse one entry of a space: `{KIND: VALUES, when: CONDITION}`.
+    def accept(self, value: Any) -> list[str]:
+        """Accept some of the names, in any order."""
+        if not _are_names(value) or not value or not set(value) <= set(self.names) or len(set(value)) < len(value):
+            raise ValueError(f"some of {', '.join(self.names)}")
+        return [name for name in self.names if name in value]
 
-    Raises
-    ------
-    InputError
-        For an unknown kind, values that the kind cannot take, or a condition that cannot be read.
-    """
-    kinds = [name for name in entry if name != "when"] if isinstance(entry, Mapping) else []
-    if len(kinds) != 1 or kinds[0] not in _KINDS:
-        wrong = f"; {did_you_mean(str(kinds[0]), _KINDS)}" if len(kinds) == 1 else f"; accepted: {', '.join(_KINDS)}"
-        raise InputError(f"{origin}: {key}: {json.dumps(entry, default=str)} is no axis{wrong}")
-    when = parse_condition(entry["when"], f"{origin}: {key}") if "when" in entry else Condition()
-    return _KINDS[kinds[0]](key, when, entry[kinds[0]], f"{origin}: {key}: {kinds[0]}")
+    def parameters(self, value: Any) -> dict[str, Any]:
+        """Yes or no for each name that is asked for."""
+        asked = self.names if any(name in value for name in self.names[:-1]) else self.names[:-1]
+        return {f"{self.parameter}.{name}": name in value for name in asked}
 
-
-def _range(log: bool) -> Callable[[str, Condition, Any, str], Axis]:
-    def parse(key: str, when: Condition, values: Any, origin: str) -> Axis:
-        low, high = _bounds(values, origin, (int, float))
-        if log and low <= 0:
-            raise InputError(f"{origin}: a logarithmic range needs bounds above 0, got {values}")
-        return RangeAxis(key, when, float(low), float(high), log)
-
-    return parse
+    def __str__(self) -> str:
+        return f"subsets {shown_value(self.names)}"
 
 
-def _int(key: str, when: Condition, values: Any, origin: str) -> Axis:
-    return IntAxis(key, when, *_bounds(values, origin, (int,)))
+@dataclass(frozen=True)
+class FixedAxis(Axis):
+    """One value, set where a group was chosen; Optuna is not asked."""
+
+    value: Any
+
+    def suggest(self, trial: Asked) -> Any:
+        """Ask for nothing."""
+        return self.value
+
+    def examples(self) -> list[Any]:
+        """The value."""
+        return [self.value]
+
+    def accept(self, value: Any) -> Any:
+        """Accept the value alone."""
+        if value != self.value or isinstance(value, bool) != isinstance(self.value, bool):
+            raise ValueError(shown_value(self.value))
+        return value
+
+    def parameters(self, value: Any) -> dict[str, Any]:
+        """None, since Optuna is not asked."""
+        return {}
+
+    def __str__(self) -> str:
+        return f"fixed {shown_value(self.value)}"
 
 
-def _choice(key: str, when: Condition, values: Any, origin: str) -> Axis:
-    _check_list(values, origin)
-    return ChoiceAxis(key, when, tuple(values))
+def subsets_of(names: Sequence[str], sizes: Sequence[int]) -> list[list[str]]:
+    """Return the subsets of some names that have one of the sizes, by size, names in their order."""
+    return [list(taken) for size in sizes for taken in combinations(names, size)]
 
 
-def _subsets(key: str, when: Condition, values: Any, origin: str) -> Axis:
-    _check_list(values, origin)
-    if not all(isinstance(value, str) for value in values):
-        raise InputError(f"{origin}: needs a list of names, got {values}")
-    return SubsetsAxis(key, when, tuple(values))
+def axis_size(axis: Axis) -> int | None:
+    """Return how many values an axis has; None where they cannot be counted."""
+    if isinstance(axis, RangeAxis):
+        return None
+    if isinstance(axis, IntAxis):
+        return len(axis.values())
+    if isinstance(axis, SubsetsAxis):
+        return 2 ** len(axis.names) - 1
+    return len(axis.examples())
 
 
-_KINDS: dict[str, Callable[[str, Condition, Any, str], Axis]] = {
-    "uniform": _range(log=False),
-    "log_uniform": _range(log=True),
-    "int": _int,
-    "choice": _choice,
-    "subsets": _subsets,
-}
-
-
-def _bounds(values: Any, origin: str, kinds: tuple[type, ...]) -> list[Any]:
-    numbers = isinstance(values, list) and all(isinstance(v, kinds) and not isinstance(v, bool) for v in values)
-    if not numbers or len(values) != 2 or not all(map(math.isfinite, values)) or values[0] >= values[1]:
-        raise InputError(f"{origin}: needs [low, high] with low < high, got {json.dumps(values, default=str)}")
-    return values
-
-
-def _check_list(values: Any, origin: str) -> None:
-    if not isinstance(values, list) or not values:
-        raise InputError(f"{origin}: needs a list of at least one value, got {json.dumps(values, default=str)}")
-    if len({json.dumps(value, sort_keys=True, default=str) for value in values}) != len(values):
-        raise InputError(f"{origin}: a value stands twice in {json.dumps(values, default=str)}")
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
 
 
 def _is_plain(value: Any) -> bool:

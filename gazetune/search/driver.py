@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import ray
 from optuna.trial import FrozenTrial, TrialState
 from ray import tune
-from ray.tune.schedulers import TrialScheduler
 
 from gazetune.cluster.connect import ClusterSize
 from gazetune.config import Config
@@ -23,14 +21,16 @@ from gazetune.config_file import dump_config
 from gazetune.errors import Interrupted, RunError
 from gazetune.report.document import SearchDocument
 from gazetune.report.markdown import write_report
-from gazetune.reward.dataset import PreparedData, prepare
+from gazetune.reward.dataset import PreparedData, prepare, prepared_facts
 from gazetune.search.baselines import Candidate, winner_and_baselines
 from gazetune.search.feeder import Feeder
 from gazetune.search.folder import SearchFolder
-from gazetune.search.ledger import Ledger, log_evaluation, trial_records
+from gazetune.search.ledger import Ledger, fingerprint_tags, log_evaluation, trial_records
+from gazetune.search.objectives import sign, validation_objective
 from gazetune.search.progress import SearchProgress
-from gazetune.search.schedulers import Rungs, create_scheduler, milestones
-from gazetune.search.searcher import TruthfulOptuna, open_study, trial_name
+from gazetune.search.samplers import Samplers
+from gazetune.search.schedulers import KnownTrial, Rungs, Stopping, create_scheduler, milestones
+from gazetune.search.searcher import TruthfulOptuna, open_study, pareto_front, trial_name
 from gazetune.search.slots import Slots
 from gazetune.search.space import SearchSpace
 from gazetune.tracking.lineage import code_version
@@ -56,7 +56,7 @@ class Driver:
         space: SearchSpace,
         folder: SearchFolder,
         tracker: Tracker,
-        data: PreparedData,
+        data: Sequence[PreparedData],
         rungs: Rungs,
         cluster: ClusterSize,
         progress: SearchProgress,
@@ -66,17 +66,16 @@ class Driver:
         self.cache = folder.cache
         self.slot_count = min(cluster.slots, self.config.search.trials)
         self.fingerprints = {
-            "data": data.facts.data_fingerprint,
-            "gaze": data.facts.gaze_fingerprint,
+            "data": _all(each.facts.data_fingerprint for each in data),
+            "gaze": _all(each.facts.gaze_fingerprint for each in data),
             "code": code_version(),
         }
-        self.tags = {f"gazetune.{name}_fingerprint": self.fingerprints[name] for name in ("data", "gaze")}
 
     def run(self) -> SearchDocument:
         """Start the slots, search, compare with the baselines, and write the report."""
         self.parent = self._parent_run()
-        self.ledger = Ledger(self.space, self.folder, self.tracker, self.parent, self.tags, self.progress)
-        self.study = open_study(self.space.name, self.config.search, self.folder.path, self.slot_count > 1)
+        self.ledger = Ledger(self.space, self.folder, self.tracker, self.parent, self.progress)
+        self.study = open_study(self.space.name, self.config.search, self.folder.path)
         for trial in self.study.get_trials(deepcopy=False, states=_FINISHED):
             self.ledger.settle(trial, trial_name(trial.number))
         restarts = 2 * self.config.search.trials
@@ -106,7 +105,8 @@ class Driver:
         """Return the search's MLflow run, the same one when the search is resumed."""
         run = self.folder.read_parent_run()
         if run is None:
-            run = self.tracker.start_search(self.space.name, dump_config(self.config), {}, self.tags)
+            tags = fingerprint_tags(self.fingerprints["data"], self.fingerprints["gaze"])
+            run = self.tracker.start_search(self.space.name, dump_config(self.config), {}, tags)
             self.folder.write_parent_run(run)
         else:
             self.tracker.reopen(run)
@@ -127,10 +127,11 @@ class Driver:
         if len(finished) == self.config.search.trials:
             return
         scheduler = create_scheduler(self.config.search, self.rungs)
-        replay(scheduler, self.study.get_trials(deepcopy=False), self.config.search.objective)
+        trials = self.study.get_trials(deepcopy=False)
+        replay(scheduler, trials, validation_objective(self.config.search), self.folder.trial)
         searcher = TruthfulOptuna(
-            self.space, self.study, self.ledger, self.slots.board_name, self._job,
-            cancel=lambda trial_id: self.slots.board.cancel.remote(trial_id),
+            self.space, self.study, Samplers(self.space, self.slot_count > 1), self.ledger, self.slots.board_name,
+            self._job, cancel=lambda trial_id: self.slots.board.cancel.remote(trial_id), why=scheduler.reason,
         )  # fmt: skip
         tuner = tune.Tuner(
             tune.with_resources(Feeder, tune.PlacementGroupFactory([{"node:__internal_head__": 0.001}])),
@@ -175,6 +176,7 @@ class Driver:
             trials=trials,
             best=best,
             baselines=baselines,
+            pareto=pareto_front(self.study, self.config.search),
             report=str(self.folder.report),
             config=dump_config(self.config),
             fingerprints={**self.fingerprints, **_bayes(self.data)},
@@ -196,13 +198,14 @@ class Driver:
             "config": config.model_dump(mode="json"),
             "folder": str(folder),
             "milestones": list(milestones(self.rungs)),
-            "objective": config.search.objective,
+            "objective": validation_objective(config.search),
         }
 
     def _train_baseline(self, role: str, config: Config) -> Candidate | None:
         """Train a config to the full budget in a slot, as a run with `role=baseline`."""
         folder = self.folder.path / "baselines" / role
-        tags = {**self.tags, "role": "baseline"}
+        facts = prepared_facts(config, self.cache)
+        tags = {"role": "baseline", **fingerprint_tags(facts.data_fingerprint, facts.gaze_fingerprint)}
         run = self.tracker.start_trial(
             self.parent, role, {"fusion.kind": config.fusion.kind}, dump_config(config), tags
         )
@@ -232,22 +235,29 @@ class Driver:
                 return message
 
 
-def replay(scheduler: TrialScheduler, trials: Sequence[FrozenTrial], objective: str) -> None:
+def replay(
+    scheduler: Stopping, trials: Sequence[FrozenTrial], objective: str, folder_of: Callable[[str], Path]
+) -> None:
     """Tell a fresh scheduler what the trials of a resumed search reached at its rungs.
 
-    An unfinished trial repeats its last report itself, so that one is left out here.
+    An unfinished trial repeats its last report itself, so that one is left out here. Their validation margins lie in
+    the trials' folders, which `folder_of` names by trial id.
     """
-    sign = -1.0 if objective == "val/loss" else 1.0
     for trial in trials:
-        # All that a scheduler asks of a trial is its id, and of Tune's controller nothing.
-        known: Any = SimpleNamespace(trial_id=f"before-{trial.number}")
-        nobody: Any = None
-        scheduler.on_trial_add(nobody, known)
+        known = KnownTrial(trial_name(trial.number), str(folder_of(trial_name(trial.number))))
         reports = sorted(trial.intermediate_values.items())
-        for examples, value in reports if trial.state.is_finished() else reports[:-1]:
-            scheduler.on_trial_result(nobody, known, {"examples": examples, "objective": sign * value})
+        told = reports if trial.state.is_finished() else reports[:-1]
+        scheduler.remember(known, [{"examples": at, "objective": sign(objective) * value} for at, value in told])
 
 
-def _bayes(data: PreparedData) -> dict[str, str]:
-    """Return the best accuracies that planted data allows, for the report; nothing for other data."""
-    return {f"Bayes accuracy, {seen}": f"{accuracy:.3f}" for seen, accuracy in (data.facts.bayes or {}).items()}
+def _all(fingerprints: Iterable[str]) -> str:
+    """Return the fingerprints of all data sets of the search, each once."""
+    return ", ".join(dict.fromkeys(fingerprints))
+
+
+def _bayes(data: Sequence[PreparedData]) -> dict[str, str]:
+    """Return the best accuracies that planted data allows, for the report; nothing for other data or several sets."""
+    best = data[0].facts.bayes or {}
+    if any(each.facts.bayes != data[0].facts.bayes for each in data):
+        return {}
+    return {f"Bayes accuracy, {seen}": f"{accuracy:.3f}" for seen, accuracy in best.items()}

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+import yaml
 from filelock import FileLock, Timeout
 
+from gazetune.config_file import read_yaml
 from gazetune.errors import InputError
 from gazetune.search.space import SearchSpace, read_space
+from gazetune.search.space_diff import shown_changes, space_changes
+from gazetune.train.checks import check_storage
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the values of a search's trials depend on, apart from its space."""
+
+    data: str
+    """Fingerprint of the preference pairs and their splits."""
+    budget: int
+    """Training examples of a full trial."""
 
 
 class SearchFolder:
@@ -21,6 +38,7 @@ class SearchFolder:
         self.cache = path.parent / "cache"
         self._space = path / "space.yaml"
         self._parent = path / "mlflow_run"
+        self._facts = path / "facts.json"
         self._lock = FileLock(path / ".driver.lock")
 
     @classmethod
@@ -36,7 +54,7 @@ class SearchFolder:
         try:
             folder.path.mkdir()
         except FileExistsError:
-            raise _taken(folder.path) from None
+            raise _taken(folder.path, space) from None
         folder.hold()
         partial = folder._space.with_suffix(f".{os.getpid()}")
         partial.write_text(space.dump(), encoding="utf-8")
@@ -89,8 +107,18 @@ class SearchFolder:
         """Remember the MLflow run of the search."""
         self._parent.write_text(run)
 
+    def read_facts(self) -> Facts | None:
+        """Return what the search's values depend on; None where an earlier version did not write it."""
+        return Facts(**json.loads(self._facts.read_text())) if self._facts.exists() else None
 
-def check_free(storage: Path, name: str) -> None:
+    def write_facts(self, facts: Facts) -> None:
+        """Remember what the search's values depend on."""
+        partial = self._facts.with_suffix(f".{os.getpid()}")
+        partial.write_text(json.dumps(asdict(facts)), encoding="utf-8")
+        partial.rename(self._facts)
+
+
+def check_free(storage: Path, space: SearchSpace) -> None:
     """Refuse a name that is taken, and a storage folder that cannot be written.
 
     Raises
@@ -98,22 +126,19 @@ def check_free(storage: Path, name: str) -> None:
     InputError
         In both cases.
     """
-    if (storage / name).exists():
-        raise _taken(storage / name)
-    try:
-        storage.mkdir(parents=True, exist_ok=True)
-        probe = storage / f".write-probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise InputError(f"--storage: {storage} cannot be written ({error.strerror})") from error
+    if (storage / space.name).exists():
+        raise _taken(storage / space.name, space)
+    check_storage(storage)
 
 
-def _taken(path: Path) -> InputError:
-    return InputError(
-        f"--name: a search '{path.name}' is already in {path.parent}; choose another --name, or go on with "
-        f"--resume {path.name}"
-    )
+def _taken(path: Path, space: SearchSpace) -> InputError:
+    taken = f"--name: a search '{path.name}' is already in {path.parent}"
+    begun = path / "space.yaml"
+    new: dict[str, Any] = yaml.safe_load(space.dump())
+    changes = space_changes(read_yaml(begun), new) if begun.is_file() else []
+    if changes:
+        return InputError(f"{taken} with another space: {shown_changes(changes)}; choose another --name")
+    return InputError(f"{taken}; choose another --name, or go on with --resume {path.name}")
 
 
 def _names(storage: Path) -> str:

@@ -12,7 +12,9 @@ from optuna.trial import FrozenTrial
 from gazetune.config_file import dump_config, write_config
 from gazetune.config_keys import get_key
 from gazetune.report.document import TrialRecord, TrialState
+from gazetune.reward.dataset import prepared_facts
 from gazetune.search.folder import SearchFolder
+from gazetune.search.history import own_trials
 from gazetune.search.progress import SearchProgress
 from gazetune.search.space import SearchSpace
 from gazetune.tracking.mlflow_runs import Tracker
@@ -30,11 +32,10 @@ class Ledger:
         folder: SearchFolder,
         tracker: Tracker,
         parent: str,
-        tags: Mapping[str, str],
         progress: SearchProgress,
     ) -> None:
         self._space, self._folder, self._tracker, self._parent = space, folder, tracker, parent
-        self._tags, self._progress = dict(tags), progress
+        self._progress = progress
 
     def started(self, trial: optuna.Trial, trial_id: str, params: Mapping[str, Any]) -> None:
         """Note a trial before it trains: its folder with the resolved config, its MLflow run."""
@@ -42,7 +43,9 @@ class Ledger:
         write_config(config, self._folder.trial(trial_id) / "config.yaml")
         tree = config.model_dump(mode="json")
         shown = {**{key: get_key(tree, key) for key in ALWAYS_SHOWN}, **params}
-        run = self._tracker.start_trial(self._parent, trial_id, shown, dump_config(config), self._tags)
+        facts = prepared_facts(config, self._folder.cache)
+        tags = fingerprint_tags(facts.data_fingerprint, facts.gaze_fingerprint)
+        run = self._tracker.start_trial(self._parent, trial_id, shown, dump_config(config), tags)
         begun = trial.user_attrs.get("record") or {"examples": 0, "seconds": 0.0}
         trial.set_user_attr("record", {**begun, "params": shown, "mlflow_run": run})
         self._progress.started(trial_id)
@@ -80,6 +83,11 @@ class Ledger:
             shutil.rmtree(folder / "best", ignore_errors=True)
 
 
+def fingerprint_tags(data: str, gaze: str) -> dict[str, str]:
+    """Return the tags that name the pairs and the measures that a run is trained on."""
+    return {"gazetune.data_fingerprint": data, "gazetune.gaze_fingerprint": gaze}
+
+
 def log_evaluation(tracker: Tracker, run: str, message: Mapping[str, Any]) -> None:
     """Log one evaluation's metrics at its step, and the loss of every step since the evaluation before."""
     first = message["step"] - len(message["train_losses"]) + 1
@@ -88,9 +96,9 @@ def log_evaluation(tracker: Tracker, run: str, message: Mapping[str, Any]) -> No
 
 
 def trial_records(study: optuna.Study) -> tuple[TrialRecord, ...]:
-    """Return the record of each finished trial of a study, in order of number."""
+    """Return the record of each finished trial of a search, in order of number."""
     records = []
-    for trial in study.get_trials(deepcopy=False):
+    for trial in own_trials(study):
         if trial.state.is_finished():
             record = trial.user_attrs["record"]
             records.append(

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-from gazetune.cluster.connect import connect, disconnect
+from gazetune.cluster.connect import ClusterSize, connect, disconnect
 from gazetune.config import Config
 from gazetune.config_file import set_key
+from gazetune.gaze.parallel_build import RayPrediction
+from gazetune.gaze.registry import create_predictor
+from gazetune.preferences.splits import load_splits
 from gazetune.report.document import SearchDocument
-from gazetune.reward.dataset import PreparedData, prepare
+from gazetune.reward.backbone import context_length
+from gazetune.reward.dataset import PreparedData, is_prepared, prepare
+from gazetune.reward.losses import check_scores
 from gazetune.search.driver import Driver
-from gazetune.search.folder import SearchFolder, check_free
+from gazetune.search.folder import Facts, SearchFolder, check_free
+from gazetune.search.history import seed_study
+from gazetune.search.objectives import check_objectives
 from gazetune.search.progress import SearchProgress
-from gazetune.search.schedulers import plan_rungs
+from gazetune.search.samplers import check_sampler
+from gazetune.search.schedulers import check_comparable, plan_rungs
+from gazetune.search.searcher import open_study
 from gazetune.search.space import SearchSpace, read_space
+from gazetune.search.warm_start import with_history
+from gazetune.tracking.location import check_tracking
 from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.train.steps import StepPlan
 
@@ -27,6 +40,7 @@ def search(
     storage: Path,
     tracking_uri: str | None,
     address: str | None,
+    warm_start: str | None = None,
 ) -> SearchDocument:
     """Run a search to its end and return what it found.
 
@@ -44,8 +58,8 @@ def search(
     if tracking_uri is not None:
         set_key(space.base, "tracking.uri", tracking_uri)
     storage = storage.resolve()
-    check_free(storage, space.name)
-    return _drive(space, storage, None, address)
+    check_free(storage, space)
+    return _drive(space, storage, None, address, warm_start)
 
 
 def resume(name: str, storage: Path, address: str | None) -> SearchDocument:
@@ -63,30 +77,74 @@ def resume(name: str, storage: Path, address: str | None) -> SearchDocument:
     return _drive(space, storage, folder, address)
 
 
-def _drive(space: SearchSpace, storage: Path, folder: SearchFolder | None, address: str | None) -> SearchDocument:
-    """Check and prepare everything, then connect and search; a new search gets its folder last."""
-    tracker = Tracker.open(space.config.tracking.uri, storage, "gazetune")
-    with SearchProgress(space.config.search.trials) as progress:
-        data = _prepare_data(space, storage / "cache", progress)
-        rungs = plan_rungs(space.config.search, _budget(space.config, data))
-        cluster = connect(address, space.config.resources, storage)
-        try:
-            folder = folder or SearchFolder.create(storage, space)
-            return Driver(space, folder, tracker, data, rungs, cluster, progress).run()
-        finally:
-            disconnect()
+def _drive(
+    space: SearchSpace, storage: Path, folder: SearchFolder | None, address: str | None, warm_start: str | None = None
+) -> SearchDocument:
+    """Check and prepare everything, then connect and search; a new search gets its folder last.
+
+    Ray is there earlier only when there are so many reading measures to predict that it pays.
+    """
+    check_objectives(space.config.search, space.config.resources, space.origin)
+    check_sampler(space)
+    check_tracking(space.config.tracking.uri, storage)
+    with SearchProgress(space.config.search.trials) as progress, ExitStack() as undo:
+
+        @undo.callback
+        def let_go() -> None:
             if folder is not None:
                 folder.release()
 
+        @functools.cache
+        def join() -> ClusterSize:
+            size = connect(address, space.config.resources, storage)
+            undo.callback(disconnect)
+            return size
 
-def _prepare_data(space: SearchSpace, cache: Path, progress: SearchProgress) -> PreparedData:
-    """Prepare every data set that trials can ask for; returns the base config's (or the first) one."""
+        data = _prepare_data(space, storage / "cache", progress, RayPrediction(join))
+        check_comparable(space.config.search, [each.facts.data_fingerprint for each in data])
+        rungs = plan_rungs(space.config.search, _budget(space.config, data[0]))
+        facts = Facts(" ".join(sorted({each.facts.data_fingerprint for each in data})), rungs.budget)
+        if warm_start is not None:
+            space = with_history(space, warm_start, storage, facts)
+        cluster = join()
+        tracker = Tracker.open(space.config.tracking.uri, storage, "gazetune")
+        folder = folder or SearchFolder.create(storage, space)
+        folder.write_facts(facts)
+        seed_study(open_study(space.name, space.config.search, folder.path), space)
+        return Driver(space, folder, tracker, data, rungs, cluster, progress).run()
+
+
+def _prepare_data(
+    space: SearchSpace, cache: Path, progress: SearchProgress, elsewhere: RayPrediction
+) -> list[PreparedData]:
+    """Prepare every data set that trials can ask for; the first one is the base config's, where that is one of them."""
     progress.stage("preparing data and gaze")
-    prepared = [prepare(config, cache) for config in space.data_configs()]
+    configs = space.data_configs()
+    _check_inputs([config for config in configs if not is_prepared(config, cache)])
+    prepared = []
+    for config in configs:
+        prepared.append(prepare(config, cache, elsewhere=elsewhere))
+        check_scores(config.loss, config.data.source, prepared[-1].train.scores)
     for data in {data.folder: data for data in prepared}.values():
         pairs = ", ".join(f"{split} {count}" for split, count in data.facts.pairs.items())
         progress.stage(f"pairs: {pairs}" + (f"; dropped: {data.facts.dropped}" if data.facts.dropped else ""))
-    return prepared[0]
+    return prepared
+
+
+def _check_inputs(configs: Sequence[Config]) -> None:
+    """Read each backbone, predictor and source once, so that a bad one is refused before the first data set is made."""
+    if len(configs) < 2:
+        return  # `prepare` itself reads them before it writes
+    for backbone in {config.backbone: None for config in configs}:
+        context_length(backbone)
+    for config in {_predictor_of(config): config for config in configs}.values():
+        create_predictor(config)
+    for data in {config.data: None for config in configs}:
+        load_splits(data)
+
+
+def _predictor_of(config: Config) -> tuple[str | int | None, ...]:
+    return (config.gaze.predictor, config.gaze.path, config.gaze.reader, config.data.seed)
 
 
 def _budget(config: Config, data: PreparedData) -> int:

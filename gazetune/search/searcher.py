@@ -11,45 +11,36 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from gazetune.config import SearchConfig
+from gazetune.report.document import ParetoRecord
 from gazetune.search.ledger import Ledger
+from gazetune.search.objectives import directions, objectives, sign, validation_objective, values
+from gazetune.search.samplers import Samplers
 from gazetune.search.space import SearchSpace
 
 
-def open_study(name: str, search: SearchConfig, folder: Path, parallel: bool) -> optuna.Study:
+def open_study(name: str, search: SearchConfig, folder: Path) -> optuna.Study:
     """Open the search's study, under its own name, in a sqlite file of its folder; it is made where it is missing."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
+    return optuna.create_study(
         storage=f"sqlite:///{folder.resolve() / 'study.db'}",
         study_name=name,
-        direction="minimize" if search.objective == "val/loss" else "maximize",
+        directions=directions(search),
         load_if_exists=True,
     )
-    study.sampler = create_sampler(search, parallel, len(study.get_trials(deepcopy=False)))
-    return study
 
 
-def create_sampler(search: SearchConfig, parallel: bool, begun: int = 0) -> optuna.samplers.BaseSampler:
-    """Return the sampler that `search.sampler` names.
-
-    `parallel` says that trials are proposed while others run; `begun` is how many there are already, so that a resumed
-    search does not draw the numbers of its beginning again.
-    """
-    seed = int(np.random.SeedSequence([search.seed, begun]).generate_state(1)[0]) if begun else search.seed
-    if search.sampler == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    return optuna.samplers.TPESampler(
-        seed=seed,
-        multivariate=True,
-        group=True,
-        # Without it, trials proposed while others run are near-duplicates of those.
-        constant_liar=parallel,
-    )
+def pareto_front(study: optuna.Study, search: SearchConfig) -> tuple[ParetoRecord, ...]:
+    """Return the COMPLETE trials that no other one beats on every objective; nothing with one objective."""
+    names = objectives(search)
+    if len(names) == 1:
+        return ()
+    best = sorted(study.best_trials, key=lambda trial: trial.number)
+    return tuple(ParetoRecord(trial_name(trial.number), dict(zip(names, trial.values, strict=True))) for trial in best)
 
 
 class TruthfulOptuna(Searcher):
@@ -59,26 +50,32 @@ class TruthfulOptuna(Searcher):
         self,
         space: SearchSpace,
         study: optuna.Study,
+        samplers: Samplers,
         ledger: Ledger,
         board: str,
         job: Callable[[str, dict[str, Any]], dict[str, Any]],
         cancel: Callable[[str], None],
+        why: Callable[[str], str | None],
     ) -> None:
-        """`job` makes the board's job of a trial id and its parameters; `cancel` takes one back from the board."""
+        """`job` makes the board's job of a trial id and its parameters; `cancel` takes one back from the board.
+
+        `why` says for what reason the scheduler stopped a trial id, if it has one.
+        """
         super().__init__(metric="objective", mode="max")
-        self._space, self._study, self._ledger = space, study, ledger
-        self._board, self._job, self._cancel = board, job, cancel
-        self._sign = -1.0 if space.config.search.objective == "val/loss" else 1.0
+        self._space, self._study, self._samplers, self._ledger = space, study, samplers, ledger
+        self._board, self._job, self._cancel, self._why = board, job, cancel, why
+        self._search, self._resources = space.config.search, space.config.resources
+        self._sign = sign(validation_objective(self._search))
         self._trials: dict[str, optuna.Trial] = {}
+        trials = study.get_trials(deepcopy=False)
+        self._begun = sum(trial.state != TrialState.WAITING for trial in trials)
+        study.sampler = samplers.at(self._begun)
         # Trials that an earlier driver left: asked again, they answer with the parameters they have.
-        self._unfinished = [
-            optuna.Trial(study, left._trial_id)
-            for left in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        ]
+        self._unfinished = [optuna.Trial(study, left._trial_id) for left in trials if left.state == TrialState.RUNNING]
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
         """Ask the study for a trial; Tune's `trial_id` only serves to find it again."""
-        trial = self._unfinished.pop(0) if self._unfinished else self._study.ask()
+        trial = self._unfinished.pop(0) if self._unfinished else self._ask()
         params = self._space.suggest(trial)
         self._trials[trial_id] = trial
         number = trial_name(trial.number)
@@ -102,16 +99,22 @@ class TruthfulOptuna(Searcher):
             ended = self._study.tell(trial, state=TrialState.FAIL)
         elif outcome == "COMPLETE":
             self._ledger.ending(trial, None)
-            ended = self._study.tell(trial, self._sign * result["objective"])
+            ended = self._study.tell(trial, values(self._search, self._resources, result["report"][0]))
         else:
-            self._ledger.ending(trial, f"stopped at {result['examples']} examples")
+            self._ledger.ending(trial, self._why(number) or f"stopped at {result['examples']} examples")
             ended = self._study.tell(trial, state=TrialState.PRUNED)
         self._ledger.ended(ended, number)
         self._cancel(number)
 
+    def _ask(self) -> optuna.Trial:
+        self._study.sampler = self._samplers.at(self._begun)
+        self._begun += 1
+        return self._study.ask()
+
     def _record(self, trial: optuna.Trial, result: dict[str, Any]) -> None:
         if "report" in result:
-            trial.report(self._sign * result["objective"], step=result["examples"])
+            if len(self._study.directions) == 1:  # Optuna keeps intermediate values of one objective only
+                trial.report(self._sign * result["objective"], step=result["examples"])
             self._ledger.reported(trial, trial_name(trial.number), result["report"][0])
 
     def save(self, checkpoint_path: str) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import copy
+import functools
 import re
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import optuna
 
-from gazetune.config import Config
+from gazetune.config import Config, GazeConfig
 from gazetune.config_file import (
     Lines,
     build_config,
@@ -21,15 +22,23 @@ from gazetune.config_file import (
     set_key,
     with_absolute_paths,
 )
-from gazetune.config_keys import config_keys, get_key, key_hint
+from gazetune.config_keys import config_keys, get_key
 from gazetune.errors import InputError, did_you_mean
-from gazetune.search.axes import Axis, ChoiceAxis, parse_axis
-from gazetune.train.checks import check_config
+from gazetune.gaze.registry import predictor_names
+from gazetune.search.axes import Asked, Axis, ChoiceAxis, FixedAxis
+from gazetune.search.conditions import Condition
+from gazetune.search.groups import read_entries
+from gazetune.search.points import locate
+from gazetune.search.proposal import propose
+from gazetune.search.reach import Reach, combinations
+from gazetune.search.space_checks import check_space, in_order
+from gazetune.search.space_extras import Extras, read_extras
 
-_TOP_LEVEL = ("name", "base", "space", "search", "resources", "tracking")
-_MERGED = ("search", "resources", "tracking")
+_TOP_LEVEL = (
+    "name", "preset", "base", "space", "forbid", "try_first", "search", "resources", "tracking", "fixed", "history",
+)  # fmt: skip
+_MERGED = ("preset", "search", "resources", "tracking")
 _PATHS = ("data.source", "backbone", "gaze.path")
-_NOT_SEARCHED = ("search.", "resources.", "tracking.")
 
 
 @dataclass(frozen=True)
@@ -41,61 +50,109 @@ class SearchSpace:
     base: dict[str, Any]
     """The config tree that every trial starts from."""
     entries: Mapping[str, Any]
-    """The axes as the file has them."""
+    """The axes as the file has them, those that `--set` took away included."""
     axes: tuple[Axis, ...]
+    extras: Extras = field(default_factory=Extras)
+    """What stands beside the axes: what is forbidden, tried first, fixed by `--set`, known from another search."""
 
     @property
     def config(self) -> Config:
         """The base config: what the search itself, the resources and the tracking are, and every value not searched."""
-        return build_config(self.base, self.origin)
+        return _config(self.base, self.origin)
 
-    def suggest(self, trial: optuna.trial.BaseTrial) -> dict[str, Any]:
-        """Ask Optuna for the value of each axis whose condition holds; returns dotted key -> value."""
-        base = self.config.model_dump(mode="json")
+    @property
+    def forbid(self) -> tuple[Condition, ...]:
+        """The conditions that no proposal fulfils."""
+        return self.extras.forbid
+
+    def value_of(self, key: str, chosen: Mapping[str, Any]) -> Any:
+        """Return a key's value where these values were chosen: else the base config's, or null for a group."""
+        return _value_of(self._base_values, key, chosen)
+
+    def known(self, condition: Condition, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values that a condition asks for."""
+        return {key: self.value_of(key, chosen) for key in condition.keys}
+
+    @functools.cached_property
+    def _base_values(self) -> dict[str, Any]:
+        return self.config.model_dump(mode="json")
+
+    def suggest(self, trial: Asked) -> dict[str, Any]:
+        """Ask for the value of each axis whose condition holds; returns dotted key -> value.
+
+        A trial of a study gets a combination that is not forbidden (see `proposal`).
+        """
+        if self.forbid and isinstance(trial, optuna.Trial):
+            propose(self._choose, self.allows, trial, self.config.search.seed)
+        return self._choose(trial)
+
+    def _choose(self, trial: Asked) -> dict[str, Any]:
         chosen: dict[str, Any] = {}
         for axis in self.axes:
-            known = {key: chosen[key] if key in chosen else get_key(base, key) for key in axis.when.keys}
-            if axis.when.holds(known):
+            if axis.when.holds(self.known(axis.when, chosen)):
                 chosen[axis.key] = axis.suggest(trial)
         return chosen
 
+    def allows(self, chosen: Mapping[str, Any]) -> bool:
+        """Tell whether no `forbid:` holds for a trial with these values."""
+        return not any(condition.holds(self.known(condition, chosen)) for condition in self.forbid)
+
+    @functools.cached_property
+    def first(self) -> tuple[dict[str, Any], ...]:
+        """The values of the axes in each config of `try_first`."""
+        place = self.extras.try_first_place
+        return tuple(
+            locate(self, values, f"{place}: try_first: config {number}")
+            for number, values in enumerate(self.extras.try_first, start=1)
+        )
+
+    def reach(self) -> Reach:
+        """Return the cases that the conditions of the space can tell apart."""
+        conditions = [*self.forbid, *(axis.when for axis in self.axes)]
+        asked = {key for condition in conditions for key in condition.keys}
+        return Reach(self.axes, self.forbid, {key: self.value_of(key, {}) for key in sorted(asked)})
+
     def trial_config(self, params: Mapping[str, Any]) -> Config:
         """Return the complete config of a trial with these parameters."""
+        return with_absolute_paths(self.raw_config(params, self.origin))
+
+    def raw_config(self, params: Mapping[str, Any], origin: str) -> Config:
+        """Return the config of a trial, paths as they were given; `origin` is whom error lines name."""
         tree = copy.deepcopy(self.base)
         for key, value in params.items():
-            set_key(tree, key, value)
-        return with_absolute_paths(build_config(tree, self.origin))
+            if key in config_keys():  # else it names the choice of a group, whose values are among the others
+                set_key(tree, key, value)
+        return _config(tree, origin)
 
     def dump(self) -> str:
         """Return the space as a space file, overrides included; reading it gives an equal space."""
-        return dump_yaml({"name": self.name, "base": self.base, "space": dict(self.entries)})
+        return dump_yaml(
+            {"name": self.name, "base": self.base, "space": dict(self.entries), **self.extras.as_written()}
+        )
+
+    def combinations(self, tried: Callable[[Axis], Sequence[Any]]) -> list[dict[str, Any]]:
+        """Return every combination of the values that are tried of each axis; see `reach.combinations`."""
+        return combinations(self.axes, self.forbid, self.value_of, tried)
 
     def data_configs(self) -> list[Config]:
         """Return one config for each data set, tokenizer and gaze that trials can ask for (see `reward.dataset`)."""
-        base = self.config.model_dump(mode="json")
-        reachable: list[dict[str, Any]] = [{}]
-        open_keys = {axis.key for axis in self.axes if not _is_prepared(axis)}
-        for axis in self.axes:
-            if isinstance(axis, ChoiceAxis) and _is_prepared(axis):
-                reachable = [more for chosen in reachable for more in _extended(chosen, axis, base, open_keys)]
+        reachable = self.combinations(lambda axis: axis.examples() if _is_prepared(axis) else [])
         return [self.trial_config(chosen) for chosen in reachable]
 
 
 def _is_prepared(axis: Axis) -> bool:
-    # The fusion changes nothing that is prepared, but whether the longest conversation fits the backbone.
-    named = axis.key in ("backbone", "fusion.kind") or axis.key.startswith(("data.", "gaze."))
-    return isinstance(axis, ChoiceAxis) and named and axis.key != "gaze.features"
+    # The fusion decides what a unit of gaze is, and whether the longest conversation fits the backbone; a margin may
+    # need scores that the pairs do not have.
+    named = axis.key in ("backbone", "fusion.kind", "fusion.unit", "loss.margin")
+    within = axis.key.startswith(("data.", "gaze.")) and axis.key != "gaze.features"
+    return isinstance(axis, ChoiceAxis | FixedAxis) and (named or within)
 
 
-def _extended(
-    chosen: dict[str, Any], axis: ChoiceAxis, base: Mapping[str, Any], open_keys: Set[str]
-) -> list[dict[str, Any]]:
-    """Return what `chosen` can become at an axis; where its condition asks for an open key, also without it."""
-    with_axis = [{**chosen, axis.key: choice} for choice in axis.choices]
-    if axis.when.keys & open_keys:
-        return [chosen, *with_axis]
-    known = {key: chosen[key] if key in chosen else get_key(base, key) for key in axis.when.keys}
-    return with_axis if axis.when.holds(known) else [chosen]
+def _value_of(base: Mapping[str, Any], key: str, chosen: Mapping[str, Any]) -> Any:
+    try:
+        return chosen[key] if key in chosen else get_key(base, key)
+    except KeyError:
+        return None
 
 
 def read_space(
@@ -107,7 +164,7 @@ def read_space(
     ------
     InputError
         For anything that could fail later because of the file: unknown keys, axes of the wrong form, values that the
-        config refuses, conditions on keys that do not exist or in a circle.
+        config refuses, conditions on keys that do not exist, in a circle or never fulfilled, nothing left to propose.
     """
     tree, lines = read_yaml_lines(path)
     for key in tree:
@@ -118,17 +175,18 @@ def read_space(
         fixed["search.trials"] = trials
     base, base_lines = _base_tree(tree, lines, str(path), fixed)
     entries = tree.get("space") or {}
-    if not isinstance(entries, Mapping) or not (entries or fixed or tree.get("space") == {}):
-        raise InputError(f"{path}: space: needs at least one axis such as optim.learning_rate: {{log_uniform: [a, b]}}")
-    entries = {key: entry for key, entry in entries.items() if key not in fixed}
-    axes = [_axis(key, entry, f"{path}:{lines[f'space.{key}']}") for key, entry in entries.items()]
-    config = with_absolute_paths(build_config(base, str(path), base_lines))
-    for key in _PATHS:
-        # A resumed search may start in another folder.
-        set_key(base, key, get_key(config, key))
-    space = SearchSpace(_name(name or tree.get("name"), path), str(path), base, entries, _in_order(axes, str(path)))
-    _check_values(space, {axis.key: f"{path}:{lines[f'space.{axis.key}']}" for axis in axes})
-    return space
+    extras = read_extras(tree, lines, str(path), fixed)
+    if not isinstance(entries, Mapping) or not (entries or extras.fixed):
+        where = f"{path}:{lines['space']}" if "space" in lines else str(path)
+        raise InputError(
+            f"{where}: space: needs at least one axis such as optim.learning_rate: {{log_uniform: [a, b]}}"
+        )
+    placed = [each for each in read_entries(entries, lines, str(path)) if each.axis.key not in extras.fixed]
+    _make_absolute(base, str(path), base_lines)
+    ordered = tuple(in_order(placed, extras))
+    axes = tuple(each.axis for each in ordered)
+    space = SearchSpace(_name(name or tree.get("name"), path), str(path), base, entries, axes, extras)
+    return check_space(space, ordered)
 
 
 def _base_tree(
@@ -151,42 +209,34 @@ def _base_tree(
     return base, where
 
 
+def _config(tree: Mapping[str, Any], origin: str, lines: Lines | None = None) -> Config:
+    """Return the config of a tree in which `gaze.path` may name a file for each of several predictors."""
+    gaze = tree.get("gaze")
+    if isinstance(gaze, Mapping) and isinstance(gaze.get("path"), Mapping):
+        own = gaze["path"].get(gaze.get("predictor", GazeConfig().predictor))
+        tree = {**tree, "gaze": {**gaze, "path": own}}
+    return build_config(tree, origin, lines)
+
+
+def _make_absolute(base: dict[str, Any], origin: str, lines: Lines) -> None:
+    """Make local files that the base names absolute, in place: a resumed search may start in another folder."""
+    config = with_absolute_paths(_config(base, origin, lines))
+    files = (base.get("gaze") or {}).get("path")
+    for key in _PATHS:
+        set_key(base, key, get_key(config, key))
+    if not isinstance(files, Mapping):
+        return
+    known = predictor_names()
+    for name in files:
+        if name not in known:
+            where = lines.get(f"gaze.path.{name}", lines["gaze.path"])
+            place = where if isinstance(where, str) else f"{origin}:{where}"
+            raise InputError(f"{place}: gaze.path: '{name}' is no gaze predictor; {did_you_mean(str(name), known)}")
+    own = {name: _config({"gaze": {"predictor": name, "path": files}}, origin, lines) for name in files}
+    base["gaze"]["path"] = {name: with_absolute_paths(config).gaze.path for name, config in own.items()}
+
+
 def _name(name: Any, path: Path) -> str:
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise InputError(f"{path}: name: {name!r} is not accepted; letters, digits, '.', '_' and '-' are")
     return name
-
-
-def _axis(key: str, entry: Any, origin: str) -> Axis:
-    if key not in config_keys():
-        raise InputError(f"{origin}: space: unknown key '{key}'; {key_hint(key)}")
-    if key.startswith(_NOT_SEARCHED):
-        raise InputError(f"{origin}: space: {key} holds for the whole search and cannot be searched")
-    axis = parse_axis(key, entry, origin)
-    for other in sorted(axis.when.keys):
-        if other not in config_keys():
-            raise InputError(f"{origin}: {key}: when: unknown key '{other}'; {key_hint(other)}")
-    return axis
-
-
-def _in_order(axes: Sequence[Axis], origin: str) -> tuple[Axis, ...]:
-    """Order the axes so that each comes after those its condition asks about; keep the file's order otherwise."""
-    waiting, ordered = list(axes), []
-    while waiting:
-        searched = {axis.key for axis in waiting}
-        ready = [axis for axis in waiting if not axis.when.keys & searched]
-        if not ready:
-            raise InputError(f"{origin}: space: the conditions of {', '.join(sorted(searched))} go in a circle")
-        ordered.append(ready[0])
-        waiting.remove(ready[0])
-    return tuple(ordered)
-
-
-def _check_values(space: SearchSpace, origins: Mapping[str, str]) -> None:
-    """Build a config with each value that an axis can take, so that a refused one shows before anything starts."""
-    check_config(space.config)
-    for axis in space.axes:
-        for value in axis.examples():
-            tree = copy.deepcopy(space.base)
-            set_key(tree, axis.key, value)
-            check_config(build_config(tree, origins[axis.key]))

@@ -6,9 +6,10 @@ wrong URI is refused before a search starts.
 
 from __future__ import annotations
 
-import os
+import contextlib
 import socket
 import sqlite3
+import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -39,6 +40,19 @@ def resolve_uri(uri: str | None, storage: Path) -> str:
     return uri
 
 
+def check_tracking(uri: str | None, storage: Path) -> str:
+    """Return the tracking URI to use, once something answers there. Nothing is written.
+
+    Raises
+    ------
+    InputError
+        As `resolve_uri` and `check_answers`.
+    """
+    uri = resolve_uri(uri, storage)
+    check_answers(uri)
+    return uri
+
+
 def hide_password(uri: str) -> str:
     """Return `uri` with the password replaced by `***`: what may be printed, logged or put into a report."""
     head, at, tail = uri.rpartition("@")
@@ -51,7 +65,7 @@ def hide_password(uri: str) -> str:
 def check_answers(uri: str) -> None:
     """Check that an MLflow server or a database answers at a URI from `resolve_uri`, in a few seconds.
 
-    A missing sqlite file is created empty, with its folder; nothing else is written.
+    Nothing is written: where a sqlite file is missing, its folder is tried.
 
     Raises
     ------
@@ -91,18 +105,26 @@ def _check_sqlite(uri: str) -> None:
     if not uri.startswith("sqlite:///") or not path.name:
         raise InputError(f"tracking.uri '{uri}' names no file; accepted: sqlite:///FILE")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=TIMEOUT)
-        try:
+        require_writable(path.parent)  # sqlite keeps a journal beside the file
+        if path.exists():
             # Takes the write lock and gives it back: finds a read-only file and one that is no database.
-            connection.execute("BEGIN IMMEDIATE")
-            connection.rollback()
-        finally:
-            connection.close()
-        if not os.access(path.parent, os.W_OK):
-            raise PermissionError("its folder cannot be written")  # sqlite keeps a journal beside the file
+            with contextlib.closing(sqlite3.connect(path, timeout=TIMEOUT)) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.rollback()
     except (OSError, sqlite3.Error) as error:
         raise _refusal(uri, f"cannot be used as a database ({error})") from error
+
+
+def require_writable(folder: Path) -> None:
+    """Try to write into a folder, or where it is missing into the one it will be made in. Nothing stays.
+
+    Raises
+    ------
+    OSError
+        If that cannot be done.
+    """
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    tempfile.TemporaryFile(dir=there).close()
 
 
 def _check_database(uri: str) -> None:

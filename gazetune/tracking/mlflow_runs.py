@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gazetune.errors import InputError
 from gazetune.tracking.lineage import code_version
-from gazetune.tracking.location import SERVERS, check_answers, hide_password, resolve_uri
+from gazetune.tracking.location import SERVERS, check_tracking, hide_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -78,8 +78,9 @@ class Tracker:
             For a URI that is not accepted, a server that does not answer (told in seconds), a database that cannot be
             written, and an experiment that was deleted.
         """
-        uri = resolve_uri(uri, storage)
-        check_answers(uri)
+        uri = check_tracking(uri, storage)
+        if uri.startswith("sqlite"):
+            Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         # MLflow's own patience is 7 retries of up to two minutes each: too long for a driver that trials wait for.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")
@@ -138,7 +139,14 @@ class Tracker:
             raise InputError(
                 f"tracking.uri '{self.shown_uri}' has no run '{run_id}', which the search to resume logged to"
             ) from error
-        self._tag(run_id, {STATE: "RUNNING", REASON: ""})
+        self.tag(run_id, {STATE: "RUNNING", REASON: ""})
+
+    def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a run; those that it has under these names are replaced."""
+        from mlflow.entities import RunTag
+        from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
+
+        self._client.log_batch(run_id, tags=[RunTag(key, value[:MAX_TAG_VAL_LENGTH]) for key, value in tags.items()])
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float], step: int) -> None:
         """Write metrics of one step. Keys whose last written step is `step` or later are left as they are.
@@ -185,7 +193,7 @@ class Tracker:
         run = self._client.get_run(run_id)
         if run.info.status == STATUS[state] and run.data.tags.get(STATE) == state:
             return
-        self._tag(run_id, {STATE: state, REASON: reason or ""})
+        self.tag(run_id, {STATE: state, REASON: reason or ""})
         self._client.set_terminated(run_id, STATUS[state])
         with self._lock:
             self._written.pop(run_id, None)
@@ -223,12 +231,6 @@ class Tracker:
         for start in range(0, len(missing), MAX_PARAMS_TAGS_PER_BATCH):
             self._client.log_batch(run.info.run_id, params=missing[start : start + MAX_PARAMS_TAGS_PER_BATCH])
         self._client.log_text(run.info.run_id, config_yaml, "config.yaml")
-
-    def _tag(self, run_id: str, tags: Mapping[str, str]) -> None:
-        from mlflow.entities import RunTag
-        from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
-
-        self._client.log_batch(run_id, tags=[RunTag(key, value[:MAX_TAG_VAL_LENGTH]) for key, value in tags.items()])
 
     def _last_steps(self, run_id: str) -> dict[str, int]:
         keys = self._client.get_run(run_id).data.metrics

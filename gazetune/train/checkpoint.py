@@ -1,4 +1,4 @@
-"""The last checkpoint of a run: training state by name, and how far the run had come."""
+"""What a run keeps to go on from and to be compared by: the last training state, and each evaluation's margins."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -43,3 +45,19 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], Progress] | None:
     if not recover_folder(folder):
         return None
     return load_file(folder / "state.safetensors"), Progress(**json.loads((folder / "progress.json").read_text()))
+
+
+def save_margins(run: Path, examples: int, margins: NDArray[np.float64]) -> None:
+    """Write the validation margins [pairs] of the evaluation at `examples` training pairs, as float32."""
+    with replacing(_margins(run, examples)) as partial:
+        np.save(partial / "margins.npy", margins.astype(np.float32))
+
+
+def load_margins(run: Path, examples: int) -> NDArray[np.float64] | None:
+    """Return the validation margins [pairs] of the run in folder `run` at `examples`, or None when there are none."""
+    file = _margins(run, examples) / "margins.npy"
+    return np.load(file).astype(np.float64) if file.exists() else None
+
+
+def _margins(run: Path, examples: int) -> Path:
+    return run / "margins" / str(examples)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from gazetune.config import Config
+from gazetune.errors import InputError
 from gazetune.gaze.registry import check_predictor
 from gazetune.reward.fusion import check_fusion
 from gazetune.reward.losses import find_loss
+from gazetune.reward.quantization import check_quantization
+from gazetune.reward.reading import check_pool
+from gazetune.tracking.location import require_writable
+from gazetune.train.compatibility import check_combination
 from gazetune.train.deepspeed_config import check_sharding
+from gazetune.train.offload import check_disk_offload
 
 
 def check_config(config: Config) -> None:
@@ -14,4 +22,16 @@ def check_config(config: Config) -> None:
     check_fusion(config.fusion.kind)
     find_loss(config.loss.kind)
     check_predictor(config)
+    check_pool(config)
+    check_combination(config)
+    check_quantization(config.adapter.quantization)
     check_sharding(config)
+    check_disk_offload(config)
+
+
+def check_storage(storage: Path) -> None:
+    """Raise `InputError` for a folder of results that cannot be written; nothing is made."""
+    try:
+        require_writable(storage)
+    except OSError as error:
+        raise InputError(f"--storage: {storage} cannot be written ({error.strerror})") from error

@@ -1,4 +1,4 @@
-"""The DeepSpeed configuration of a run, and the combinations that are refused before a worker starts."""
+"""The DeepSpeed configuration of a run, and the raw settings that would contradict it."""
 
 from __future__ import annotations
 
@@ -13,30 +13,57 @@ from gazetune.errors import InputError
 MAX_GRADIENT_NORM = 1.0
 """The recipe trains with the Hugging Face trainer's default clipping."""
 
+DECIDED_ELSEWHERE = {
+    "train_batch_size": "train.batch_size and train.accumulate",
+    "train_micro_batch_size_per_gpu": "train.batch_size and resources.workers",
+    "gradient_accumulation_steps": "train.accumulate",
+    "bf16.enabled": "train.precision",
+    "fp16": "train.precision",
+    "torch_autocast": "train.precision",
+    "optimizer": "optim",
+    "scheduler": "optim.schedule",
+    "zero_allow_untested_optimizer": "optim",
+    "zero_force_ds_cpu_optimizer": "optim",
+    "zero_optimization.stage": "deepspeed.stage",
+    "zero_optimization.cpu_offload": "deepspeed.offload",
+    "zero_optimization.offload_optimizer.device": "deepspeed.offload",
+    "zero_optimization.offload_optimizer.nvme_path": "deepspeed.nvme_path",
+    "zero_optimization.offload_param.device": "deepspeed.offload",
+    "zero_optimization.offload_param.nvme_path": "deepspeed.nvme_path",
+}
+"""Keys of DeepSpeed that follow from keys of the config; the loop, checks and plans count on what these say."""
+
 
 def check_sharding(config: Config) -> None:
-    """Raise `InputError` for a combination of quantisation, ZeRO stage, offload and workers that cannot train."""
-    stage = config.deepspeed.stage
-    if config.deepspeed.offload != "none" and stage < 2:
-        raise InputError(f"deepspeed.offload: cpu needs deepspeed.stage 2 or 3, got {stage}")
+    """Raise `InputError` for a batch that cannot be divided, or raw settings that contradict the rest of the config."""
     if config.train.batch_size < config.resources.workers:
         raise InputError(
             f"train.batch_size: {config.train.batch_size} pairs cannot be divided over resources.workers "
             f"{config.resources.workers}; accepted: at least {config.resources.workers}"
         )
+    override = config.deepspeed.override
+    for key, decides in DECIDED_ELSEWHERE.items():
+        if _has(override, key):
+            raise InputError(f"deepspeed.override.{key}: set by {decides}; leave it out of the override")
+    if "zero_optimization" in override:
+        _check_zero_section(config)
 
 
 def deepspeed_config(config: Config, world: int, dtype: torch.dtype) -> dict[str, Any]:
     """Return what `deepspeed.initialize` takes for `world` workers."""
     section = config.deepspeed
     zero: dict[str, Any] = {"stage": section.stage, "contiguous_gradients": True, "overlap_comm": False}
-    if section.offload == "cpu":
-        zero["offload_optimizer"] = {"device": "cpu"}
+    if section.offload != "none":
+        place: dict[str, Any] = {"device": section.offload}
+        if section.offload == "nvme":
+            place["nvme_path"] = section.nvme_path
+        zero["offload_optimizer"] = dict(place)
         if section.stage == 3:
-            zero["offload_param"] = {"device": "cpu"}
+            zero["offload_param"] = dict(place)
     tree = {
         "train_micro_batch_size_per_gpu": math.ceil(config.train.batch_size / world),
-        "gradient_accumulation_steps": config.train.accumulate,
+        # The loop says itself which pass ends a step; DeepSpeed only needs to know whether there are several.
+        "gradient_accumulation_steps": max(config.train.accumulate, 2 if config.train.batch_tokens else 1),
         "gradient_clipping": MAX_GRADIENT_NORM,
         "zero_optimization": zero,
         "bf16": {"enabled": dtype == torch.bfloat16},
@@ -47,6 +74,30 @@ def deepspeed_config(config: Config, world: int, dtype: torch.dtype) -> dict[str
         "wall_clock_breakdown": False,
     }
     return _merged(tree, section.override)
+
+
+def _check_zero_section(config: Config) -> None:
+    """Let DeepSpeed read its own section: it refuses keys that it does not know, but in many lines and in a worker."""
+    from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
+    from pydantic import ValidationError
+
+    zero = deepspeed_config(config, config.resources.workers, torch.float32)["zero_optimization"]
+    if not isinstance(zero, dict):
+        raise InputError(f"deepspeed.override.zero_optimization: needs a mapping, got {zero!r}")
+    try:
+        DeepSpeedZeroConfig(**zero)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(["zero_optimization", *map(str, first["loc"])])
+        raise InputError(f"deepspeed.override.{key}: DeepSpeed refuses {first['input']!r}: {first['msg']}") from None
+
+
+def _has(tree: Any, key: str) -> bool:
+    for part in key.split("."):
+        if not isinstance(tree, dict) or part not in tree:
+            return False
+        tree = tree[part]
+    return True
 
 
 def _merged(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:

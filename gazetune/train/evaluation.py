@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from gazetune.evaluate.accuracy import summary
 from gazetune.reward.batching import EncodedSplit, reward_pairs
+from gazetune.reward.passes import divide_passes
 from gazetune.reward.reading import Reading
-from gazetune.train.passes import divide_passes
 from gazetune.train.processes import Worker
 
 

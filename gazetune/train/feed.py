@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from gazetune.config import TrainConfig
 from gazetune.reward.batching import EncodedSplit, PairBatch
+from gazetune.reward.passes import divide_passes
 from gazetune.reward.reading import Reading
-from gazetune.train.passes import divide_passes
 from gazetune.train.processes import Worker
 from gazetune.train.steps import StepPlan
 

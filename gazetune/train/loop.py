@@ -1,7 +1,7 @@
 """The loop that trains one reward model with DeepSpeed. It knows nothing of Ray: it runs in any process group.
 
-A run's folder holds `best/` (the saved model of its best evaluation, with per-item validation margins) and `last/` (the
-training state to resume from).
+A run's folder holds `best/` (the saved model of its best evaluation, with per-item validation margins), `margins/`
+(those of every evaluation) and `last/` (the training state to resume from).
 """
 
 from __future__ import annotations
@@ -20,13 +20,21 @@ from transformers import PreTrainedModel
 
 from gazetune.config import Config
 from gazetune.errors import InputError, RunError
+from gazetune.report.model_card import model_card
 from gazetune.reward.batching import reward_pairs
 from gazetune.reward.dataset import PreparedData
 from gazetune.reward.losses import check_scores, create_loss
 from gazetune.reward.model import GazeRewardModel
 from gazetune.reward.reading import choose_reading
-from gazetune.reward.saving import gaze_buffers, load_state, model_dtype, save_reward_model, trained_parameters
-from gazetune.train.checkpoint import Progress, load_checkpoint, save_checkpoint
+from gazetune.reward.saving import (
+    SaveFailed,
+    gaze_buffers,
+    load_state,
+    model_dtype,
+    save_reward_model,
+    trained_parameters,
+)
+from gazetune.train.checkpoint import Progress, load_checkpoint, save_checkpoint, save_margins
 from gazetune.train.deepspeed_config import deepspeed_config
 from gazetune.train.early_stop import Plateau
 from gazetune.train.evaluation import score_split, split_metrics
@@ -211,12 +219,13 @@ class Training:
             raise TrialFailed(f"validation loss is {metrics['val/loss']} at step {step}")
         weights = gather_weights(self.engine)
         moments = gather_moments(self.engine, self.optimizer)
-        progress = self.progress
+        progress, margins = self.progress, rewards[:, 0] - rewards[:, 1]
+        self._save(lambda: save_margins(self.folder, self.plan.examples(step), margins))
         if metrics["val/accuracy"] >= progress.best_accuracy:
             progress.best_accuracy, progress.best_step = metrics["val/accuracy"], step
-            if self.worker.leads:
-                margins = rewards[:, 0] - rewards[:, 1]
-                save_reward_model(self.folder / "best", weights, self.config, self.data.folder / "tokenizer", margins)
+            card = model_card(self.config, self.data.facts, margins, self.plan.examples(step))
+            self._save(lambda: save_reward_model(
+                self.folder / "best", weights, self.config, self.data, margins, card))  # fmt: skip
         progress.step, progress.seconds = step, time.monotonic() - self._started
         enough = self.plateau is not None and self.plateau.update(metrics[self.plateau.metric])
         progress.plateau = asdict(self.plateau) if self.plateau is not None else {}
@@ -231,10 +240,20 @@ class Training:
             done=enough or step == self.plan.total_steps,
         )
         progress.evaluations.append(asdict(report))
-        if self.worker.leads:
-            save_checkpoint(self.folder / "last", {**weights, **moments}, progress)
+        self._save(lambda: save_checkpoint(self.folder / "last", {**weights, **moments}, progress))
         self._losses = []
         return report
+
+    def _save(self, write: Callable[[], None]) -> None:
+        """Write on rank 0. If that fails, the run ends on every worker alike, and the group may take the next run."""
+        problem = ""
+        if self.worker.leads:
+            try:
+                write()
+            except SaveFailed as error:
+                problem = str(error)
+        if not self.worker.agree(not problem):
+            raise TrialFailed(problem or "rank 0 could not save")
 
     def _goes_on(self, last: Report, report: ReportTo) -> bool:
         return self.worker.agree(report(last) if self.worker.leads else True) and not last.done

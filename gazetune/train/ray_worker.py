@@ -17,12 +17,11 @@ from transformers import PreTrainedModel
 from gazetune.config import Config
 from gazetune.config_file import build_config
 from gazetune.errors import GazetuneError
-from gazetune.reward.backbone import load_backbone
 from gazetune.reward.dataset import prepare
-from gazetune.reward.saving import load_reward_model, model_dtype
+from gazetune.reward.saving import model_dtype
 from gazetune.train.checks import check_config
-from gazetune.train.evaluation import score_split
 from gazetune.train.loop import Report, Training
+from gazetune.train.opening import open_backbone, score_saved
 from gazetune.train.processes import Worker, join_workers
 
 PATIENCE = 5.0
@@ -68,9 +67,8 @@ def _next_job(board: Any, slot: int, worker: Worker) -> dict[str, Any] | None:
 def _train(job: dict[str, Any], board: Any, worker: Worker, backbones: _Backbones, cache: Path) -> None:
     config = build_config(job["config"], f"trial {job['id']}")
     check_config(config)
-    training = Training(
-        config, prepare(config, cache), Path(job["folder"]), worker, backbones.take(config), job["milestones"]
-    )
+    data = prepare(config, cache)
+    training = Training(config, data, Path(job["folder"]), worker, backbones.take(config), job["milestones"])
 
     def report(made: Report) -> bool:
         return ray.get(board.report.remote(job["id"], _message(made, job["objective"])))
@@ -85,10 +83,8 @@ def _evaluate(job: dict[str, Any], board: Any, worker: Worker, backbones: _Backb
     """Score a split with the saved model of a run; the result holds `rewards`, one [chosen, rejected] a pair."""
     config = build_config(job["config"], f"evaluation {job['id']}")
     data = prepare(config, cache)
-    model = load_reward_model(Path(job["folder"]), backbones.take(config))
-    model.to(worker.device, model_dtype(config, worker.device))
     split = getattr(data, job["split"])
-    rewards = score_split(model, split, data.facts.pad_id, 2 * config.train.batch_size, worker)
+    rewards, model = score_saved(config, Path(job["folder"]), backbones.take(config), split, worker)
     backbones.give(config, model.release_backbone())
     _tell(board.finish, worker, job["id"], {"rewards": rewards.tolist()})
 
@@ -107,14 +103,16 @@ class _Backbones:
         """Return a pristine backbone in the run's precision."""
         dtype = model_dtype(config, self._worker.device)
         kept, self._kept = self._kept, None
-        if kept is not None and kept[0] == (config.backbone, dtype):
+        wanted = (config.backbone, dtype, config.adapter.quantization)
+        if kept is not None and kept[0] == wanted:
             return kept[1]
-        return load_backbone(config.backbone, dtype)
+        return open_backbone(config, self._worker)
 
     def give(self, config: Config, backbone: PreTrainedModel) -> None:
         """Keep the backbone if its weights are still those that were loaded, and whole."""
         if config.adapter.kind != "full" and config.deepspeed.stage != 3:
-            self._kept = ((config.backbone, model_dtype(config, self._worker.device)), backbone)
+            dtype = model_dtype(config, self._worker.device)
+            self._kept = ((config.backbone, dtype, config.adapter.quantization), backbone)
 
 
 def _message(report: Report, objective: str) -> dict[str, Any]:

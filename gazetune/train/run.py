@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import warnings
@@ -15,20 +16,20 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
-from gazetune.config import Config
+from gazetune.config import Config, ResourcesConfig, TrackingConfig
 from gazetune.config_file import build_config, dump_config, load_config, with_absolute_paths, write_config
 from gazetune.errors import InputError
 from gazetune.evaluate.accuracy import correct
 from gazetune.evaluate.length import shorter_baseline
 from gazetune.report.statistics import accuracy_interval, paired_difference
-from gazetune.reward.backbone import load_backbone
 from gazetune.reward.dataset import PreparedData, prepare
-from gazetune.reward.saving import load_reward_model, model_dtype
+from gazetune.reward.losses import check_scores
+from gazetune.tracking.location import check_tracking
 from gazetune.tracking.mlflow_runs import Tracker
-from gazetune.train.checks import check_config
-from gazetune.train.evaluation import score_split
+from gazetune.train.checks import check_config, check_storage
 from gazetune.train.launch import launch
 from gazetune.train.loop import Report, Training, TrialFailed
+from gazetune.train.opening import open_backbone, score_saved
 from gazetune.train.processes import Worker, join_workers, leave_workers
 
 RESULT = "result.json"
@@ -36,6 +37,8 @@ RESULT = "result.json"
 
 def train_command(config: Config, name: str | None, storage: Path) -> dict[str, Any]:
     """Train `config` under `storage/name`; the same name and config go on from the last checkpoint.
+
+    Then `resources`, `tracking`, and stage and offload of `deepspeed` may be others than before.
 
     Returns
     -------
@@ -56,8 +59,10 @@ def train_command(config: Config, name: str | None, storage: Path) -> dict[str, 
     name = name or f"train-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     folder = storage / name
     _claim(folder, config)
-    tracker = Tracker.open(config.tracking.uri, storage, "gazetune")
+    check_tracking(config.tracking.uri, storage)
     data = prepare(config, storage / "cache")
+    check_scores(config.loss, config.data.source, data.train.scores)
+    tracker = Tracker.open(config.tracking.uri, storage, "gazetune")
     write_config(config, folder / "config.yaml")
     fingerprints = {
         "gazetune.data_fingerprint": data.facts.data_fingerprint,
@@ -106,15 +111,20 @@ def _claim(folder: Path, config: Config) -> None:
         raise InputError(f"--name: '{folder.name}' in {folder.parent} is a finished run; choose another --name")
     if (folder / "config.yaml").exists():
         before = load_config(folder / "config.yaml", [])
-        if before != config:
-            changed = _first_change(before, config)
+        if _what_trains(before) != _what_trains(config):
+            changed = _first_change(_what_trains(before), _what_trains(config))
             raise InputError(f"--name: '{folder.name}' in {folder.parent} has another config ({changed})")
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"--name: {folder} is there already and is no training run; choose another --name")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--storage: {folder.parent} cannot be written ({error.strerror})") from error
+    check_storage(folder.parent)
+
+
+def _what_trains(config: Config) -> Config:
+    """Return the config without what may differ when a run goes on: how its work is divided, and where it is logged."""
+    sharding = config.deepspeed.model_copy(update={"stage": 2, "offload": "none", "nvme_path": None})
+    return config.model_copy(
+        update={"resources": ResourcesConfig(), "tracking": TrackingConfig(), "deepspeed": sharding}
+    )
 
 
 def _first_change(before: Config, after: Config) -> str:
@@ -123,12 +133,13 @@ def _first_change(before: Config, after: Config) -> str:
 
 
 def _mlflow_run(tracker: Tracker, folder: Path, name: str, config: Config, tags: dict[str, str]) -> str:
-    """Return the run of this folder, the same one when it is resumed."""
+    """Return the run of this folder, the same one when it is resumed, unless it is tracked elsewhere now."""
     note = folder / "mlflow_run"
     if note.exists():
         run = note.read_text().strip()
-        tracker.reopen(run)
-        return run
+        with contextlib.suppress(InputError):  # this tracking store does not know it
+            tracker.reopen(run)
+            return run
     run = tracker.start_search(name, dump_config(config), _flat(config), {**tags, "role": "train"})
     note.write_text(run)
     return run
@@ -154,9 +165,7 @@ def _train_worker(tree: dict[str, Any], storage: str, name: str, run: str) -> No
     try:
         data = prepare(config, Path(storage) / "cache")
         report = _reporter(config, Path(storage), run) if worker.leads else (lambda made: True)
-        training = Training(
-            config, data, folder, worker, load_backbone(config.backbone, model_dtype(config, worker.device))
-        )
+        training = Training(config, data, folder, worker, open_backbone(config, worker))
         try:
             last = training.run(report)
         finally:
@@ -194,8 +203,7 @@ def _reporter(config: Config, storage: Path, run: str) -> Callable[[Report], boo
 
 
 def _test(config: Config, folder: Path, data: PreparedData, worker: Worker) -> dict[str, Any]:
-    model = load_reward_model(folder).to(worker.device, model_dtype(config, worker.device))
-    rewards = score_split(model, data.test, data.facts.pad_id, 2 * config.train.batch_size, worker)
+    rewards, _ = score_saved(config, folder, open_backbone(config, worker), data.test, worker)
     right = correct(rewards[:, 0] - rewards[:, 1])
     shorter = shorter_baseline(data.response_words("test"))
     difference = paired_difference(right, shorter)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gazetune.reward.saving import gaze_buffers, trained_parameters
+from gazetune.reward.sharding import whole
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -26,8 +27,13 @@ def gather_weights(engine: Any) -> dict[str, Tensor]:
     for name, parameter in trained_parameters(engine.module).items():
         full = stepped[parameter] if stepped else safe_get_full_fp32_param(parameter)
         gathered[name] = full.detach().float().cpu().clone()
-    gathered.update({name: buffer.detach().cpu().clone() for name, buffer in gaze_buffers(engine.module).items()})
-    return gathered
+    return gathered | {name: _whole(each) for name, each in gaze_buffers(engine.module).items()}
+
+
+def _whole(kept: Tensor) -> Tensor:
+    """Return a buffer or a frozen weight on the CPU; ZeRO-3 holds shards of the latter."""
+    with whole(kept):
+        return kept.detach().cpu().clone()
 
 
 def gather_moments(engine: Any, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

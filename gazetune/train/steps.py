@@ -25,8 +25,7 @@ class StepPlan:
     @classmethod
     def of(cls, train: TrainConfig, pairs: int) -> StepPlan:
         """Return the plan of a train section."""
-        # A config's seed may be negative, which numpy refuses.
-        return cls(pairs, train.batch_size, train.accumulate, train.epochs, train.seed % 2**64)
+        return cls(pairs, train.batch_size, train.accumulate, train.epochs, train.seed)
 
     @property
     def pairs_per_step(self) -> int:

@@ -288,7 +288,7 @@ def test_a_wrong_table_of_recorded_measures(
         ("search pairs --name mine", "roberta", "absent.pt", "absent.pt' does not exist"),
     ],
 )
-def test_training_and_search_refuse_a_wrong_predictor_and_keep_the_name_free(
+def test_training_and_search_refuse_a_wrong_predictor_and_make_nothing(
     command: str, predictor: str, path: str, expected: str, desk: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     rows = [{**PAIR, "prompt": f"Tell me {number}.", "chosen": f"{REPLY} {number}"} for number in range(20)]
@@ -301,4 +301,18 @@ def test_training_and_search_refuse_a_wrong_predictor_and_keep_the_name_free(
     out, error = capfd.readouterr()
     assert out == "" and "Traceback" not in error
     assert expected in error.splitlines()[-1]
-    assert not (desk / "runs" / "mine").exists()
+    assert not (desk / "runs").exists()
+
+
+def test_a_search_refuses_a_wrong_predictor_before_it_makes_the_data_set_of_another(
+    desk: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (desk / "space.yaml").write_text(
+        "name: mine\n"
+        f"base: {{data: {{pairs: 40}}, gaze: {{features: [TRT], path: {{bilstm: {desk / 'absent.pt'}}}}}}}\n"
+        "space: {gaze.predictor: {choice: [planted, bilstm]}}\n"
+    )
+    before = everything(desk)
+    assert main(["search", str(desk / "space.yaml"), "--storage", str(desk / "runs")]) == 2
+    assert "absent.pt' does not exist" in capfd.readouterr().err.splitlines()[-1]
+    assert everything(desk) == before

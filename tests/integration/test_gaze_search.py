@@ -91,6 +91,7 @@ def test_every_run_names_its_predictor_and_control(document: dict[str, Any]) -> 
         assert run.info.status == "FINISHED"
         for key in ("gaze.predictor", "gaze.control", "fusion.kind"):
             assert run.data.params[key] == trial["params"][key]
+        assert run.data.tags["gazetune.gaze_fingerprint"].startswith(f"{trial['params']['gaze.predictor']}-")
 
 
 def test_one_data_set_was_prepared_for_each_predictor_control_and_unit(document: dict[str, Any], space: Path) -> None:

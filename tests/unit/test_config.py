@@ -35,3 +35,21 @@ def test_shares_of_splits_must_sum_to_one() -> None:
     assert Config(data={"splits": [0.7, 0.15, 0.15]}).data.splits == (0.7, 0.15, 0.15)
     with pytest.raises(ValidationError, match="sum to 1"):
         Config(data={"splits": [0.7, 0.15, 0.1]})
+
+
+def test_early_stop_is_off_or_a_mapping_with_defaults() -> None:
+    assert Config().train.early_stop is None
+    stop = Config(train={"early_stop": {"min_delta": 0.01}}).train.early_stop
+    assert stop is not None and (stop.patience, stop.min_delta, stop.metric) == (3, 0.01, "val/accuracy")
+
+
+@pytest.mark.parametrize("value", [-1, float("inf"), float("nan"), "scores", None, [1]])
+def test_a_margin_is_none_the_score_or_a_finite_number_from_0(value: object) -> None:
+    assert [Config(loss={"margin": good}).loss.margin for good in ("none", "score", 0, 1.5)] == [
+        "none",
+        "score",
+        0,
+        1.5,
+    ]
+    with pytest.raises(ValidationError):
+        Config(loss={"margin": value})

@@ -18,6 +18,7 @@ from gazetune.config_file import (
     load_config,
     read_yaml,
     read_yaml_lines,
+    with_absolute_paths,
     write_config,
 )
 from gazetune.errors import InputError
@@ -102,6 +103,14 @@ def test_an_anchor_that_contains_itself_ends(tmp_path: Path) -> None:
         ("fusion: {scale: -1}", "run.yaml:1: fusion.scale: -1 is not accepted; accepted: learned or a number > 0"),
         ("adapter: lora", 'run.yaml:1: adapter: "lora" is not accepted; accepted: a mapping with the keys kind, r, '
                           "alpha, dropout, targets, quantization"),
+        ("train:\n  early_stop: 3", "run.yaml:2: train.early_stop: 3 is not accepted; accepted: a mapping with the "
+                                    "keys patience, min_delta, metric or null"),
+        ("train:\n  early_stop:\n    patince: 3", "run.yaml:3: unknown key 'train.early_stop.patince'; did you mean "
+                                                 "'train.early_stop.patience'?"),
+        ("train:\n  early_stop:\n    patience: 0", "run.yaml:3: train.early_stop.patience: 0 is not accepted; "
+                                                  "accepted: an integer >= 1"),
+        ("loss: {margin: scores}", 'run.yaml:1: loss.margin: "scores" is not accepted; accepted: none, score or a '
+                                   "number >= 0"),
         ("optim: {learning_rate: a, weight_decay: -1}\ntrain: {x: 1}", "run.yaml:1: optim.learning_rate: "
          '"a" is not accepted; accepted: a number > 0 (and 2 more)'),
     ],
@@ -126,6 +135,11 @@ def test_a_section_without_keys_has_its_defaults(tmp_path: Path) -> None:
         ("gaze.fetures=1", "unknown key 'gaze.fetures'; did you mean 'gaze.features'?"),
         ("gaze=1", "'gaze' is a section"),
         ("data.splits=[", "--set data.splits=[: the value is not YAML: while parsing"),
+        (
+            "train.early_stop.patince=3",
+            "unknown key 'train.early_stop.patince'; did you mean 'train.early_stop.patience'",
+        ),
+        ("train.early_stop.patience=0", "--set: train.early_stop.patience: 0 is not accepted"),
         ("optim.learning_rate=-3", "--set: optim.learning_rate: -3 is not accepted"),
     ],
 )
@@ -142,10 +156,28 @@ def test_an_override_wins_over_the_file_and_the_last_one_over_the_first(tmp_path
     assert (config.data.split, config.projector.dropout, config.data.source) == (None, (0.0, 0.5), "a=b")
 
 
+def test_an_override_reaches_into_a_mapping_that_is_off_by_default(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, "train: {epochs: 2}"), ["train.early_stop.patience=7"])
+    assert config.train.early_stop is not None and config.train.early_stop.patience == 7
+    assert load_config(write(tmp_path, dump_config(config))) == config
+
+
 def test_apply_overrides_leaves_its_argument_alone() -> None:
     tree = {"data": {"seed": 1}}
     assert apply_overrides(tree, ["data.seed=2", "deepspeed.override.a.b=1"])["data"] == {"seed": 2}
     assert tree == {"data": {"seed": 1}}
+
+
+def test_local_paths_become_absolute_and_uris_and_hub_ids_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pairs.jsonl").touch()
+    config = load_config(None, ["data.source=pairs.jsonl", "backbone=owner/name", "gaze.store=yet/to/be/made"])
+    found = with_absolute_paths(config)
+    assert (found.data.source, found.backbone) == (str(tmp_path / "pairs.jsonl"), "owner/name")
+    assert found.gaze.store == str(tmp_path / "yet/to/be/made")
+    for store in ("s3://bucket/gaze", None):
+        gaze = config.gaze.model_copy(update={"store": store})
+        assert with_absolute_paths(config.model_copy(update={"gaze": gaze})).gaze.store == store
 
 
 def test_a_written_config_reads_back_equal_and_replaces_the_old_one(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gazetune.config import Config
-from gazetune.config_keys import accepted_values, config_keys, get_key, key_hint, known_key, set_key
+from gazetune.config_keys import accepted_values, config_keys, get_key, key_at, key_hint, known_key, set_key
 from gazetune.errors import InputError
 
 
@@ -21,7 +21,7 @@ def test_every_key_says_what_it_accepts() -> None:
     assert accepted_values("data.pairs") == "an integer >= 1 or null"
     assert accepted_values("fusion.scale") == "learned or a number > 0"
     assert accepted_values("projector.dropout") == "a list of 2, each a number >= 0 and < 1"
-    assert accepted_values("deepspeed.offload") == "none, cpu"
+    assert accepted_values("deepspeed.offload") == "none, cpu, nvme"
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,32 @@ def test_every_key_says_what_it_accepts() -> None:
 )
 def test_the_nearest_key_is_found(key: str, nearest: str) -> None:
     assert nearest in key_hint(key)
+
+
+def test_keys_of_a_mapping_that_may_be_null_are_known_and_say_what_they_accept() -> None:
+    assert known_key("train.early_stop.patience") == "train.early_stop"
+    assert known_key("train.early_stop.patince") is None
+    assert known_key("train.early_stop.patience.x") is None
+    assert accepted_values("train.early_stop") == "a mapping with the keys patience, min_delta, metric or null"
+    assert accepted_values("train.early_stop.patience") == "an integer >= 1"
+    assert "did you mean 'train.early_stop.patience'?" in key_hint("train.early_stop.patince")
+    assert "a part of 'train.early_stop'" in key_hint("train.early_stop.patience")
+
+
+@pytest.mark.parametrize(
+    ("place", "key"),
+    [
+        (["train", "early_stop", "patience"], "train.early_stop.patience"),
+        (["train", "early_stop"], "train.early_stop"),
+        (["fusion", "scale", "float"], "fusion.scale"),
+        (["projector", "dropout", "1"], "projector.dropout"),
+        (["deepspeed", "override", "a"], "deepspeed.override"),
+        (["backbone"], "backbone"),
+        ([], ""),
+    ],
+)
+def test_the_key_of_a_place_ends_before_members_of_a_union_and_indices(place: list[str], key: str) -> None:
+    assert key_at(place) == key
 
 
 def test_keys_inside_a_free_form_mapping_are_known_and_inside_another_leaf_not() -> None:

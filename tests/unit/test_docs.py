@@ -19,13 +19,18 @@ from gazetune.preferences.pair import PreferencePair
 from gazetune.preferences.sources import published_splits
 from gazetune.report.document import BaselineRecord, BestRecord, SearchDocument, TrialRecord
 from gazetune.search.space import read_space
+from gazetune.train.compatibility import markdown_table
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 DESIGN = ROOT / "docs" / "design.md"
-GAZE_PAGES = (ROOT / "docs" / "eyetracking.md", ROOT / "docs" / "pictures.md")
-PAGES = (README, CONFIGURATION, DESIGN, ROOT / "CONTRIBUTING.md", *GAZE_PAGES)
+GAZE_PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("eyetracking", "gaze_store", "pictures"))
+PRESETS = ROOT / "docs" / "presets.md"
+SEARCH = ROOT / "docs" / "search.md"
+MODELS = ROOT / "docs" / "models.md"
+SPACES = ROOT / "docs" / "search_spaces.md"
+PAGES = (README, CONFIGURATION, DESIGN, PRESETS, SEARCH, SPACES, MODELS, ROOT / "CONTRIBUTING.md", *GAZE_PAGES)
 COMMENTED = tuple(sorted((ROOT / "search_spaces").glob("*.yaml")))
 
 
@@ -37,7 +42,7 @@ def code(page: Path) -> list[str]:
     """Return the lines of all code of a page: fenced, indented or inline; continued lines are joined."""
     text = page.read_text().replace("\\\n", " ")
     if page.suffix == ".yaml":
-        return re.findall(r"gazetune (?:search|train|gaze|doctor) .*", text)
+        return re.findall(r"gazetune (?:search|train|gaze|export|doctor) .*", text)
     fenced = [line for block in re.findall(r"^```.*?^```", text, flags=re.M | re.S) for line in block.splitlines()]
     prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
     return [*fenced, *re.findall(r"^    (.*)", prose, flags=re.MULTILINE), *re.findall(r"`([^`]+)`", prose)]
@@ -61,6 +66,10 @@ def test_every_config_key_is_described_with_what_it_accepts_and_its_default() ->
         assert meaning.endswith(".") and len(meaning) > 10, key
 
 
+def test_the_configuration_page_has_the_table_of_what_goes_together() -> None:
+    assert markdown_table() in CONFIGURATION.read_text()
+
+
 def test_the_readme_has_the_table_of_reference_flags() -> None:
     assert reference_table() in README.read_text()
 
@@ -70,14 +79,14 @@ def test_every_make_target_that_is_named_exists(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     named = {found for line in code(page) for found in re.findall(r"^make ([a-z-]+)", line)}
     assert named <= targets
-    assert named or page in (CONFIGURATION, DESIGN, *GAZE_PAGES)
+    assert named or page in (CONFIGURATION, DESIGN, PRESETS, SEARCH, SPACES, MODELS, *GAZE_PAGES)
 
 
 @pytest.mark.parametrize("page", [*PAGES, *COMMENTED], ids=lambda page: page.name)
 def test_every_gazetune_command_that_is_named_has_its_flags(page: Path) -> None:
     commands = subparsers()
     for line in code(page):
-        found = re.match(r"(?:\.venv/bin/)?gazetune (gaze \w+|\w+)(.*)", line)
+        found = re.match(r"(?:\.venv/bin/)?gazetune ((?:gaze|space) \w+|\w+)(.*)", line)
         if found is None:
             continue
         assert found[1] in commands, line
@@ -99,7 +108,7 @@ def test_every_config_key_that_is_set_on_a_command_line_exists(page: Path) -> No
     assert not [key for key in keys if not any(key == leaf or key.startswith(f"{leaf}.") for leaf in config_keys())]
 
 
-@pytest.mark.parametrize("page", [README, CONFIGURATION], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [README, CONFIGURATION, PRESETS, SPACES], ids=lambda page: page.name)
 def test_every_yaml_example_is_accepted(page: Path, tmp_path: Path) -> None:
     examples = blocks(page, "yaml")
     assert examples
@@ -145,7 +154,8 @@ def test_the_design_lists_the_rooms_in_their_order() -> None:
         for node in tree.body
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "ROOMS"
     )
-    assert re.findall(r"^\| `(\w+)` \|", DESIGN.read_text(), flags=re.MULTILINE) == list(rooms)
+    listed = DESIGN.read_text().partition("## Rooms")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", listed, flags=re.MULTILINE) == list(rooms)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

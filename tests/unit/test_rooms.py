@@ -10,13 +10,13 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "gazetune"
 ROOMS = (
-    "errors", "config", "config_keys", "config_file", "gaze", "preferences", "reward", "evaluate", "tracking", "report",
-    "train", "cluster", "search", "doctor", "cli",
+    "errors", "presets", "config", "config_keys", "config_file", "gaze", "preferences", "reward", "evaluate",
+    "tracking", "report", "train", "cluster", "search", "doctor", "cli",
 )  # fmt: skip
 """Each room imports itself and the rooms before it."""
 RAY_ROOMS = ("search", "cluster")
-RAY_FILES = ("train/ray_worker.py",)
-LIGHT = ("errors", "config", "config_keys", "config_file", "preferences", "report", "cli")
+RAY_FILES = ("gaze/parallel_build.py", "train/ray_worker.py")
+LIGHT = ("errors", "presets", "config", "config_keys", "config_file", "preferences", "report", "cli")
 """Rooms that must not import torch when they are imported themselves."""
 
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))

@@ -6,6 +6,7 @@ Every file is read and every text found before anything is written; the report a
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 from collections.abc import Sequence
@@ -209,13 +210,15 @@ def _from_averages(averages: NDArray[np.float64], unit: NDArray[np.int64], units
 
 def _write(out: Path, rows: Sequence[dict[str, Any]], report: ImportReport) -> None:
     table = pa.Table.from_pylist(list(rows), schema=_SCHEMA.with_metadata({"units": report.units}))
+    content = io.BytesIO()  # what pyarrow says of a file that it cannot write fills several lines
+    pq.write_table(table, content)
     parts = (out.with_name(f".{out.name}.{os.getpid()}.part"), out.with_name(f".{out.name}.{os.getpid()}.report"))
     try:
         if out.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         out.parent.mkdir(parents=True, exist_ok=True)
         try:
-            pq.write_table(table, parts[0])
+            parts[0].write_bytes(content.getvalue())
             parts[1].write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
             os.replace(parts[1], out.with_name(f"{out.name}.report.json"))
             os.replace(parts[0], out)

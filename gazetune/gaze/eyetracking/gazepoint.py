@@ -29,8 +29,8 @@ _INVALID, _ELSEWHERE, _OFF = "marked as not valid (FPOGV)", "on a screen without
 
 
 def is_export(path: Path) -> bool:
-    """Return whether the file is named and built like an export of fixations or of all gaze."""
-    return path.stem.endswith(_ENDINGS) and "FPOGX" in header_of(path)
+    """Return whether the file is named and built like an export of fixations or of all gaze, or cannot be read."""
+    return path.stem.endswith(_ENDINGS) and ("FPOGX" in (header := header_of(path)) or not header)
 
 
 def without_twins(exports: Sequence[Path]) -> tuple[list[Path], list[Path]]:
@@ -60,9 +60,9 @@ def read_export(
     InputError
         If a column is missing, a value is no number, or a duration is negative.
     """
+    last, counts = _final_rows(path, screens)
     if not any(name.startswith("TIME(") for name in header_of(path)):
         raise InputError(f"{path} row 1: column 'TIME(...)' is missing; it has {', '.join(header_of(path)[:8])}")
-    last, counts = _final_rows(path, screens)
     reader = path.parent.name if path.parent != source else path.stem
     for ending in _ENDINGS:
         reader = reader.removesuffix(ending)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from gazetune.errors import InputError
 from gazetune.gaze.eyetracking.assign import Gates
 from gazetune.gaze.eyetracking.pymovements_settings import PymovementsSettings
+from gazetune.gaze.pictures.screen import FARTHEST
 
 DEFAULT_SCREEN = (1280, 1024)
 """Width and height in pixels where neither the user nor the recording says them: those of OASST-ETC."""
@@ -37,8 +38,10 @@ class ImportSettings:
     """For what pymovements loads."""
 
     def __post_init__(self) -> None:
+        screen = self.screen or DEFAULT_SCREEN
         checks = (
-            ("max_distance", self.max_distance, self.max_distance >= 0, "0 pixels or more"),
+            ("screen", f"{screen[0]}x{screen[1]}", max(screen) <= FARTHEST, f"at most {FARTHEST:g} pixels each way"),
+            ("max_distance", self.max_distance, 0 <= self.max_distance <= FARTHEST, f"0 to {FARTHEST:g} pixels"),
             ("min_fixations", self.gates.min_fixations, self.gates.min_fixations >= 1, "1 or more"),
             ("min_assigned", self.gates.min_assigned, 0 <= self.gates.min_assigned <= 1, "a share from 0 to 1"),
         )

@@ -26,6 +26,7 @@ import matplotlib
 from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont
 
+from gazetune.config import LARGEST_SEED
 from gazetune.errors import InputError
 from gazetune.gaze.pictures.layout import Piece, printable, wrap
 
@@ -53,6 +54,8 @@ class StimuliSettings:
         if self.font_size < 6 or room < 4 * self.font_size or self.screen[1] < 2 * self.margin + self.line_height:
             raise InputError(f"font_size: {self.font_size}; accepted: 6 or more, small enough for some words of "
                              f"{self.screen[0]}x{self.screen[1]} pixels")  # fmt: skip
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise InputError(f"seed: {self.seed}; accepted: 0 to {LARGEST_SEED}")
         if self.readers < 1:
             raise InputError(f"readers: {self.readers}; accepted: 1 or more")
 

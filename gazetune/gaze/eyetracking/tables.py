@@ -11,6 +11,8 @@ from pathlib import Path
 
 from gazetune.errors import InputError
 
+MOST = 10_000_000
+"""Largest number that a word, line or fixation is believed to have; memory grows with it."""
 LONGEST = 60.0
 """Seconds on one word that are still believed; the same durations in milliseconds are nearly all longer."""
 
@@ -64,11 +66,11 @@ class TableRow:
         Raises
         ------
         InputError
-            If it is no whole number, or below `least`.
+            If it is no whole number, below `least`, or above `MOST`.
         """
         value = self.float(key, least)
-        if value != int(value):
-            raise InputError(f"{self.place}: {key}: '{self.values[key]}'; accepted: a whole number >= {least}")
+        if value > MOST or value != int(value):
+            raise InputError(f"{self.place}: {key}: '{self.values[key]}'; accepted: a whole number, {least} to {MOST}")
         return int(value)
 
     def word(self, key: str) -> str:
@@ -86,7 +88,7 @@ class TableRow:
 
 
 def header_of(path: Path) -> list[str]:
-    """Return the names of the columns, empty for a file that is no text.
+    """Return the names of the columns, empty for a file that is no text in UTF-8 or empty itself.
 
     Raises
     ------
@@ -100,6 +102,8 @@ def header_of(path: Path) -> list[str]:
         return []
     except OSError as error:
         raise InputError(f"{path}: cannot be read as CSV ({error.strerror})") from None
+    if "\0" in line:  # UTF-16 without a byte-order mark
+        return []
     return next(csv.reader([line.rstrip("\r\n")], delimiter=_separator(line)), [])
 
 
@@ -142,11 +146,14 @@ def _decoded(path: Path) -> str:
     if not content.strip():
         raise InputError(f"{path}: is empty; accepted: CSV with a header")
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         row = content[: error.start].count(b"\n")
         place = f"{path} row {row}" if row else f"{path}"
         raise InputError(f"{place}: is not UTF-8 ({error.reason}); accepted: CSV saved as UTF-8") from None
+    if "\0" in text:
+        raise InputError(f"{path}: is not UTF-8 (zero bytes, as UTF-16 has); accepted: CSV saved as UTF-8")
+    return text
 
 
 def _check_columns(path: Path, columns: Sequence[str], required: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from gazetune.gaze.evaluation import WordErrors, errors_between, predicted_words
 from gazetune.gaze.measures import GazePredictor
 from gazetune.gaze.pictures.canvas import DPI, SOFT, clipped, font, png
 from gazetune.gaze.pictures.colours import LIGHT
+from gazetune.gaze.pictures.heatmap import UNITS, unit_of
 from gazetune.gaze.pictures.layout import printable
 from gazetune.gaze.pictures.page import escape, page, table
 from gazetune.gaze.sentences import read_sentences
@@ -26,6 +27,7 @@ _HEADER = 0.55
 _PLOT = 240  # units of an SVG panel without its labels
 _DENSE = (1, 2, 4, 8)  # words on one spot from which the next darker colour begins
 _TICKS = [1, 2, 2.5, 5, 10]
+_NAMED = 5  # words that are named when a spot is pointed at
 _SHADES = (40, 60, 80, 100)
 
 
@@ -35,6 +37,7 @@ class Comparison:
 
     measures: tuple[str, ...]
     """Those that are drawn."""
+    words: tuple[str, ...]
     human: NDArray[np.float64]
     """[words, 5] means over readers."""
     predicted: NDArray[np.float64]
@@ -48,6 +51,10 @@ class Comparison:
         """Return the human and the predicted values [words] of a measure."""
         column = MEASURES.index(measure)
         return self.human[:, column], self.predicted[:, column]
+
+    def labels(self, measure: str) -> tuple[str, str]:
+        """Return what stands at the axes of a panel, human and predicted."""
+        return f"human ({UNITS[measure]})", f"predicted ({unit_of(self.source, measure)})"
 
     def errors(self, measure: str) -> WordErrors:
         """Return how far the predicted values of a measure are from the human ones."""
@@ -78,7 +85,8 @@ def compare(predictor: GazePredictor, source: str, data_csv: Path, measures: Seq
     """
     data = read_sentences(data_csv)
     predicted = predicted_words(predictor, data)
-    return Comparison(tuple(measures), data.values, predicted, source, printable(data_csv.name))
+    words = tuple(word for text in data.texts for word in text.split())
+    return Comparison(tuple(measures), words, data.values, predicted, source, printable(data_csv.name))
 
 
 def comparison_png(picture: Comparison) -> bytes:
@@ -103,8 +111,9 @@ def comparison_png(picture: Comparison) -> bytes:
         axes.yaxis.set_major_locator(MaxNLocator(5, steps=_TICKS))
         axes.tick_params(length=2.5, labelsize=7, color=SOFT)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.set_xlabel("human", fontproperties=font(8.0), labelpad=2)
-        axes.set_ylabel("predicted", fontproperties=font(8.0), labelpad=2)
+        across_label, up_label = picture.labels(measure)
+        axes.set_xlabel(across_label, fontproperties=font(8.0), labelpad=2)
+        axes.set_ylabel(up_label, fontproperties=font(8.0), labelpad=2)
         axes.set_title(picture.heading(measure), fontproperties=font(8.0), pad=5)
     return png(figure, picture.title)
 
@@ -120,7 +129,8 @@ def comparison_html(picture: Comparison) -> str:
     return page(
         picture.title,
         f"<h1>{escape(picture.title)}</h1>\n"
-        f'<p class="soft">A point is a word, a darker one several; on the dashed line both agree.</p>\n'
+        f'<p class="soft">A point is a word, a darker one several; pointing at it names them. '
+        f"On the dashed line both agree.</p>\n"
         f'<div class="panels">\n{panels}\n</div>\n{table(("measure", "MAE", "Spearman"), rows)}',
     )
 
@@ -138,6 +148,7 @@ def _panel(picture: Comparison, measure: str) -> str:
     heading = escape(picture.heading(measure))
     human, predicted = picture.pair(measure)
     end = _end(human, predicted)
+    across, up = (escape(label) for label in picture.labels(measure))
     ticks = []
     for tick in MaxNLocator(5, steps=_TICKS).tick_values(0.0, end):
         if 0.0 <= tick <= end:
@@ -149,22 +160,27 @@ def _panel(picture: Comparison, measure: str) -> str:
         f'aria-label="{heading}" font-size="10">\n'
         f'<path d="M40 10V{_PLOT + 10}H{_PLOT + 40}" fill="none" stroke="var(--line)"/>\n'
         f'<path d="M40 {_PLOT + 10}L{_PLOT + 40} 10" stroke="var(--soft)" stroke-dasharray="5 4"/>\n'
-        f"{_points(human / end, predicted / end)}\n{''.join(ticks)}\n"
-        f'<text x="{_PLOT / 2 + 40}" y="{_PLOT + 40}" text-anchor="middle">human</text>\n'
-        f'<text transform="translate(10 {_PLOT / 2 + 10}) rotate(-90)" text-anchor="middle">predicted</text>\n'
+        f"{_points(picture.words, human, predicted, end)}\n{''.join(ticks)}\n"
+        f'<text x="{_PLOT / 2 + 40}" y="{_PLOT + 40}" text-anchor="middle">{across}</text>\n'
+        f'<text transform="translate(10 {_PLOT / 2 + 10}) rotate(-90)" text-anchor="middle">{up}</text>\n'
         f"</svg>\n</section>"
     )
 
 
-def _points(human: NDArray[np.float64], predicted: NDArray[np.float64]) -> str:
-    """Return the words as dots on whole units, one path for each shade: a fifth of the size of single circles."""
-    x = np.rint(40 + human * _PLOT).astype(int).tolist()
-    y = np.rint(10 + (1.0 - predicted) * _PLOT).astype(int).tolist()
+def _points(words: Sequence[str], human: NDArray[np.float64], predicted: NDArray[np.float64], end: float) -> str:
+    """Return the words as dots on whole units, one for each spot, which says its words when it is pointed at."""
+    x = np.rint(40 + human / end * _PLOT).astype(int).tolist()
+    y = np.rint(10 + (1.0 - predicted / end) * _PLOT).astype(int).tolist()
+    spots: dict[tuple[int, int], list[str]] = defaultdict(list)
+    for place, word, told, said in zip(zip(x, y, strict=True), words, human.tolist(), predicted.tolist(), strict=True):
+        spots[place].append(f"{word}: human {told:.2f}, predicted {said:.2f}")
     shades: dict[int, list[str]] = defaultdict(list)
-    for (left, top), words in Counter(zip(x, y, strict=True)).items():
-        shade = _SHADES[int(np.searchsorted(_DENSE, words, side="right")) - 1]
-        shades[shade].append(f"M{left} {top}h0")
+    for (left, top), lines in spots.items():
+        shade = _SHADES[int(np.searchsorted(_DENSE, len(lines), side="right")) - 1]
+        more = [f"and {len(lines) - _NAMED} more"] if len(lines) > _NAMED else []
+        title = "\n".join(escape(line) for line in [*lines[:_NAMED], *more])
+        shades[shade].append(f'<path d="M{left} {top}h0"><title>{title}</title></path>')
     return "\n".join(
-        f'<path class="v{shade}" d="{"".join(dots)}" stroke-width="3" stroke-linecap="round"/>'
+        f'<g class="v{shade}" stroke-width="3" stroke-linecap="round">{"".join(dots)}</g>'
         for shade, dots in sorted(shades.items())
     )

@@ -28,6 +28,22 @@ TITLES = {
 }
 """What the names of the measures stand for."""
 
+UNITS = {
+    "nFix": "100 = 7.25 fixations",
+    "FFD": "1 = 48.5 ms",
+    "GPT": "1 = 48.5 ms",
+    "TRT": "1 = 48.5 ms",
+    "fixProp": "% of readers",
+}
+"""What a value means, in measured words and from a predictor of their unit (see `unit_of`)."""
+
+_OTHER_UNITS = {"recorded": "unit of the recording", "bilstm": "level 0 to 11"}
+
+
+def unit_of(predictor: str, measure: str) -> str:
+    """Return what a value of a measure means that the predictor of that name gives."""
+    return _OTHER_UNITS.get(predictor, UNITS[measure])
+
 
 @dataclass(frozen=True, slots=True)
 class Panel:

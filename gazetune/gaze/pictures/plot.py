@@ -10,7 +10,7 @@ from gazetune.config import MEASURES, Config, GazeConfig
 from gazetune.errors import InputError, did_you_mean
 from gazetune.gaze.measures import GazePredictor
 from gazetune.gaze.pictures.comparison import compare, comparison_html, comparison_png
-from gazetune.gaze.pictures.heatmap import HeatMap, heatmap_html, read_panels
+from gazetune.gaze.pictures.heatmap import HeatMap, heatmap_html, read_panels, unit_of
 from gazetune.gaze.pictures.heatmap_png import heatmap_png
 from gazetune.gaze.pictures.scanpath import Scanpath, scanpath_html, scanpath_png
 from gazetune.gaze.pictures.screen import read_boxes, read_fixations
@@ -18,15 +18,6 @@ from gazetune.gaze.registry import check_predictor, create_predictor
 
 SUFFIXES = (".png", ".html")
 """The endings of a picture's file."""
-
-_UNITS = {
-    "nFix": "100 = 7.25 fixations",
-    "FFD": "1 = 48.5 ms",
-    "GPT": "1 = 48.5 ms",
-    "TRT": "1 = 48.5 ms",
-    "fixProp": "% of readers",
-}
-_OTHER_UNITS = {"recorded": "unit of the recording", "bilstm": "level 0 to 11"}
 
 
 def plot_texts(
@@ -63,7 +54,7 @@ def plot_texts(
     picture = HeatMap(
         panels=read_panels(predictor, texts),
         measure=measure,
-        unit=_OTHER_UNITS.get(name, _UNITS[measure]),
+        unit=unit_of(name, measure),
         source="recorded" if name == "recorded" else f"predicted by {name}",
         note=note,
     )

@@ -185,7 +185,7 @@ def _refuse_bad_rows(path: Path, table: pa.Table) -> None:
         )
 
 
-@gaze_predictor("recorded")
+@gaze_predictor("recorded", reads_chats=False)
 def create_recorded(config: Config) -> RecordedPredictor:
     """Build the predictor from `gaze.path` and `gaze.reader`."""
     if config.gaze.path is None:

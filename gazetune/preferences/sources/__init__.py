@@ -20,10 +20,11 @@ for _module in pkgutil.iter_modules(__path__):
 __all__ = ["Dropped", "published_splits", "source"]
 
 
-def published_splits(name: str) -> dict[str, Iterator[PreferencePair | Dropped]]:
+def published_splits(name: str, invert_oasst1: bool = False) -> dict[str, Iterator[PreferencePair | Dropped]]:
     """Return the pairs of each split of `data.source`, read lazily: a file, a folder, or a registered hub id.
 
-    What exists on disk goes before a hub id of the same spelling.
+    What exists on disk goes before a hub id of the same spelling. With `invert_oasst1` the pairs of OASST1 are those of
+    the reference: chosen and rejected change places.
 
     Raises
     ------
@@ -32,11 +33,12 @@ def published_splits(name: str) -> dict[str, Iterator[PreferencePair | Dropped]]
     """
     path = Path(name).expanduser()
     if path.exists():
-        return local_splits(path)
+        return local_splits(path, invert_oasst1)
     known = ["planted", *RAW_FORMATS]
     if name in RAW_FORMATS:
         files = [f"a path to a {', '.join(SUFFIXES)} file"]
-        return {split: RAW_FORMATS[name].convert(rows) for split, rows in hub_rows(name, known + files).items()}
+        convert = RAW_FORMATS[name].converter(invert_oasst1)
+        return {split: convert(rows) for split, rows in hub_rows(name, known + files).items()}
     if name.endswith(SUFFIXES) or name.startswith((".", "/", "~")):
         raise InputError(f"data.source: there is no file '{name}'; accepted: a path to a {', '.join(SUFFIXES)} file")
     raise InputError(

@@ -16,12 +16,12 @@ from gazetune.preferences.sources.shapes import strict_pairs
 _SHARD = re.compile(r"-\d+-of-\d+$")
 
 
-def local_splits(path: Path) -> dict[str, Iterator[PreferencePair | Dropped]]:
+def local_splits(path: Path, invert_oasst1: bool = False) -> dict[str, Iterator[PreferencePair | Dropped]]:
     """Return the pairs of each split of a file (one split, `train`) or a folder, read lazily.
 
     A folder is searched to its leaves for `train.parquet`, `data/validation-00000-of-00002.parquet`, `test.jsonl.gz`
     and the like: the name up to the ending and the shard number is the split; files of one split are joined in path
-    order.
+    order. With `invert_oasst1` copies of OASST1 have chosen and rejected change places.
 
     Raises
     ------
@@ -35,20 +35,23 @@ def local_splits(path: Path) -> dict[str, Iterator[PreferencePair | Dropped]]:
         names: dict[str, list[Path]] = {}
         for file in files:
             names.setdefault(_split_name(file), []).append(file)
-        return {name: itertools.chain.from_iterable(map(_pairs, members)) for name, members in names.items()}
+        return {
+            name: itertools.chain.from_iterable(_pairs(file, invert_oasst1) for file in members)
+            for name, members in names.items()
+        }
     if not path.name.endswith(SUFFIXES):
         raise InputError(f"data.source: '{path}' has an unknown file type; accepted: {', '.join(SUFFIXES)}")
-    return {"train": _pairs(path)}
+    return {"train": _pairs(path, invert_oasst1)}
 
 
-def _pairs(file: Path) -> Iterator[PreferencePair | Dropped]:
+def _pairs(file: Path, invert_oasst1: bool) -> Iterator[PreferencePair | Dropped]:
     rows = read_rows(file)
     first = next(rows, None)
     if first is None:
         raise InputError(f"{file}: the file is empty; accepted: one preference pair a row")
     joined: Iterator[Row] = itertools.chain([first], rows)
     raw = recognised(first.values)
-    yield from raw.convert(joined) if raw else strict_pairs(joined)
+    yield from raw.converter(invert_oasst1)(joined) if raw else strict_pairs(joined)
 
 
 def _readable(relative: Path) -> bool:

@@ -1,12 +1,14 @@
 """OpenAssistant/oasst1: trees of messages, the replies to one message ranked by people (arXiv 2304.07327).
 
-Rank 0 is the most preferred reply. The public GazeReward code takes the largest rank as chosen; here it is the lowest.
+Rank 0 is the most preferred reply. The public GazeReward code takes the largest rank as chosen; here it is the lowest,
+unless `data.invert_oasst1` asks for the pairs of that code.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from gazetune.preferences.pair import Message, PreferencePair
 from gazetune.preferences.sources.registry import Dropped, source
@@ -14,7 +16,16 @@ from gazetune.preferences.sources.rows import Row
 from gazetune.preferences.sources.shapes import checked_pair, role_of
 
 
-@source("OpenAssistant/oasst1", columns=("message_id", "message_tree_id", "role", "text"))
+def inverted_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
+    """Yield the pairs of `oasst1_pairs` with the reply of the largest rank, the least preferred one, as chosen.
+
+    So the public code of GazeReward (arXiv 2410.01532, at e7e7ec8) has them.
+    """
+    for item in oasst1_pairs(rows):
+        yield item if isinstance(item, Dropped) else replace(item, chosen=item.rejected, rejected=item.chosen)
+
+
+@source("OpenAssistant/oasst1", columns=("message_id", "message_tree_id", "role", "text"), inverted=inverted_pairs)
 def oasst1_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
     """Yield for each prompter message its best ranked reply against its worst; ties give no pair.
 

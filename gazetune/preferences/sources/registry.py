@@ -31,17 +31,25 @@ class RawFormat:
     columns: frozenset[str]
     """A local file whose rows have all of these columns is a copy of the data set. Empty: never recognised."""
     convert: Converter
+    inverted: Converter | None = None
+    """The same pairs the other way round, where the reference has them so (`data.invert_oasst1`)."""
+
+    def converter(self, invert: bool) -> Converter:
+        """Return `inverted` if that is asked for and there is one, else `convert`."""
+        return self.inverted if invert and self.inverted is not None else self.convert
 
 
 RAW_FORMATS: dict[str, RawFormat] = {}
 """The registered formats by hub id."""
 
 
-def source(name: str, columns: Iterable[str] = ()) -> Callable[[Converter], Converter]:
+def source(
+    name: str, columns: Iterable[str] = (), inverted: Converter | None = None
+) -> Callable[[Converter], Converter]:
     """Register the decorated converter as the reader of the hub data set `name` and of local files with `columns`."""
 
     def register(convert: Converter) -> Converter:
-        RAW_FORMATS[name] = RawFormat(name, frozenset(columns), convert)
+        RAW_FORMATS[name] = RawFormat(name, frozenset(columns), convert, inverted)
         return convert
 
     return register

@@ -141,13 +141,13 @@ def _conversation(row: Row, key: str) -> tuple[Message, ...]:
                 f"{row.origin}: no key 'prompt', and '{key}' is no conversation: {shown(value)}; accepted: {ACCEPTED}"
             )
         return messages_from_turns(text)
-    return _messages(row.origin, key, value)
+    return messages_of(row.origin, key, value)
 
 
 def _prompt(row: Row) -> tuple[Message, ...]:
     value = row.values["prompt"]
     if not isinstance(value, str):
-        return _messages(row.origin, "prompt", value)
+        return messages_of(row.origin, "prompt", value)
     text = row.text("prompt")
     if not text.startswith("\n\nHuman:"):
         return (Message("user", text),)
@@ -167,7 +167,14 @@ def _reply(row: Row, key: str, value: Any, prompt: tuple[Message, ...]) -> str:
     return tail[0].content
 
 
-def _messages(origin: str, key: str, value: Any) -> tuple[Message, ...]:
+def messages_of(origin: str, key: str, value: Any) -> tuple[Message, ...]:
+    """Return the messages of a list of role/content mappings; `origin` and `key` name it in errors.
+
+    Raises
+    ------
+    InputError
+        For another type, a missing key or an unknown role.
+    """
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         got = f"{type(value).__name__} {shown(value)}"
         raise InputError(f"{origin}: key '{key}' must be text or a list of role/content messages, got {got}")

@@ -13,9 +13,12 @@ from gazetune.cli.main import build_parser, leaf_parsers, main
 
 COMMON = {"-h", "--help", "--verbose", "--quiet", "--debug"}
 FROZEN = {
-    "search": {"--name", "--resume", "--trials", "--set", "--storage", "--tracking-uri", "--address", "--json"},
+    "search": {
+        "--name", "--resume", "--trials", "--set", "--warm-start", "--storage", "--tracking-uri", "--address", "--json",
+    },
+    "space show": {"--set", "--json"},
     "train": {
-        "--set", "--name", "--storage", "--out", "--tracking-uri", "--json",
+        "--set", "--preset", "--name", "--storage", "--out", "--tracking-uri", "--json",
         "-d", "--dataset", "--dataset_name", "-m", "--model", "--model_name", "--dataset_split",
         "--subsample_percentage", "--concat", "--use_softprompt", "--use_lora", "--use_quantization", "--seed",
         "--batch_size", "--fold", "--train_epochs", "--max_length", "--learning_rate", "--weight_decay",
@@ -26,13 +29,19 @@ FROZEN = {
     },
     "gaze predict": {"--text", "--predictor", "--path", "--json"},
     "gaze evaluate": {"--predictor", "--path", "--data", "--json"},
-    "gaze fit": {"--data", "--valid", "--kind", "--out", "--seed", "--json"},
+    "gaze fit": {
+        "--data", "--valid", "--kind", "--out", "--seed", "--base", "--epochs", "--learning-rate", "--json",
+    },
     "gaze import": {
         "--data", "--out", "--screen", "--assign", "--max-distance", "--min-fixations", "--min-assigned", "--units",
-        "--first-pass-only", "--skip-unmatched", "--json",
+        "--first-pass-only", "--skip-unmatched", "--json", "--words", "--trial-message", "--dataset", "--content",
+        "--columns", "--detect", "--threshold", "--min-duration", "--viewing",
     },
     "gaze stimuli": {"--data", "--out", "--screen", "--font", "--font-size", "--readers", "--seed", "--json"},
     "gaze plot": {"--text", "--pair", "--compare", "--scanpath", "--out", "--measure", "--predictor", "--path"},
+    "gaze store": {"--data", "--predictor", "--path", "--storage", "--store", "--workers", "--address", "--json"},
+    "export": {"--out", "--storage", "--json"},
+    "plan": {"--set", "--json"},
     "doctor": {"--json", "--storage", "--tracking-uri", "--build-ops"},
 }  # fmt: skip
 

@@ -6,6 +6,7 @@ import pytest
 
 from gazetune.cli.reference_flags import FLAGS, IGNORED, reference_notes, reference_params, reference_table
 from gazetune.config_keys import config_keys
+from gazetune.reward.quantization import has_bitsandbytes
 
 DEFAULTS = {
     "data.source": "OpenAssistant/oasst1",
@@ -14,6 +15,7 @@ DEFAULTS = {
     "data.subsample": 1.0,
     "fusion.kind": "concat",
     "adapter.kind": "lora",
+    "adapter.quantization": "nf4" if has_bitsandbytes() else "none",
     "train.seed": 42,
     "data.seed": 42,
     "train.batch_size": 16,
@@ -48,8 +50,8 @@ def test_every_key_of_the_table_exists() -> None:
     assert {key for flag in FLAGS for key in flag.keys} == set(DEFAULTS)
 
 
-def test_every_flag_but_two_decides_a_key() -> None:
-    assert [flag.names[0] for flag in FLAGS if not flag.keys] == ["--use_quantization", "--mode"]
+def test_every_flag_but_one_decides_a_key() -> None:
+    assert [flag.names[0] for flag in FLAGS if not flag.keys] == ["--mode"]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_with_weights_the_version_names_the_published_predictor(version: int, pr
     ):
         params = reference_params(given, has_weights=True)
         assert params["gaze.predictor"] == predictor
-        assert reference_notes({**given, "use_quantization": False}, params) == []
+        assert reference_notes({**given, "use_quantization": "none"}, params) == []
     assert reference_params({"seed": 1}, has_weights=True)["gaze.predictor"] == "bilstm"  # the reference's default
     assert "gaze.predictor" not in reference_params({"seed": 1}, defaults=False, has_weights=True)
 
@@ -106,7 +108,7 @@ def test_booleans_are_words(word: str) -> None:
     expected = word.lower() in ("true", "1")
     assert parse["concat"](word) is expected
     assert parse["use_lora"](word) == ("lora" if expected else "full")
-    assert parse["use_quantization"](word) is expected
+    assert parse["use_quantization"](word) == ("nf4" if expected else "none")
 
 
 def test_the_table_has_every_spelling() -> None:

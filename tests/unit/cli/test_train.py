@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 
 from gazetune.cli.main import build_parser
+from gazetune.cli.reference_flags import FLAGS
 from gazetune.cli.train import config_of, place_of, saved_folder
 from gazetune.config import Config
 from gazetune.config_file import write_config
+from gazetune.config_keys import get_key
 from gazetune.errors import InputError
+from gazetune.reward.quantization import has_bitsandbytes
 
 SHARED_PART = (
     "--concat True --use_softprompt True --learning_rate 5e-5 --logging_steps 64 "
@@ -119,10 +122,22 @@ def test_with_a_path_the_flag_takes_the_published_predictor(tmp_path: Path, capl
 def test_a_backbone_that_the_reference_would_quantize_is_told_to_stay_as_it_is(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    told = "--use_quantization: NF4 weights are not built in; the backbone stays unquantized"
-    assert warnings_of("-d planted -m some/model", caplog) == [told]
+    told = "--use_quantization: {}; the backbone stays unquantized"
     assert warnings_of("-d planted -m some/model --use_quantization False", caplog) == []
-    assert warnings_of("-d planted -m tiny", caplog) == []
+    assert warnings_of("-d planted -m tiny", caplog) == [told.format("tiny is not quantized")]
+    full = told.format("4-bit weights cannot train (--use_lora False)")
+    assert warnings_of("-d planted -m some/model --use_lora False", caplog) == [full]
+    missing = told.format("NF4 needs bitsandbytes (pip install 'gazetune[quant]')")
+    assert warnings_of("-d planted -m some/model", caplog) == ([] if has_bitsandbytes() else [missing])
+
+
+def test_the_reference_quantizes_a_frozen_backbone_where_that_can_be_done() -> None:
+    def quantization(line: str) -> str:
+        return config(f"-d planted {line}").adapter.quantization
+
+    assert quantization("-m some/model") == ("nf4" if has_bitsandbytes() else "none")
+    assert quantization("-m some/model --use_quantization False") == "none"
+    assert quantization("-m some/model --use_lora False") == quantization("-m tiny") == "none"
 
 
 def test_out_is_storage_and_name_in_one(tmp_path: Path) -> None:
@@ -155,3 +170,40 @@ def test_evaluate_needs_a_saved_folder(tmp_path: Path) -> None:
         saved_folder(parsed("--mode evaluate"))
     with pytest.raises(InputError, match="is no saved reward model"):
         saved_folder(parsed(f"--mode evaluate --out {tmp_path}"))
+
+
+@pytest.mark.parametrize("line", README_LINES)
+def test_both_readme_lines_take_either_preset(line: str) -> None:
+    plain = config(f"{line} --use_quantization False")
+    assert config(f"{line} --use_quantization False --preset corrected") == plain
+    reference = config(f"{line} --use_quantization False --preset reference")
+    assert (reference.train.pool, reference.gaze.context, reference.data.invert_oasst1) == ("last_padded", "chat", True)
+    assert (reference.fusion.freeze, reference.fusion.scale, reference.gaze.normalise) == (True, 1.0, False)
+    # All that a flag decides stays as it was.
+    decided = {key for flag in FLAGS for key in flag.keys}
+    assert {key: get_key(reference, key) for key in decided} == {key: get_key(plain, key) for key in decided}
+
+
+def test_the_preset_is_a_default_below_flags_file_and_overrides(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("preset: corrected\nfusion: {kind: add}\ngaze: {context: message}")
+    found = config(f"{file} --preset reference --train_epochs 3 --set fusion.freeze=false")
+    assert (found.preset, found.fusion.kind, found.gaze.context, found.train.epochs) == (
+        "reference",
+        "add",
+        "message",
+        3,
+    )
+    assert (found.fusion.freeze, found.train.pool) == (False, "last_padded")
+    assert config("--preset reference").backbone == "tiny"
+    with pytest.raises(
+        InputError, match=r'^--preset: preset: "refrence" is not accepted: did you mean \'reference\'\?$'
+    ):
+        config("--preset refrence")
+
+
+def test_a_saved_model_keeps_its_preset_when_it_is_evaluated(tmp_path: Path) -> None:
+    saved = Config(preset="reference", data={"pairs": 5})
+    write_config(saved, tmp_path / "config.yaml")
+    args = parsed(f"--mode evaluate -m {tmp_path} --preset corrected")
+    assert config_of(args, saved_folder(args)) == saved

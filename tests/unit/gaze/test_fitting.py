@@ -55,6 +55,9 @@ def test_a_fit_that_cannot_end_well_is_refused_and_writes_nothing(data: Path, tm
         fit_predictor("robreta", data, data, tmp_path / "out")
     with pytest.raises(InputError, match=r"kind 'lexical': takes no --base, --epochs or --learning-rate"):
         fit_predictor("lexical", data, data, tmp_path / "out", recipe=RobertaRecipe(epochs=3))
+    for seed in (-1, 99999999999999999999):
+        with pytest.raises(InputError, match=rf"seed: {seed}; accepted: 0 to 9223372036854775807"):
+            fit_predictor("lexical", data, data, tmp_path / "out", seed)
     for train, valid in ((bad, data), (data, bad)):
         with pytest.raises(InputError, match=r"bad\.csv row 1: fixProp: -1; accepted: 0 to 100"):
             fit_predictor("lexical", train, valid, tmp_path / "out")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gazetune.report.document import SearchDocument, TrialRecord
+from gazetune.report.document import ParetoRecord, SearchDocument, TrialRecord
 
 Maker = Callable[..., SearchDocument]
 
@@ -22,6 +22,7 @@ def test_the_document_has_the_keys_it_promises(document: Maker) -> None:
         "trials",
         "best",
         "baselines",
+        "pareto",
         "report",
     ]
     trial = {"id", "state", "params", "examples", "val_accuracy", "seconds", "mlflow_run", "reason"}
@@ -30,6 +31,13 @@ def test_the_document_has_the_keys_it_promises(document: Maker) -> None:
     assert set(made["best"]["test"]) == {"accuracy", "n", "ci95"}
     assert set(made["baselines"]) == {"no_gaze", "shorter"}
     assert set(made["baselines"]["shorter"]) == {"accuracy", "n", "ci95", "difference", "difference_ci95"}
+
+
+def test_a_pareto_front_keeps_its_order_and_values(document: Maker) -> None:
+    front = (ParetoRecord("0001", {"val/accuracy": 0.8, "train_seconds": 2.0}), ParetoRecord("0003", {"a": 1.0}))
+    made = json.loads(document(pareto=front).dumps())["pareto"]
+    assert made[0] == {"id": "0001", "values": {"val/accuracy": 0.8, "train_seconds": 2.0}}
+    assert json.loads(document().dumps())["pareto"] == []
 
 
 def test_values_survive_the_way_to_json(document: Maker) -> None:

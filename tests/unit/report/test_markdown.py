@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gazetune.report.document import SearchDocument
+from gazetune.report.document import ParetoRecord, SearchDocument
 from gazetune.report.markdown import markdown, write_report
 from gazetune.report.wording import best_line, verdict
 
@@ -27,6 +27,14 @@ def test_every_row_of_the_trials_has_as_many_cells_as_the_head(document: Maker) 
     lines = [line.replace("\\|", "") for line in markdown(document()).splitlines() if line.startswith("|")]
     trials = [line for line in lines if line.startswith(("| rank", "| 1", "| 2", "| 3", "| 4"))]
     assert len(trials) == 5 and {line.count("|") for line in trials} == {10}
+
+
+def test_a_pareto_front_stands_in_the_report_with_its_values(document: Maker) -> None:
+    front = (ParetoRecord("0003", {"val/accuracy": 0.87, "train_seconds": 4.04}),)
+    assert "| trial | val/accuracy | train_seconds |\n| --- | --- | --- |\n| 0003 | 0.87 | 4.04 |" in markdown(
+        document(pareto=front)
+    )
+    assert "Pareto" not in markdown(document())
 
 
 def test_the_report_without_a_winner_says_so(document: Maker) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from gazetune.report.document import SearchDocument, TrialRecord
+from gazetune.report.document import ParetoRecord, SearchDocument, TrialRecord
 from gazetune.report.table import MAX_ROWS, print_table
 from gazetune.report.wording import verdict
 
@@ -40,6 +40,11 @@ def test_best_and_baselines_have_intervals(document: Maker) -> None:
     assert "test accuracy 85.3 % (95 % interval 81.7 to 88.3, n = 450)" in " ".join(text.split())
     assert ["no gaze", "64.0 (59.5 to 68.3)", "+21.3 (+16.2 to +26.4)"] in rows(text)
     assert ["prefer the shorter reply", "50.0 (45.4 to 54.6)", "+35.3 (+29.8 to +40.5)"] in rows(text)
+
+
+def test_a_pareto_front_is_printed(document: Maker) -> None:
+    text = printed(document(pareto=(ParetoRecord("0003", {"val/accuracy": 0.87, "train_seconds": 4.04}),)))
+    assert ["0003", "0.87", "4.04"] in rows(text)
 
 
 def test_the_verdict_is_printed_with_and_without_a_winner(document: Maker) -> None:

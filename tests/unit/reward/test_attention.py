@@ -63,6 +63,20 @@ def test_a_run_that_shares_a_beginning_sees_it_before_its_own(window: int | None
     assert_same(Runs.of([6, 3, 2, 5], [(0, 0), (0, 4), (0, 0), (2, 1)], causal=True), window, softcap)
 
 
+@pytest.mark.parametrize("softcap", [None, 2.0])
+@pytest.mark.parametrize("window", [None, 3])
+def test_neighbours_of_one_length_do_not_see_each_other(window: int | None, softcap: float | None) -> None:
+    runs = Runs.of([5, 5, 5, 2, 2, 5], [(0, 0)] * 6, causal=True)
+    assert runs.stretches == ((0, 3), (3, 2), (5, 1))
+    assert_same(runs, window, softcap)
+
+
+def test_runs_that_share_stand_alone_among_neighbours_of_their_length() -> None:
+    runs = Runs.of([4, 4, 4, 4], [(0, 0), (0, 0), (1, 2), (0, 0)], causal=True)
+    assert runs.stretches == ((0, 1), (1, 1), (2, 1), (3, 1))
+    assert_same(runs)
+
+
 def test_queries_and_keys_of_different_numbers_attend_text_by_text() -> None:
     assert_same(Runs((3, 5), (4, 2), ((0, 0), (0, 0)), causal=False))
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.utils import are_progress_bars_disabled
 from transformers import PreTrainedModel
+from transformers.utils.logging import enable_progress_bar
 
 from gazetune.config import Config
 from gazetune.errors import InputError
@@ -32,6 +34,17 @@ def build(config: Config, folder: Path, kind: str) -> GazeRewardModel:
         for parameter in model.parameters():
             parameter.mul_(4.0)
     return model.eval()
+
+
+def test_weights_are_read_without_a_bar_and_downloads_keep_theirs(
+    backbone_folder: BackboneFolder, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = backbone_folder("llama")
+    enable_progress_bar()
+    capfd.readouterr()
+    load_backbone(str(folder), torch.float32)
+    assert capfd.readouterr().err == ""
+    assert not are_progress_bars_disabled()
 
 
 def rewards(model: GazeRewardModel, data: PreparedData, pairs: list[int]) -> np.ndarray:

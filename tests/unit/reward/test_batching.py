@@ -107,6 +107,15 @@ def test_a_padded_batch_has_a_row_for_each_text(small: EncodedSplit) -> None:
     assert batch.runs is None
 
 
+def test_read_on_padding_a_row_counts_on_and_is_rewarded_at_its_end(small: EncodedSplit) -> None:
+    batch = small.batch(np.array([2, 0]), Reading("padded", pools_padding=True))
+    assert batch.positions.tolist() == [[0, 1, 2, 3, 4, 5]] * 4
+    assert batch.pool.tolist() == [5, 17, 11, 23]
+    plain = small.batch(np.array([2, 0]), Reading("padded"))
+    assert batch.mask is not None and plain.mask is not None and batch.order is not None and plain.order is not None
+    assert torch.equal(batch.mask, plain.mask) and torch.equal(batch.order, plain.order)
+
+
 @pytest.mark.parametrize(
     ("place", "first", "second"),
     [

@@ -92,3 +92,27 @@ def test_empty_contents_have_no_tokens(encoder: ChatEncoder) -> None:
     encoded, chat = encode(encoder, "", "answer")
     assert not (encoded.message == 0).any()
     assert spelled(encoded, chat, 1) == "answer"
+
+
+def test_a_padding_token_that_the_text_uses_drops_nothing() -> None:
+    tokenizer = tiny_tokenizer(TEXTS * 20)
+    sea = tokenizer("The sea")["input_ids"][-1]
+    plain, chat = encode(ChatEncoder(tokenizer), *TEXTS[:2])
+    assert sea in plain.ids
+    tokenizer.pad_token = tokenizer.convert_ids_to_tokens([sea])[0]
+    assert tokenizer.pad_token_id == sea
+    padded, _ = encode(ChatEncoder(tokenizer), *TEXTS[:2])
+    assert padded.ids.tolist() == plain.ids.tolist()
+    assert [spelled(padded, chat, message) for message in (0, 1)] == TEXTS[:2]
+
+
+def test_a_conversation_that_is_cut_keeps_its_first_tokens_and_says_so() -> None:
+    tokenizer = tiny_tokenizer(TEXTS * 20)
+    whole, _ = encode(ChatEncoder(tokenizer), *TEXTS)
+    for tokens in (1, len(whole.ids) - 1):
+        cut, _ = encode(ChatEncoder(tokenizer, tokens), *TEXTS)
+        assert not cut.whole
+        for name in ("ids", "message", "spans"):
+            assert getattr(cut, name).tolist() == getattr(whole, name)[:tokens].tolist()
+    fits, _ = encode(ChatEncoder(tokenizer, len(whole.ids)), *TEXTS)
+    assert fits.whole and whole.whole and fits.ids.tolist() == whole.ids.tolist()

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from gazetune.config import Config
+from gazetune.config import MEASURES, Config
 from gazetune.errors import InputError
 from gazetune.preferences.splits import load_splits
 from gazetune.reward.batching import ARRAYS, EncodedSplit
@@ -246,3 +248,42 @@ def test_a_fusion_that_needs_more_positions_than_the_text_is_refused_with_the_lo
     assert prepare(changed(config, fusion={"kind": "add"}), cache).facts.context == longest
     with pytest.raises(InputError, match=rf"planted:\d+: .* with fusion.kind concat, and backbone .* takes {longest};"):
         prepare(changed(config, fusion={"kind": "concat"}), cache)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ({"gaze": {"predictor": "recorded", "path": "absent.parquet"}}, "absent.parquet: cannot be read as Parquet"),
+        ({"data": {"source": "absent.jsonl"}}, "there is no file 'absent.jsonl'"),
+        ({"backbone": "./absent", "adapter": {"kind": "full"}}, "cannot load the config of './absent'"),
+        ({"gaze": {"predictor": "recorded", "path": "{read}"}}, "texts have no recording"),
+        ({"data": {"source": "{long}", "max_chars": None}}, "long.jsonl:3: the conversation has"),
+    ],
+)
+def test_a_refused_preparation_leaves_nothing(
+    wrong: dict[str, Any], expected: str, planted_config: Config, tmp_path: Path
+) -> None:
+    pair_file(tmp_path / "long.jsonl", prompt="word " * 9000)
+    row = {"text_sha256": "0" * 64, "reader": "r", "word": "a", "start": 0, "end": 1, **dict.fromkeys(MEASURES, 1.0)}
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "read.parquet")
+    places = {"{read}": str(tmp_path / "read.parquet"), "{long}": str(tmp_path / "long.jsonl")}
+    named = {
+        section: {key: places.get(value, value) for key, value in values.items()}
+        if isinstance(values, dict)
+        else values
+        for section, values in wrong.items()
+    }
+    with pytest.raises(InputError, match=expected):
+        prepare(changed(planted_config, **named), tmp_path / "runs" / "cache")
+    kept = [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
+    # Measures of texts that were predicted before the refusal are as good as any.
+    assert all(path.match("cache/gaze/*/*") for path in kept) and bool(kept) == ("long" in expected)
+    assert not (tmp_path / "runs" / "cache" / "prepared").exists()
+
+
+def test_a_refusal_leaves_what_others_prepared(planted_config: Config, planted: PreparedData, cache: Path) -> None:
+    before = sorted(cache.rglob("*"))
+    with pytest.raises(InputError, match=r"absent\.parquet"):
+        prepare(changed(planted_config, gaze={"predictor": "recorded", "path": "absent.parquet"}), cache)
+    assert sorted(cache.rglob("*")) == before
+    assert not made_again(planted_config, cache)

@@ -214,3 +214,9 @@ def test_a_fusion_without_fuse_says_so(tokens: TokenBatch, gaze: GazeBatch) -> N
 def test_an_unknown_fusion_is_refused_with_the_nearest_name(refuse: Any) -> None:
     with pytest.raises(InputError, match=r"fusion.kind: unknown fusion 'concatt'; did you mean 'concat'\?"):
         refuse("concatt")
+
+
+@pytest.mark.parametrize("kind", ["none", *WITH_GAZE])
+def test_frozen_nothing_of_a_fusion_trains(kind: str) -> None:
+    assert not [name for name, each in made(kind, freeze=True).named_parameters() if each.requires_grad]
+    assert all(each.requires_grad for each in made(kind).parameters())

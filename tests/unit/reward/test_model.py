@@ -158,6 +158,18 @@ def test_only_the_features_of_the_mask_matter(kind: str, planted_config: Config,
     assert np.abs(scores(model, own) - scores(model, batch)).max() > 1e-3
 
 
+def test_measures_are_projected_as_they_are_where_normalisation_is_off(
+    planted_config: Config, planted: PreparedData
+) -> None:
+    raw = {**planted_config.gaze.model_dump(), "normalise": False}
+    plain, standardised = build(planted_config, planted, gaze=raw), build(planted_config, planted)
+    projector = plain.fusion.projector
+    assert projector.mean.tolist() == [0.0] * 5 and projector.sd.tolist() == [1.0] * 5
+    assert standardised.fusion.projector.mean.tolist() == pytest.approx(planted.facts.gaze_mean)
+    measures = torch.rand(3, 5) * 100
+    torch.testing.assert_close(projector(measures), projector.layers(measures))
+
+
 def test_without_fusion_gaze_does_not_matter(planted_config: Config, planted: PreparedData) -> None:
     model = build(planted_config, planted, fusion={"kind": "none"})
     batch = planted.train.batch(np.arange(4), model.reading)

@@ -12,9 +12,10 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.reward import reading as room
+from gazetune.reward.batching import reward_pairs
 from gazetune.reward.dataset import PreparedData
 from gazetune.reward.model import GazeRewardModel
-from gazetune.reward.reading import Reading, choose_reading
+from gazetune.reward.reading import Reading, check_pool, choose_reading, default_reading
 from gazetune.reward.tiny import VOCABULARY
 
 SMALL = {
@@ -182,3 +183,50 @@ def test_a_reading_that_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=f"train.batching: {says}"):
         choose_reading(config_of(kind, batching), backbone(), CPU, planted.train)
+
+
+def rewards_of(pool: str, kind: str, data: PreparedData, sizes: tuple[int, ...]) -> list[np.ndarray]:
+    """Rewards [16, 2] of the same pairs, read in batches of each size."""
+    config = config_of(kind, "padded")
+    config = config.model_copy(update={"train": config.train.model_copy(update={"pool": pool})})
+    backbone = random_backbone("llama")
+    model = GazeRewardModel(config, backbone).eval()
+    model.read_by(choose_reading(config, backbone, CPU, data.train))
+    found = []
+    for size in sizes:
+        with torch.no_grad():
+            parts = [torch.stack(reward_pairs(model(data.train.batch(pairs, model.reading))), dim=1)
+                     for pairs in np.split(np.arange(16), 16 // size)]  # fmt: skip
+        found.append(torch.cat(parts).numpy())
+    return found
+
+
+@pytest.mark.parametrize("kind", ["none", "concat"])
+def test_read_on_padding_a_reward_depends_on_the_batch_and_else_it_does_not(kind: str, planted: PreparedData) -> None:
+    alone, together = rewards_of("last_padded", kind, planted, (1, 16))
+    assert np.abs(alone - together).max() > 0.1
+    right, beside_others = rewards_of("last", kind, planted, (1, 16))
+    np.testing.assert_allclose(beside_others, right, atol=1e-5)
+    # A row without padding has its reward at the same place either way: the longer text of a pair that is alone.
+    lengths = planted.train.lengths(default_reading(config_of(kind), random_backbone("llama")))[:16]
+    longer = lengths == lengths.max(axis=1, keepdims=True)
+    assert (~longer).any()
+    np.testing.assert_allclose(alone[longer], right[longer], atol=1e-5)
+    assert np.abs(alone - right)[~longer].min() > 1e-3
+
+
+def with_pool(batching: str) -> Config:
+    config = config_of("none", batching)
+    return config.model_copy(update={"train": config.train.model_copy(update={"pool": "last_padded"})})
+
+
+@pytest.mark.parametrize("batching", ["auto", "packed", "shared"])
+def test_a_reward_on_padding_needs_padding(batching: str) -> None:
+    with pytest.raises(InputError, match=f"train.pool: last_padded .* is {batching}; accepted: last, or .*padded"):
+        check_pool(with_pool(batching))
+    check_pool(with_pool("padded"))
+
+
+def test_the_first_position_of_an_encoder_is_never_padding() -> None:
+    with pytest.raises(InputError, match=r"train.pool: last_padded needs a decoder, .*; accepted: last"):
+        default_reading(with_pool("padded"), random_backbone("bert"))

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from gazetune import __version__
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.reward.backbone import load_backbone
@@ -50,7 +51,7 @@ def trained(config: Config, data: PreparedData, **sections: Any) -> GazeRewardMo
 def save(model: GazeRewardModel, folder: Path, data: PreparedData) -> None:
     state = {**trained_parameters(model), **gaze_buffers(model)}
     detached = {name: tensor.detach() for name, tensor in state.items()}
-    save_reward_model(folder, detached, model.config, data.folder / "tokenizer", np.zeros(3))
+    save_reward_model(folder, detached, model.config, data, np.zeros(3), "a card")
 
 
 def rewards(model: GazeRewardModel, data: PreparedData) -> Tensor:
@@ -131,6 +132,66 @@ def test_a_damaged_file_is_named(saved: Path) -> None:
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no saved reward model here \(weights.safetensors is missing\)"):
         load_reward_model(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("config.yaml", None, "config.yaml: no such file"),
+        ("facts.json", None, "facts.json: no such file; train the model or copy its folder again"),
+        ("facts.json", "{", "facts.json: damaged"),
+        ("facts.json", "{}", "facts.json: damaged"),
+        ("tokenizer/tokenizer.json", None, "tokenizer.json: no such file; train the model or copy its folder again"),
+        ("tokenizer/tokenizer.json", "{", "tokenizer: the tokenizer is damaged"),
+    ],
+)
+def test_a_missing_or_damaged_file_is_named(name: str, content: str | None, problem: str, saved: Path) -> None:
+    GazeRewardModel.from_pretrained(saved)
+    if content is None:
+        (saved / name).unlink()
+    else:
+        (saved / name).write_text(content)
+    with pytest.raises(InputError, match=f"^{saved}/.*{problem}"):
+        GazeRewardModel.from_pretrained(saved)
+
+
+def test_a_key_of_a_newer_version_is_named_with_both_versions(saved: Path) -> None:
+    config = saved / "config.yaml"
+    config.write_text(config.read_text().replace("fusion:", "fusion:\n  depth: 2", 1))
+    facts = saved / "facts.json"
+    facts.write_text(facts.read_text().replace(f'"gazetune": "{__version__}"', '"gazetune": "99.0", "more": 1'))
+    with pytest.raises(InputError) as caught:
+        GazeRewardModel.from_pretrained(saved)
+    assert str(caught.value).startswith(f"{config}:") and "unknown key 'fusion.depth'" in str(caught.value)
+    assert str(caught.value).endswith(f"(saved by gazetune 99.0, this is {__version__})")
+
+
+@pytest.mark.parametrize("changes", [{"hidden_size": 48, "intermediate_size": 64}, {"num_hidden_layers": 3}])
+@pytest.mark.parametrize("adapter", ["full", "lora"])
+def test_a_backbone_of_another_size_or_depth_is_refused(
+    adapter: str,
+    changes: dict,
+    planted_config: Config,
+    planted: PreparedData,
+    backbone_folder: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    backbone = str(backbone_folder("llama"))
+    config = planted_config.model_copy(update={"backbone": backbone})
+    save(trained(config, planted, adapter={"kind": adapter}), tmp_path / "best", planted)
+    shutil.rmtree(backbone)
+    backbone_folder("llama", **changes)
+    with pytest.raises(InputError, match=f"{WEIGHTS}: .*the config does not fit .backbone '{backbone}', adapter.kind"):
+        load_reward_model(tmp_path / "best")
+
+
+def test_a_backbone_of_another_architecture_is_refused(
+    planted_config: Config, planted: PreparedData, backbone_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    config = planted_config.model_copy(update={"backbone": str(backbone_folder("llama"))})
+    save(trained(config, planted, adapter={"kind": "full"}), tmp_path / "best", planted)
+    with pytest.raises(InputError, match=f"{WEIGHTS}: .*the config does not fit .backbone '.*phi'"):
+        GazeRewardModel.from_pretrained(tmp_path / "best", backbone=str(backbone_folder("phi")))
 
 
 @pytest.fixture

@@ -55,14 +55,27 @@ def test_a_finished_search_is_not_resumed(created: SearchFolder, tmp_path: Path)
 
 
 def test_a_taken_name_is_refused_with_the_way_on(created: SearchFolder, tmp_path: Path) -> None:
+    same = read_space(tmp_path / "space.yaml", overrides=["train.seed=7", "fusion.kind=add"])
     taken = r"a search 'mine' is already in .* or go on with --resume mine"
     with pytest.raises(InputError, match=taken):
-        check_free(tmp_path, "mine")
+        check_free(tmp_path, same)
     with pytest.raises(InputError, match=taken):
-        SearchFolder.create(tmp_path, read_space(tmp_path / "space.yaml"))
+        SearchFolder.create(tmp_path, same)
+
+
+def test_a_taken_name_with_another_space_shows_what_changed(created: SearchFolder, tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text(SPACE.replace("[1.0e-4, 1.0e-2]", "[1.0e-4, 1.0e-3]"))
+    other = read_space(tmp_path / "space.yaml", trials=9, overrides=["fusion.kind=add"])
+    with pytest.raises(InputError) as caught:
+        check_free(tmp_path, other)
+    line = str(caught.value)
+    assert "train.seed: 7 -> nothing; search.trials: 3 -> 9; space.optim.learning_rate: " in line
+    assert '{"log_uniform": [0.0001, 0.01]} -> {"log_uniform": [0.0001, 0.001]} (and 1 more)' in line
+    assert "choose another --name" in line and "--resume" not in line and "\n" not in line
 
 
 def test_a_storage_folder_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
+    (tmp_path / "space.yaml").write_text(SPACE.replace("kind: none", "kind: add"))
     with pytest.raises(InputError, match=r"--storage: .*file/runs cannot be written \(Not a directory\)"):
-        check_free(tmp_path / "file" / "runs", "mine")
+        check_free(tmp_path / "file" / "runs", read_space(tmp_path / "space.yaml"))

@@ -9,10 +9,8 @@ from typing import Any
 import optuna
 import pytest
 
-from gazetune.config import SearchConfig
-from gazetune.search.driver import replay
-from gazetune.search.schedulers import create_scheduler, plan_rungs
-from gazetune.search.searcher import TruthfulOptuna, create_sampler, open_study
+from gazetune.search.samplers import Samplers
+from gazetune.search.searcher import TruthfulOptuna, open_study, pareto_front
 from gazetune.search.space import SearchSpace, read_space
 
 SPACE = """
@@ -51,13 +49,20 @@ def space(tmp_path: Path) -> SearchSpace:
     return read_space(tmp_path / "space.yaml")
 
 
-def searcher(space: SearchSpace, folder: Path, notes: Notes, cancelled: list[str]) -> TruthfulOptuna:
-    study = open_study(space.name, space.config.search, folder, False)
-    return TruthfulOptuna(space, study, notes, "board", lambda job, params: {"id": job, **params}, cancelled.append)
+def searcher(
+    space: SearchSpace, folder: Path, notes: Notes, cancelled: list[str], reasons: dict[str, str] | None = None
+) -> TruthfulOptuna:
+    study = open_study(space.name, space.config.search, folder)
+    return TruthfulOptuna(
+        space, study, Samplers(space, parallel=False), notes, "board", lambda job, params: {"id": job, **params},
+        cancel=cancelled.append, why=(reasons or {}).get,
+    )  # fmt: skip
 
 
-def result(examples: int, value: float, outcome: str = "RUNNING") -> dict[str, Any]:
-    return {"examples": examples, "objective": value, "outcome": outcome, "report": [{"examples": examples}]}
+def result(examples: int, value: float, outcome: str = "RUNNING", seconds: float = 1.0) -> dict[str, Any]:
+    metrics = {"val/accuracy": value, "val/loss": -value}
+    report = {"examples": examples, "metrics": metrics, "train_seconds": seconds}
+    return {"examples": examples, "objective": value, "outcome": outcome, "report": [report]}
 
 
 def test_complete_pruned_and_failed_trials_are_told_apart(space: SearchSpace, tmp_path: Path) -> None:
@@ -106,25 +111,55 @@ def test_losses_are_told_as_losses(tmp_path: Path) -> None:
     assert study.best_value == 0.4 and study.direction.name == "MINIMIZE"
 
 
-def test_the_same_seed_proposes_the_same_trials_and_a_resumed_sampler_others(space: SearchSpace) -> None:
-    def proposed(begun: int) -> list[dict[str, Any]]:
-        study = optuna.create_study(sampler=create_sampler(SearchConfig(seed=5), False, begun))
-        return [space.suggest(study.ask()) for _ in range(3)]
+def test_a_serial_search_repeats_exactly_with_the_trials_that_were_stopped(space: SearchSpace, tmp_path: Path) -> None:
+    space.base["search"]["sampler"] = "tpe"
 
-    assert proposed(0) == proposed(0)
-    assert proposed(0) != proposed(3)
+    def run(folder: Path, drivers: int) -> list[tuple[str, dict[str, Any]]]:
+        """Run 12 trials, by one driver or by several that take over from each other."""
+        folder.mkdir()
+        for _ in range(drivers):
+            told = searcher(space, folder, Notes(), [])
+            for number in range(12 // drivers):
+                rate = told.suggest(str(number))["job"]["optim.learning_rate"]
+                told.on_trial_result(str(number), result(10, rate))
+                told.on_trial_complete(str(number), result(30, rate, "COMPLETE") if rate > 1e-3 else result(20, rate))
+        trials = optuna.load_study(study_name="told", storage=f"sqlite:///{folder}/study.db").trials
+        return [(trial.state.name, trial.params) for trial in trials]
+
+    whole = run(tmp_path / "whole", 1)
+    assert run(tmp_path / "parts", 3) == whole
+    assert {state for state, _ in whole} == {"COMPLETE", "PRUNED"}
 
 
-def test_a_resumed_scheduler_knows_the_rungs_of_before(tmp_path: Path) -> None:
-    study = optuna.create_study(direction="maximize")
-    for value in (0.9, 0.8, 0.7):
-        trial = study.ask()
-        trial.report(value, 100)
-        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-    left = study.ask()
-    left.report(0.6, 100)
-    search = SearchConfig(rungs=100, reduction=3)
-    scheduler = create_scheduler(search, plan_rungs(search, 300))
-    replay(scheduler, study.trials, search.objective)
-    (rung,) = [recorded for milestone, recorded in scheduler._brackets[0]._rungs if milestone == 100]
-    assert sorted(rung.values()) == [0.7, 0.8, 0.9], "the unfinished trial will report its own"
+def test_a_pruned_trial_has_the_reason_that_the_scheduler_gives(space: SearchSpace, tmp_path: Path) -> None:
+    notes = Notes()
+    told = searcher(space, tmp_path, notes, [], {"0001": "worse than trial 0000"})
+    for trial in ("a", "b"):
+        told.suggest(trial)
+        told.on_trial_complete(trial, result(20, 0.6))
+    assert notes.reasons == ["stopped at 20 examples", "worse than trial 0000"]
+
+
+def test_several_objectives_give_a_pareto_front_of_complete_trials(tmp_path: Path) -> None:
+    several = "trials: 5, scheduler: none, objective: [train_seconds, val/accuracy]"
+    (tmp_path / "space.yaml").write_text(textwrap.dedent(SPACE).replace("trials: 3", several))
+    space = read_space(tmp_path / "space.yaml")
+    told = searcher(space, tmp_path, Notes(), [])
+    for number, (seconds, accuracy) in enumerate([(5.0, 0.8), (9.0, 0.7), (2.0, 0.6), (7.0, 0.9)]):
+        told.suggest(str(number))
+        told.on_trial_result(str(number), result(10, 0.5))
+        told.on_trial_complete(str(number), result(30, accuracy, "COMPLETE", seconds))
+    told.suggest("failed")
+    told.on_trial_complete("failed", {"examples": 0, "objective": 1.0, "outcome": "FAIL", "reason": "loss is nan"})
+    study = open_study(space.name, space.config.search, tmp_path)
+    front = pareto_front(study, space.config.search)
+    assert [(record.id, dict(record.values)) for record in front] == [
+        ("0000", {"train_seconds": 5.0, "val/accuracy": 0.8}),
+        ("0002", {"train_seconds": 2.0, "val/accuracy": 0.6}),
+        ("0003", {"train_seconds": 7.0, "val/accuracy": 0.9}),
+    ]
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 4 + ["FAIL"]
+
+
+def test_one_objective_has_no_pareto_front(space: SearchSpace, tmp_path: Path) -> None:
+    assert pareto_front(open_study(space.name, space.config.search, tmp_path), space.config.search) == ()

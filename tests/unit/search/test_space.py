@@ -8,6 +8,8 @@ import pytest
 
 from gazetune.config import MEASURES
 from gazetune.errors import InputError
+from gazetune.reward.dataset import preparation_key
+from gazetune.reward.gaze_unit import gaze_unit
 from gazetune.search.space import SearchSpace, read_space
 
 ROOT = Path(__file__).parents[3]
@@ -146,3 +148,64 @@ def test_a_mask_of_four_bits_is_refused(tmp_path: Path) -> None:
 def test_set_of_an_unknown_fusion_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"unknown fusion 'concatt'; did you mean 'concat'\?"):
         read_space(write(tmp_path, MINIMAL), overrides=["fusion.kind=concatt"])
+
+
+def test_a_base_can_name_a_file_for_each_predictor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "weights").touch()
+    monkeypatch.chdir(tmp_path)
+    text = MINIMAL.replace(
+        "gaze: {predictor: planted}", "gaze: {predictor: planted, path: {bilstm: weights, roberta: owner/name@main}}"
+    ).replace("gaze.features: {subsets: [nFix, FFD, GPT, TRT, fixProp], when", "gaze.features: {choice: [[TRT]], when")
+    text = text.replace("fusion.kind:", "gaze.predictor: {choice: [planted, bilstm, roberta]}\n      fusion.kind:")
+    text = text.replace("predictor: planted, path", "features: [TRT], predictor: planted, path")
+    space = read_space(write(tmp_path, text))
+    monkeypatch.chdir(ROOT)
+    expected = {"planted": None, "bilstm": str(tmp_path / "weights"), "roberta": "owner/name@main"}
+    for predictor, path in expected.items():
+        assert space.trial_config({"gaze.predictor": predictor}).gaze.path == path
+    assert space.config.gaze.path is None
+    assert {(config.gaze.predictor, config.gaze.path) for config in space.data_configs()} == set(expected.items())
+    (tmp_path / "again.yaml").write_text(space.dump())
+    assert read_space(tmp_path / "again.yaml").base == space.base
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ("{bilstn: weights}", r"space.yaml:3: gaze.path: 'bilstn' is no gaze predictor; did you mean 'bilstm'\?"),
+        ("{bilstm: 3}", r"space.yaml:3: gaze.path: .*3.* is not accepted; accepted: text or null"),
+    ],
+)
+def test_a_wrong_file_of_a_predictor_is_refused_with_its_line(tmp_path: Path, files: str, message: str) -> None:
+    text = MINIMAL.replace("gaze: {predictor: planted}", f"gaze: {{predictor: planted, path: {files}}}")
+    with pytest.raises(InputError, match=message):
+        read_space(write(tmp_path, text))
+
+
+def test_data_configs_cover_the_units_that_fusions_take(tmp_path: Path) -> None:
+    text = MINIMAL.replace("gaze: {predictor: planted}", "gaze: {predictor: bilstm, path: weights, features: [TRT]}")
+    text = text.replace(
+        "gaze.features: {subsets: [nFix, FFD, GPT, TRT, fixProp], when", "gaze.align: {choice: [first], when"
+    )
+    text = text.replace(
+        "fusion.kind: {", "fusion.unit: {choice: [word, predictor], when: fusion.kind == concat}\n      fusion.kind: {"
+    )
+    configs = read_space(write(tmp_path, text)).data_configs()
+    assert {(config.fusion.kind, config.fusion.unit) for config in configs} == {
+        ("none", "predictor"), ("concat", "word"), ("concat", "predictor"), ("add", "predictor"),
+    }  # fmt: skip
+    units = {preparation_key(config): gaze_unit(config) for config in configs if config.fusion.kind != "none"}
+    assert sorted(units.values()) == ["predictor", "word"]
+
+
+def test_sigma_is_an_axis(tmp_path: Path) -> None:
+    text = MINIMAL.replace("fusion.kind: {", "gaze.sigma: {choice: [null, [0.5, 2.0]]}\n      fusion.kind: {")
+    space = read_space(write(tmp_path, text))
+    assert {space.trial_config(params).gaze.sigma for params in samples(space, 20)} == {None, (0.5, 2.0)}
+    assert {config.gaze.sigma for config in space.data_configs()} == {None, (0.5, 2.0)}
+    fixed = read_space(write(tmp_path, text), overrides=["gaze.sigma=[1, 0]"])
+    assert fixed.config.gaze.sigma == (1.0, 0.0)
+    with pytest.raises(
+        InputError, match=r"gaze.sigma: .* accepted: a list of 2, each a number >= 0 and <= 100 or null"
+    ):
+        read_space(write(tmp_path, text), overrides=["gaze.sigma=[1, -1]"])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gazetune.errors import InputError
-from gazetune.tracking.location import check_answers, hide_password, resolve_uri
+from gazetune.tracking.location import check_answers, check_tracking, hide_password, resolve_uri
 
 
 def test_the_default_is_a_sqlite_file_in_the_storage_folder(tmp_path: Path) -> None:
@@ -81,9 +81,14 @@ def test_a_server_that_is_not_mlflow_is_refused(tmp_path: Path) -> None:
             server.shutdown()
 
 
-def test_a_sqlite_file_is_made_with_its_folder(tmp_path: Path) -> None:
-    check_answers(f"sqlite:///{tmp_path}/new/mlflow.db")
-    assert (tmp_path / "new" / "mlflow.db").exists()
+def test_asking_for_a_sqlite_file_writes_nothing(tmp_path: Path) -> None:
+    assert check_tracking(None, tmp_path / "new" / "runs") == f"sqlite:///{tmp_path}/new/runs/mlflow.db"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sqlite_file_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "cannot be used" in refused(f"sqlite:///{tmp_path}/file/mlflow.db")
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:

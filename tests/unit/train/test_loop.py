@@ -17,6 +17,7 @@ from gazetune.reward.backbone import load_backbone
 from gazetune.reward.dataset import PreparedData
 from gazetune.reward.reading import Reading
 from gazetune.reward.saving import load_reward_model
+from gazetune.train.checkpoint import load_margins
 from gazetune.train.evaluation import score_split
 from gazetune.train.loop import Report, Training, TrialFailed, decay_groups, evaluation_steps
 from gazetune.train.processes import Worker
@@ -108,6 +109,20 @@ def test_the_best_model_is_that_of_the_best_evaluation_the_later_one_on_ties(
     margins = np.load(tmp_path / "run" / "best" / "margins.npy")
     np.testing.assert_allclose(margins, rewards[:, 0] - rewards[:, 1], atol=1e-5)
     assert (margins > 0).mean() == accuracies[best]
+
+
+def test_each_evaluation_leaves_its_margins_before_it_is_reported(start: StartTraining, tmp_path: Path) -> None:
+    shares: list[tuple[float, float]] = []
+
+    def report(made: Report) -> bool:
+        margins = load_margins(tmp_path / "run", made.examples)
+        assert margins is not None
+        shares.append((float((margins > 0).mean()), made.metrics["val/accuracy"]))
+        return True
+
+    start(train={"epochs": 2, "eval_every": 2}).run(report)
+    assert len(shares) > 2 and all(kept == reported for kept, reported in shares)
+    assert load_margins(tmp_path / "run", 3) is None
 
 
 def test_a_run_stops_where_the_report_says_so(start: StartTraining) -> None:

@@ -176,3 +176,14 @@ def test_the_longest_conversation_follows_from_characters_context_and_fusion() -
     assert positions("concat", 8000, None) > 1600
     assert positions("none", 8000, 512) == positions("none", None, 512) == 512
     assert positions("none", None, None) == 4096
+
+
+def test_no_more_text_is_read_than_the_most_tokens() -> None:
+    def positions(fusion: str, tokens: int, context: int | None = None) -> int:
+        config = Config.model_validate({"fusion": {"kind": fusion}, "data": {"max_tokens": tokens}})
+        return conversation_positions(config, context)
+
+    assert positions("none", 300) == 300
+    assert positions("concat", 300) == 500
+    assert positions("none", 5000) == 1250
+    assert positions("none", 300, 200) == 200

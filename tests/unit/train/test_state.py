@@ -9,7 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from gazetune.reward.model import GazeRewardModel
 from gazetune.reward.saving import gaze_buffers, trained_parameters
+from gazetune.reward.tiny import tiny_backbone
 from gazetune.train.checkpoint import Progress, save_checkpoint
 from gazetune.train.loop import Training
 from gazetune.train.state import gather_moments, gather_weights, restore
@@ -86,3 +88,23 @@ def test_a_weight_that_the_loss_does_not_reach_has_moments_of_zero(start: StartT
     state = gathered(run)
     assert state["stray"].tolist() == [1.0] * 3
     assert state["stray|exp_avg"].tolist() == [0.0] * 3
+
+
+@pytest.mark.parametrize("stage", [0, 3])
+def test_frozen_fusion_weights_stay_as_drawn_and_are_gathered_whole(stage: int, start: StartTraining) -> None:
+    """With `fusion.freeze` only LoRA and the head train, as PEFT left it in the reference."""
+    fusion = {"kind": "concat", "freeze": True}
+    # Small weights would stay whole under ZeRO-3.
+    zero = {"stage": stage, "override": {"zero_optimization": {"stage3_param_persistence_threshold": 0}}}
+    run = start(deepspeed=zero, adapter={"kind": "lora"}, fusion=fusion)
+    drawn = dict(GazeRewardModel(run.config, tiny_backbone()).fusion.named_parameters())
+    before = gather_weights(run.engine)
+    for step in range(4):
+        run._step(step)
+    after = gather_weights(run.engine)
+    names = trained_parameters(run.model).keys()
+    assert all(name == "head.weight" or "lora_" in name for name in names)
+    assert {name for name in names if not torch.equal(before[name], after[name])} == names
+    assert {"boundary.weight", "scale.factor", "projector.layers.6.weight"} <= drawn.keys()
+    for name, value in drawn.items():
+        assert torch.equal(after[f"fusion.{name}"], value), name

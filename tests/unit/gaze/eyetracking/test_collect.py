@@ -218,6 +218,8 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"out\.parquet: cannot be written \(File exists\)"):
         import_recordings(source, [TEXT], tmp_path / "file" / "out.parquet", ImportSettings(gates=GATES))
+    with pytest.raises(InputError, match=r"o{250}\.parquet: cannot be written \(File name too long\)"):
+        import_recordings(source, [TEXT], tmp_path / ("o" * 250 + ".parquet"), ImportSettings(gates=GATES))
     with pytest.raises(InputError, match=r"cannot be written \(Is a directory\)"):
         import_recordings(source, [TEXT], tmp_path / "in", ImportSettings(gates=GATES))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "in"]
@@ -228,6 +230,14 @@ def test_a_source_without_recordings_says_what_is_accepted(tmp_path: Path) -> No
         run(tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"has no recordings; accepted: word_cor_image_fixations_\*.csv"):
         run(tmp_path)
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "1.1.csv").write_text("text,x1,y1,x2,y2\nOne,1,1,2,2\n")
+    for content, said in ((b"", "is empty"), ("FPOGX,FPOGY\n".encode("utf-16"), "is not UTF-8"),
+                          ("FPOGX,FPOGY\n".encode("utf-16-le"), "is not UTF-8")):  # fmt: skip
+        (tmp_path / "Ann_fixations.csv").write_bytes(content)
+        with pytest.raises(InputError, match=rf"Ann_fixations\.csv.*: {said}"):
+            run(tmp_path)
+    (tmp_path / "Ann_fixations.csv").unlink()
     with pytest.raises(InputError, match=r"has no \*.asc of EyeLink; accepted: --detect, --columns and the"):
         run(tmp_path, pymovements=PymovementsSettings(detect="ivt"))
 
@@ -235,7 +245,9 @@ def test_a_source_without_recordings_says_what_is_accepted(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"max_distance": -1.0}, "max_distance: -1.0; accepted: 0 pixels or more"),
+        ({"max_distance": -1.0}, "max_distance: -1.0; accepted: 0 to 20000 pixels"),
+        ({"max_distance": float("inf")}, "max_distance: inf; accepted: 0 to 20000 pixels"),
+        ({"screen": (800, 20001)}, "screen: 800x20001; accepted: at most 20000 pixels each way"),
         ({"gates": Gates(min_fixations=0)}, "min_fixations: 0; accepted: 1 or more"),
         ({"gates": Gates(min_assigned=1.5)}, "min_assigned: 1.5; accepted: a share from 0 to 1"),
     ],

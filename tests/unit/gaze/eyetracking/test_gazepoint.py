@@ -103,6 +103,7 @@ def test_all_gaze_is_left_out_where_the_fixations_are_there() -> None:
         (FIXATIONS.replace(",0.25,4,", ",-0.25,4,"), "row 2: FPOGD: '-0.25'; accepted: a number >= 0"),
         (FIXATIONS.replace(",0.1,0.21,", ",0.1,?,"), "row 5: FPOGY: '?'; accepted: a number"),
         (FIXATIONS.replace(",3,1,", ",3.5,1,"), "row 1: FPOGID: '3.5'; accepted: a whole number"),
+        (FIXATIONS.replace(",3,1,", ",1e300,1,"), "row 1: FPOGID: '1e300'; accepted: a whole number, 0 to 10000000"),
     ],
 )
 def test_a_bad_export_is_one_line_with_its_row(text: str, expected: str, tmp_path: Path) -> None:

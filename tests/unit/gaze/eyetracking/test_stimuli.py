@@ -156,6 +156,9 @@ def test_a_folder_with_something_in_it_is_not_touched(tmp_path: Path) -> None:
 def test_wrong_settings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="font_size: 300; accepted"):
         StimuliSettings(font_size=300)
+    for seed in (-1, 2**63):
+        with pytest.raises(InputError, match=rf"seed: {seed}; accepted: 0 to 9223372036854775807"):
+            StimuliSettings(seed=seed)
     with pytest.raises(InputError, match="readers: 0; accepted: 1 or more"):
         StimuliSettings(readers=0)
     with pytest.raises(InputError, match=r"font: '.*none.ttf' cannot be read"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ SENTENCE = ["The", "quick", "brown", "fox", "jumps", "over", "one", "extraordina
 
 def comparison(human: list[float], predicted: list[float], measures: tuple[str, ...] = ("TRT",)) -> Comparison:
     spread = np.zeros(len(MEASURES)) + 1
-    return Comparison(measures, np.outer(human, spread), np.outer(predicted, spread), "some", "words <1>.csv")
+    words = tuple(SENTENCE[: len(human)] if len(human) <= len(SENTENCE) else [*SENTENCE, "end"])
+    return Comparison(measures, words, np.outer(human, spread), np.outer(predicted, spread), "some", "words <1>.csv")
 
 
 @pytest.fixture
@@ -60,11 +62,29 @@ def test_all_measures_stand_in_two_rows_of_three(pixels: Any) -> None:
 def test_the_html_has_a_dot_for_each_spot_and_the_errors_in_a_table(document: Any) -> None:
     text = comparison_html(comparison([1.0, 1.0, 4.0], [3.0, 3.0, 0.0]))
     found = document(text)
-    dots = {attrs["class"]: attrs["d"] for tag, attrs in found.elements if tag == "path" and "class" in attrs}
+    dots = re.findall(r'<g class="(\w+)"[^>]*><path d="(.*?)"><title>(.*?)</title></path></g>', text, flags=re.DOTALL)
     # 240 units of 4 * 1.02, the origin at (40, 250); two words on one spot are darker than one.
-    assert dots == {"v60": "M99 74h0", "v40": "M275 250h0"}
+    assert dots == [
+        ("v40", "M275 250h0", "brown: human 4.00, predicted 0.00"),
+        ("v60", "M99 74h0", "The: human 1.00, predicted 3.00\nquick: human 1.00, predicted 3.00"),
+    ]
     assert found.cells == ["TRT", "2.667", "-1.000"]
     assert "words &lt;1&gt;.csv" in text
+
+
+def test_a_spot_of_many_words_names_the_first_five() -> None:
+    (title,) = re.findall(r"<path[^>]*><title>([^<]*)</title>", comparison_html(comparison([1.0] * 8, [1.0] * 8)))
+    assert title.splitlines()[4:] == ["jumps: human 1.00, predicted 1.00", "and 3 more"]
+
+
+def test_the_axes_state_the_units_of_what_stands_on_them(sentences: Path) -> None:
+    picture = compare(LexicalPredictor(), "lexical", sentences)
+    assert picture.labels("nFix") == ("human (100 = 7.25 fixations)", "predicted (100 = 7.25 fixations)")
+    text = comparison_html(picture)
+    assert text.count(">human (1 = 48.5 ms)</text>") == text.count(">predicted (1 = 48.5 ms)</text>") == 3
+    # The published BiLSTM gives levels.
+    assert compare(LexicalPredictor(), "bilstm", sentences).labels("TRT")[1] == "predicted (level 0 to 11)"
+    assert "&lt;dog&gt;: human" in text
 
 
 def test_a_predictor_that_is_all_zero_against_zero_can_be_drawn(pixels: Any, document: Any) -> None:

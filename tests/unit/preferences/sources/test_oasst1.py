@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from gazetune.config import DataConfig
 from gazetune.preferences.pair import Message, PreferencePair
-from gazetune.preferences.sources.oasst1 import oasst1_pairs
+from gazetune.preferences.sources import published_splits
+from gazetune.preferences.sources.oasst1 import inverted_pairs, oasst1_pairs
 from gazetune.preferences.sources.registry import Dropped
 from gazetune.preferences.sources.rows import Row
+from gazetune.preferences.splits import load_splits
 
 
 def _message(name: str, parent: str | None, rank: float | None = None, **other: Any) -> dict[str, Any]:
@@ -80,3 +86,38 @@ def test_a_question_below_a_deleted_message_is_dropped() -> None:
     messages = [_message("q", None, deleted=True), _message("a", "q", 0), _message("r", "a")]
     (item,) = _converted(*messages, _message("a0", "r", 0), _message("a1", "r", 1))
     assert item == Dropped("o:3", "incomplete path to the root")
+
+
+def _copy_of_oasst1(path: Path) -> Path:
+    trees = [[_message(f"q{n}", None), *(_message(f"a{n}-{rank}", f"q{n}", rank) for rank in (1, 0, 2))]
+             for n in range(40)]  # fmt: skip
+    rows = [{**message, "message_tree_id": f"tree{n}"} for n, tree in enumerate(trees) for message in tree]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_inverted_the_largest_rank_is_chosen_as_in_the_reference(tmp_path: Path) -> None:
+    source = str(_copy_of_oasst1(tmp_path / "train.jsonl"))
+    right, inverted = (load_splits(DataConfig(source=source, invert_oasst1=invert)) for invert in (False, True))
+    assert len(right.train) == len(inverted.train) > 10
+    for pair, other in zip(right.train, inverted.train, strict=True):
+        assert pair.chosen.endswith("-0.") and pair.rejected.endswith("-2.")
+        assert other == replace(pair, chosen=pair.rejected, rejected=pair.chosen)
+    assert right.fingerprint != inverted.fingerprint
+    assert right.dropped == inverted.dropped
+
+
+def test_a_folder_is_inverted_too_and_other_sources_are_not(tmp_path: Path) -> None:
+    _copy_of_oasst1(tmp_path / "train.jsonl")
+    (pairs,) = published_splits(str(tmp_path), invert_oasst1=True).values()
+    assert {pair.chosen[-2] for pair in pairs if isinstance(pair, PreferencePair)} == {"2"}
+    own = tmp_path / "own.jsonl"
+    own.write_text('{"prompt": "p", "chosen": "good", "rejected": "bad"}')
+    (pair,) = published_splits(str(own), invert_oasst1=True)["train"]
+    assert isinstance(pair, PreferencePair) and pair.chosen == "good"
+
+
+def test_inverted_the_same_groups_are_dropped() -> None:
+    rows = [_message("q", None), _message("a0", "q", 1), _message("a1", "q", 1)]
+    dropped = list(inverted_pairs(Row(f"o:{number}", values) for number, values in enumerate(rows)))
+    assert [item.reason for item in dropped if isinstance(item, Dropped)] == ["tie"]

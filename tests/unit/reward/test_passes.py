@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gazetune.train.passes import divide_passes
+from gazetune.reward.passes import divide_passes
 
 LENGTHS = st.lists(st.tuples(st.integers(1, 60), st.integers(1, 60)), min_size=1, max_size=60).map(
     lambda rows: np.array(rows, dtype=np.int64)

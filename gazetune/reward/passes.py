@@ -1,4 +1,4 @@
-"""Which pairs each worker reads in each pass of an evaluation, or of an optimiser step."""
+"""Which pairs each worker reads in each pass of an evaluation or of an optimiser step; chats to score too."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def divide_passes(lengths: NDArray[np.int64], budget: int, world: int) -> list[l
     Parameters
     ----------
     lengths
-        [n, 2] positions of the chosen and of the rejected sequence of each pair.
+        [n, 2] positions of the chosen and of the rejected sequence of each pair; or [n, 1] of single sequences.
     budget
         The most positions of a share; a pair that alone has more is a share by itself.
     world

@@ -1,0 +1,145 @@
+"""`gazetune plan`: the memory and disk that a run or a search needs, before anything starts."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gazetune.errors import InputError
+
+if TYPE_CHECKING:
+    from gazetune.config import Config
+    from gazetune.train.memory import MemoryPlan
+
+MIB, GIB = 2**20, 2**30
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser("plan", help="print the memory a run or search needs", allow_abbrev=False)
+    parser.add_argument("file", metavar="FILE", help="a YAML config, a search space, or the name of a shipped space")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+                        help="set a config key, such as resources.workers=4; may be repeated")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the plan as one JSON document")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan, and print the plan."""
+    from gazetune.cli.output import stdout_for_results
+
+    with stdout_for_results():
+        kind, config, plan = plan_of(args.file, args.overrides)
+        document = document_of(kind, config, plan)
+    if args.json:
+        print(json.dumps(document, indent=2))
+    else:
+        _print(document)
+    return 0
+
+
+def plan_of(file: str, overrides: list[str]) -> tuple[str, Config, MemoryPlan]:
+    """Return whether `file` is a `train` or a `search` file, the config that needs the most memory, and its plan.
+
+    Raises
+    ------
+    InputError
+        For whatever `gazetune train` or `gazetune search` would refuse about the file before they start anything.
+    """
+    from gazetune.cli.search import space_file
+    from gazetune.config_file import load_config, read_yaml
+    from gazetune.search.largest import largest_trial
+    from gazetune.search.space import read_space
+    from gazetune.train.checks import check_config
+    from gazetune.train.memory import memory_plan
+
+    path = Path(file) if Path(file).suffix in (".yaml", ".yml") else space_file(file)
+    if "space" in read_yaml(path):
+        return ("search", *largest_trial(read_space(path, overrides=overrides)))
+    config = load_config(path, overrides)
+    check_config(config)
+    return "train", config, memory_plan(config)
+
+
+def document_of(kind: str, config: Config, plan: MemoryPlan) -> dict[str, Any]:
+    """Return a plan as a JSON object; all sizes in bytes."""
+    from gazetune.train.compatibility import check_combination
+
+    rows = []
+    for each in plan.placements:
+        section = config.deepspeed.model_copy(update={"stage": each.stage, "offload": each.offload})
+        try:
+            check_combination(config.model_copy(update={"deepspeed": section}))
+            refused = None
+        except InputError as error:
+            refused = str(error)
+        rows.append(
+            {
+                "stage": each.stage,
+                "offload": each.offload,
+                "chosen": (each.stage, each.offload) == (config.deepspeed.stage, config.deepspeed.offload),
+                "refused": refused,
+                "parameters": each.parameters,
+                "gradients": each.gradients,
+                "optimizer": each.optimizer,
+                "gathered": each.gathered,
+                "activations": plan.activations,
+                "device": each.device + plan.activations,
+                "host": each.host,
+                "nvme": each.disk,
+            }
+        )
+    return {
+        "kind": kind,
+        "backbone": config.backbone,
+        "adapter": config.adapter.kind,
+        "quantization": config.adapter.quantization,
+        "parameters": {"total": plan.size.total, "trained": sum(plan.size.trained)},
+        "workers": config.resources.workers,
+        "pairs_per_worker": plan.pairs,
+        "positions": plan.positions,
+        "gradient_checkpointing": config.train.gradient_checkpointing,
+        "activations": {"kept": plan.activations_kept, "checkpointed": plan.activations_checkpointed},
+        "memory_per_worker": rows,
+        "disk_per_run": {"last": plan.checkpoint, "best": plan.saved_model},
+    }
+
+
+def _print(document: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    parameters, activations, disk = document["parameters"], document["activations"], document["disk_per_run"]
+    whose = "The largest trial" if document["kind"] == "search" else "The run"
+    lines = [
+        f"{whose}: {document['backbone']}, adapter {document['adapter']}, quantization {document['quantization']}, "
+        f"{document['workers']} worker(s)",
+        f"Parameters: {parameters['total']:,}, of which {parameters['trained']:,} train",
+        f"Activations: {document['pairs_per_worker']} pair(s) of two conversations of up to {document['positions']} "
+        f"positions take {_size(activations['kept'])}, with gradient checkpointing "
+        f"{_size(activations['checkpointed'])} (now {'on' if document['gradient_checkpointing'] else 'off'})",
+        f"Disk of a run: checkpoint {_size(disk['last'])}, best model {_size(disk['best'])}",
+    ]
+    for line in lines:
+        console.print(Text(line))
+    rows = document["memory_per_worker"]
+    unit, name = (GIB, "GiB") if max(row["device"] for row in rows) >= GIB else (MIB, "MiB")
+    columns = ("parameters", "gradients", "optimizer", "gathered", "activations", "device", "host", "nvme")
+    headings = ("param.", "grad.", "optim.", "gather", "activ.", "device", "host", "nvme")
+    table = Table(title=f"Memory of one worker, {name}", title_justify="left", box=None, pad_edge=False)
+    for heading in ("ZeRO", "offload", *headings):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        sizes = ["-"] * len(columns) if row["refused"] else [f"{row[column] / unit:.2f}" for column in columns]
+        mark = "<" if row["chosen"] else ""
+        table.add_row(f"{row['stage']}{mark}", row["offload"], *sizes, style="bold" if mark else None)
+    console.print(table)
+    console.print(Text("<: as configured; -: refused (gazetune doctor says why). Sizes are estimates."))
+
+
+def _size(count: int) -> str:
+    return f"{count / GIB:.2f} GiB" if count >= GIB / 10 else f"{count / MIB:.1f} MiB"

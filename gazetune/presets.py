@@ -1,0 +1,107 @@
+"""Presets: what a config's keys are when nothing sets them.
+
+`corrected` has the defaults of `Config`. `reference` has the recipe of the GazeReward reference, and those of its
+defects that a key switches back on. A preset sets defaults and nothing else: a key that is given wins.
+
+Source: Lopez-Cardona et al., ICLR 2025, arXiv 2410.01532, and its code, Telefonica-Scientific-Research/gaze_reward at
+e7e7ec8.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+
+from gazetune.errors import did_you_mean
+
+PRESETS = ("corrected", "reference")
+
+REFERENCE: Mapping[str, Mapping[str, Any]] = {
+    "data": {"max_chars": 10000, "invert_oasst1": True},
+    "adapter": {"kind": "lora", "r": 8, "alpha": 32, "dropout": 0.1, "targets": ["q_proj", "v_proj"]},
+    "gaze": {"context": "chat", "scope": "prompt+response", "align": "spread", "normalise": False},
+    "fusion": {"kind": "concat", "unit": "predictor", "position": "before", "scale": 1.0},
+    "projector": {"dropout": [0.1, 0.3]},
+    "loss": {"kind": "bradley_terry"},
+    "optim": {"learning_rate": 5e-5, "weight_decay": 0.1, "schedule": "cosine_with_min_lr", "min_lr_ratio": 0.7},
+    "train": {
+        "epochs": 2,
+        "batch_size": 16,
+        "accumulate": 1,
+        "eval_every": 0,
+        "batching": "padded",
+        "pool": "last_padded",
+        "gradient_checkpointing": True,
+    },
+}
+"""Defaults of `preset: reference`, but those that other keys decide (see `with_defaults`)."""
+
+MAX_TOKENS = 1350
+"""Tokens of a conversation that the reference reads with predictor 2 and gaze tokens."""
+
+
+def known_preset(value: Any) -> Any:
+    """Return the name of a preset.
+
+    Raises
+    ------
+    ValueError
+        For another value; says which name is near.
+    """
+    if value not in PRESETS:
+        raise ValueError(did_you_mean(str(value), PRESETS))
+    return value
+
+
+def with_defaults(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config tree with the defaults of its preset and without `adapter.kind: auto`.
+
+    Whatever is no mapping where a section should be stays as it is: it is refused, or validated already.
+    """
+    resolved = dict(tree)
+    reference = tree.get("preset") == "reference"
+    if reference:
+        for section, defaults in REFERENCE.items():
+            _add(resolved, section, defaults)
+    _resolve_adapter(resolved)
+    if reference:
+        _add_dependent_defaults(resolved)
+    return resolved
+
+
+def _resolve_adapter(tree: dict[str, Any]) -> None:
+    """Say what `adapter.kind: auto` is, so that the config written beside a run says what ran."""
+    adapter = _section(tree, "adapter")
+    if adapter is not None and adapter.get("kind", "auto") == "auto":
+        quantized = adapter.get("quantization", "none") != "none"
+        full = tree.get("backbone", "tiny") == "tiny" and not quantized
+        tree["adapter"] = {**adapter, "kind": "full" if full else "lora"}
+
+
+def _add_dependent_defaults(tree: dict[str, Any]) -> None:
+    """Add the defaults of `reference` that hold only beside certain values of other keys."""
+    adapter, gaze, fusion = (_section(tree, name) or {} for name in ("adapter", "gaze", "fusion"))
+    # PEFT froze the projector; a backbone that trains whole goes without PEFT.
+    with_peft = adapter.get("kind") in ("lora", "dora", "rslora")
+    _add(tree, "fusion", {"freeze": with_peft})
+    stage = (_section(tree, "deepspeed") or {}).get("stage", 2)
+    has_bitsandbytes = importlib.util.find_spec("bitsandbytes") is not None
+    if with_peft and has_bitsandbytes and stage != 3 and tree.get("backbone", "tiny") != "tiny":
+        _add(tree, "adapter", {"quantization": "nf4"})
+    if gaze.get("predictor") == "roberta" and fusion.get("kind") == "concat":
+        _add(tree, "data", {"max_tokens": MAX_TOKENS})
+
+
+def _add(tree: dict[str, Any], section: str, defaults: Mapping[str, Any]) -> None:
+    given = _section(tree, section)
+    if given is not None:
+        tree[section] = {**defaults, **given}
+
+
+def _section(tree: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    """Return a section of a tree, empty where it is missing; None for what is no mapping."""
+    section = tree.get(name)
+    if section is None:
+        return {}
+    return section if isinstance(section, Mapping) else None

@@ -1,0 +1,49 @@
+"""How much memory the activations of one forward pass take: an estimate from shapes alone."""
+
+from __future__ import annotations
+
+import math
+
+from transformers import PreTrainedConfig
+
+from gazetune.config import Config
+
+CHARACTERS_PER_TOKEN = 4
+"""English text in the tokenizers of today's language models, roughly."""
+CHARACTERS_PER_UNIT = 6
+"""A word with its space: a fusion that adds tokens adds about one for each."""
+FLOAT32 = 4
+
+
+def conversation_positions(config: Config, context: int | None) -> int:
+    """Return about how many positions the backbone reads of the longest conversation.
+
+    Half of `data.max_chars`, since a pair is two conversations, and no more text than `data.max_tokens` holds; never
+    more than the backbone's `context`.
+    """
+    characters = math.inf if config.data.max_chars is None else config.data.max_chars / 2
+    tokens = math.inf if config.data.max_tokens is None else config.data.max_tokens
+    characters = min(characters, tokens * CHARACTERS_PER_TOKEN)
+    positions = characters / CHARACTERS_PER_TOKEN
+    if config.fusion.kind == "concat":
+        positions += characters / CHARACTERS_PER_UNIT
+    limit = math.inf if context is None else context
+    longest = min(positions, limit)
+    return math.ceil(longest) if math.isfinite(longest) else 4096
+
+
+def activation_bytes(shape: PreTrainedConfig, positions: int, value_bytes: int, checkpointing: bool) -> int:
+    """Estimate the bytes that the backward pass keeps of `positions` positions (all rows of a pass together).
+
+    Per layer and position, with hidden size h, feed-forward size f and b bytes a value: two norms that compute in
+    float32 keep 2 (4 + 2b) h, attention without a matrix of scores 5 b h, a gated feed-forward part 4 b f. With
+    checkpointing b h a layer, and one layer in full while it is computed again (Korthikanti et al. 2022, arXiv
+    2205.05198, count layers in this way). All weights are taken to train, so that with an adapter it is an upper bound;
+    dropout inside the backbone is not counted.
+    """
+    hidden, layers = int(shape.hidden_size), int(shape.num_hidden_layers)
+    feed_forward = int(getattr(shape, "intermediate_size", None) or 4 * hidden)
+    norms = 2 * (FLOAT32 + 2 * value_bytes) * hidden
+    layer = norms + 5 * value_bytes * hidden + 4 * value_bytes * feed_forward
+    kept = layers * value_bytes * hidden + layer if checkpointing else layers * layer
+    return positions * kept

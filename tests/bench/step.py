@@ -1,0 +1,227 @@
+"""How fast a training step is beside TRL's RewardTrainer, beside padding, and what gaze adds to it.
+
+    python -m tests.bench.step [--json] [--quick]
+
+All sides take the same steps in turn: the same weights at the start, the same pairs in a batch, fp32, two threads,
+AdamW, clipping. Ours is the loop of `gazetune train` (batches made, a DeepSpeed engine at stage 0); TRL's is its
+collator, its `training_step` and its optimiser. A ratio is the median over steps of the ratio of that step's times, so
+a busy spell of the machine meets both sides. `by_cpu_time` has the same ratios of processor time, which other processes
+change less. Nothing is asserted.
+"""
+
+from __future__ import annotations
+
+import os
+
+if __name__ == "__main__":  # before torch starts its threads
+    # A thread that waits must not spin: on a busy machine it would keep the others from working.
+    os.environ.update(OMP_NUM_THREADS="2", OMP_WAIT_POLICY="passive", HF_HUB_OFFLINE="1", DS_ACCELERATOR="cpu")
+
+import argparse
+import gc
+import importlib.metadata
+import json
+import platform
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from gazetune.reward.dataset import PreparedData
+from gazetune.reward.fusion import fusion_names
+from gazetune.reward.reading import Reading
+from gazetune.train.processes import Worker, join_workers, leave_workers
+from tests.bench import step_data
+from tests.bench.step_memory import peak_bytes, zero_parameter_bytes
+from tests.bench.step_sides import OurStep, TrlStep
+
+THREADS = 2
+WARM_UP = 1
+"""Steps that are not counted."""
+STEPS = {"full": 5, "quick": 1}
+CLOCKS = {"seconds": time.perf_counter, "cpu_seconds": time.process_time}
+
+Times = dict[str, list[dict[str, float]]]
+"""For each side, its readings of both clocks at each step."""
+
+
+def take_turns(sides: dict[str, OurStep | TrlStep], steps: int) -> tuple[Times, float]:
+    """Return the times of each side's steps, and the largest difference between two sides' losses at a step."""
+    times: Times = {name: [] for name in sides}
+    apart = 0.0
+    for step in range(WARM_UP + steps):
+        losses = []
+        # Another one begins at every step, since a side may suffer from what the one before it left in the caches.
+        names = list(sides)
+        for name in names[step % len(names) :] + names[: step % len(names)]:
+            side = sides[name]
+            if isinstance(side, TrlStep):
+                side.prepare(step)
+            gc.collect()
+            before = {clock: read() for clock, read in CLOCKS.items()}
+            losses.append(side.run(step))
+            taken = {clock: read() - before[clock] for clock, read in CLOCKS.items()}
+            if step >= WARM_UP:
+                times[name].append(taken)
+        apart = max(apart, max(losses) - min(losses))
+    return times, apart
+
+
+def ratio(times: Times, slow: str, fast: str, clock: str) -> float:
+    """Return the median over steps of one side's time over another one's."""
+    each = [a[clock] / b[clock] for a, b in zip(times[slow], times[fast], strict=True)]
+    return round(statistics.median(each), 3)
+
+
+def beside_others(data: PreparedData, worker: Worker, folder: Path, steps: int) -> dict[str, Any]:
+    """Time a step without gaze beside TRL's and beside the padded way."""
+    backbone = step_data.measured_backbone()
+    ours, padded = (
+        OurStep(step_data.config_of(train={"batching": way}), data, backbone, worker, folder / way)
+        for way in ("auto", "padded")
+    )
+    trl = TrlStep(ours, data, folder / "trl")
+    times, apart = take_turns({"ours": ours, "padded": padded, "trl": trl}, steps)
+    lengths = np.diff(data.train.token_starts)
+    peak = {way: peak_bytes(data, Reading(way)) for way in ("padded", "packed", "shared")}
+    ours.close()
+    padded.close()
+    return {
+        "batching": ours.way,
+        "pairs": len(data.train),
+        "tokens": {"mean": round(float(lengths.mean())), "longest": int(lengths.max())},
+        "median_seconds": {
+            name: round(statistics.median(each["seconds"] for each in taken), 3) for name, taken in times.items()
+        },
+        "largest_loss_difference": float(f"{apart:.1e}"),
+        "peak_megabytes": {way: round(count / 1e6, 1) for way, count in peak.items()},
+        "ratios": {
+            other: {clock: ratio(times, other, "ours", clock) for clock in CLOCKS} for other in ("trl", "padded")
+        },
+    }
+
+
+def beside_no_gaze(data: PreparedData, worker: Worker, folder: Path, steps: int, way: str) -> dict[str, Any]:
+    """Time a step of each fusion beside one without gaze, all read in one way."""
+    backbone, sides = step_data.measured_backbone(), {}
+    for kind in fusion_names():
+        config = step_data.config_of(fusion={"kind": kind}, train={"batching": way})
+        sides[kind] = OurStep(config, data, backbone, worker, folder / way / kind)
+    times, _ = take_turns(sides, steps)
+    positions = {}
+    for kind in ("none", "concat"):
+        reading, pairs = sides[kind].training.model.reading, [sides[kind].pairs(WARM_UP + at) for at in range(steps)]
+        positions[kind] = sum(data.train.batch(each, reading).positions.numel() for each in pairs)
+    for side in sides.values():
+        side.close()
+    return {
+        "read": {kind: side.way for kind, side in sides.items()},
+        "concat_positions": round(positions["concat"] / positions["none"], 3),
+        "ratios": {
+            kind: {clock: ratio(times, kind, "none", clock) for clock in CLOCKS} for kind in sides if kind != "none"
+        },
+    }
+
+
+def measure(quick: bool) -> dict[str, Any]:
+    """Measure everything and return the figures with their conditions."""
+    generator, steps, loads = np.random.default_rng(0), STEPS["quick" if quick else "full"], [os.getloadavg()[0]]
+    worker = join_workers()
+    torch.set_num_threads(THREADS)
+    with tempfile.TemporaryDirectory() as name:
+        folder, file = Path(name), step_data.shared_pairs()
+        kinds = {} if file is None else {"hh": step_data.hh_data(file, folder)}
+        kinds |= {
+            "helpsteer2_like": step_data.helpsteer2_like(generator), "equal": step_data.equal_lengths(generator),
+        }  # fmt: skip
+        found = {}
+        for kind, data in kinds.items():
+            found[kind] = beside_others(data, worker, folder / kind, steps)
+            loads.append(os.getloadavg()[0])
+            print(kind, found[kind], file=sys.stderr, flush=True)
+        fused = kinds.get("hh", kinds["helpsteer2_like"])
+        costs = {way: beside_no_gaze(fused, worker, folder / "fusions", steps, way) for way in ("packed", "auto")}
+        loads.append(os.getloadavg()[0])
+    leave_workers()
+    held = None if quick else zero_parameter_bytes()
+    return document(found, costs, held, {"load_average": [round(load, 1) for load in loads], "steps": steps})
+
+
+def document(
+    found: dict[str, Any], costs: dict[str, Any], held: dict[str, int] | None, conditions: dict[str, Any]
+) -> dict[str, Any]:
+    """Put the figures in the order in which they are printed."""
+
+    def by(clock: str) -> dict[str, Any]:
+        beside = {
+            name: {kind: each["ratios"][name][clock] for kind, each in found.items()} for name in ("trl", "padded")
+        }
+        cost = {way: {kind: each[clock] for kind, each in costs[way]["ratios"].items()} for way in costs}
+        return {
+            "ratio_vs_trl": beside["trl"],
+            "ratio_vs_padded": beside["padded"],
+            "fusion_cost": cost["packed"],
+            "fusion_cost_auto": cost["auto"],
+        }
+
+    peaks = {kind: each["peak_megabytes"] for kind, each in found.items()}
+    details = {
+        kind: {key: value for key, value in each.items() if key not in ("ratios", "peak_megabytes")}
+        for kind, each in found.items()
+    }
+    return {
+        "conditions": conditions_of() | conditions,
+        **by("seconds"),
+        "concat_positions": {way: costs[way]["concat_positions"] for way in costs},
+        "fusions_read_auto": costs["auto"]["read"],
+        "by_cpu_time": by("cpu_seconds"),
+        "peak_megabytes": peaks,
+        "packed_peak_over_padded": {kind: round(each["packed"] / each["padded"], 3) for kind, each in peaks.items()},
+        "zero_parameter_bytes": held,
+        "zero3_over_zero0": None if held is None else round(held["stage_3"] / held["stage_0"], 3),
+        "data": details,
+    }
+
+
+def conditions_of() -> dict[str, Any]:
+    """Return what the figures hold for."""
+    return {
+        "machine": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": THREADS,
+        "wait_policy": os.environ.get("OMP_WAIT_POLICY", "default"),
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in ("torch", "transformers", "trl", "deepspeed")},
+        "model": "Llama, hidden size 256, 4 layers, 4 heads, fp32, all weights trained",
+        "engine": "DeepSpeed stage 0",
+        "pairs_per_batch": step_data.PAIRS,
+        "warm_up_steps": WARM_UP,
+    }
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.step", description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--quick", action="store_true", help="few steps, no ZeRO: to see that it runs")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    # DeepSpeed and TRL write to stdout; the figures alone belong there.
+    out, sys.stdout = sys.stdout, sys.stderr
+    figures = measure(arguments.quick)
+    sys.stdout = out
+    if arguments.json:
+        print(json.dumps(figures, indent=2))
+        return
+    for name, value in figures.items():
+        print(f"{name}: {value}")
+
+
+if __name__ == "__main__":
+    main()

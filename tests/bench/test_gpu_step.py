@@ -1,0 +1,68 @@
+"""The GPU bench at a tiny size on a CPU: its fields, and its FLOP against a count by hand."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gazetune.reward.attention import Runs
+from gazetune.reward.model import GazeRewardModel
+from gazetune.reward.reading import Reading
+from tests.bench.gpu_step import attention_flop, matrix_weights, model_flop, padded_passes, random_backbone
+from tests.bench.step_data import config_of, made_up
+
+ROOT = Path(__file__).parents[2]
+# Hidden size 32, feed-forward 64, 4 query heads and 2 key heads of 8: q and o, k and v, gate, up and down; two layers.
+FROZEN = 2 * (2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 64)
+# LoRA of rank 8 on q (32 to 32) and v (32 to 16).
+TRAINED = 2 * (8 * (32 + 32) + 8 * (32 + 16))
+
+
+@pytest.fixture(scope="module")
+def model() -> GazeRewardModel:
+    backbone = random_backbone("tiny", "bf16", torch.device("cpu"))
+    return GazeRewardModel(config_of(adapter={"kind": "lora"}), backbone)
+
+
+def test_weights_are_counted_by_hand(model: GazeRewardModel) -> None:
+    assert matrix_weights(model.backbone) == (FROZEN, TRAINED)
+
+
+def test_attention_counts_every_key_that_a_query_sees() -> None:
+    # 1 + 2 + 3 keys; then two queries that also see two of the run before: 3 + 4.
+    assert attention_flop(Runs((3, 2), (3, 2), ((0, 0), (0, 2)), causal=True), 8, 1) == 12 * 8 * (6 + 7)
+
+
+@pytest.mark.parametrize("way", ["padded", "packed"])
+def test_padding_is_no_model_flop(model: GazeRewardModel, way: str) -> None:
+    split = made_up(np.random.default_rng(0), np.array([1]), np.array([[2, 4]])).train
+    seen = (1 + 2 + 3) + (1 + 2 + 3 + 4 + 5)
+    expected = (4 * FROZEN + 6 * TRAINED) * (3 + 5) + 12 * 32 * 2 * seen
+    assert model_flop(model, split.batch(np.array([0]), Reading(way))) == expected
+
+
+def test_padded_passes_hold_every_pair_within_the_budget() -> None:
+    lengths = np.array([[3, 5], [2, 2], [9, 1], [1, 1]])
+    assert [each.tolist() for each in padded_passes(lengths, 20)] == [[0, 1], [2], [3]]
+
+
+def test_the_bench_runs_tiny_on_a_cpu_and_prints_its_fields() -> None:
+    command = [sys.executable, "-m", "tests.bench.gpu_step", "--size", "tiny", "--weights", "bf16", "--steps", "1"]
+    done = subprocess.run([*command, "--json"], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["figures"]
+    assert [(row["weights"], row["fusion"]) for row in rows] == [("bf16", kind) for kind in ("none", "add", "concat")]
+    for row in rows:
+        assert row["ours"]["batching"] in ("packed", "shared")
+        assert row["padded"]["batching"] == "padded"
+        for side in (row["ours"], row["padded"]):
+            assert side["tokens_per_second"] > 0
+            assert side["step_flop"] > 0
+        # Gaze tokens are positions of their own.
+        assert (row["padded"]["step_flop"] > rows[0]["padded"]["step_flop"]) == (row["fusion"] == "concat")

@@ -1,0 +1,104 @@
+"""On a GPU: the ways of reading agree through the flash kernel, a step trains, predictors give the CPU's values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from gazetune.gaze.predictors import bilstm, roberta
+from gazetune.reward import attention
+from gazetune.reward.dataset import PreparedData
+from gazetune.reward.model import GazeRewardModel
+from gazetune.reward.reading import Reading
+from gazetune.train.loop import Training
+from gazetune.train.processes import join_workers, leave_workers
+from tests.bench.step_data import config_of, helpsteer2_like, measured_backbone
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU"),
+]
+PAIRS = 4
+
+
+@pytest.fixture(scope="module")
+def data() -> PreparedData:
+    return helpsteer2_like(np.random.default_rng(0), PAIRS)
+
+
+def rewards_and_gradient(way: str, kind: str, data: PreparedData) -> tuple[Tensor, Tensor]:
+    """Return the rewards [S] in bf16 and the gradient of their spread at the first query matrix."""
+    config = config_of(fusion={"kind": kind, "position": "after"}, projector={"dropout": [0.0, 0.0]})
+    model = GazeRewardModel(config, measured_backbone()).to("cuda", torch.bfloat16)
+    gaze_tokens = model.reading.gaze_tokens
+    reading = Reading(way, gaze_tokens=gaze_tokens, sees_gaze=model.reading.sees_gaze)
+    model.read_by(reading)
+    rewards = model(data.train.batch(np.arange(PAIRS), reading).to(torch.device("cuda")))
+    (rewards[:PAIRS] - rewards[PAIRS:]).sum().backward()
+    gradient = model.backbone.layers[0].self_attn.q_proj.weight.grad
+    return rewards.detach().float().cpu(), gradient.float().cpu()
+
+
+@pytest.mark.parametrize("kind", ["none", "add", "concat"])
+@pytest.mark.parametrize("way", ["packed", "shared"])
+def test_reading_without_padding_equals_padding_in_bf16(way: str, kind: str, data: PreparedData) -> None:
+    ours, our_gradient = rewards_and_gradient(way, kind, data)
+    padded, padded_gradient = rewards_and_gradient("padded", kind, data)
+    torch.testing.assert_close(ours, padded, rtol=0, atol=0.05)
+    largest = float(padded_gradient.abs().max())
+    torch.testing.assert_close(our_gradient, padded_gradient, rtol=0, atol=0.05 * largest)
+
+
+@pytest.mark.skipif(not attention.HAS_VARLEN, reason="this torch has no varlen_attn")
+@pytest.mark.parametrize("way", ["packed", "shared"])
+def test_the_flash_kernel_reads_in_bf16(way: str, data: PreparedData) -> None:
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+        rewards_and_gradient(way, "none", data)
+    names = {event.key for event in seen.key_averages()}
+    assert any("varlen_attn" in name for name in names), sorted(names)
+    assert not any("scaled_dot_product" in name for name in names), sorted(names)
+
+
+@pytest.mark.parametrize("kind", ["bilstm", "roberta"])
+def test_published_predictors_give_the_values_of_the_cpu(
+    kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = request.getfixturevalue(f"{kind}_folder")
+    module = {"bilstm": bilstm, "roberta": roberta}[kind]
+
+    def measures() -> list[np.ndarray]:
+        if kind == "bilstm":
+            predictor = bilstm.BilstmPredictor(folder / "T5-tokenizer-BiLSTM-TRT-12-concat-3")
+        else:
+            predictor = roberta.RobertaPredictor(folder / "et_predictor2_seed123.safetensors")
+        return [gaze.values for gaze in predictor.predict(["the quick brown fox", "a lazy dog; reading takes time"])]
+
+    on_gpu = measures()
+    monkeypatch.setattr(module, "pick_device", lambda: torch.device("cpu"))
+    for one, other in zip(on_gpu, measures(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+@pytest.fixture
+def nccl(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("DS_ACCELERATOR", "cuda")
+    yield
+    leave_workers()
+
+
+def test_a_step_trains_with_the_nccl_backend(data: PreparedData, tmp_path: Path, nccl: None) -> None:
+    worker = join_workers()
+    assert dist.get_backend() == "nccl"
+    config = config_of(fusion={"kind": "add"}, train={"batch_size": PAIRS, "precision": "bf16"}, deepspeed={"stage": 2})
+    run = Training(config, data, tmp_path, worker, measured_backbone())
+    before = run.model.head.weight.detach().clone()
+    run._step(0)
+    assert torch.isfinite(run._losses[-1])
+    assert not torch.equal(run.model.head.weight, before)
+    run.close()

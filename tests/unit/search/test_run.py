@@ -1,0 +1,28 @@
+"""What a search refuses before it prepares data or starts Ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gazetune.cli.search import space_file
+from gazetune.errors import InputError
+from gazetune.search.run import search
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["search.sampler=grid"], "grid takes choice, int and subsets and optim.learning_rate is a range"),
+        (["search.sampler=cmaes"], "is none; tpe, random and qmc take every space"),
+        (["search.objective=[val/accuracy, train_seconds]"], "set search.scheduler=none"),
+    ],
+)
+def test_a_search_that_cannot_work_is_refused_before_anything_is_made(
+    overrides: list[str], told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as refused:
+        search(space_file("demo"), None, None, overrides, tmp_path, None, None)
+    assert told in str(refused.value) and "\n" not in str(refused.value)
+    assert not list(tmp_path.iterdir())

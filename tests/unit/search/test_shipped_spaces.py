@@ -1,0 +1,72 @@
+"""Every space that comes with the package: it loads, each value of each axis is accepted, samples can train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import optuna
+import pytest
+
+from gazetune.cli.search import shipped_spaces
+from gazetune.search.grid import grid_points
+from gazetune.search.points import optuna_parameters
+from gazetune.search.space import SearchSpace, read_space
+from gazetune.train.checks import check_config
+
+NAMES = ("demo", "feature_masks", "fusion_ablation", "pairs", "reference_helpsteer2_mistral", "reference_oasst1_llama3",
+         "smoke")  # fmt: skip
+
+
+def shipped(name: str) -> SearchSpace:
+    if name.startswith("reference_"):
+        pytest.importorskip("bitsandbytes", reason="the reference's recipe quantises its backbone")
+    return read_space(shipped_spaces()[name])
+
+
+def test_the_list_of_shipped_spaces() -> None:
+    assert tuple(sorted(shipped_spaces())) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_samples_and_what_is_tried_first_can_train(name: str) -> None:
+    space = shipped(name)
+    assert space.name == name
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(5):
+        check_config(space.trial_config(space.suggest(study.ask())))
+    for params in space.first:
+        space.suggest(optuna.trial.FixedTrial(optuna_parameters(space, params) | _left_open(space, params)))
+        check_config(space.trial_config(params))
+
+
+def _left_open(space: SearchSpace, params: dict) -> dict:
+    """Return some value for each axis that a config of `try_first` leaves to the sampler."""
+    return {axis.parameter: axis.examples()[0] for axis in space.axes if axis.key not in params}
+
+
+@pytest.mark.parametrize(("name", "points"), [("feature_masks", 31), ("fusion_ablation", 63)])
+def test_a_grid_has_as_many_trials_as_points(name: str, points: int) -> None:
+    space = shipped(name)
+    reach = space.reach()
+    assert reach.size(reach.cases()).finite == len(grid_points(space)) == space.config.search.trials == points
+    assert space.config.search.scheduler == "none"
+
+
+def test_feature_masks_are_all_31_and_fixed_choices() -> None:
+    (axis,) = shipped("feature_masks").axes
+    masks = {tuple(mask) for mask in axis.examples()}
+    assert len(masks) == 31 and () not in masks
+
+
+def test_the_reference_spaces_try_the_readme_line_first() -> None:
+    for name, features in (("reference_helpsteer2_mistral", ("TRT",)), ("reference_oasst1_llama3", ("FFD", "TRT"))):
+        space = shipped(name)
+        config = space.trial_config(space.first[0])
+        assert (config.optim.learning_rate, config.optim.min_lr_ratio, config.train.batch_size) == (5e-5, 0.7, 8)
+        assert (config.fusion.kind, config.gaze.features, config.projector.dropout) == ("concat", features, (0.1, 0.3))
+        assert (config.adapter.quantization, config.adapter.r, config.train.epochs) == ("nf4", 8, 2)
+
+
+def test_shipped_spaces_stand_in_the_repository_too() -> None:
+    folder = Path(__file__).parents[3] / "search_spaces"
+    assert {path.stem for path in folder.glob("*.yaml")} == set(NAMES)
