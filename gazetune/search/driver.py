@@ -25,6 +25,7 @@ from gazetune.reward.dataset import PreparedData, prepare, prepared_facts
 from gazetune.search.baselines import Candidate, winner_and_baselines
 from gazetune.search.feeder import Feeder
 from gazetune.search.folder import SearchFolder
+from gazetune.search.history import own_trials
 from gazetune.search.ledger import Ledger, fingerprint_tags, log_evaluation, trial_records
 from gazetune.search.objectives import sign, validation_objective
 from gazetune.search.progress import SearchProgress
@@ -76,7 +77,7 @@ class Driver:
         self.parent = self._parent_run()
         self.ledger = Ledger(self.space, self.folder, self.tracker, self.parent, self.progress)
         self.study = open_study(self.space.name, self.config.search, self.folder.path)
-        for trial in self.study.get_trials(deepcopy=False, states=_FINISHED):
+        for trial in own_trials(self.study, _FINISHED):
             self.ledger.settle(trial, trial_name(trial.number))
         restarts = 2 * self.config.search.trials
         self.progress.stage(f"starting {self.slot_count} slot(s) of {self.config.resources.workers} worker(s)")
@@ -113,7 +114,7 @@ class Driver:
         return run
 
     def _interrupted(self) -> Interrupted:
-        finished = len(self.study.get_trials(deepcopy=False, states=_FINISHED))
+        finished = len(own_trials(self.study, _FINISHED))
         return Interrupted(
             f"search '{self.space.name}' was stopped with {finished} of {self.config.search.trials} trials finished; "
             f"go on with: gazetune search --resume {self.space.name} --storage {self.folder.path.parent}"
@@ -123,11 +124,11 @@ class Driver:
         """Let Tune propose and schedule trials until all are finished."""
         for name, value in _TUNE_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
-        finished = self.study.get_trials(deepcopy=False, states=_FINISHED)
+        finished = own_trials(self.study, _FINISHED)
         if len(finished) == self.config.search.trials:
             return
         scheduler = create_scheduler(self.config.search, self.rungs)
-        trials = self.study.get_trials(deepcopy=False)
+        trials = own_trials(self.study)
         replay(scheduler, trials, validation_objective(self.config.search), self.folder.trial)
         searcher = TruthfulOptuna(
             self.space, self.study, Samplers(self.space, self.slot_count > 1), self.ledger, self.slots.board_name,
@@ -152,7 +153,7 @@ class Driver:
             ),
         )
         tuner.fit()
-        if len(self.study.get_trials(deepcopy=False, states=_FINISHED)) < self.config.search.trials:
+        if len(own_trials(self.study, _FINISHED)) < self.config.search.trials:
             raise self._interrupted()
 
     def _document(self) -> SearchDocument:

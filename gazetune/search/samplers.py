@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial
 from gazetune.errors import InputError
 from gazetune.search.axes import IntAxis, RangeAxis
 from gazetune.search.grid import grid_points
+from gazetune.search.history import own_trials
 from gazetune.search.space import SearchSpace
 
 
@@ -78,7 +79,7 @@ class GridPoints(BaseSampler):
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Choose the trial's point. Nothing is sampled relatively: each parameter is looked up by itself."""
-        earlier = study.get_trials(deepcopy=False)[: trial.number]
+        earlier = (each for each in own_trials(study) if each.number < trial.number)
         taken = {frozenset(each.params.items()) for each in earlier}
         free = (point for point in self._points if frozenset(point.items()) not in taken)
         self._chosen = (trial.number, next(free, self._points[0]))

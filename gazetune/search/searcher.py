@@ -8,6 +8,7 @@ NaN.)
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import ge
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ray.tune.search import Searcher
 
 from gazetune.config import SearchConfig
 from gazetune.report.document import ParetoRecord
+from gazetune.search.history import own_trials
 from gazetune.search.ledger import Ledger
 from gazetune.search.objectives import directions, objectives, sign, validation_objective, values
 from gazetune.search.samplers import Samplers
@@ -35,12 +37,19 @@ def open_study(name: str, search: SearchConfig, folder: Path) -> optuna.Study:
 
 
 def pareto_front(study: optuna.Study, search: SearchConfig) -> tuple[ParetoRecord, ...]:
-    """Return the COMPLETE trials that no other one beats on every objective; nothing with one objective."""
+    """Return the COMPLETE trials that no other one of the search dominates; nothing with one objective."""
     names = objectives(search)
     if len(names) == 1:
         return ()
-    best = sorted(study.best_trials, key=lambda trial: trial.number)
-    return tuple(ParetoRecord(trial_name(trial.number), dict(zip(names, trial.values, strict=True))) for trial in best)
+    signs = [sign(name) for name in names]
+    # Not `study.best_trials`: the trials of another search have no model here, and must not hide those that have.
+    complete = own_trials(study, (TrialState.COMPLETE,))
+    points = [tuple(s * value for s, value in zip(signs, trial.values, strict=True)) for trial in complete]
+    return tuple(
+        ParetoRecord(trial_name(trial.number), dict(zip(names, trial.values, strict=True)))
+        for trial, point in zip(complete, points, strict=True)
+        if not any(other != point and all(map(ge, other, point)) for other in points)
+    )
 
 
 class TruthfulOptuna(Searcher):

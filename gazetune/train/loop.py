@@ -165,7 +165,9 @@ class Training:
 
         # Every step sets its own rate. It is 0 here, because DeepSpeed may take a step without gradients to make the
         # moments (bf16 at stage 0), and that step must not decay the weights.
-        optimizer = torch.optim.AdamW(decay_groups(self.model, self.config.optim.weight_decay), lr=0.0)
+        groups = decay_groups(self.model, self.config.optim.weight_decay)
+        # On a CPU the fused step takes a fifth of the time; on a GPU it would want Adam's step count there too.
+        optimizer = torch.optim.AdamW(groups, lr=0.0, fused=self.worker.device.type == "cpu")
         settings = deepspeed_config(self.config, self.worker.world, model_dtype(self.config, self.worker.device))
         engine, *_ = deepspeed.initialize(
             model=self.model, optimizer=optimizer, config=settings, dist_init_required=False

@@ -69,7 +69,7 @@ def test_a_taken_name_with_another_space_shows_what_changed(created: SearchFolde
     with pytest.raises(InputError) as caught:
         check_free(tmp_path, other)
     line = str(caught.value)
-    assert "train.seed: 7 -> nothing; search.trials: 3 -> 9; space.optim.learning_rate: " in line
+    assert "search.trials: 3 -> 9; train.seed: 7 -> nothing; space.optim.learning_rate: " in line
     assert '{"log_uniform": [0.0001, 0.01]} -> {"log_uniform": [0.0001, 0.001]} (and 1 more)' in line
     assert "choose another --name" in line and "--resume" not in line and "\n" not in line
 

@@ -152,13 +152,14 @@ def test_several_objectives_give_a_pareto_front_of_complete_trials(tmp_path: Pat
     told.suggest("failed")
     told.on_trial_complete("failed", {"examples": 0, "objective": 1.0, "outcome": "FAIL", "reason": "loss is nan"})
     study = open_study(space.name, space.config.search, tmp_path)
+    study.add_trial(optuna.trial.create_trial(values=[0.1, 1.0], user_attrs={"gazetune:from": "another:0007"}))
     front = pareto_front(study, space.config.search)
     assert [(record.id, dict(record.values)) for record in front] == [
         ("0000", {"train_seconds": 5.0, "val/accuracy": 0.8}),
         ("0002", {"train_seconds": 2.0, "val/accuracy": 0.6}),
         ("0003", {"train_seconds": 7.0, "val/accuracy": 0.9}),
     ]
-    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 4 + ["FAIL"]
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 4 + ["FAIL", "COMPLETE"]
 
 
 def test_one_objective_has_no_pareto_front(space: SearchSpace, tmp_path: Path) -> None:
