@@ -104,8 +104,8 @@ def run_fit(args: argparse.Namespace) -> int:
     from gazetune.cli.output import stdout_for_results
 
     with stdout_for_results():
-        from gazetune.gaze.fitting import fit_predictor
-        from gazetune.gaze.fitting_roberta import RobertaRecipe
+        from gazetune.gaze.fitting.fit import fit_predictor
+        from gazetune.gaze.fitting.roberta import RobertaRecipe
 
         given = {"base": args.base, "epochs": args.epochs, "learning_rate": args.learning_rate}
         given = {name: value for name, value in given.items() if value is not None}

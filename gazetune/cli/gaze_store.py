@@ -12,7 +12,7 @@ from gazetune.errors import InputError, Interrupted
 if TYPE_CHECKING:
     from gazetune.cluster.connect import ClusterSize
     from gazetune.config import Config
-    from gazetune.gaze.store import GazeStore
+    from gazetune.gaze.store.gaze_store import GazeStore
 
 
 def add_parser(subparsers: Any) -> None:
@@ -65,8 +65,8 @@ def run(args: argparse.Namespace) -> int:
 def _build(config: Config, storage: Path, workers: int | None, address: str | None) -> GazeStore:
     from gazetune.cluster.connect import connect, disconnect
     from gazetune.config import ResourcesConfig
-    from gazetune.gaze.parallel_build import RayPrediction
-    from gazetune.gaze.store_progress import StoreProgress
+    from gazetune.gaze.store.parallel import RayPrediction
+    from gazetune.gaze.store.progress import StoreProgress
     from gazetune.reward.stored_gaze import store_pairs
 
     joined: list[ClusterSize] = []

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazetune.config import MEASURES
-from gazetune.gaze.store_part import FlatGaze
+from gazetune.gaze.store.part import FlatGaze
 from gazetune.gaze.word_units import word_slots
 
 _REACH = 4.0  # standard deviations at which a side is cut off; the weight there is exp(-8)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gazetune.gaze.store_part import FlatGaze
+from gazetune.gaze.store.part import FlatGaze
 
 
 def word_slots(gaze: FlatGaze) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

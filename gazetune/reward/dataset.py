@@ -21,10 +21,10 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from gazetune import __version__
 from gazetune.config import Config
 from gazetune.errors import InputError
-from gazetune.gaze.build_lock import build_lock
 from gazetune.gaze.controls import add_noise, apply_control, training_statistics
 from gazetune.gaze.published import BESIDE
 from gazetune.gaze.registry import create_predictor
+from gazetune.gaze.store.lock import build_lock
 from gazetune.preferences.pair import PreferencePair, margins_of
 from gazetune.preferences.splits import load_splits
 from gazetune.reward.backbone import context_length, load_tokenizer

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gazetune.config import Config, GazeConfig
 from gazetune.gaze.alignment import align_units
 from gazetune.gaze.redistribution import redistribute_trt
-from gazetune.gaze.store_part import FlatGaze
+from gazetune.gaze.store.part import FlatGaze
 from gazetune.gaze.word_units import word_units
 from gazetune.preferences.pair import Message
 from gazetune.reward.conversation import EncodedChat

@@ -9,15 +9,15 @@ from typing import Literal
 from gazetune.config import Config, GazeConfig
 from gazetune.gaze.measures import GazePredictor
 from gazetune.gaze.registry import create_predictor
-from gazetune.gaze.store import GazeStore
-from gazetune.gaze.store_build import PredictBatches, Progress, build_store
-from gazetune.gaze.store_location import locate_store
+from gazetune.gaze.store.build import PredictBatches, Progress, build_store
+from gazetune.gaze.store.gaze_store import GazeStore
+from gazetune.gaze.store.location import locate_store
 from gazetune.preferences.pair import PreferencePair
 from gazetune.preferences.splits import load_splits
 from gazetune.reward.gaze_context import passages
 
 Elsewhere = Callable[[Config, GazePredictor], PredictBatches]
-"""Predicts with the config's predictor in other processes, such as `gaze.parallel_build.RayPrediction`."""
+"""Predicts with the config's predictor in other processes, such as `gaze.store.parallel.RayPrediction`."""
 
 
 def distinct_texts(pairs: Sequence[PreferencePair], scope: Literal["prompt+response", "response"]) -> list[str]:

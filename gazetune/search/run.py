@@ -10,8 +10,8 @@ from pathlib import Path
 from gazetune.cluster.connect import ClusterSize, connect, disconnect
 from gazetune.config import Config
 from gazetune.config_file import set_key
-from gazetune.gaze.parallel_build import RayPrediction
 from gazetune.gaze.registry import create_predictor
+from gazetune.gaze.store.parallel import RayPrediction
 from gazetune.preferences.splits import load_splits
 from gazetune.report.document import SearchDocument
 from gazetune.reward.backbone import context_length

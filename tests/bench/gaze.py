@@ -30,8 +30,8 @@ from gazetune.gaze import lexical_features
 from gazetune.gaze.alignment import align_units
 from gazetune.gaze.measures import TextGaze
 from gazetune.gaze.predictors.lexical import LexicalPredictor
-from gazetune.gaze.store import GazeStore
-from gazetune.gaze.store_part import KEY, flatten, write_part
+from gazetune.gaze.store.gaze_store import GazeStore
+from gazetune.gaze.store.part import KEY, flatten, write_part
 from gazetune.gaze.words import text_key, word_spans
 
 REPEATS = 15

@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 
-from gazetune.gaze.store import GazeStore
+from gazetune.gaze.store.gaze_store import GazeStore
 
 WORDS = 25
 
@@ -207,8 +207,8 @@ import json, os, time
 import ray
 from gazetune.config import Config
 from gazetune.errors import GazetuneError
-from gazetune.gaze import parallel_build
-from gazetune.gaze.parallel_build import PredictorProcess, RayPrediction
+from gazetune.gaze.store import parallel
+from gazetune.gaze.store.parallel import PredictorProcess, RayPrediction
 from gazetune.gaze.predictors.planted import PlantedPredictor
 
 class WithGpu(PlantedPredictor):
@@ -230,7 +230,7 @@ def refused(config, workers):
     except GazetuneError as error:
         return [error.exit_code, str(error)]
 
-parallel_build.START_AFTER = 0.0
+parallel.START_AFTER = 0.0
 planted = Config.model_validate({"gaze": {"predictor": "planted"}})
 absent = Config.model_validate({"gaze": {"predictor": "recorded", "path": "/absent.parquet"}})
 batches = [[f"text {n} {m}" for m in range(10)] for n in range(20)]

@@ -12,7 +12,7 @@ from gazetune.errors import InputError
 def test_every_leaf_of_the_default_config_is_a_key() -> None:
     tree = Config().model_dump()
     leaves = {f"{name}.{key}" for name, part in tree.items() if isinstance(part, dict) for key in part}
-    assert set(config_keys()) == leaves | {"backbone"}
+    assert set(config_keys()) == leaves | {"preset", "backbone"}
 
 
 def test_every_key_says_what_it_accepts() -> None:
@@ -30,7 +30,7 @@ def test_every_key_says_what_it_accepts() -> None:
         ("optim.lernin_rate", "'optim.learning_rate'"),
         ("learning_rate", "'optim.learning_rate'"),
         ("train.learning_rate", "'optim.learning_rate'"),
-        ("optm.lr", "accepted: data, backbone"),
+        ("optm.lr", "accepted: preset, data, backbone"),
         ("gaze.xx", "accepted: gaze.predictor, gaze.path"),
         ("seed", "'data.seed' or 'train.seed' or 'search.seed'"),
     ],

@@ -15,7 +15,7 @@ ROOMS = (
 )  # fmt: skip
 """Each room imports itself and the rooms before it."""
 RAY_ROOMS = ("search", "cluster")
-RAY_FILES = ("gaze/parallel_build.py", "train/ray_worker.py")
+RAY_FILES = ("gaze/store/parallel.py", "train/ray_worker.py")
 LIGHT = ("errors", "presets", "config", "config_keys", "config_file", "preferences", "report", "cli")
 """Rooms that must not import torch when they are imported themselves."""
 

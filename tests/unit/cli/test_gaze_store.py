@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gazetune.cli.main import main
-from gazetune.gaze.store import GazeStore
+from gazetune.gaze.store.gaze_store import GazeStore
 from gazetune.gaze.words import text_key
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gazetune.config import MEASURES
 from gazetune.gaze.redistribution import redistribute_trt
-from gazetune.gaze.store_part import FlatGaze
+from gazetune.gaze.store.part import FlatGaze
 
 TRT = MEASURES.index("TRT")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from gazetune.gaze.alignment import align_units
-from gazetune.gaze.store_part import FlatGaze
+from gazetune.gaze.store.part import FlatGaze
 from gazetune.gaze.word_units import word_slots, word_units
 from gazetune.gaze.words import word_spans
 

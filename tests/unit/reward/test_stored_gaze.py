@@ -8,8 +8,8 @@ import pytest
 
 from gazetune.config import Config
 from gazetune.gaze.measures import GazePredictor
-from gazetune.gaze.store_build import Batches, PredictBatches, predict_flat
-from gazetune.gaze.store_part import FlatGaze
+from gazetune.gaze.store.build import Batches, PredictBatches, predict_flat
+from gazetune.gaze.store.part import FlatGaze
 from gazetune.preferences.splits import load_splits
 from gazetune.reward.dataset import prepare
 from gazetune.reward.stored_gaze import distinct_texts, store_pairs

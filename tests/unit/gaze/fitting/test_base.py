@@ -14,9 +14,9 @@ from tokenizers import Tokenizer, pre_tokenizers
 from transformers import RobertaForMaskedLM, RobertaModel
 
 from gazetune.errors import InputError
-from gazetune.gaze.fitting import fit_predictor
-from gazetune.gaze.fitting_base import read_base
-from gazetune.gaze.fitting_roberta import RobertaRecipe
+from gazetune.gaze.fitting.base import read_base
+from gazetune.gaze.fitting.fit import fit_predictor
+from gazetune.gaze.fitting.roberta import RobertaRecipe
 
 
 @pytest.fixture

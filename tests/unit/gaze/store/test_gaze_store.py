@@ -9,8 +9,8 @@ import pytest
 
 from gazetune.errors import InputError
 from gazetune.gaze.predictors.planted import PlantedPredictor, planted_measures
-from gazetune.gaze.store import GazeStore
-from gazetune.gaze.store_build import build_store
+from gazetune.gaze.store.build import build_store
+from gazetune.gaze.store.gaze_store import GazeStore
 from gazetune.gaze.words import text_key
 
 TEXTS = [f"text {number} has " + "many " * (number % 7) + "words" for number in range(5000)] + [""]
@@ -79,7 +79,7 @@ def test_keys_are_found_whatever_bytes_they_hold(store: GazeStore) -> None:
 
 def test_another_process_reads_equal_values(store: GazeStore) -> None:
     code = (
-        "import sys; from pathlib import Path; from gazetune.gaze.store import GazeStore;"
+        "import sys; from pathlib import Path; from gazetune.gaze.store.gaze_store import GazeStore;"
         "store = GazeStore.open(Path(sys.argv[1]));"
         "gaze = store.gather(store.rows(sys.argv[2:])); sys.stdout.buffer.write(gaze.values.tobytes())"
     )

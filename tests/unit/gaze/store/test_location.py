@@ -17,9 +17,9 @@ from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.gaze.measures import TextGaze
 from gazetune.gaze.predictors.planted import PlantedPredictor, planted_measures
-from gazetune.gaze.store import GazeStore
-from gazetune.gaze.store_build import build_store
-from gazetune.gaze.store_location import RemoteStores, StoreLocation, locate_store
+from gazetune.gaze.store.build import build_store
+from gazetune.gaze.store.gaze_store import GazeStore
+from gazetune.gaze.store.location import RemoteStores, StoreLocation, locate_store
 
 TEXTS = [f"text {number} has words" for number in range(5000)]
 
@@ -193,8 +193,8 @@ def test_a_server_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     code = (
-        "import sys; from pathlib import Path; from gazetune.gaze.store_location import locate_store\n"
-        "from gazetune.gaze.store_build import build_store; from gazetune.errors import InputError\n"
+        "import sys; from pathlib import Path; from gazetune.gaze.store.location import locate_store\n"
+        "from gazetune.gaze.store.build import build_store; from gazetune.errors import InputError\n"
         "from gazetune.gaze.predictors.planted import PlantedPredictor\n"
         "try: build_store(['a'], PlantedPredictor(0), locate_store(sys.argv[1], Path(sys.argv[2])))\n"
         "except InputError as error: print(error)\n"
@@ -207,8 +207,8 @@ def test_a_server_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
 
 def test_processes_that_build_one_uri_at_once_end_with_the_same_store(there: Path, tmp_path: Path) -> None:
     code = (
-        "import json, sys; from pathlib import Path; from gazetune.gaze.store_location import locate_store\n"
-        "from gazetune.gaze.store_build import build_store\n"
+        "import json, sys; from pathlib import Path; from gazetune.gaze.store.location import locate_store\n"
+        "from gazetune.gaze.store.build import build_store\n"
         "from gazetune.gaze.predictors.planted import PlantedPredictor\n"
         "texts = json.loads(Path(sys.argv[1]).read_text())\n"
         "print(len(build_store(texts, PlantedPredictor(0), locate_store(sys.argv[2], Path(sys.argv[3])))))\n"

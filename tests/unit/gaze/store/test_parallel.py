@@ -11,9 +11,9 @@ import pytest
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.gaze.measures import TextGaze
-from gazetune.gaze.parallel_build import PredictorProcess, RayPrediction
 from gazetune.gaze.predictors.planted import PlantedPredictor, planted_measures
-from gazetune.gaze.store_build import predict_flat
+from gazetune.gaze.store.build import predict_flat
+from gazetune.gaze.store.parallel import PredictorProcess, RayPrediction
 
 BATCHES = [[f"text {number} {place}" for place in range(50)] for number in range(6)]
 PLANTED = Config.model_validate({"gaze": {"predictor": "planted"}})

@@ -3,7 +3,7 @@
     <root>/<fingerprint of the predictor>/part-00000-<checksum>.arrow
 
 A part never changes, so a process that opened the store goes on reading what it mapped while the store grows. Texts are
-found by the sha256 of their bytes, kept as sorted arrays in the mapped files. `store_build` writes it.
+found by the sha256 of their bytes, kept as sorted arrays in the mapped files. `build` writes it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gazetune.config import MEASURES
 from gazetune.errors import InputError
 from gazetune.gaze.measures import TextGaze
-from gazetune.gaze.store_part import KEY, FlatGaze, StorePart, is_intact, map_part, part_paths
+from gazetune.gaze.store.part import KEY, FlatGaze, StorePart, is_intact, map_part, part_paths
 from gazetune.gaze.words import text_key
 
 

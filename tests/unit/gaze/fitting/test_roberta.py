@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from gazetune.errors import InputError, RunError
 from gazetune.gaze.evaluation import errors_on, predicted_words
-from gazetune.gaze.fitting_base import read_base
-from gazetune.gaze.fitting_roberta import RobertaRecipe, fit_roberta
+from gazetune.gaze.fitting.base import read_base
+from gazetune.gaze.fitting.roberta import RobertaRecipe, fit_roberta
 from gazetune.gaze.predictors.roberta import RobertaPredictor
 from gazetune.gaze.sentences import ReadSentences, read_sentences
 

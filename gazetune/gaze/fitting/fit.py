@@ -16,9 +16,9 @@ from typing import Any
 from gazetune.config import LARGEST_SEED, MEASURES
 from gazetune.errors import InputError, did_you_mean
 from gazetune.gaze.evaluation import errors_on
-from gazetune.gaze.fitting_base import read_base
-from gazetune.gaze.fitting_lexical import fit_lexical
-from gazetune.gaze.fitting_roberta import RobertaRecipe, fit_roberta
+from gazetune.gaze.fitting.base import read_base
+from gazetune.gaze.fitting.lexical import fit_lexical
+from gazetune.gaze.fitting.roberta import RobertaRecipe, fit_roberta
 from gazetune.gaze.published import file_sha256
 from gazetune.gaze.registry import predictor_named
 from gazetune.gaze.sentences import ReadSentences, read_sentences

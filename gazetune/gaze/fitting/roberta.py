@@ -26,7 +26,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from gazetune.errors import InputError, RunError
-from gazetune.gaze.fitting_base import DECODER, Base
+from gazetune.gaze.fitting.base import DECODER, Base
 from gazetune.gaze.predictors.roberta import (
     WINDOW,
     first_tokens,

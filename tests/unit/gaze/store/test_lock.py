@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from gazetune.gaze.build_lock import build_lock
+from gazetune.gaze.store.lock import build_lock
 
 WAITS = """
 import sys
 from pathlib import Path
-from gazetune.gaze.build_lock import build_lock
+from gazetune.gaze.store.lock import build_lock
 place = Path(sys.argv[1])
 print("waits", flush=True)
 with build_lock(place / "new" / ".lock", "it"):
@@ -23,7 +23,7 @@ with build_lock(place / "new" / ".lock", "it"):
 HOLDS = """
 import sys, time
 from pathlib import Path
-from gazetune.gaze.build_lock import build_lock
+from gazetune.gaze.store.lock import build_lock
 with build_lock(Path(sys.argv[1]) / ".lock", "it"):
     print("holds", flush=True)
     time.sleep(0.5)

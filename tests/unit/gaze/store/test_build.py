@@ -14,9 +14,9 @@ import pytest
 from gazetune.errors import InputError
 from gazetune.gaze.measures import TextGaze
 from gazetune.gaze.predictors.planted import PlantedPredictor, planted_measures
-from gazetune.gaze.store import GazeStore
-from gazetune.gaze.store_build import Batches, PredictBatches, build_store, predict_flat
-from gazetune.gaze.store_part import FlatGaze
+from gazetune.gaze.store.build import Batches, PredictBatches, build_store, predict_flat
+from gazetune.gaze.store.gaze_store import GazeStore
+from gazetune.gaze.store.part import FlatGaze
 
 TEXTS = [f"text {number} has " + "many " * (number % 7) + "words" for number in range(5000)] + [""]
 
@@ -146,7 +146,7 @@ SLOW_BUILD = """
 import sys, time
 from pathlib import Path
 from gazetune.gaze.predictors.planted import PlantedPredictor
-from gazetune.gaze.store_build import build_store
+from gazetune.gaze.store.build import build_store
 
 class Slow(PlantedPredictor):
     def predict(self, texts):

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from gazetune.gaze.evaluation import errors_on
-from gazetune.gaze.fitting_lexical import fit_lexical
+from gazetune.gaze.fitting.lexical import fit_lexical
 from gazetune.gaze.predictors.lexical import LexicalPredictor
 from gazetune.gaze.sentences import read_sentences
 

@@ -22,7 +22,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from gazetune.errors import InputError
-from gazetune.gaze.store_part import (
+from gazetune.gaze.store.part import (
     UNFINISHED,
     has_checksum,
     is_part_name,

@@ -13,8 +13,8 @@ import pytest
 from gazetune.cli.main import main
 from gazetune.errors import InputError
 from gazetune.gaze.evaluation import errors_on, evaluate_predictor
-from gazetune.gaze.fitting import fit_predictor
-from gazetune.gaze.fitting_roberta import RobertaRecipe
+from gazetune.gaze.fitting.fit import fit_predictor
+from gazetune.gaze.fitting.roberta import RobertaRecipe
 from gazetune.gaze.predictors.lexical import SHIPPED_WEIGHTS, LexicalPredictor
 from gazetune.gaze.registry import predictor_named
 from gazetune.gaze.sentences import read_sentences

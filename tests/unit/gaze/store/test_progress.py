@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from gazetune.gaze.store_progress import StoreProgress
+from gazetune.gaze.store.progress import StoreProgress
 
 
 def test_without_a_terminal_the_first_and_the_last_state_are_lines() -> None:
