@@ -16,7 +16,7 @@ demo: $(READY)  ## Search the planted demo data and print the winner (no GPU, no
 
 # make's own status hides pytest's: it is written down for .ci/run.
 test: $(READY)  ## Run the tests
-	@rm -f .venv/.pytest-status; status=0; $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup $(ARGS) || status=$$?; \
+	@rm -f .venv/.pytest-status; status=0; $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope $(ARGS) || status=$$?; \
 	echo $$status > .venv/.pytest-status; exit $$status
 
 test-long: $(READY)  ## Run the tests that take minutes

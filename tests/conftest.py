@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,12 +15,17 @@ os.environ.setdefault("DS_ACCELERATOR", "cpu")  # a run of the gpu tests sets cu
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let tests that start Ray or several processes run one after another, when pytest itself runs in several."""
-    for item in items:
-        if {"integration", "cluster"} & set(item.path.parts):
-            item.add_marker(pytest.mark.xdist_group("one-at-a-time"))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Divide tests over several processes by file; those that start Ray or processes of their own stay in one."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return "one at a time" if file.startswith(("tests/integration/", "tests/unit/cluster/")) else file
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,11 @@ from uuid import uuid4
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from gazetune.errors import RunError
+from gazetune.errors import GazetuneError, InputError, RunError
+
+_LOG = logging.getLogger(__name__)
+_FAILURES = frozenset(["RunError", "TrialFailed", "SaveFailed", "OutOfMemory"])
+"""Errors of a run that say all there is to say."""
 
 
 def launch(workers: int, function: Callable[..., None], *arguments: Any) -> None:
@@ -21,8 +26,10 @@ def launch(workers: int, function: Callable[..., None], *arguments: Any) -> None
 
     Raises
     ------
+    InputError
+        When a worker found one.
     RunError
-        When a worker process died.
+        When a worker failed or died.
     """
     if workers == 1 or "TORCHELASTIC_RUN_ID" in os.environ:
         function(*arguments)
@@ -37,8 +44,25 @@ def launch(workers: int, function: Callable[..., None], *arguments: Any) -> None
         max_restarts=0,
         start_method="spawn",
     )
+    # It prints the traceback of every failure, also of those that are one line here.
+    logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
     try:
         elastic_launch(settings, function)(*arguments)
     except ChildFailedError as error:
-        rank, failure = error.get_first_failure()
-        raise RunError(f"worker {rank} of {workers} ended: {failure.message.strip().splitlines()[-1]}") from error
+        raise _own_error(error, workers) from error
+
+
+def _own_error(error: ChildFailedError, workers: int) -> GazetuneError:
+    """Return what the first worker to fail said, as the error that it was there."""
+    rank, failure = error.get_first_failure()
+    # A worker that raised left a mapping; of one that was killed torch says which signal it got.
+    said = failure.message if isinstance(failure.message, dict) else {"message": failure.message}
+    kind, _, text = str(said["message"]).strip().partition(": ")
+    if kind == InputError.__name__:
+        return InputError(text)
+    if kind in _FAILURES:
+        return RunError(text)
+    _LOG.error("%s", said.get("extraInfo", {}).get("py_callstack", ""))
+    signal = failure.signal_name()
+    reason = f"killed by {signal}" if failure.exitcode < 0 else " ".join(str(said["message"]).split())
+    return RunError(f"worker {rank} of {workers} ended: {reason}")

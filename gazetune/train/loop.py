@@ -39,6 +39,7 @@ from gazetune.train.deepspeed_config import deepspeed_config
 from gazetune.train.early_stop import Plateau
 from gazetune.train.evaluation import score_split, split_metrics
 from gazetune.train.feed import StepFeed
+from gazetune.train.memory_error import OutOfMemory, memory_advice, ran_out_of_memory
 from gazetune.train.processes import Worker
 from gazetune.train.schedule import learning_rate
 from gazetune.train.state import gather_moments, gather_weights, restore
@@ -120,7 +121,9 @@ class Training:
         Raises
         ------
         TrialFailed
-            When the loss is no longer a number.
+            When the loss is no longer a number, or a worker without others ran out of memory.
+        OutOfMemory
+            When one of several workers ran out of memory.
         """
         last = None
         if self.progress.evaluations:
@@ -129,14 +132,26 @@ class Training:
             if not self._goes_on(last, report):
                 return last
         for step in range(self.progress.step, self.plan.total_steps):
-            self._step(step)
-            if (step + 1) % NAN_CHECK_STEPS == 0:
-                self._check_losses(step)
-            if step + 1 in self.evaluates_at:
-                last = self._evaluate(step + 1)
+            evaluated = self._advance(step)
+            if evaluated is not None:
+                last = evaluated
                 if not self._goes_on(last, report):
                     break
         return last
+
+    def _advance(self, step: int) -> Report | None:
+        """Take one step, and return the evaluation that falls due after it."""
+        try:
+            self._step(step)
+            if (step + 1) % NAN_CHECK_STEPS == 0:
+                self._check_losses(step)
+            return self._evaluate(step + 1) if step + 1 in self.evaluates_at else None
+        except Exception as error:
+            if not ran_out_of_memory(error):
+                raise
+            # With other workers in the middle of a step the process group is of no more use.
+            kind = TrialFailed if self.worker.world == 1 else OutOfMemory
+            raise kind(f"step {step + 1}: {memory_advice(self.config)}") from error
 
     def close(self) -> PreTrainedModel:
         """Free the engine and give the backbone back without its adapter, fit for a run of another config."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -202,6 +203,19 @@ def test_a_pair_weighs_the_same_in_a_short_last_step(start: StartTraining, data:
     run._step(1)
     margin = float((chosen - rejected).detach())
     assert float(run._losses[1]) == pytest.approx(np.log1p(np.exp(-margin)), abs=1e-6)
+
+
+def test_a_run_without_memory_says_what_to_change(start: StartTraining) -> None:
+    run = start(train={"batch_size": 40})
+    run.feed.take(0)  # the thread that makes batches needs memory of its own
+    in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (in_use + 2**20, before[1]))
+    try:
+        with pytest.raises(TrialFailed, match=r"step 1: out of memory; what helps: train.batch_tokens .*checkpointing"):
+            run.run(lambda report: True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def test_milestones_replace_the_rhythm_and_the_end_stays(start: StartTraining) -> None:
