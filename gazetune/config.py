@@ -226,8 +226,12 @@ class SearchConfig(Section):
     """A rung has this many times the examples of the last; `asha`: one of this many trials goes on from a rung."""
     level: Annotated[float, Field(gt=0.0, le=0.5)] = 0.05
     """`paired`: the most that the chance may be to stop a trial which no other one beats."""
+    max_failures: Annotated[int, Field(ge=0)] | None = None
+    """Trials that may FAIL for the same reason. Unset: see `search.failures`."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0  # Optuna takes no larger one
     objective: Metric | tuple[Literal[Metric, "gpu_seconds", "train_seconds"], ...] = "val/accuracy"
+    storage: str | None = None
+    """Where the study is kept. Unset: a sqlite file in the search's folder."""
 
 
 class ResourcesConfig(Section):

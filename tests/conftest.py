@@ -15,15 +15,26 @@ os.environ.setdefault("DS_ACCELERATOR", "cpu")  # a run of the gpu tests sets cu
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+STARTS_RAY = (
+    "tests/unit/cluster/",
+    *(
+        f"tests/integration/test_{name}.py"
+        for name in ("bad_input", "cluster", "demo", "gaze_search", "gaze_store", "interruption", "pairs", "search",
+                     "storage_postgres", "watch")
+    ),
+)  # fmt: skip
+"""Two instances of Ray on one machine get into each other's way."""
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Divide tests over several processes by file; those that start Ray or processes of their own stay in one."""
+    """Divide tests over several processes by file; those that start Ray run one after another in one of them."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.split("::")[0]
-            return "one at a time" if file.startswith(("tests/integration/", "tests/unit/cluster/")) else file
+            return "Ray" if file.startswith(STARTS_RAY) else file
 
     return ByFile(config, log)
 

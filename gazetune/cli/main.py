@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from gazetune import __version__
-from gazetune.cli import doctor, export, gaze, plan, search, space, train
+from gazetune.cli import doctor, export, gaze, plan, search, space, status, stop, train
 from gazetune.cli.output import set_up_logging
 from gazetune.errors import GazetuneError
 from gazetune.train.ops import add_ninja_to_path
@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = OneLineParser(prog="gazetune", description="Find the best gaze-aware reward model, and prove it.")
     parser.add_argument("--version", action="version", version=f"gazetune {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (search, space, train, gaze, plan, export, doctor):
+    for command in (search, status, stop, space, train, gaze, plan, export, doctor):
         command.add_parser(subparsers)
     for subparser in leaf_parsers(parser).values():
         logs = subparser.add_argument_group("messages on stderr")

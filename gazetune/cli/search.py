@@ -18,6 +18,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--name", help="name of the search, its folder and its study (default: the space's name)")
     parser.add_argument("--resume", metavar="NAME", help="go on with a search that was stopped; instead of SPACE")
     parser.add_argument("--trials", type=int, metavar="N", help="trials in all (search.trials)")
+    parser.add_argument("--max-failures", type=int, metavar="N",
+                        help="give up when more trials FAIL for the same reason (search.max_failures)")  # fmt: skip
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
                         help="set a config key, such as data.source=pairs.jsonl; may be repeated")  # fmt: skip
     parser.add_argument("--warm-start", metavar="SEARCH",
@@ -48,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
                 space_file=space_file(args.space),
                 name=args.name,
                 trials=args.trials,
-                overrides=args.overrides,
+                overrides=_overrides(args),
                 storage=args.storage,
                 tracking_uri=args.tracking_uri,
                 address=args.address,
@@ -61,13 +63,19 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _overrides(args: argparse.Namespace) -> list[str]:
+    limit = [] if args.max_failures is None else [f"search.max_failures={args.max_failures}"]
+    return [*args.overrides, *limit]
+
+
 def _check_what_to_search(args: argparse.Namespace) -> None:
     """Refuse a command line without a search, and one that would change the search it resumes."""
     if args.resume is None:
         if args.space is None:
             raise InputError("search: needs SPACE or --resume NAME")
         return
-    given = {"SPACE": args.space, "--name": args.name, "--trials": args.trials, "--set": args.overrides or None,
+    given = {"SPACE": args.space, "--name": args.name, "--trials": args.trials,
+             "--max-failures": args.max_failures, "--set": args.overrides or None,
              "--warm-start": args.warm_start, "--tracking-uri": args.tracking_uri}  # fmt: skip
     for option, value in given.items():
         if value is not None:

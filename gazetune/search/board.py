@@ -2,7 +2,7 @@
 
 A trial's feeder asks `next` for reports; asking again means "go on", `cancel` means "stop". The slot that trains it
 waits in `report` for that answer, so no step is trained that nobody wanted. A job whose slot lost its workers is handed
-out once more and goes on from its last checkpoint.
+out again and goes on from its last checkpoint; losing them twice without a report in between ends it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ Spec = dict[str, Any]
 class _Job:
     spec: Spec
     attempts: int = 0
+    """How often it was handed out since it last came further."""
     examples: int = -1
     """Training examples of the last report that was delivered."""
     ended: bool = False
@@ -86,7 +87,7 @@ class Board:
             return False
         if message["examples"] <= job.examples:
             return True
-        job.examples = message["examples"]
+        job.examples, job.attempts = message["examples"], 1
         if message["done"]:
             self._end(job, message)
             return False
@@ -101,6 +102,11 @@ class Board:
     async def fail(self, job_id: str, reason: str) -> None:
         """Deliver a failure: the job is not tried again."""
         self._end(self._jobs[job_id], {"failed": reason})
+
+    async def fail_at(self, slot: int, reason: str) -> None:
+        """Fail the job of a slot whose workers died of something that would kill them again."""
+        if slot in self._at:
+            self._end(self._jobs[self._at[slot]], {"failed": reason})
 
     async def slot_lost(self, slot: int, reason: str, slots_left: int) -> None:
         """Fail the job of a slot that will not come back, and every waiting job when it was the last slot."""
@@ -128,7 +134,7 @@ class Board:
         if job.attempts < self.max_attempts:
             self._waiting.appendleft(job_id)
         else:
-            self._end(job, {"failed": f"its workers died {job.attempts} times"})
+            self._end(job, {"failed": f"its workers died {job.attempts} times at the same place"})
 
     def _end(self, job: _Job, message: dict[str, Any]) -> None:
         if not job.ended:

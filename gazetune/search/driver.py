@@ -23,8 +23,10 @@ from gazetune.report.document import SearchDocument
 from gazetune.report.markdown import write_report
 from gazetune.reward.dataset import PreparedData, prepare, prepared_facts
 from gazetune.search.baselines import Candidate, winner_and_baselines
+from gazetune.search.failures import Failures
 from gazetune.search.feeder import Feeder
 from gazetune.search.folder import SearchFolder
+from gazetune.search.halting import Halting, StoppedByHand
 from gazetune.search.history import own_trials
 from gazetune.search.ledger import Ledger, fingerprint_tags, log_evaluation, trial_records
 from gazetune.search.objectives import sign, validation_objective
@@ -39,6 +41,9 @@ from gazetune.tracking.mlflow_runs import Tracker
 
 SLOT_END_SECONDS = 60.0
 """How long a slot may take to give its CPUs back."""
+
+POLL_SECONDS = 0.5
+"""How often the driver looks whether it is asked to stop, while a baseline trains."""
 
 _TUNE_ENVIRONMENT = {
     "TUNE_FORCE_TRIAL_CLEANUP_S": "5",  # a stopped search does not wait for reports that nobody reads
@@ -66,6 +71,7 @@ class Driver:
         self.data, self.rungs, self.config = data, rungs, space.config
         self.cache = folder.cache
         self.slot_count = min(cluster.slots, self.config.search.trials)
+        self.failures = Failures(self.config.search.max_failures)
         self.fingerprints = {
             "data": _all(each.facts.data_fingerprint for each in data),
             "gaze": _all(each.facts.gaze_fingerprint for each in data),
@@ -79,6 +85,7 @@ class Driver:
         self.study = open_study(self.space.name, self.config.search, self.folder.path)
         for trial in own_trials(self.study, _FINISHED):
             self.ledger.settle(trial, trial_name(trial.number))
+        self.folder.steering.announce(self.slot_count)
         restarts = 2 * self.config.search.trials
         self.progress.stage(f"starting {self.slot_count} slot(s) of {self.config.resources.workers} worker(s)")
         self.slots = Slots(self.slot_count, self.config.resources, self.folder.path / "slots", self.cache, restarts)
@@ -114,9 +121,12 @@ class Driver:
         return run
 
     def _interrupted(self) -> Interrupted:
+        return Interrupted(f"search '{self.space.name}' was stopped {self._how_to_go_on()}")
+
+    def _how_to_go_on(self) -> str:
         finished = len(own_trials(self.study, _FINISHED))
-        return Interrupted(
-            f"search '{self.space.name}' was stopped with {finished} of {self.config.search.trials} trials finished; "
+        return (
+            f"with {finished} of {self.config.search.trials} trials finished; "
             f"go on with: gazetune search --resume {self.space.name} --storage {self.folder.path.parent}"
         )
 
@@ -130,16 +140,29 @@ class Driver:
         scheduler = create_scheduler(self.config.search, self.rungs)
         trials = own_trials(self.study)
         replay(scheduler, trials, validation_objective(self.config.search), self.folder.trial)
+        scheduler.add(StoppedByHand(self.folder.steering))
+        self._tuner(scheduler, self.config.search.trials - len(finished)).fit()
+        if len(own_trials(self.study, _FINISHED)) < self.config.search.trials:
+            if self.failures.verdict is None:
+                raise self._interrupted()
+            raise RunError(
+                f"search '{self.space.name}' was given up, since {self.failures.verdict}; once that is put right, it "
+                f"can go on: it ended {self._how_to_go_on()}"
+            )
+
+    def _tuner(self, scheduler: Stopping, trials: int) -> tune.Tuner:
+        """Return what runs so many trials; `self.failures` hears how they end."""
         searcher = TruthfulOptuna(
             self.space, self.study, Samplers(self.space, self.slot_count > 1), self.ledger, self.slots.board_name,
             self._job, cancel=lambda trial_id: self.slots.board.cancel.remote(trial_id), why=scheduler.reason,
+            ended=self._note_failure,
         )  # fmt: skip
-        tuner = tune.Tuner(
+        return tune.Tuner(
             tune.with_resources(Feeder, tune.PlacementGroupFactory([{"node:__internal_head__": 0.001}])),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
                 scheduler=scheduler,
-                num_samples=self.config.search.trials - len(finished),
+                num_samples=trials,
                 max_concurrent_trials=self.slot_count,
                 reuse_actors=True,
                 trial_dirname_creator=lambda trial: trial.trial_id,
@@ -149,12 +172,13 @@ class Driver:
                 storage_path=str(self.folder.path),
                 # The slots write the checkpoints; a feeder has nothing to save.
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                stop=Halting(self.folder.steering, self.failures),
                 verbose=0,
             ),
         )
-        tuner.fit()
-        if len(own_trials(self.study, _FINISHED)) < self.config.search.trials:
-            raise self._interrupted()
+
+    def _note_failure(self, ended: FrozenTrial) -> None:
+        self.failures.ended(ended.user_attrs["record"]["reason"] if ended.state == TrialState.FAIL else None)
 
     def _document(self) -> SearchDocument:
         """Compare winner and baselines on the test split and write the report."""
@@ -227,13 +251,20 @@ class Driver:
         board = self.slots.board
         ray.get(board.submit.remote(spec))
         while True:
-            message = ray.get(board.next.remote(spec["id"]))
+            message = self._wait(board.next.remote(spec["id"]))
             if "failed" in message:
                 raise RunError(f"{spec['id']}: {message['failed']}")
             if mlflow_run is not None:
                 log_evaluation(self.tracker, mlflow_run, message)
             if message.get("done", True):
                 return message
+
+    def _wait(self, message: Any) -> Any:
+        """Return a message of the board once it comes, unless the search is asked to stop before."""
+        while not ray.wait([message], timeout=POLL_SECONDS)[0]:
+            if self.folder.steering.asked_to_stop(None):
+                raise self._interrupted()
+        return ray.get(message)
 
 
 def replay(

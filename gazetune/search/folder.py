@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -15,6 +16,7 @@ from gazetune.config_file import read_yaml
 from gazetune.errors import InputError
 from gazetune.search.space import SearchSpace, read_space
 from gazetune.search.space_diff import shown_changes, space_changes
+from gazetune.search.steering import Steering
 from gazetune.train.checks import check_storage
 
 
@@ -36,6 +38,7 @@ class SearchFolder:
         self.report = path / "report.md"
         self.document = path / "search.json"
         self.cache = path.parent / "cache"
+        self.steering = Steering(path / "driver")
         self._space = path / "space.yaml"
         self._parent = path / "mlflow_run"
         self._facts = path / "facts.json"
@@ -70,13 +73,30 @@ class SearchFolder:
         InputError
             When there is no such search, it is finished, or another driver works on it.
         """
-        folder = cls(storage / name)
-        if not folder._space.is_file():
-            raise InputError(f"--resume: there is no search '{name}' in {storage}; accepted: {_names(storage)}")
+        folder = cls._existing(storage, name, "--resume: ")
         if folder.document.exists():
             raise InputError(f"--resume: search '{name}' is finished; its report is {folder.report}")
         folder.hold()
         return folder, read_space(folder._space)
+
+    @classmethod
+    def look(cls, storage: Path, name: str) -> tuple[SearchFolder, SearchSpace]:
+        """Return the folder of a search and its space without holding it.
+
+        Raises
+        ------
+        InputError
+            When there is no such search.
+        """
+        folder = cls._existing(storage, name)
+        return folder, read_space(folder._space)
+
+    @classmethod
+    def _existing(cls, storage: Path, name: str, said: str = "") -> SearchFolder:
+        folder = cls(storage / name)
+        if not folder._space.is_file():
+            raise InputError(f"{said}there is no search '{name}' in {storage}; accepted: {_names(storage)}")
+        return folder
 
     def hold(self) -> None:
         """Keep other drivers out until this process ends.
@@ -87,9 +107,21 @@ class SearchFolder:
             When another driver is in.
         """
         try:
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=0.5)  # `is_driven` may hold it for a moment
         except Timeout:
             raise InputError(f"search '{self.path.name}' in {self.path.parent} is running already") from None
+        self.steering.clear()
+
+    def is_driven(self) -> bool:
+        """Tell whether a driver is at work, without writing anything."""
+        try:
+            with Path(self._lock.lock_file).open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
 
     def release(self) -> None:
         """Let other drivers in."""

@@ -26,6 +26,7 @@ from gazetune.search.samplers import check_sampler
 from gazetune.search.schedulers import check_comparable, plan_rungs
 from gazetune.search.searcher import open_study
 from gazetune.search.space import SearchSpace, read_space
+from gazetune.search.study_storage import check_study_storage
 from gazetune.search.warm_start import with_history
 from gazetune.tracking.location import check_tracking
 from gazetune.tracking.mlflow_runs import Tracker
@@ -47,8 +48,8 @@ def search(
     Raises
     ------
     InputError
-        For whatever is wrong with the space, the data, the storage, the tracking server or the size of the cluster;
-        no worker was started then.
+        For whatever is wrong with the space, the data, the storage, the study's storage, the tracking server or the
+        size of the cluster; no worker was started then.
     RunError
         When every trial FAILed.
     Interrupted
@@ -87,6 +88,7 @@ def _drive(
     check_objectives(space.config.search, space.config.resources, space.origin)
     check_sampler(space)
     check_tracking(space.config.tracking.uri, storage)
+    check_study_storage(space.config.search.storage, space.name, storage / space.name)
     with SearchProgress(space.config.search.trials) as progress, ExitStack() as undo:
 
         @undo.callback

@@ -17,6 +17,7 @@ from ray.tune.schedulers import (
 
 from gazetune.config import SearchConfig
 from gazetune.errors import InputError
+from gazetune.search.halting import StoppedByHand
 from gazetune.search.objectives import validation_objective
 from gazetune.search.paired_rungs import PairedRungs
 
@@ -79,6 +80,10 @@ class Stopping(FIFOScheduler):
         for rule in self.rules:
             rule.on_trial_complete(tune_controller, _known(trial), result)
 
+    def add(self, rule: TrialScheduler) -> None:
+        """Take in one rule more, which knows no trial yet."""
+        self.rules = (*self.rules, rule)
+
     def remember(self, trial: KnownTrial, results: Sequence[Mapping[str, Any]]) -> None:
         """Take in what a trial reached before the search was resumed."""
         nobody: Any = None
@@ -92,7 +97,7 @@ class Stopping(FIFOScheduler):
 
     def reason(self, trial_id: str) -> str | None:
         """Return why a rule stopped the trial of this id of the study, where it says."""
-        told = (rule.reasons.get(trial_id) for rule in self.rules if isinstance(rule, PairedRungs))
+        told = (rule.reasons.get(trial_id) for rule in self.rules if isinstance(rule, PairedRungs | StoppedByHand))
         return next((reason for reason in told if reason is not None), None)
 
     def _add(self, trial: KnownTrial) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
 from gazetune.config import SearchConfig
@@ -23,16 +23,22 @@ from gazetune.search.ledger import Ledger
 from gazetune.search.objectives import directions, objectives, sign, validation_objective, values
 from gazetune.search.samplers import Samplers
 from gazetune.search.space import SearchSpace
+from gazetune.search.study_storage import default_url, shared_study
 
 
 def open_study(name: str, search: SearchConfig, folder: Path) -> optuna.Study:
-    """Open the search's study, under its own name, in a sqlite file of its folder; it is made where it is missing."""
+    """Open the search's study, under its own name, where `search.storage` says; it is made where it is missing.
+
+    Raises
+    ------
+    InputError
+        As `shared_study`.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if search.storage is not None:
+        return shared_study(search.storage, name, directions(search), folder)
     return optuna.create_study(
-        storage=f"sqlite:///{folder.resolve() / 'study.db'}",
-        study_name=name,
-        directions=directions(search),
-        load_if_exists=True,
+        storage=default_url(folder), study_name=name, directions=directions(search), load_if_exists=True
     )
 
 
@@ -65,14 +71,17 @@ class TruthfulOptuna(Searcher):
         job: Callable[[str, dict[str, Any]], dict[str, Any]],
         cancel: Callable[[str], None],
         why: Callable[[str], str | None],
+        ended: Callable[[FrozenTrial], None],
     ) -> None:
         """`job` makes the board's job of a trial id and its parameters; `cancel` takes one back from the board.
 
-        `why` says for what reason the scheduler stopped a trial id, if it has one.
+        `why` says for what reason the scheduler stopped a trial id, if it has one; `ended` hears of each trial that
+        ended.
         """
         super().__init__(metric="objective", mode="max")
         self._space, self._study, self._samplers, self._ledger = space, study, samplers, ledger
         self._board, self._job, self._cancel, self._why = board, job, cancel, why
+        self._heard = ended
         self._search, self._resources = space.config.search, space.config.resources
         self._sign = sign(validation_objective(self._search))
         self._trials: dict[str, optuna.Trial] = {}
@@ -113,6 +122,7 @@ class TruthfulOptuna(Searcher):
             self._ledger.ending(trial, self._why(number) or f"stopped at {result['examples']} examples")
             ended = self._study.tell(trial, state=TrialState.PRUNED)
         self._ledger.ended(ended, number)
+        self._heard(ended)
         self._cancel(number)
 
     def _ask(self) -> optuna.Trial:

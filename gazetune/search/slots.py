@@ -8,13 +8,19 @@ from typing import Any
 from uuid import uuid4
 
 import ray
-from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.exceptions import OutOfMemoryError
+from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback
 from ray.train.torch import TorchTrainer
 
 from gazetune.config import ResourcesConfig
 from gazetune.search.board import Board
 from gazetune.search.feeder import NAMESPACE
 from gazetune.train.ray_worker import slot_loop
+
+MEMORY_KILL = (
+    "out of memory: a worker's node ran low on memory, so Ray ended the worker; what helps: fewer resources.workers on "
+    "a node (more resources.cpus_per_worker), a smaller batch, deepspeed.stage 2 or 3 (see gazetune plan)"
+)
 
 
 class Slots:
@@ -62,12 +68,28 @@ class Slots:
                 self.board.slot_lost.remote(slot, reason, self._left)
 
 
+class MemoryWatch(UserCallback):
+    """Fails the job whose worker Ray killed for its memory: handed out again, it would need as much."""
+
+    def __init__(self, board: str, slot: int) -> None:
+        self._board, self._slot = board, slot
+
+    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
+        """Look at why workers of the slot ended, before the group is restarted."""
+        # Ray Train wraps what its health check met.
+        causes = [getattr(error, "health_check_failure", error) for error in worker_exceptions.values()]
+        if any(isinstance(cause, OutOfMemoryError) for cause in causes):
+            board: Any = ray.get_actor(self._board, namespace=NAMESPACE)
+            ray.get(board.fail_at.remote(self._slot, MEMORY_KILL))
+
+
 def _trainer(
     slot: int, board: str, resources: ResourcesConfig, storage: Path, cache: Path, max_restarts: int
 ) -> TorchTrainer:
     per_worker: dict[str, float] = {"CPU": resources.cpus_per_worker}
     if resources.gpus_per_worker:
         per_worker["GPU"] = resources.gpus_per_worker
+    watch: Any = MemoryWatch(board, slot)  # RunConfig is annotated with the callbacks of another Ray Train
     settings: dict[str, Any] = {
         "board": board,
         "namespace": NAMESPACE,
@@ -87,6 +109,7 @@ def _trainer(
             name=f"slot-{slot}",
             storage_path=str(storage),
             failure_config=FailureConfig(max_failures=max_restarts),
+            callbacks=[watch],
         ),
     )
 

@@ -33,6 +33,7 @@ from gazetune.search.proposal import propose
 from gazetune.search.reach import Reach, combinations
 from gazetune.search.space_checks import check_space, in_order
 from gazetune.search.space_extras import Extras, read_extras
+from gazetune.search.study_storage import storage_url
 
 _TOP_LEVEL = (
     "name", "preset", "base", "space", "forbid", "try_first", "search", "resources", "tracking", "fixed", "history",
@@ -224,16 +225,23 @@ def _make_absolute(base: dict[str, Any], origin: str, lines: Lines) -> None:
     files = (base.get("gaze") or {}).get("path")
     for key in _PATHS:
         set_key(base, key, get_key(config, key))
+    if config.search.storage is not None:
+        base["search"]["storage"] = storage_url(config.search.storage, _place(origin, lines, "search.storage"))
     if not isinstance(files, Mapping):
         return
     known = predictor_names()
     for name in files:
         if name not in known:
-            where = lines.get(f"gaze.path.{name}", lines["gaze.path"])
-            place = where if isinstance(where, str) else f"{origin}:{where}"
+            place = _place(origin, lines, f"gaze.path.{name}", "gaze.path")
             raise InputError(f"{place}: gaze.path: '{name}' is no gaze predictor; {did_you_mean(str(name), known)}")
     own = {name: _config({"gaze": {"predictor": name, "path": files}}, origin, lines) for name in files}
     base["gaze"]["path"] = {name: with_absolute_paths(config).gaze.path for name, config in own.items()}
+
+
+def _place(origin: str, lines: Lines, *keys: str) -> str:
+    """Return where the first of the keys that was set was set."""
+    where = next(lines[key] for key in keys if key in lines)
+    return where if isinstance(where, str) else f"{origin}:{where}"
 
 
 def _name(name: Any, path: Path) -> str:

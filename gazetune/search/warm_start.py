@@ -17,9 +17,10 @@ from gazetune.search.folder import Facts, SearchFolder
 from gazetune.search.history import own_trials
 from gazetune.search.objectives import objectives
 from gazetune.search.points import locate
-from gazetune.search.searcher import open_study, trial_name
+from gazetune.search.searcher import trial_name
 from gazetune.search.space import SearchSpace, read_space
 from gazetune.search.space_extras import PastTrial
+from gazetune.search.study_storage import default_url, find_study
 
 _LOG = logging.getLogger(__name__)
 _NOT_COMPARED = ("search.", "resources.", "tracking.", "gaze.store")
@@ -55,7 +56,11 @@ def with_history(space: SearchSpace, source: str, storage: Path, facts: Facts) -
     _check_comparable(origin, old, space, folder.read_facts(), facts)
     past: list[PastTrial] = []
     outside: list[str] = []
-    for trial in own_trials(open_study(old.name, old.config.search, folder.path), (TrialState.COMPLETE,)):
+    where = old.config.search.storage or default_url(folder.path)
+    study = find_study(where, old.name)
+    if study is None:
+        raise InputError(f"{origin}: there is no study '{old.name}' in {where}")
+    for trial in own_trials(study, (TrialState.COMPLETE,)):
         number = trial_name(trial.number)
         values = _values(read_yaml(folder.trial(number) / "config.yaml"))
         try:
@@ -71,7 +76,7 @@ def with_history(space: SearchSpace, source: str, storage: Path, facts: Facts) -
 
 def _folder(source: str, storage: Path) -> SearchFolder:
     for path in (storage / source, Path(source)):
-        if (path / "space.yaml").is_file() and (path / "study.db").is_file():
+        if (path / "space.yaml").is_file():
             return SearchFolder(path.resolve())
     names = [found.parent.name for found in sorted(storage.glob("*/space.yaml"))]
     accepted = did_you_mean(source, names) if names else "none was started there"

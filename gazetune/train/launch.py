@@ -55,8 +55,9 @@ def launch(workers: int, function: Callable[..., None], *arguments: Any) -> None
 def _own_error(error: ChildFailedError, workers: int) -> GazetuneError:
     """Return what the first worker to fail said, as the error that it was there."""
     rank, failure = error.get_first_failure()
-    # A worker that raised left a mapping; of one that was killed torch says which signal it got.
-    said = failure.message if isinstance(failure.message, dict) else {"message": failure.message}
+    # A worker that raised left a mapping, whatever torch's annotation says; one that was killed left nothing.
+    message: Any = failure.message
+    said = message if isinstance(message, dict) else {"message": message}
     kind, _, text = str(said["message"]).strip().partition(": ")
     if kind == InputError.__name__:
         return InputError(text)

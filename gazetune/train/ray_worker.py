@@ -21,6 +21,7 @@ from gazetune.reward.dataset import prepare
 from gazetune.reward.saving import model_dtype
 from gazetune.train.checks import check_config
 from gazetune.train.loop import Report, Training
+from gazetune.train.memory_error import OutOfMemory
 from gazetune.train.opening import open_backbone, score_saved
 from gazetune.train.processes import Worker, join_workers
 
@@ -45,6 +46,10 @@ def slot_loop(settings: dict[str, Any]) -> None:
             return
         try:
             _JOBS[job["kind"]](job, board, worker, backbones, Path(settings["cache"]))
+        except OutOfMemory as error:
+            # Perhaps of this rank alone, in the middle of a step: the group has to be restarted.
+            ray.get(board.fail.remote(job["id"], str(error)))
+            raise
         except GazetuneError as error:
             # Every rank raised it at the same place: the group is whole and takes the next job.
             _tell(board.fail, worker, job["id"], str(error))

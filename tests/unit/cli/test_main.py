@@ -14,8 +14,11 @@ from gazetune.cli.main import build_parser, leaf_parsers, main
 COMMON = {"-h", "--help", "--verbose", "--quiet", "--debug"}
 FROZEN = {
     "search": {
-        "--name", "--resume", "--trials", "--set", "--warm-start", "--storage", "--tracking-uri", "--address", "--json",
+        "--name", "--resume", "--trials", "--max-failures", "--set", "--warm-start", "--storage", "--tracking-uri",
+        "--address", "--json",
     },
+    "status": {"--storage", "--json"},
+    "stop": {"--trial", "--storage"},
     "space show": {"--set", "--json"},
     "train": {
         "--set", "--preset", "--name", "--storage", "--out", "--tracking-uri", "--json",

@@ -18,6 +18,8 @@ from gazetune.errors import InputError
         (["search", "demo", "--resume", "a"], "--resume a: SPACE cannot be changed"),
         (["search", "--resume", "a", "--set", "train.seed=1"], "--resume a: --set cannot be changed"),
         (["search", "--resume", "a", "--trials", "9"], "--resume a: --trials cannot be changed"),
+        (["search", "--resume", "a", "--max-failures", "9"], "--resume a: --max-failures cannot be changed"),
+        (["search", "smoke", "--max-failures", "-1"], "search.max_failures: -1 is not accepted"),
     ],
 )
 def test_what_does_not_go_together_is_one_line_and_exit_two(

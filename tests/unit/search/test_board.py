@@ -62,7 +62,7 @@ def test_a_job_whose_workers_died_is_handed_out_again_and_then_fails() -> None:
         assert (await board.take(0, 1.0))["id"] == "a"
         assert (await board.take(0, 1.0))["id"] == "a"
         assert (await board.take(0, 1.0))["id"] == "b"
-        assert await board.next("a") == {"failed": "its workers died 2 times"}
+        assert await board.next("a") == {"failed": "its workers died 2 times at the same place"}
 
     asyncio.run(scenario())
 
@@ -133,5 +133,35 @@ def test_closing_stops_a_running_job_at_its_report() -> None:
         await board.close()
         assert await waiting is False
         assert await board.take(0, 1.0) == CLOSE
+
+    asyncio.run(scenario())
+
+
+def test_a_job_that_fails_where_it_runs_is_not_handed_out_again() -> None:
+    async def scenario() -> None:
+        board = Board(max_attempts=2)
+        await board.fail_at(0, "out of memory")
+        await submit(board, "a", "b")
+        assert (await board.take(0, 1.0))["id"] == "a"
+        await board.fail_at(1, "another slot")
+        await board.fail_at(0, "out of memory")
+        assert await board.next("a") == {"failed": "out of memory"}
+        assert (await board.take(0, 1.0))["id"] == "b", "a is not tried again"
+
+    asyncio.run(scenario())
+
+
+def test_lost_workers_are_not_counted_when_the_job_came_further() -> None:
+    async def scenario() -> None:
+        board = Board(max_attempts=2)
+        await submit(board, "a")
+        for examples in (10, 20, 30):
+            assert (await board.take(0, 1.0))["id"] == "a"
+            lost = asyncio.create_task(board.report("a", report(examples)))
+            assert await board.next("a") == report(examples)
+            lost.cancel()
+        assert await board.take(0, 0.1) is not None
+        assert await board.take(0, 0.1) is None
+        assert await board.next("a") == {"failed": "its workers died 2 times at the same place"}
 
     asyncio.run(scenario())

@@ -29,6 +29,7 @@ class Notes:
     def __init__(self) -> None:
         self.reasons: list[str | None] = []
         self.ends: list[tuple[str, str]] = []
+        self.heard: list[optuna.trial.FrozenTrial] = []
 
     def started(self, trial: optuna.Trial, trial_id: str, params: dict[str, Any]) -> None:
         trial.set_user_attr("record", {"params": params})
@@ -55,7 +56,7 @@ def searcher(
     study = open_study(space.name, space.config.search, folder)
     return TruthfulOptuna(
         space, study, Samplers(space, parallel=False), notes, "board", lambda job, params: {"id": job, **params},
-        cancel=cancelled.append, why=(reasons or {}).get,
+        cancel=cancelled.append, why=(reasons or {}).get, ended=notes.heard.append,
     )  # fmt: skip
 
 
@@ -76,6 +77,7 @@ def test_complete_pruned_and_failed_trials_are_told_apart(space: SearchSpace, tm
     told.on_trial_complete("c", {"examples": 10, "objective": 0.5, "outcome": "FAIL", "reason": "loss is nan"})
     trials = optuna.load_study(study_name="told", storage=f"sqlite:///{tmp_path}/study.db").trials
     assert [trial.state.name for trial in trials] == ["COMPLETE", "PRUNED", "FAIL"]
+    assert [trial.state.name for trial in notes.heard] == ["COMPLETE", "PRUNED", "FAIL"]
     assert trials[0].value == 0.8
     assert [trial.intermediate_values for trial in trials] == [{10: 0.5, 30: 0.8}, {10: 0.5, 20: 0.6}, {10: 0.5}]
     assert notes.reasons == [None, "stopped at 20 examples", "loss is nan"]

@@ -1,0 +1,132 @@
+"""What a search has done so far, read from its folder while it runs, after it was stopped, or when it is finished."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from optuna.trial import FrozenTrial, TrialState
+
+from gazetune.search.folder import SearchFolder
+from gazetune.search.history import own_trials
+from gazetune.search.space import SearchSpace
+from gazetune.search.steering import DriverNote
+from gazetune.search.study_storage import default_url, find_study
+
+SHOWN = ("COMPLETE", "PRUNED", "FAIL", "RUNNING")
+
+
+@dataclass(frozen=True, slots=True)
+class BegunTrial:
+    """A trial that is not over, and the one that leads."""
+
+    id: str
+    examples: int
+    budget: int | None
+    """Training examples of a full trial."""
+    val_accuracy: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchStatus:
+    """One look at a search."""
+
+    name: str
+    storage: str
+    state: Literal["running", "interrupted", "finished"]
+    driver: DriverNote | None
+    """None unless one is at work."""
+    trials: int
+    """Trials in all."""
+    states: Mapping[str, int]
+    """Trials by state; a trial of an interrupted search that is not over is RUNNING, as the study has it."""
+    failures: Mapping[str, Sequence[str]]
+    """Trial ids by the reason for which they FAILed."""
+    best: BegunTrial | None
+    """The COMPLETE trial with the highest validation accuracy."""
+    running: Sequence[BegunTrial]
+    trial_hours: float
+    """Hours of training, summed over trials."""
+    gpu_hours: float
+    hours_left: float | None
+    """Until the last trial ends, without the baselines: trials to come take as long as those that did not FAIL."""
+
+
+def read_status(storage: Path, name: str) -> SearchStatus:
+    """Look at a search without writing anything.
+
+    Raises
+    ------
+    InputError
+        When there is no such search, or its study cannot be read.
+    """
+    folder, space = SearchFolder.look(storage, name)
+    # In this order: a search that ends in between is finished, not interrupted.
+    driven = folder.is_driven()
+    finished = folder.document.is_file()
+    driver = folder.steering.driver() if driven and not finished else None
+    trials = _trials(folder, space)
+    facts, resources = folder.read_facts(), space.config.resources
+    budget = None if facts is None else facts.budget
+    running = [trial for trial in trials if trial.state == TrialState.RUNNING]
+    seconds = sum(_record(trial).get("seconds", 0.0) for trial in trials)
+    failures: dict[str, list[str]] = {}
+    for trial in trials:
+        if trial.state == TrialState.FAIL:
+            failures.setdefault(_record(trial).get("reason") or "no reason", []).append(_id(trial))
+    states = Counter(trial.state.name for trial in trials)
+    slots = driver.slots if driver is not None else max(1, len(running))
+    return SearchStatus(
+        name=name,
+        storage=str(folder.path),
+        state="finished" if finished else "running" if driven else "interrupted",
+        driver=driver,
+        trials=space.config.search.trials,
+        states={state: states[state] for state in SHOWN},
+        failures=failures,
+        best=_best(trials, budget),
+        running=[_begun(trial, budget) for trial in running],
+        trial_hours=seconds / 3600,
+        gpu_hours=seconds / 3600 * resources.workers * resources.gpus_per_worker,
+        hours_left=_hours_left(trials, space.config.search.trials, slots),
+    )
+
+
+def _trials(folder: SearchFolder, space: SearchSpace) -> list[FrozenTrial]:
+    """Return the search's own trials that were begun; none where the study is not there yet."""
+    study = find_study(space.config.search.storage or default_url(folder.path), space.name)
+    return [] if study is None else [trial for trial in own_trials(study) if trial.state != TrialState.WAITING]
+
+
+def _best(trials: Sequence[FrozenTrial], budget: int | None) -> BegunTrial | None:
+    complete = [_begun(trial, budget) for trial in trials if trial.state == TrialState.COMPLETE]
+    return max(complete, key=lambda trial: trial.val_accuracy or 0.0, default=None)
+
+
+def _hours_left(trials: Sequence[FrozenTrial], wanted: int, slots: int) -> float | None:
+    over = [trial for trial in trials if trial.state.is_finished()]
+    took = [_record(trial).get("seconds", 0.0) for trial in over if trial.state != TrialState.FAIL]
+    if len(over) >= wanted:
+        return 0.0
+    if not took:
+        return None
+    done = sum(_record(trial).get("seconds", 0.0) for trial in trials if not trial.state.is_finished())
+    return max(0.0, (wanted - len(over)) * sum(took) / len(took) - done) / slots / 3600
+
+
+def _begun(trial: FrozenTrial, budget: int | None) -> BegunTrial:
+    record = _record(trial)
+    return BegunTrial(_id(trial), record.get("examples", 0), budget, record.get("val_accuracy"))
+
+
+def _record(trial: FrozenTrial) -> Mapping[str, Any]:
+    """Return what the ledger has noted; nothing in the moment between a trial's proposal and its start."""
+    record: Mapping[str, Any] = trial.user_attrs.get("record", {})
+    return record
+
+
+def _id(trial: FrozenTrial) -> str:
+    return f"{trial.number:04d}"

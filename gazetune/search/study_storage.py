@@ -1,0 +1,223 @@
+"""Where a search's study is kept: a sqlite file in its folder, or a database or Journal file that others share.
+
+Optuna waits for a database that is down as long as the driver of that database likes, and makes its tables on the way.
+What is asked here before a search starts answers within seconds and writes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import optuna
+import sqlalchemy
+from optuna.exceptions import DuplicatedStudyError, StorageInternalError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from sqlalchemy.exc import SQLAlchemyError
+
+from gazetune.errors import InputError
+from gazetune.tracking.location import TIMEOUT, hide_password, require_writable
+
+Direction = Literal["maximize", "minimize"]
+
+_JOURNAL = "journal:"
+_SQLITE = "sqlite:///"
+_ACCEPTED = f"postgresql://USER@HOST/DATABASE, mysql://USER@HOST/DATABASE, {_SQLITE}FILE or {_JOURNAL}FILE"
+_DATABASES = ("postgresql", "mysql", "sqlite")
+# SQLAlchemy's default differs between its versions; this one is what the extra `postgres` installs.
+_POSTGRES = "postgresql+psycopg2"
+_PACKAGES = {"psycopg2": "pip install 'gazetune[postgres]'", "MySQLdb": "pip install mysqlclient"}
+_OWNER = "gazetune:search"
+_MARK = "study_owner"
+
+
+def storage_url(given: str, place: str) -> str:
+    """Return `search.storage` as it is used: a file in it absolute, the driver of PostgreSQL named.
+
+    A password is refused, because configs are copied into reports, MLflow and saved models.
+
+    Parameters
+    ----------
+    given : str
+        A SQLAlchemy URL, or `journal:FILE`.
+    place : str
+        Where it was set, for the error line.
+
+    Raises
+    ------
+    InputError
+        When it is neither, names no file, or has a password.
+    """
+    shown = hide_password(given).split("?")[0]
+    refused = InputError(f"{place}: search.storage: '{shown}' is no study storage; accepted: {_ACCEPTED}")
+    if given.startswith(_JOURNAL):
+        if not given.removeprefix(_JOURNAL):
+            raise refused
+        return f"{_JOURNAL}{Path(given.removeprefix(_JOURNAL)).resolve()}"
+    try:
+        url = sqlalchemy.make_url(given)
+    except (SQLAlchemyError, ValueError):
+        raise refused from None
+    if url.get_backend_name() not in _DATABASES or url.database in (None, "", ":memory:"):
+        raise refused
+    if url.password is not None or "password" in url.query:
+        raise InputError(
+            f"{place}: search.storage: '{shown}' has a password, which would be copied into reports and saved models; "
+            "leave it out (PostgreSQL takes it from PGPASSWORD or ~/.pgpass)"
+        )
+    if url.get_backend_name() == "sqlite":
+        url = url.set(database=str(Path(str(url.database)).resolve()))
+    elif url.drivername == "postgresql":
+        url = url.set(drivername=_POSTGRES)
+    return url.render_as_string()
+
+
+def default_url(folder: Path) -> str:
+    """Return the URL of the sqlite file in a search's folder, where its study is unless `search.storage` is set."""
+    return f"{_SQLITE}{folder.resolve() / 'study.db'}"
+
+
+def check_study_storage(url: str | None, name: str, folder: Path) -> None:
+    """Check that a shared storage answers and that the study of this name in it is this search's. Nothing is written.
+
+    Parameters
+    ----------
+    url : str or None
+        From `storage_url`; None stands for the file in the search's folder, which needs no check.
+    name : str
+        Name of the search and of its study.
+    folder : Path
+        Folder of the search; it need not be there.
+
+    Raises
+    ------
+    InputError
+        When the storage cannot be used, its name is taken, or the study of a search with trials is gone.
+    """
+    if url is None:
+        return
+    study = find_study(url, name)
+    if study is None and (folder / "trials").exists():
+        raise _refusal(url, f"has no study '{name}' any more, so the search cannot go on; put it back")
+    if study is not None:
+        with _in_one_line(url):
+            owner = study.user_attrs.get(_OWNER)
+        _check_owner(url, name, owner, _read_mark(folder))
+
+
+def find_study(url: str, name: str) -> optuna.Study | None:
+    """Return a study of a storage, or None when it is not there. Nothing is written.
+
+    Raises
+    ------
+    InputError
+        When the storage cannot be used.
+    """
+    with _in_one_line(url):
+        storage = _existing_storage(url)
+        if storage is None or name not in [each.study_name for each in storage.get_all_studies()]:
+            return None
+        return optuna.load_study(study_name=name, storage=storage)
+
+
+def shared_study(url: str, name: str, directions: Sequence[Direction], folder: Path) -> optuna.Study:
+    """Open the study of a search in a storage that others may use too; it is made where it is missing.
+
+    The study and the folder carry the same mark, so that another search of this name is not taken for this one.
+
+    Raises
+    ------
+    InputError
+        When the name is taken there, or the storage cannot be used.
+    """
+    mark = _read_mark(folder)
+    own = mark or _write_mark(folder)
+    with _in_one_line(url):
+        storage: BaseStorage = (
+            JournalStorage(JournalFileBackend(url.removeprefix(_JOURNAL)))
+            if url.startswith(_JOURNAL)
+            else RDBStorage(url, engine_kwargs={"pool_pre_ping": True})  # the server may drop an idle connection
+        )
+        try:
+            study = optuna.create_study(storage=storage, study_name=name, directions=directions)
+        except DuplicatedStudyError:
+            study = optuna.load_study(study_name=name, storage=storage)
+            _check_owner(url, name, study.user_attrs.get(_OWNER), mark)
+        study.set_user_attr(_OWNER, own)
+    return study
+
+
+def _existing_storage(url: str) -> BaseStorage | None:
+    """Return the storage if studies were ever kept there, else None once it is known that they can be."""
+    file = next((Path(url.removeprefix(kind)) for kind in (_JOURNAL, _SQLITE) if url.startswith(kind)), None)
+    if file is not None:
+        if not file.parent.is_dir():
+            raise FileNotFoundError(f"there is no folder {file.parent}")
+        if not file.exists():
+            require_writable(file.parent)
+            return None
+        if not os.access(file, os.W_OK):
+            raise PermissionError("no permission to write")
+        if url.startswith(_JOURNAL):
+            return JournalStorage(JournalFileBackend(str(file)))
+    limit = {"timeout" if file is not None else "connect_timeout": int(TIMEOUT)}
+    engine = sqlalchemy.create_engine(url, connect_args=limit)
+    try:
+        if not sqlalchemy.inspect(engine).has_table("studies"):
+            _check_may_create(engine)
+            return None
+    finally:
+        engine.dispose()
+    return RDBStorage(url, engine_kwargs={"connect_args": limit}, skip_table_creation=True)
+
+
+def _check_may_create(engine: sqlalchemy.Engine) -> None:
+    if engine.dialect.name == "postgresql":
+        with engine.connect() as connection:
+            asked = sqlalchemy.text("SELECT has_schema_privilege(current_schema(), 'CREATE')")
+            if not connection.execute(asked).scalar():
+                raise PermissionError("the user may not create tables there")
+
+
+def _read_mark(folder: Path) -> str | None:
+    mark = folder / _MARK
+    return mark.read_text(encoding="utf-8") if mark.exists() else None
+
+
+def _write_mark(folder: Path) -> str:
+    own = uuid.uuid4().hex
+    partial = folder / f"{_MARK}.{os.getpid()}"
+    partial.write_text(own, encoding="utf-8")
+    partial.rename(folder / _MARK)
+    return own
+
+
+def _check_owner(url: str, name: str, owner: str | None, mark: str | None) -> None:
+    # A driver that was killed between making the study and marking it left one without owner, and the folder's mark.
+    if mark is None or owner not in (mark, None):
+        raise _refusal(url, f"has a study '{name}' of another search; choose another --name")
+
+
+@contextmanager
+def _in_one_line(url: str) -> Iterator[None]:
+    """Turn what a storage can raise into one line that names it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = str(error.name)
+        raise _refusal(
+            url, f"needs the Python package {package}: {_PACKAGES.get(package, f'pip install {package}')}"
+        ) from error
+    except (SQLAlchemyError, StorageInternalError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        # A database driver's own error has the reason; the wrapping one has the statement too.
+        reason = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None) or error
+        raise _refusal(url, f"cannot be used ({str(reason).strip().splitlines()[0]})") from error
+
+
+def _refusal(url: str, what: str) -> InputError:
+    return InputError(f"search.storage '{url}' {what}")

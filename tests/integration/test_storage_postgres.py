@@ -1,0 +1,185 @@
+"""Studies in a real PostgreSQL, which this module starts and stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from gazetune.cli.search import space_file
+from gazetune.errors import InputError
+from gazetune.search.run import search
+from gazetune.search.searcher import open_study
+from gazetune.search.space import read_space
+from gazetune.search.study_storage import check_study_storage, find_study, shared_study, storage_url
+
+psycopg2 = pytest.importorskip("psycopg2")
+
+PASSWORD = "the password of a test"
+WRITERS = Path(__file__).parents[1] / "study_writers.py"
+
+
+def program(name: str) -> str:
+    """Return a program of PostgreSQL's server; Debian does not put them on the path."""
+    found = [shutil.which(name), *sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))]
+    newest = next((str(path) for path in reversed(found) if path), None)
+    return newest or pytest.skip(f"no {name} here (Debian: apt-get install postgresql)")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """Start a server on a free port and return `HOST:PORT`; its user `tester` has the password in PGPASSWORD."""
+    initdb, pg_ctl = program("initdb"), program("pg_ctl")
+    # Not below pytest's folder, which other users may not enter; the server refuses to run as root.
+    folder = Path(tempfile.mkdtemp(prefix="gazetune-pg-"))
+    who: dict[str, Any] = {"cwd": folder, "check": True, "stdout": subprocess.DEVNULL}
+    if os.geteuid() == 0:
+        who |= {"user": "postgres", "group": "postgres", "extra_groups": []}
+        shutil.chown(folder, "postgres", "postgres")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    data, secret = folder / "data", folder / "password"
+    secret.write_text(PASSWORD)
+    try:
+        subprocess.run(
+            [initdb, "-D", data, "-U", "tester", "-A", "scram-sha-256", f"--pwfile={secret}", "--no-sync"],
+            **who,
+        )  # fmt: skip
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+        subprocess.run([pg_ctl, "-D", data, "-l", folder / "log", "-w", "-o", options, "start"], **who)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PGPASSWORD", PASSWORD)
+            yield f"127.0.0.1:{port}"
+    finally:
+        if (data / "postmaster.pid").exists():
+            subprocess.run([pg_ctl, "-D", data, "-w", "-m", "immediate", "stop"], **who)
+        shutil.rmtree(folder)
+
+
+def execute(server: str, *statements: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+    connection = psycopg2.connect(f"postgresql://tester@{server}/{database}")
+    connection.autocommit = True  # a database cannot be made in a transaction
+    try:
+        with connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def url(server: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Return the URL of an empty database of the test's own."""
+    name = f"d{abs(hash(request.node.name))}"
+    execute(server, f"CREATE DATABASE {name}")
+    yield storage_url(f"postgresql://tester@{server}/{name}", "here")
+    execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def refused(url: str, folder: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        check_study_storage(storage_url(url, "here"), "shared", folder)
+    assert "\n" not in str(caught.value) and PASSWORD not in str(caught.value)
+    return str(caught.value)
+
+
+def tables(url: str) -> list[tuple[Any, ...]]:
+    host, database = url.rpartition("@")[2].split("/")
+    return execute(host, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'", database=database)
+
+
+def test_sixteen_writers_at_once_lose_nothing(url: str, tmp_path: Path) -> None:
+    shared_study(url, "shared", ["maximize"], tmp_path)
+    subprocess.run([sys.executable, str(WRITERS), url, "shared", "16", "10"], check=True)
+    study = find_study(url, "shared")
+    assert study is not None
+    trials = study.trials
+    assert [trial.number for trial in trials] == list(range(160))
+    assert {trial.state for trial in trials} == {TrialState.COMPLETE}
+    written = [1000 * writer + turn for writer in range(16) for turn in range(10)]
+    assert sorted(trial.value for trial in trials) == written
+    for trial in trials:
+        writer = trial.user_attrs["writer"]
+        assert trial.intermediate_values == {step: writer + step / 100 for step in (10, 20, 30)}
+        assert trial.value // 1000 == writer and "x" in trial.params
+
+
+def test_asking_writes_nothing(url: str, tmp_path: Path) -> None:
+    check_study_storage(url, "shared", tmp_path / "shared")
+    assert find_study(url, "shared") is None
+    assert tables(url) == [] and not list(tmp_path.iterdir())
+
+
+def test_a_search_goes_on_with_its_study_and_another_one_is_refused(url: str, tmp_path: Path) -> None:
+    space = read_space(space_file("smoke"), None, None, [f"search.storage={url}"])
+    study = open_study("shared", space.config.search, tmp_path)
+    study.tell(study.ask(), 0.5)
+    left = space.suggest(study.ask())
+    check_study_storage(url, "shared", tmp_path)
+    again = open_study("shared", space.config.search, tmp_path)
+    assert [trial.state.name for trial in again.trials] == ["COMPLETE", "RUNNING"]
+    assert space.suggest(optuna.Trial(again, again.trials[1]._trial_id)) == left
+    assert "has a study 'shared' of another search; choose another --name" in refused(url, tmp_path / "other")
+    with pytest.raises(InputError, match="of another search"):
+        (tmp_path / "other").mkdir()
+        open_study("shared", space.config.search, tmp_path / "other")
+    assert len(again.trials) == 2
+
+
+def test_what_a_server_refuses_is_refused_in_one_line(server: str, url: str, tmp_path: Path) -> None:
+    assert 'database "none" does not exist' in refused(f"postgresql://tester@{server}/none", tmp_path)
+    execute(server, f"CREATE ROLE weak LOGIN PASSWORD '{PASSWORD}'")
+    execute(server, "REVOKE CREATE ON SCHEMA public FROM PUBLIC", database=url.rpartition("/")[2])
+    assert "the user may not create tables there" in refused(url.replace("tester@", "weak@"), tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PGPASSWORD", "another one")
+        assert "password authentication failed" in refused(url, tmp_path)
+        patch.delenv("PGPASSWORD")
+        assert "no password supplied" in refused(url, tmp_path)
+        with pytest.raises(InputError, match="no password supplied"):
+            search(space_file("smoke"), None, None, [f"search.storage={url}"], tmp_path / "runs", None, None)
+    assert tables(url) == [] and not list(tmp_path.iterdir())
+
+
+def test_tables_of_another_optuna_are_refused(url: str, tmp_path: Path) -> None:
+    shared_study(url, "other", ["maximize"], tmp_path)
+    host, database = url.rpartition("@")[2].split("/")
+    execute(host, "UPDATE alembic_version SET version_num = 'v2.6.0.a'", database=database)
+    assert "upgrade" in refused(url, tmp_path / "shared")
+
+
+def test_a_search_keeps_its_study_in_the_database(url: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gazetune.cli.main", "search", "smoke", "--storage", tmp_path, "--json"]
+    given = url.replace("+psycopg2", "")
+    done = subprocess.run(
+        [*map(str, command), "--set", f"search.storage={given}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    document = json.loads(done.stdout)
+    study = find_study(url, "smoke")
+    assert study is not None
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "COMPLETE"]
+    assert [trial.value for trial in study.trials] == [trial["val_accuracy"] for trial in document["trials"]]
+    assert not (tmp_path / "smoke" / "study.db").exists()
+    again = subprocess.run(
+        [*map(str, command[:-1]), "--name", "smoke", "--storage", str(tmp_path / "elsewhere"), "--set",
+         f"search.storage={given}"], capture_output=True, text=True, check=False, timeout=100,
+    )  # fmt: skip
+    assert again.returncode == 2 and "has a study 'smoke' of another search" in again.stderr
+    assert len(again.stderr.strip().splitlines()) == 1 and not (tmp_path / "elsewhere").exists()

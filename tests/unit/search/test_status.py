@@ -1,0 +1,142 @@
+"""A search is looked at through real folders and studies, in each state it may be in."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from gazetune.cli.main import main
+from gazetune.search.folder import Facts, SearchFolder
+from gazetune.search.searcher import open_study
+from gazetune.search.space import read_space
+from gazetune.search.status import read_status
+
+SPACE = """\
+name: watched
+base: {gaze: {predictor: planted}}
+space: {optim.learning_rate: {log_uniform: [1e-4, 1e-2]}}
+try_first: [{optim.learning_rate: 1e-3}]
+search: {trials: 10}
+resources: {workers: 2, gpus_per_worker: 0.5}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[SearchFolder]:
+    """A search that this process holds, with no trial yet."""
+    (tmp_path / "space.yaml").write_text(SPACE)
+    space = read_space(tmp_path / "space.yaml")
+    made = SearchFolder.create(tmp_path, space)
+    made.write_facts(Facts("pairs", 1000))
+    yield made
+    made.release()
+
+
+def study_of(folder: SearchFolder) -> optuna.Study:
+    return open_study("watched", read_space(folder.path / "space.yaml").config.search, folder.path)
+
+
+def begin(study: optuna.Study, **record: Any) -> optuna.Trial:
+    trial = study.ask()
+    trial.set_user_attr("record", {"examples": 0, "seconds": 0.0, **record})
+    return trial
+
+
+def four_finished_and_one_running(folder: SearchFolder) -> None:
+    study = study_of(folder)
+    study.enqueue_trial({"optim.learning_rate": 1e-3})
+    for accuracy in (0.6, 0.8):
+        study.tell(begin(study, examples=1000, seconds=3000.0, val_accuracy=accuracy, reason=None), accuracy)
+    pruned = begin(study, examples=300, seconds=1200.0, val_accuracy=0.9, reason="stopped by hand")
+    study.tell(pruned, state=TrialState.PRUNED)
+    study.tell(begin(study, seconds=600.0, reason="loss is nan"), state=TrialState.FAIL)
+    begin(study, examples=500, seconds=1000.0, val_accuracy=0.7)
+    study.enqueue_trial({"optim.learning_rate": 1e-3})
+
+
+def test_a_running_search_shows_states_best_and_what_is_left(folder: SearchFolder) -> None:
+    folder.steering.announce(2)
+    four_finished_and_one_running(folder)
+    seen = read_status(folder.path.parent, "watched")
+    assert (seen.state, seen.trials) == ("running", 10)
+    assert seen.driver is not None and seen.driver.slots == 2
+    assert seen.states == {"COMPLETE": 2, "PRUNED": 1, "FAIL": 1, "RUNNING": 1}
+    assert seen.failures == {"loss is nan": ["0003"]}
+    assert seen.best is not None and (seen.best.id, seen.best.val_accuracy) == ("0001", 0.8), "0002 is not COMPLETE"
+    (running,) = seen.running
+    assert (running.id, running.examples, running.budget, running.val_accuracy) == ("0004", 500, 1000, 0.7)
+    assert seen.trial_hours == pytest.approx(8800 / 3600)
+    assert seen.gpu_hours == pytest.approx(8800 / 3600 * 2 * 0.5)
+    # Six trials of 2,400 s, of which 1,000 s are done, in two slots.
+    assert seen.hours_left == pytest.approx((6 * 2400 - 1000) / 2 / 3600)
+
+
+def test_a_search_without_driver_is_interrupted_and_with_its_document_finished(folder: SearchFolder) -> None:
+    folder.steering.announce(2)
+    four_finished_and_one_running(folder)
+    folder.release()
+    seen = read_status(folder.path.parent, "watched")
+    assert (seen.state, seen.driver) == ("interrupted", None)
+    assert seen.hours_left == pytest.approx((6 * 2400 - 1000) / 3600), "one slot for each trial that ran"
+    folder.document.write_text("{}")
+    assert read_status(folder.path.parent, "watched").state == "finished"
+
+
+def test_a_search_that_only_begins_has_no_trials_and_no_estimate(folder: SearchFolder) -> None:
+    seen = read_status(folder.path.parent, "watched")
+    assert (seen.state, seen.driver, seen.best, seen.hours_left) == ("running", None, None, None)
+    study_of(folder).ask()
+    seen = read_status(folder.path.parent, "watched")
+    assert seen.states["RUNNING"] == 1 and seen.running[0].examples == 0
+
+
+def test_looking_writes_nothing(folder: SearchFolder) -> None:
+    four_finished_and_one_running(folder)
+
+    def files() -> dict[Path, tuple[int, int]]:
+        return {file: (file.stat().st_mtime_ns, file.stat().st_size) for file in folder.path.parent.rglob("*")}
+
+    before = files()
+    for _ in range(2):
+        read_status(folder.path.parent, "watched")
+        folder.release()
+    assert files() == before
+
+
+def test_looking_keeps_no_driver_out_and_sees_one_in_another_process(folder: SearchFolder) -> None:
+    assert folder.is_driven()
+    look = "import sys, pathlib; from gazetune.search.folder import SearchFolder as F; print(F(pathlib.Path(sys.argv[1])).is_driven())"  # noqa: E501
+    seen = subprocess.run([sys.executable, "-c", look, folder.path], capture_output=True, text=True, check=True)
+    assert seen.stdout == "True\n"
+    folder.release()
+    assert not folder.is_driven()
+    again, _ = SearchFolder.open(folder.path.parent, "watched")
+    again.release()
+
+
+def test_who_takes_a_search_over_hears_nothing_that_was_meant_for_a_dead_driver(folder: SearchFolder) -> None:
+    folder.steering.announce(2)
+    folder.steering.ask_to_stop(None)
+    folder.steering.ask_to_stop("0001")
+    folder.release()
+    again, _ = SearchFolder.open(folder.path.parent, "watched")
+    assert not again.steering.asked_to_stop(None) and not again.steering.asked_to_stop("0001")
+    assert again.steering.driver() is None
+    again.release()
+
+
+@pytest.mark.parametrize("command", ["status", "stop"])
+def test_an_unknown_name_is_one_line_with_those_there_are(
+    command: str, folder: SearchFolder, capfd: pytest.CaptureFixture[str]
+) -> None:
+    storage = folder.path.parent
+    assert main([command, "other", "--storage", str(storage)]) == 2
+    out, error = capfd.readouterr()
+    assert (out, error) == ("", f"gazetune: error: there is no search 'other' in {storage}; accepted: watched\n")
