@@ -24,7 +24,7 @@ from gazetune.reward.conversation import ChatEncoder
 from gazetune.reward.encoding import TextRows, align_chat, flat_arrays, model_units, scoped_passages
 from gazetune.reward.model import GazeRewardModel
 from gazetune.reward.passes import divide_passes
-from gazetune.reward.reading import choose_reading
+from gazetune.reward.reading_choice import choose_reading
 from gazetune.reward.saving import CONFIG, load_reward_model, read_facts, saved_config, saved_tokenizer
 
 Chat = Sequence[Message | Mapping[str, Any]]

@@ -25,7 +25,7 @@ from gazetune.reward.batching import reward_pairs
 from gazetune.reward.dataset import PreparedData
 from gazetune.reward.losses import check_scores, create_loss
 from gazetune.reward.model import GazeRewardModel
-from gazetune.reward.reading import choose_reading
+from gazetune.reward.reading_choice import choose_reading
 from gazetune.reward.saving import (
     SaveFailed,
     gaze_buffers,

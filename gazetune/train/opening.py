@@ -15,7 +15,7 @@ from gazetune.config import Config
 from gazetune.reward.backbone import load_backbone
 from gazetune.reward.batching import EncodedSplit
 from gazetune.reward.model import GazeRewardModel
-from gazetune.reward.reading import choose_reading
+from gazetune.reward.reading_choice import choose_reading
 from gazetune.reward.saving import load_reward_model, model_dtype
 from gazetune.train.deepspeed_config import deepspeed_config
 from gazetune.train.evaluation import score_split

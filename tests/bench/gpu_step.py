@@ -31,7 +31,7 @@ from gazetune.reward.losses import create_loss
 from gazetune.reward.model import GazeRewardModel
 from gazetune.reward.passes import divide_passes
 from gazetune.reward.quantization import has_bitsandbytes, nf4_options, settle_quantized
-from gazetune.reward.reading import choose_reading
+from gazetune.reward.reading_choice import choose_reading
 from tests.bench.step_data import config_of, helpsteer2_like
 
 PEAK_FLOP = 989e12

@@ -16,7 +16,8 @@ from gazetune.reward.batching import PairBatch, reward_pairs
 from gazetune.reward.dataset import PreparedData
 from gazetune.reward.losses import bradley_terry
 from gazetune.reward.model import GazeRewardModel
-from gazetune.reward.reading import Reading, choose_reading
+from gazetune.reward.reading import Reading
+from gazetune.reward.reading_choice import choose_reading
 
 FUSIONS = ["none", "concat", "add", "gated", "cross"]
 PLACES = [("none", "before"), ("concat", "before"), ("concat", "after"), ("add", "before"), ("gated", "before"),

@@ -11,11 +11,12 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from gazetune.config import Config
 from gazetune.errors import InputError
-from gazetune.reward import reading as room
+from gazetune.reward import reading_choice as room
 from gazetune.reward.batching import reward_pairs
 from gazetune.reward.dataset import PreparedData
 from gazetune.reward.model import GazeRewardModel
-from gazetune.reward.reading import Reading, check_pool, choose_reading, default_reading
+from gazetune.reward.reading import Reading, check_pool, default_reading
+from gazetune.reward.reading_choice import choose_reading
 from gazetune.reward.tiny import VOCABULARY
 
 SMALL = {
