@@ -8,7 +8,7 @@ from multiprocessing.synchronize import Barrier
 
 import optuna
 
-from gazetune.search.study_storage import find_study
+from gazetune.search.study.storage import find_study
 
 STEPS = (10, 20, 30)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gazetune.errors import InputError
 
 if TYPE_CHECKING:
-    from gazetune.search.space import SearchSpace
+    from gazetune.search.space.search_space import SearchSpace
 
 SAMPLES = 5
 
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from gazetune.cli.search import space_file
 
     with stdout_for_results():
-        from gazetune.search.space import read_space
+        from gazetune.search.space.search_space import read_space
 
         document = document_of(read_space(space_file(args.file), overrides=args.overrides))
     if args.json:
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
 def document_of(space: SearchSpace) -> dict[str, Any]:
     """Return a space as a JSON object. `combinations` is null where there are ranges of real numbers."""
-    from gazetune.search.axes import axis_size
+    from gazetune.search.space.axes import axis_size
 
     reach = space.reach()
     size = reach.size(reach.cases())
@@ -119,7 +119,7 @@ def _size(document: dict[str, Any]) -> str:
 
 
 def _params(params: dict[str, Any]) -> str:
-    from gazetune.search.conditions import shown_value
+    from gazetune.search.space.conditions import shown_value
 
     shown = {key: f"{value:.4g}" if isinstance(value, float) else shown_value(value) for key, value in params.items()}
     return ", ".join(f"{key}={value}" for key, value in shown.items()) or "the base config"

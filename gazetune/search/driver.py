@@ -23,19 +23,19 @@ from gazetune.report.document import SearchDocument
 from gazetune.report.markdown import write_report
 from gazetune.reward.dataset import PreparedData, prepare, prepared_facts
 from gazetune.search.baselines import Candidate, winner_and_baselines
-from gazetune.search.failures import Failures
-from gazetune.search.feeder import Feeder
 from gazetune.search.folder import SearchFolder
-from gazetune.search.halting import Halting, StoppedByHand
-from gazetune.search.history import own_trials
 from gazetune.search.ledger import Ledger, fingerprint_tags, log_evaluation, trial_records
-from gazetune.search.objectives import sign, validation_objective
 from gazetune.search.progress import SearchProgress
-from gazetune.search.samplers import Samplers
-from gazetune.search.schedulers import KnownTrial, Rungs, Stopping, create_scheduler, milestones
-from gazetune.search.searcher import TruthfulOptuna, open_study, pareto_front, trial_name
-from gazetune.search.slots import Slots
-from gazetune.search.space import SearchSpace
+from gazetune.search.slots.feeder import Feeder
+from gazetune.search.slots.slots import Slots
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.stopping.failures import Failures
+from gazetune.search.stopping.halting import Halting, StoppedByHand
+from gazetune.search.stopping.schedulers import KnownTrial, Rungs, Stopping, create_scheduler, milestones
+from gazetune.search.study.history import own_trials
+from gazetune.search.study.objectives import sign, validation_objective
+from gazetune.search.study.samplers import Samplers
+from gazetune.search.study.searcher import TruthfulOptuna, open_study, pareto_front, trial_name
 from gazetune.tracking.lineage import code_version
 from gazetune.tracking.mlflow_runs import Tracker
 

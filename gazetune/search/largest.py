@@ -6,8 +6,8 @@ from typing import Any
 
 from gazetune.config import Config
 from gazetune.errors import InputError
-from gazetune.search.axes import Axis
-from gazetune.search.space import SearchSpace
+from gazetune.search.space.axes import Axis
+from gazetune.search.space.search_space import SearchSpace
 from gazetune.train.checks import check_config
 from gazetune.train.memory import MemoryPlan, Placement, memory_plan
 

@@ -14,9 +14,9 @@ from gazetune.config_keys import get_key
 from gazetune.report.document import TrialRecord, TrialState
 from gazetune.reward.dataset import prepared_facts
 from gazetune.search.folder import SearchFolder
-from gazetune.search.history import own_trials
 from gazetune.search.progress import SearchProgress
-from gazetune.search.space import SearchSpace
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.study.history import own_trials
 from gazetune.tracking.mlflow_runs import Tracker
 
 ALWAYS_SHOWN = ("fusion.kind", "gaze.features")

@@ -19,15 +19,15 @@ from gazetune.reward.dataset import PreparedData, is_prepared, prepare
 from gazetune.reward.losses import check_scores
 from gazetune.search.driver import Driver
 from gazetune.search.folder import Facts, SearchFolder, check_free
-from gazetune.search.history import seed_study
-from gazetune.search.objectives import check_objectives
 from gazetune.search.progress import SearchProgress
-from gazetune.search.samplers import check_sampler
-from gazetune.search.schedulers import check_comparable, plan_rungs
-from gazetune.search.searcher import open_study
-from gazetune.search.space import SearchSpace, read_space
-from gazetune.search.study_storage import check_study_storage
-from gazetune.search.warm_start import with_history
+from gazetune.search.space.search_space import SearchSpace, read_space
+from gazetune.search.stopping.schedulers import check_comparable, plan_rungs
+from gazetune.search.study.history import seed_study
+from gazetune.search.study.objectives import check_objectives
+from gazetune.search.study.samplers import check_sampler
+from gazetune.search.study.searcher import open_study
+from gazetune.search.study.storage import check_study_storage
+from gazetune.search.study.warm_start import with_history
 from gazetune.tracking.location import check_tracking
 from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.train.steps import StepPlan

@@ -11,10 +11,10 @@ from typing import Any, Literal
 from optuna.trial import FrozenTrial, TrialState
 
 from gazetune.search.folder import SearchFolder
-from gazetune.search.history import own_trials
-from gazetune.search.space import SearchSpace
+from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.steering import DriverNote
-from gazetune.search.study_storage import default_url, find_study
+from gazetune.search.study.history import own_trials
+from gazetune.search.study.storage import default_url, find_study
 
 SHOWN = ("COMPLETE", "PRUNED", "FAIL", "RUNNING")
 

@@ -20,9 +20,9 @@ from optuna.trial import TrialState
 from gazetune.cli.search import space_file
 from gazetune.errors import InputError
 from gazetune.search.run import search
-from gazetune.search.searcher import open_study
-from gazetune.search.space import read_space
-from gazetune.search.study_storage import check_study_storage, find_study, shared_study, storage_url
+from gazetune.search.space.search_space import read_space
+from gazetune.search.study.searcher import open_study
+from gazetune.search.study.storage import check_study_storage, find_study, shared_study, storage_url
 
 psycopg2 = pytest.importorskip("psycopg2")
 

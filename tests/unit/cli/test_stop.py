@@ -10,8 +10,8 @@ import pytest
 
 from gazetune.cli.main import main
 from gazetune.search.folder import SearchFolder
-from gazetune.search.searcher import open_study
-from gazetune.search.space import read_space
+from gazetune.search.space.search_space import read_space
+from gazetune.search.study.searcher import open_study
 
 SPACE = """\
 name: steered

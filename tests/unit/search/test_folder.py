@@ -8,7 +8,7 @@ import pytest
 
 from gazetune.errors import InputError
 from gazetune.search.folder import SearchFolder, check_free
-from gazetune.search.space import read_space
+from gazetune.search.space.search_space import read_space
 
 SPACE = """
 name: mine

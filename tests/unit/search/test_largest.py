@@ -8,7 +8,7 @@ import pytest
 
 from gazetune.errors import InputError
 from gazetune.search.largest import chosen_placement, largest_trial
-from gazetune.search.space import SearchSpace, read_space
+from gazetune.search.space.search_space import SearchSpace, read_space
 
 
 def space_of(text: str, folder: Path) -> SearchSpace:

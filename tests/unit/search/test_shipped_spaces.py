@@ -8,9 +8,9 @@ import optuna
 import pytest
 
 from gazetune.cli.search import shipped_spaces
-from gazetune.search.grid import grid_points
-from gazetune.search.points import optuna_parameters
-from gazetune.search.space import SearchSpace, read_space
+from gazetune.search.space.grid import grid_points
+from gazetune.search.space.points import optuna_parameters
+from gazetune.search.space.search_space import SearchSpace, read_space
 from gazetune.train.checks import check_config
 
 NAMES = ("demo", "feature_masks", "fusion_ablation", "pairs", "reference_helpsteer2_mistral", "reference_oasst1_llama3",

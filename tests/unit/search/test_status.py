@@ -14,9 +14,9 @@ from optuna.trial import TrialState
 
 from gazetune.cli.main import main
 from gazetune.search.folder import Facts, SearchFolder
-from gazetune.search.searcher import open_study
-from gazetune.search.space import read_space
+from gazetune.search.space.search_space import read_space
 from gazetune.search.status import read_status
+from gazetune.search.study.searcher import open_study
 
 SPACE = """\
 name: watched

@@ -1,0 +1,84 @@
+"""The one config tree: every key a run has, its type, its default and what it means.
+
+`Config` describes one training run completely. A search space file holds a partial config (`base`) and the axes that
+the search varies; each trial is again a complete `Config`. Reading YAML and command-line overrides is `config_file`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import field_validator, model_validator
+
+from gazetune.config.model import AdapterConfig, DataConfig, FusionConfig, GazeConfig, ProjectorConfig
+from gazetune.config.search import ResourcesConfig, SearchConfig, TrackingConfig
+from gazetune.config.section import (
+    LARGEST_SEED,
+    MEASURES,
+    Deviation,
+    Metric,
+    Positive,
+    Probability,
+    Section,
+    Seed,
+    features_from_mask,
+)
+from gazetune.config.training import DeepSpeedConfig, EarlyStopConfig, LossConfig, OptimConfig, TrainConfig
+from gazetune.presets import known_preset, with_defaults
+
+__all__ = [
+    "LARGEST_SEED",
+    "MEASURES",
+    "AdapterConfig",
+    "Config",
+    "DataConfig",
+    "DeepSpeedConfig",
+    "Deviation",
+    "EarlyStopConfig",
+    "FusionConfig",
+    "GazeConfig",
+    "LossConfig",
+    "Metric",
+    "OptimConfig",
+    "Positive",
+    "Probability",
+    "ProjectorConfig",
+    "ResourcesConfig",
+    "SearchConfig",
+    "Section",
+    "Seed",
+    "TrackingConfig",
+    "TrainConfig",
+    "features_from_mask",
+]
+
+
+class Config(Section):
+    """One training run, completely."""
+
+    preset: Literal["corrected", "reference"] = "corrected"
+    """What keys are that nothing sets: the defaults in this file, or the recipe of the reference with its defects."""
+    data: DataConfig = DataConfig()
+    backbone: str = "tiny"
+    """`tiny`, a local folder, or a hub id of any model that `AutoModel` loads and that takes `inputs_embeds`."""
+    adapter: AdapterConfig = AdapterConfig()
+    gaze: GazeConfig = GazeConfig()
+    fusion: FusionConfig = FusionConfig()
+    projector: ProjectorConfig = ProjectorConfig()
+    loss: LossConfig = LossConfig()
+    optim: OptimConfig = OptimConfig()
+    train: TrainConfig = TrainConfig()
+    deepspeed: DeepSpeedConfig = DeepSpeedConfig()
+    search: SearchConfig = SearchConfig()
+    resources: ResourcesConfig = ResourcesConfig()
+    tracking: TrackingConfig = TrackingConfig()
+
+    @field_validator("preset", mode="before")
+    @classmethod
+    def _known_preset(cls, value: Any) -> Any:
+        return known_preset(value)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_defaults(cls, values: Any) -> Any:
+        return with_defaults(values) if isinstance(values, dict) else values

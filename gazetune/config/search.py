@@ -1,0 +1,81 @@
+"""Sections that say how a search goes, what a trial occupies, and where runs are logged."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from gazetune.config.section import (
+    Metric,
+    Positive,
+    Section,
+)
+
+Cap = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+
+_UNITS = {name: base**power for power, letter in enumerate("KMGT", start=1)
+          for name, base in ((f"{letter}B", 1000), (f"{letter}iB", 1024))} | {"": 1, "B": 1}  # fmt: skip
+
+
+class SearchConfig(Section):
+    """What the search does, apart from its axes."""
+
+    trials: Positive = 20
+    sampler: Literal["tpe", "cmaes", "nsga2", "random", "qmc", "grid"] = "tpe"
+    scheduler: Literal["asha", "hyperband", "median", "paired", "asha_paired", "none"] = "asha"
+    rungs: Annotated[int, Field(ge=1)] | None = None
+    """Training examples at the first rung. Unset: the full budget divided by reduction**2."""
+    reduction: Annotated[int, Field(ge=2)] = 3
+    """A rung has this many times the examples of the last; `asha`: one of this many trials goes on from a rung."""
+    level: Annotated[float, Field(gt=0.0, le=0.5)] = 0.05
+    """`paired`: the most that the chance may be to stop a trial which no other one beats."""
+    max_failures: Annotated[int, Field(ge=0)] | None = None
+    """Trials that may FAIL for the same reason. Unset: see `search.stopping.failures`."""
+    max_hours: Cap | None = None
+    """Hours of drivers at work on the trials. With this or another cap reached, no trial begins or goes on."""
+    max_gpu_hours: Cap | None = None
+    """Hours of training of all trials, times their GPUs."""
+    max_disk: Positive | None = None
+    """Bytes of the search's folder."""
+    keep_models: Positive = 5
+    """The best so many COMPLETE trials keep their models, beside those that the comparison at the end needs."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0  # Optuna takes no larger one
+    objective: Metric | tuple[Literal[Metric, "gpu_seconds", "train_seconds"], ...] = "val/accuracy"
+    storage: str | None = None
+    """Where the study is kept. Unset: a sqlite file in the search's folder."""
+
+    @field_validator("max_disk", mode="before")
+    @classmethod
+    def _bytes(cls, value: Any) -> Any:
+        return bytes_of(value) if isinstance(value, str) else value
+
+
+class ResourcesConfig(Section):
+    """What one trial occupies."""
+
+    workers: Positive = 1
+    cpus_per_worker: Annotated[float, Field(gt=0)] = 1
+    gpus_per_worker: Annotated[float, Field(ge=0)] = 0
+
+
+def bytes_of(size: str) -> int:
+    """Return the bytes of a size such as `20GB`, `1.5 TiB` or `500000`.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+    """
+    found = re.fullmatch(r"\s*([+-]?\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", size)
+    if found is None or found[2] not in _UNITS:
+        raise ValueError("a size is a number of bytes, or a number with one of KB, MB, GB, TB, KiB, MiB, GiB, TiB")
+    return int(float(found[1]) * _UNITS[found[2]])
+
+
+class TrackingConfig(Section):
+    """Where runs are logged."""
+
+    uri: str | None = None
+    """MLflow tracking URI. Unset: one sqlite file in the storage folder."""

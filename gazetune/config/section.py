@@ -1,0 +1,48 @@
+"""What every section of the config tree is, and the kinds of values that several have."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MEASURES = ("nFix", "FFD", "GPT", "TRT", "fixProp")
+"""The five reading measures in the order that every array, mask and file of this package has them in."""
+
+Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[int, Field(ge=1)]
+LARGEST_SEED = 2**63 - 1  # every generator takes it
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+Deviation = Annotated[float, Field(ge=0.0, le=100.0)]
+Metric = Literal["val/accuracy", "val/loss"]
+
+
+class Section(BaseModel):
+    """A config section: unknown keys are refused, values are immutable once validated."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def features_from_mask(value: Any) -> Any:
+    """Turn a feature mask given as `[0, 1, 0, 1, 0]` or `"0,1,0,1,0"` or names into measure names in canonical order.
+
+    Raises
+    ------
+    ValueError
+        For an empty mask, a mask of another length than five, or a name that is no reading measure.
+    """
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",")]
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"a feature mask is a list of {', '.join(MEASURES)} or of five 0/1 flags")
+    items = [str(int(item)) if isinstance(item, bool) else str(item) for item in value]
+    if items and all(item in ("0", "1") for item in items):
+        if len(items) != len(MEASURES):
+            raise ValueError(f"a feature mask has {len(MEASURES)} flags ({', '.join(MEASURES)}), got {len(items)}")
+        items = [name for name, flag in zip(MEASURES, items, strict=True) if flag == "1"]
+    for item in items:
+        if item not in MEASURES:
+            raise ValueError(f"'{item}' is no reading measure; accepted: {', '.join(MEASURES)} or five 0/1 flags")
+    if not items:
+        raise ValueError(f"at least one of {', '.join(MEASURES)} is needed (fusion.kind: none is the run without gaze)")
+    return tuple(name for name in MEASURES if name in items)

@@ -1,0 +1,93 @@
+"""Sections that say how a reward model is trained."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from gazetune.config.section import (
+    Positive,
+    Probability,
+    Section,
+    Seed,
+)
+
+
+class LossConfig(Section):
+    """What a preference pair costs."""
+
+    kind: str = "bradley_terry"
+    """Name of a registered loss: bradley_terry."""
+    margin: Literal["none", "score"] | Annotated[float, Field(ge=0, allow_inf_nan=False)] = "none"
+    """By how much the chosen reward should exceed the rejected one: the pair's difference of scores, or one number."""
+    center: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Coefficient of (r_chosen + r_rejected)^2, which keeps rewards around 0."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """Probability with which a pair counts as labelled the other way round."""
+
+
+class OptimConfig(Section):
+    """AdamW and its learning-rate schedule."""
+
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-5
+    weight_decay: Annotated[float, Field(ge=0)] = 0.1
+    schedule: Literal["cosine_with_min_lr", "constant_with_warmup", "constant", "linear", "cosine", "polynomial"] = (
+        "cosine_with_min_lr"
+    )
+    min_lr_ratio: Annotated[float, Field(ge=0, le=1)] = 0.7
+    warmup_ratio: Probability | None = None
+    """Share of the steps that warm up.
+
+    Unset: 0.01 for `cosine_with_min_lr`, 0.02 for the others (the recipe's values).
+    """
+
+
+class EarlyStopConfig(Section):
+    """When a run has trained enough, though its budget is not used up."""
+
+    patience: Positive = 3
+    """Evaluations in a row without improvement after which the run ends."""
+    min_delta: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """What an evaluation must exceed the best one by to count as an improvement."""
+    metric: Literal["val/accuracy", "val/loss"] = "val/accuracy"
+
+
+class TrainConfig(Section):
+    """How long and in what steps a run trains."""
+
+    epochs: Annotated[float, Field(gt=0)] = 1
+    batch_size: Positive = 16
+    """Pairs of one forward pass, over all workers together: results do not depend on the number of workers."""
+    accumulate: Positive = 1
+    """Forward passes to one optimiser step."""
+    seed: Seed = 42
+    eval_every: Annotated[int, Field(ge=0)] = 0
+    """Optimiser steps between evaluations; 0 means max(1, round(256 / batch_size)). A search evaluates at its rungs."""
+    eval_tokens: Positive = 16384
+    """Positions that one worker reads in one pass of an evaluation: tokens, and gaze units that stand beside them."""
+    early_stop: EarlyStopConfig | None = None
+    """End a run whose validation metric has stopped improving; it counts as one that used its full budget."""
+    batching: Literal["auto", "padded", "packed", "shared"] = "auto"
+    """`padded`: texts of a pass are padded to one length. `packed`: without padding. `shared`: packed, and the
+    beginning that a pair's responses have in common is computed once. `auto`: the cheapest that backbone and fusion can
+    do. The rewards are the same."""
+    batch_tokens: Positive | None = None
+    """Positions that one worker reads in one forward pass: a step is divided into as many passes as that takes. Unset:
+    `accumulate` passes."""
+    pool: Literal["last", "last_padded"] = "last"
+    """Where a decoder's reward is read: at the last position of a text, or of its row in the batch, padding or not."""
+    gradient_checkpointing: bool = False
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """`auto`: bf16 on a GPU, fp32 on a CPU."""
+
+
+class DeepSpeedConfig(Section):
+    """How optimiser states, gradients and parameters are sharded over the workers."""
+
+    stage: Literal[0, 1, 2, 3] = 2
+    offload: Literal["none", "cpu", "nvme"] = "none"
+    nvme_path: str | None = None
+    """`nvme`: an existing folder, by its absolute path, on a local disk of this machine and of every node."""
+    override: dict[str, Any] = Field(default_factory=dict)
+    """Raw DeepSpeed JSON, merged last."""

@@ -1,0 +1,45 @@
+"""What ends trials and searches other than their own results: a hand at another terminal, and too many failures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray import tune
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from gazetune.search.steering import Steering
+from gazetune.search.stopping.failures import Failures
+
+BY_HAND = "stopped by hand"
+
+
+class StoppedByHand(FIFOScheduler):
+    """A rule of the scheduler: it stops the trials that somebody asked to stop, at their next report."""
+
+    def __init__(self, steering: Steering) -> None:
+        super().__init__()
+        self._steering = steering
+        self.reasons: dict[str, str] = {}
+        """By trial id, those that were stopped."""
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Stop the trial if that was asked for."""
+        if not self._steering.asked_to_stop(trial.trial_id):
+            return TrialScheduler.CONTINUE
+        self.reasons[trial.trial_id] = BY_HAND
+        return TrialScheduler.STOP
+
+
+class Halting(tune.Stopper):
+    """Ends all trials at once without a word to the study, where they stay to be resumed, as Ctrl-C does."""
+
+    def __init__(self, steering: Steering, failures: Failures) -> None:
+        self._steering, self._failures = steering, failures
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Never stop one trial: a rule of the scheduler does."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Tell whether the search has to end; Tune asks about ten times a second."""
+        return self._failures.verdict is not None or self._steering.asked_to_stop(None)

@@ -1,0 +1,115 @@
+"""`--warm-start`: what another search found, as history for the sampler of this one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import TrialState
+
+from gazetune.config_file import read_yaml
+from gazetune.config_keys import config_keys, get_key
+from gazetune.errors import InputError, did_you_mean
+from gazetune.search.folder import Facts, SearchFolder
+from gazetune.search.space.extras import PastTrial
+from gazetune.search.space.points import locate
+from gazetune.search.space.search_space import SearchSpace, read_space
+from gazetune.search.study.history import own_trials
+from gazetune.search.study.objectives import objectives
+from gazetune.search.study.searcher import trial_name
+from gazetune.search.study.storage import default_url, find_study
+
+_LOG = logging.getLogger(__name__)
+_NOT_COMPARED = ("search.", "resources.", "tracking.", "gaze.store")
+"""Keys that say how and where a trial runs, not what it is."""
+_LEARNS = "tpe"
+
+
+def with_history(space: SearchSpace, source: str, storage: Path, facts: Facts) -> SearchSpace:
+    """Return the space with the COMPLETE trials of another search that lie inside it.
+
+    Parameters
+    ----------
+    space : SearchSpace
+        The space of the new search.
+    source : str
+        Name of a search in `storage`, or its folder.
+    storage : Path
+        The storage folder.
+    facts : Facts
+        What the new search's values depend on.
+
+    Raises
+    ------
+    InputError
+        When there is no such search, its values do not compare with those of the new one, or no trial lies inside.
+    """
+    origin = f"--warm-start {source}"
+    sampler = space.config.search.sampler
+    if sampler != _LEARNS:
+        raise InputError(f"{origin}: search.sampler: {sampler} does not learn from earlier trials; accepted: {_LEARNS}")
+    folder = _folder(source, storage)
+    old = read_space(folder.path / "space.yaml")
+    _check_comparable(origin, old, space, folder.read_facts(), facts)
+    past: list[PastTrial] = []
+    outside: list[str] = []
+    where = old.config.search.storage or default_url(folder.path)
+    study = find_study(where, old.name)
+    if study is None:
+        raise InputError(f"{origin}: there is no study '{old.name}' in {where}")
+    for trial in own_trials(study, (TrialState.COMPLETE,)):
+        number = trial_name(trial.number)
+        values = _values(read_yaml(folder.trial(number) / "config.yaml"))
+        try:
+            past.append(PastTrial(f"{old.name}:{number}", tuple(trial.values), locate(space, values, number)))
+        except InputError as error:
+            outside.append(str(error))
+    if not past:
+        why = f"the first one: trial {outside[0]}" if outside else "it has none"
+        raise InputError(f"{origin}: none of its COMPLETE trials lies inside {space.origin}; {why}")
+    _LOG.info("%s: %d COMPLETE trials taken over, %d lie outside this space", origin, len(past), len(outside))
+    return replace(space, extras=replace(space.extras, history=tuple(past)))
+
+
+def _folder(source: str, storage: Path) -> SearchFolder:
+    for path in (storage / source, Path(source)):
+        if (path / "space.yaml").is_file():
+            return SearchFolder(path.resolve())
+    names = [found.parent.name for found in sorted(storage.glob("*/space.yaml"))]
+    accepted = did_you_mean(source, names) if names else "none was started there"
+    raise InputError(f"--warm-start {source}: neither a search in {storage} nor the folder of one; {accepted}")
+
+
+def _check_comparable(origin: str, old: SearchSpace, space: SearchSpace, before: Facts | None, facts: Facts) -> None:
+    """Refuse values that mean something else than those of the new search."""
+    theirs, ours = objectives(old.config.search), objectives(space.config.search)
+    if theirs != ours:
+        raise InputError(
+            f"{origin}: search.objective: it improved {', '.join(theirs)} and this search {', '.join(ours)}"
+        )
+    if before is None:
+        raise InputError(f"{origin}: it says nowhere which data it saw, so its values cannot be compared")
+    if before.data != facts.data:
+        raise InputError(
+            f"{origin}: data: its preference pairs have fingerprint {before.data} and those of this search {facts.data}"
+        )
+    if before.budget != facts.budget:
+        raise InputError(
+            f"{origin}: train.epochs: its trials saw {before.budget} training examples and those of this search "
+            f"{facts.budget}"
+        )
+
+
+def _values(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a resolved config by dotted key."""
+    found: dict[str, Any] = {}
+    for key in config_keys():
+        if not key.startswith(_NOT_COMPARED):
+            try:
+                found[key] = get_key(tree, key)
+            except KeyError:
+                continue  # written before this key was there: it has its default
+    return found

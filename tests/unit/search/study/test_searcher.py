@@ -1,0 +1,168 @@
+"""The searcher on a real study, with a ledger that only remembers."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from gazetune.search.space.search_space import SearchSpace, read_space
+from gazetune.search.study.samplers import Samplers
+from gazetune.search.study.searcher import TruthfulOptuna, open_study, pareto_front
+
+SPACE = """
+name: told
+base: {gaze: {predictor: planted}}
+space:
+  optim.learning_rate: {log_uniform: [1.0e-4, 1.0e-2]}
+  fusion.kind: {choice: [none, add]}
+search: {trials: 3, sampler: random}
+"""
+
+
+class Notes:
+    """Stands where the ledger does and keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str | None] = []
+        self.ends: list[tuple[str, str]] = []
+        self.heard: list[optuna.trial.FrozenTrial] = []
+
+    def started(self, trial: optuna.Trial, trial_id: str, params: dict[str, Any]) -> None:
+        trial.set_user_attr("record", {"params": params})
+
+    def reported(self, trial: optuna.Trial, trial_id: str, message: dict[str, Any]) -> None:
+        pass
+
+    def ending(self, trial: optuna.Trial, reason: str | None) -> None:
+        self.reasons.append(reason)
+
+    def ended(self, trial: optuna.trial.FrozenTrial, trial_id: str) -> None:
+        self.ends.append((trial_id, trial.state.name))
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> SearchSpace:
+    (tmp_path / "space.yaml").write_text(textwrap.dedent(SPACE))
+    return read_space(tmp_path / "space.yaml")
+
+
+def searcher(
+    space: SearchSpace, folder: Path, notes: Notes, cancelled: list[str], reasons: dict[str, str] | None = None
+) -> TruthfulOptuna:
+    study = open_study(space.name, space.config.search, folder)
+    return TruthfulOptuna(
+        space, study, Samplers(space, parallel=False), notes, "board", lambda job, params: {"id": job, **params},
+        cancel=cancelled.append, why=(reasons or {}).get, ended=notes.heard.append,
+    )  # fmt: skip
+
+
+def result(examples: int, value: float, outcome: str = "RUNNING", seconds: float = 1.0) -> dict[str, Any]:
+    metrics = {"val/accuracy": value, "val/loss": -value}
+    report = {"examples": examples, "metrics": metrics, "train_seconds": seconds}
+    return {"examples": examples, "objective": value, "outcome": outcome, "report": [report]}
+
+
+def test_complete_pruned_and_failed_trials_are_told_apart(space: SearchSpace, tmp_path: Path) -> None:
+    notes, cancelled = Notes(), []
+    told = searcher(space, tmp_path, notes, cancelled)
+    for trial in ("a", "b", "c"):
+        told.suggest(trial)
+        told.on_trial_result(trial, result(10, 0.5))
+    told.on_trial_complete("a", result(30, 0.8, "COMPLETE"))
+    told.on_trial_complete("b", result(20, 0.6))
+    told.on_trial_complete("c", {"examples": 10, "objective": 0.5, "outcome": "FAIL", "reason": "loss is nan"})
+    trials = optuna.load_study(study_name="told", storage=f"sqlite:///{tmp_path}/study.db").trials
+    assert [trial.state.name for trial in trials] == ["COMPLETE", "PRUNED", "FAIL"]
+    assert [trial.state.name for trial in notes.heard] == ["COMPLETE", "PRUNED", "FAIL"]
+    assert trials[0].value == 0.8
+    assert [trial.intermediate_values for trial in trials] == [{10: 0.5, 30: 0.8}, {10: 0.5, 20: 0.6}, {10: 0.5}]
+    assert notes.reasons == [None, "stopped at 20 examples", "loss is nan"]
+    assert notes.ends == [("0000", "COMPLETE"), ("0001", "PRUNED"), ("0002", "FAIL")]
+    assert cancelled == ["0000", "0001", "0002"]
+
+
+def test_a_trial_whose_process_vanished_is_a_failure(space: SearchSpace, tmp_path: Path) -> None:
+    notes = Notes()
+    told = searcher(space, tmp_path, notes, [])
+    told.suggest("a")
+    told.on_trial_complete("a", None, error=True)
+    assert notes.reasons == ["the trial's process ended without a result"]
+
+
+def test_trials_that_were_left_come_first_with_their_parameters(space: SearchSpace, tmp_path: Path) -> None:
+    first = searcher(space, tmp_path, Notes(), [])
+    begun = [first.suggest("a")["job"], first.suggest("b")["job"]]
+    first.on_trial_complete("a", result(30, 0.8, "COMPLETE"))
+    second = searcher(space, tmp_path, Notes(), [])
+    assert second.suggest("x")["job"] == begun[1]
+    new = second.suggest("y")["job"]
+    assert new["id"] == "0002" and new["optim.learning_rate"] not in [job["optim.learning_rate"] for job in begun]
+
+
+def test_losses_are_told_as_losses(tmp_path: Path) -> None:
+    text = textwrap.dedent(SPACE).replace("trials: 3", "trials: 3, objective: val/loss")
+    (tmp_path / "space.yaml").write_text(text)
+    told = searcher(read_space(tmp_path / "space.yaml"), tmp_path, Notes(), [])
+    told.suggest("a")
+    told.on_trial_complete("a", result(30, -0.4, "COMPLETE"))
+    study = optuna.load_study(study_name="told", storage=f"sqlite:///{tmp_path}/study.db")
+    assert study.best_value == 0.4 and study.direction.name == "MINIMIZE"
+
+
+def test_a_serial_search_repeats_exactly_with_the_trials_that_were_stopped(space: SearchSpace, tmp_path: Path) -> None:
+    space.base["search"]["sampler"] = "tpe"
+
+    def run(folder: Path, drivers: int) -> list[tuple[str, dict[str, Any]]]:
+        """Run 12 trials, by one driver or by several that take over from each other."""
+        folder.mkdir()
+        for _ in range(drivers):
+            told = searcher(space, folder, Notes(), [])
+            for number in range(12 // drivers):
+                rate = told.suggest(str(number))["job"]["optim.learning_rate"]
+                told.on_trial_result(str(number), result(10, rate))
+                told.on_trial_complete(str(number), result(30, rate, "COMPLETE") if rate > 1e-3 else result(20, rate))
+        trials = optuna.load_study(study_name="told", storage=f"sqlite:///{folder}/study.db").trials
+        return [(trial.state.name, trial.params) for trial in trials]
+
+    whole = run(tmp_path / "whole", 1)
+    assert run(tmp_path / "parts", 3) == whole
+    assert {state for state, _ in whole} == {"COMPLETE", "PRUNED"}
+
+
+def test_a_pruned_trial_has_the_reason_that_the_scheduler_gives(space: SearchSpace, tmp_path: Path) -> None:
+    notes = Notes()
+    told = searcher(space, tmp_path, notes, [], {"0001": "worse than trial 0000"})
+    for trial in ("a", "b"):
+        told.suggest(trial)
+        told.on_trial_complete(trial, result(20, 0.6))
+    assert notes.reasons == ["stopped at 20 examples", "worse than trial 0000"]
+
+
+def test_several_objectives_give_a_pareto_front_of_complete_trials(tmp_path: Path) -> None:
+    several = "trials: 5, scheduler: none, objective: [train_seconds, val/accuracy]"
+    (tmp_path / "space.yaml").write_text(textwrap.dedent(SPACE).replace("trials: 3", several))
+    space = read_space(tmp_path / "space.yaml")
+    told = searcher(space, tmp_path, Notes(), [])
+    for number, (seconds, accuracy) in enumerate([(5.0, 0.8), (9.0, 0.7), (2.0, 0.6), (7.0, 0.9)]):
+        told.suggest(str(number))
+        told.on_trial_result(str(number), result(10, 0.5))
+        told.on_trial_complete(str(number), result(30, accuracy, "COMPLETE", seconds))
+    told.suggest("failed")
+    told.on_trial_complete("failed", {"examples": 0, "objective": 1.0, "outcome": "FAIL", "reason": "loss is nan"})
+    study = open_study(space.name, space.config.search, tmp_path)
+    study.add_trial(optuna.trial.create_trial(values=[0.1, 1.0], user_attrs={"gazetune:from": "another:0007"}))
+    front = pareto_front(study, space.config.search)
+    assert [(record.id, dict(record.values)) for record in front] == [
+        ("0000", {"train_seconds": 5.0, "val/accuracy": 0.8}),
+        ("0002", {"train_seconds": 2.0, "val/accuracy": 0.6}),
+        ("0003", {"train_seconds": 7.0, "val/accuracy": 0.9}),
+    ]
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 4 + ["FAIL", "COMPLETE"]
+
+
+def test_one_objective_has_no_pareto_front(space: SearchSpace, tmp_path: Path) -> None:
+    assert pareto_front(open_study(space.name, space.config.search, tmp_path), space.config.search) == ()
