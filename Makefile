@@ -14,9 +14,10 @@ help:  ## Print this list
 demo: $(READY)  ## Search the planted demo data and print the winner (no GPU, no download)
 	$(BIN)/gazetune search search_spaces/demo.yaml --name demo-$$(date +%Y%m%d-%H%M%S)
 
+# By file, in the order of the folders: the integration tests take longest and come first.
 # make's own status hides pytest's: it is written down for .ci/run.
 test: $(READY)  ## Run the tests
-	@rm -f .venv/.pytest-status; status=0; $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope $(ARGS) || status=$$?; \
+	@rm -f .venv/.pytest-status; status=0; $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS) || status=$$?; \
 	echo $$status > .venv/.pytest-status; exit $$status
 
 test-long: $(READY)  ## Run the tests that take minutes

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +15,14 @@ import pytest
 os.environ.update(HF_HUB_OFFLINE="1", RAY_USAGE_STATS_ENABLED="0", MLFLOW_DISABLE_TELEMETRY="true")
 os.environ.setdefault("DS_ACCELERATOR", "cpu")  # a run of the gpu tests sets cuda
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# An instance of Ray for each process that runs tests, whatever else runs on the machine; short, for it holds sockets.
+_RAY = tempfile.mkdtemp(prefix="ray", dir="/tmp")
+os.environ["RAY_TMPDIR"] = _RAY
 
 
-STARTS_RAY = (
-    "tests/unit/cluster/",
-    *(
-        f"tests/integration/test_{name}.py"
-        for name in ("bad_input", "cluster", "demo", "gaze_search", "gaze_store", "interruption", "pairs", "search",
-                     "storage_postgres", "watch")
-    ),
-)  # fmt: skip
-"""Two instances of Ray on one machine get into each other's way."""
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Divide tests over several processes by file; those that start Ray run one after another in one of them."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    class ByFile(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.split("::")[0]
-            return "Ray" if file.startswith(STARTS_RAY) else file
-
-    return ByFile(config, log)
+def pytest_unconfigure() -> None:
+    """Take Ray's files away."""
+    shutil.rmtree(_RAY, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -19,6 +20,7 @@ from ray._private.authentication.authentication_token_setup import maybe_enable_
 from ray._private.grpc_utils import init_grpc_channel
 from ray._private.services import canonicalize_bootstrap_address_or_die
 from ray._private.utils import get_num_cpus
+from ray.dashboard.utils import ray_address_to_api_server_url
 
 from gazetune.cluster.slots import NodeResources, possible_nodes, require_slots
 from gazetune.cluster.storage import require_shared
@@ -30,6 +32,10 @@ LAUNCHER_CONFIG = Path("~/ray_bootstrap_config.yaml")
 
 OBJECT_STORE = 1 << 30
 """Bytes. Ray would take a third of the memory; a search passes little through it (the gaze store is memory-mapped)."""
+
+STATE_API = "RAY_API_SERVER_ADDRESS"
+"""Says to workers where Ray's state API answers. Where several instances of Ray run on a machine they find it by
+nothing else, and Ray Train, which frees placement groups by what it says, would free none."""
 
 PASSED_ON = (
     "HF_ENDPOINT",
@@ -53,6 +59,8 @@ class ClusterSize:
     """With those that the cluster's autoscaler may still start."""
     slots: int
     """How many trials fit at once; at least 1."""
+    joined: bool
+    """Whether the cluster was there before: then nodes may come and go."""
 
 
 def connect(address: str | None, resources: ResourcesConfig, storage: Path) -> ClusterSize:
@@ -86,15 +94,21 @@ def connect(address: str | None, resources: ResourcesConfig, storage: Path) -> C
     else:
         _join(found, resources)
     try:
-        alive = [_resources(node) for node in ray.nodes() if node["Alive"]]
-        nodes = possible_nodes(alive, None if address is None else _launcher_config())
+        nodes = current_nodes(address is not None)
         slots = require_slots(nodes, resources)
         if address is not None:
             require_shared(storage)
     except BaseException:
         disconnect()
         raise
-    return ClusterSize(sum(node.cpus for node in nodes), sum(node.gpus for node in nodes), len(nodes), slots)
+    cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
+    return ClusterSize(cpus, gpus, len(nodes), slots, joined=address is not None)
+
+
+def current_nodes(joined: bool) -> list[NodeResources]:
+    """Return the nodes that the cluster has now, and for one that was joined those its autoscaler may start."""
+    alive = [_resources(node) for node in ray.nodes() if node["Alive"]]
+    return possible_nodes(alive, _launcher_config() if joined else None)
 
 
 def disconnect() -> None:
@@ -117,16 +131,18 @@ def _start_here(resources: ResourcesConfig) -> None:
         cpus = min(cpus, len(os.sched_getaffinity(0)))
     # The CPUs are known without Ray: refuse before it starts. The GPUs are Ray's to find.
     require_slots([NodeResources("this machine", cpus)], resources.model_copy(update={"gpus_per_worker": 0}))
+    port = _free_port()
     ray.init(
         "local",  # not None, which would join whatever RAY_ADDRESS names
         num_cpus=int(cpus),
         # Without the dashboard's state API, Ray Train never frees the placement group of a run that was stopped.
         include_dashboard=True,
         dashboard_host="127.0.0.1",
+        dashboard_port=port,
         object_store_memory=min(OBJECT_STORE, get_system_memory() // 10),
         log_to_driver=False,
         logging_level=logging.ERROR,
-        runtime_env={"env_vars": worker_environment(resources, os.environ)},
+        runtime_env={"env_vars": {**worker_environment(resources, os.environ), STATE_API: f"http://127.0.0.1:{port}"}},
         _temp_dir=_temp_dir(),
     )
 
@@ -154,12 +170,15 @@ def _find(address: str) -> str:
 
 
 def _join(found: str, resources: ResourcesConfig) -> None:
+    environment = worker_environment(resources, os.environ)
+    with contextlib.suppress(ConnectionError, ValueError, ray.exceptions.RayError):  # it may have no dashboard
+        environment[STATE_API] = ray_address_to_api_server_url(found)
     try:
         ray.init(
             found,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            runtime_env={"env_vars": worker_environment(resources, os.environ)},
+            runtime_env={"env_vars": environment},
         )
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         token = "with token authentication, RAY_AUTH_MODE=token and the cluster's ~/.ray/auth_token are needed here too"
@@ -184,6 +203,12 @@ def _asks_for_token(found: str, where: str) -> bool:
     finally:
         channel.close()
     return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _temp_dir() -> str:

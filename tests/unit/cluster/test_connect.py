@@ -33,10 +33,15 @@ def refused(call, *arguments):
     except InputError as error:
         return str(error)
 
+def asked():  # what a worker of Ray Train does before it frees a placement group
+    return [node.node_id for node in list_nodes()]
+
 storage, found = Path(sys.argv[1]), {}
 if sys.argv[2] == "local":
     size = connect(None, ResourcesConfig(), storage)
     address = ray.get_runtime_context().gcs_address
+    found["asked"] = ray.get(ray.remote(num_cpus=0)(asked).remote())
+    found["node"] = ray.get_runtime_context().get_node_id()
     found["environment"] = ray.get(ray.remote(num_cpus=1)(lambda: os.environ.get("DS_ACCELERATOR")).remote())
     found["object_store"] = ray.cluster_resources()["object_store_memory"]
     os.environ["RAY_ADDRESS"] = address  # for the state API: somebody else's Ray may run on the machine
@@ -91,6 +96,21 @@ def test_ray_starts_here_and_a_second_driver_joins_it(tmp_path: Path) -> None:
     assert (joined["cpus"], joined["slots"]) == (found["cpus"], found["slots"])
     assert "GPUs" in str(joined["too_large"]) and joined["still_connected"] is False
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_instances_on_one_machine_whose_workers_ask_their_own_for_its_state(tmp_path: Path) -> None:
+    processes = [start(tmp_path, "local") for _ in range(2)]
+    try:
+        for process in processes:
+            assert process.stdout is not None
+            assert "address" in json.loads(process.stdout.readline()), "both must be up before one goes on"
+        found = [finish(process, "\n") for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert found[0]["node"] != found[1]["node"]
+    for each in found:
+        assert each["asked"] == [each["node"]]
 
 
 def test_a_trial_too_large_for_this_machine_is_refused_before_ray_starts(tmp_path: Path) -> None:
