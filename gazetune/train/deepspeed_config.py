@@ -45,6 +45,11 @@ def check_sharding(config: Config) -> None:
     for key, decides in DECIDED_ELSEWHERE.items():
         if _has(override, key):
             raise InputError(f"deepspeed.override.{key}: set by {decides}; leave it out of the override")
+    if config.deepspeed.offload == "nvme" and _has(override, "zero_optimization.sub_group_size"):
+        raise InputError(
+            "deepspeed.override.zero_optimization.sub_group_size: deepspeed.offload nvme needs 1, or DeepSpeed reads "
+            "wrong gradients from the disk; leave it out of the override"
+        )
     if "zero_optimization" in override:
         _check_zero_section(config)
 
@@ -57,6 +62,9 @@ def deepspeed_config(config: Config, world: int, dtype: torch.dtype) -> dict[str
         place: dict[str, Any] = {"device": section.offload}
         if section.offload == "nvme":
             place["nvme_path"] = section.nvme_path
+            # A sub-group of several parameters has its gradients read into the middle of one buffer, and direct I/O
+            # reads rubbish to a place that is not aligned: every parameter gets a sub-group, and a buffer, of its own.
+            zero["sub_group_size"] = 1
         zero["offload_optimizer"] = dict(place)
         if section.stage == 3:
             zero["offload_param"] = dict(place)

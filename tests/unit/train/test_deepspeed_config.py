@@ -77,6 +77,9 @@ def test_a_disk_is_named_in_both_offloads() -> None:
     section = {"stage": 3, "offload": "nvme", "nvme_path": "/fast"}
     zero = deepspeed_config(config_of(deepspeed=section), 2, torch.float32)["zero_optimization"]
     assert zero["offload_optimizer"] == zero["offload_param"] == {"device": "nvme", "nvme_path": "/fast"}
+    override = {"zero_optimization": {"sub_group_size": 10**9}}
+    with pytest.raises(InputError, match=r"sub_group_size: deepspeed.offload nvme needs 1"):
+        check_sharding(config_of(deepspeed={**section, "override": override}))
 
 
 @pytest.mark.parametrize(("world", "micro"), [(1, 10), (2, 5), (3, 4), (4, 3)])
