@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from gazetune.cli import gaze_import, gaze_plot, gaze_stimuli, gaze_store
-from gazetune.errors import InputError
+from gazetune.cli.text_argument import text_of
 
 _CSV = "CSV with the columns sentence_id, word, nFix, FFD, GPT, TRT, fixProp"
 
@@ -113,23 +112,6 @@ def run_fit(args: argparse.Namespace) -> int:
         errors = fit_predictor(args.kind, args.data, args.valid, args.out, args.seed, recipe)
     _print_errors(errors, args.json)
     return 0
-
-
-def text_of(argument: str) -> str:
-    """Return the text that `--text` gives or, for `-`, that stands on standard input.
-
-    Raises
-    ------
-    InputError
-        If its bytes are not UTF-8.
-    """
-    try:
-        if argument == "-":
-            return sys.stdin.buffer.read().decode("utf-8")
-        argument.encode("utf-8")  # Python hides foreign bytes of an argument in lone surrogates
-        return argument
-    except UnicodeError as error:
-        raise InputError(f"--text: is not UTF-8 ({error})") from None
 
 
 def _print_errors(errors: dict[str, Any], as_json: bool) -> None:

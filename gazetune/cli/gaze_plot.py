@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _draw(args: argparse.Namespace) -> list[Path]:
-    from gazetune.cli.gaze import text_of
+    from gazetune.cli.text_argument import text_of
     from gazetune.config import GazeConfig
     from gazetune.gaze.pictures.plot import plot_comparison, plot_scanpath, plot_texts
 
