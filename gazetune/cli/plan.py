@@ -1,4 +1,4 @@
-"""`gazetune plan`: the memory and disk that a run or a search needs, before anything starts."""
+"""`gazetune plan`: what a run or a search needs, before anything starts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gazetune.cli.plan_search import add_options, check_options, refuse_options, search_document, search_lines
 from gazetune.errors import InputError
 
 if TYPE_CHECKING:
     from gazetune.config import Config
+    from gazetune.search.space.search_space import SearchSpace
     from gazetune.train.memory import MemoryPlan
 
 MIB, GIB = 2**20, 2**30
@@ -18,10 +20,11 @@ MIB, GIB = 2**20, 2**30
 
 def add_parser(subparsers: Any) -> None:
     """Add the subcommand."""
-    parser = subparsers.add_parser("plan", help="print the memory a run or search needs", allow_abbrev=False)
+    parser = subparsers.add_parser("plan", help="print what a run or search needs", allow_abbrev=False)
     parser.add_argument("file", metavar="FILE", help="a YAML config, a search space, or the name of a shipped space")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
                         help="set a config key, such as resources.workers=4; may be repeated")  # fmt: skip
+    add_options(parser)
     parser.add_argument("--json", action="store_true", help="print the plan as one JSON document")
     parser.set_defaults(run=run)
 
@@ -31,8 +34,13 @@ def run(args: argparse.Namespace) -> int:
     from gazetune.cli.output import stdout_for_results
 
     with stdout_for_results():
-        kind, config, plan = plan_of(args.file, args.overrides)
-        document = document_of(kind, config, plan)
+        check_options(args)
+        space, config, plan = plan_of(args.file, args.overrides)
+        document = document_of("train" if space is None else "search", config, plan)
+        if space is not None:
+            document["search"] = search_document(args, space, config, plan)
+        else:
+            refuse_options(args)
     if args.json:
         print(json.dumps(document, indent=2))
     else:
@@ -40,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def plan_of(file: str, overrides: list[str]) -> tuple[str, Config, MemoryPlan]:
-    """Return whether `file` is a `train` or a `search` file, the config that needs the most memory, and its plan.
+def plan_of(file: str, overrides: list[str]) -> tuple[SearchSpace | None, Config, MemoryPlan]:
+    """Return the space where `file` is one, the config (of it) that needs the most memory, and the plan of that.
 
     Raises
     ------
@@ -57,10 +65,11 @@ def plan_of(file: str, overrides: list[str]) -> tuple[str, Config, MemoryPlan]:
 
     path = Path(file) if Path(file).suffix in (".yaml", ".yml") else space_file(file)
     if "space" in read_yaml(path):
-        return ("search", *largest_trial(read_space(path, overrides=overrides)))
+        space = read_space(path, overrides=overrides)
+        return (space, *largest_trial(space))
     config = load_config(path, overrides)
     check_config(config)
-    return "train", config, memory_plan(config)
+    return None, config, memory_plan(config)
 
 
 def document_of(kind: str, config: Config, plan: MemoryPlan) -> dict[str, Any]:
@@ -124,7 +133,8 @@ def _print(document: dict[str, Any]) -> None:
         f"{_size(activations['checkpointed'])} (now {'on' if document['gradient_checkpointing'] else 'off'})",
         f"Disk of a run: checkpoint {_size(disk['last'])}, best model {_size(disk['best'])}",
     ]
-    for line in lines:
+    searched = search_lines(document["search"], _size) if document["kind"] == "search" else []
+    for line in [*searched, *lines]:
         console.print(Text(line))
     rows = document["memory_per_worker"]
     unit, name = (GIB, "GiB") if max(row["device"] for row in rows) >= GIB else (MIB, "MiB")

@@ -20,6 +20,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--trials", type=int, metavar="N", help="trials in all (search.trials)")
     parser.add_argument("--max-failures", type=int, metavar="N",
                         help="give up when more trials FAIL for the same reason (search.max_failures)")  # fmt: skip
+    parser.add_argument("--max-hours", type=float, metavar="HOURS",
+                        help="end early, with the comparison, after so many hours (search.max_hours)")  # fmt: skip
+    parser.add_argument("--max-gpu-hours", type=float, metavar="HOURS",
+                        help="the same for hours of training times GPUs (search.max_gpu_hours)")  # fmt: skip
+    parser.add_argument("--max-disk", metavar="SIZE",
+                        help="the same for the folder of the search, such as 20GB (search.max_disk)")  # fmt: skip
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
                         help="set a config key, such as data.source=pairs.jsonl; may be repeated")  # fmt: skip
     parser.add_argument("--warm-start", metavar="SEARCH",
@@ -44,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         from gazetune.search.run import resume, search
 
         if args.resume is not None:
-            document = resume(args.resume, args.storage, args.address)
+            document = resume(args.resume, args.storage, args.address, _caps(args))
         else:
             document = search(
                 space_file=space_file(args.space),
@@ -65,7 +71,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _overrides(args: argparse.Namespace) -> list[str]:
     limit = [] if args.max_failures is None else [f"search.max_failures={args.max_failures}"]
-    return [*args.overrides, *limit]
+    return [*args.overrides, *limit, *_caps(args)]
+
+
+def _caps(args: argparse.Namespace) -> list[str]:
+    given = {"max_hours": args.max_hours, "max_gpu_hours": args.max_gpu_hours, "max_disk": args.max_disk}
+    return [f"search.{key}={value}" for key, value in given.items() if value is not None]
 
 
 def _check_what_to_search(args: argparse.Namespace) -> None:
@@ -80,7 +91,8 @@ def _check_what_to_search(args: argparse.Namespace) -> None:
     for option, value in given.items():
         if value is not None:
             raise InputError(
-                f"--resume {args.resume}: {option} cannot be changed; accepted: --storage, --address, --json"
+                f"--resume {args.resume}: {option} cannot be changed; accepted: --max-hours, --max-gpu-hours, "
+                "--max-disk, --storage, --address, --json"
             )
 
 

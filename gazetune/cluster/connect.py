@@ -37,6 +37,9 @@ STATE_API = "RAY_API_SERVER_ADDRESS"
 """Says to workers where Ray's state API answers. Where several instances of Ray run on a machine they find it by
 nothing else, and Ray Train, which frees placement groups by what it says, would free none."""
 
+GONE_SECONDS = 20
+"""How long an instance on this machine may not answer before all that belongs to it ends; Ray would take a minute."""
+
 PASSED_ON = (
     "HF_ENDPOINT",
     "HF_HUB_OFFLINE",
@@ -125,13 +128,19 @@ def worker_environment(resources: ResourcesConfig, environment: Mapping[str, str
     return {**passed, "DS_ACCELERATOR": "cpu"} if resources.gpus_per_worker == 0 else passed
 
 
-def _start_here(resources: ResourcesConfig) -> None:
+def machine_cpus() -> float:
+    """Return the CPUs of this machine that this process may use."""
     cpus = get_num_cpus(override_docker_cpu_warning=True)
-    if hasattr(os, "sched_getaffinity"):
-        cpus = min(cpus, len(os.sched_getaffinity(0)))
+    return min(cpus, len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else cpus
+
+
+def _start_here(resources: ResourcesConfig) -> None:
+    cpus = machine_cpus()
     # The CPUs are known without Ray: refuse before it starts. The GPUs are Ray's to find.
     require_slots([NodeResources("this machine", cpus)], resources.model_copy(update={"gpus_per_worker": 0}))
     port = _free_port()
+    # An instance on one machine does not come back. Its agents, too, wait so long for it before they end.
+    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(GONE_SECONDS))
     ray.init(
         "local",  # not None, which would join whatever RAY_ADDRESS names
         num_cpus=int(cpus),

@@ -19,6 +19,20 @@ _UNITS = {name: base**power for power, letter in enumerate("KMGT", start=1)
           for name, base in ((f"{letter}B", 1000), (f"{letter}iB", 1024))} | {"": 1, "B": 1}  # fmt: skip
 
 
+def bytes_of(size: str) -> int:
+    """Return the bytes of a size such as `20GB`, `1.5 TiB` or `500000`.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+    """
+    found = re.fullmatch(r"\s*([+-]?\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", size)
+    if found is None or found[2] not in _UNITS:
+        raise ValueError("a size is a number of bytes, or a number with one of KB, MB, GB, TB, KiB, MiB, GiB, TiB")
+    return int(float(found[1]) * _UNITS[found[2]])
+
+
 class SearchConfig(Section):
     """What the search does, apart from its axes."""
 
@@ -43,6 +57,8 @@ class SearchConfig(Section):
     """The best so many COMPLETE trials keep their models, beside those that the comparison at the end needs."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0  # Optuna takes no larger one
     objective: Metric | tuple[Literal[Metric, "gpu_seconds", "train_seconds"], ...] = "val/accuracy"
+    node_patience: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 300.0
+    """Seconds that the search waits, when no node can hold a trial any more, before it ends."""
     storage: str | None = None
     """Where the study is kept. Unset: a sqlite file in the search's folder."""
 
@@ -58,20 +74,6 @@ class ResourcesConfig(Section):
     workers: Positive = 1
     cpus_per_worker: Annotated[float, Field(gt=0)] = 1
     gpus_per_worker: Annotated[float, Field(ge=0)] = 0
-
-
-def bytes_of(size: str) -> int:
-    """Return the bytes of a size such as `20GB`, `1.5 TiB` or `500000`.
-
-    Raises
-    ------
-    ValueError
-        For anything else.
-    """
-    found = re.fullmatch(r"\s*([+-]?\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", size)
-    if found is None or found[2] not in _UNITS:
-        raise ValueError("a size is a number of bytes, or a number with one of KB, MB, GB, TB, KiB, MiB, GiB, TiB")
-    return int(float(found[1]) * _UNITS[found[2]])
 
 
 class TrackingConfig(Section):

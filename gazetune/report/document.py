@@ -72,6 +72,32 @@ class ParetoRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ImportanceRecord:
+    """How much each key decided whether a trial was among the best: shares of 1, or why there are none."""
+
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """By dotted key, the largest first."""
+    trials: int = 0
+    """COMPLETE trials that they were found with."""
+    missing: str | None = None
+    """Why there are no shares."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndedRecord:
+    """A cap that ended a search before all of its trials were begun or used their budget."""
+
+    cap: str
+    """Its key, such as `search.max_hours`."""
+    limit: float
+    """Its value: hours, GPU hours, or bytes."""
+    trials: int
+    """Trials that were begun."""
+    planned: int
+    """`search.trials`."""
+
+
+@dataclass(frozen=True, slots=True)
 class SearchDocument:
     """A finished search."""
 
@@ -88,6 +114,9 @@ class SearchDocument:
     """Path of `report.md`."""
     pareto: tuple[ParetoRecord, ...] = ()
     """With several objectives: the trials of the Pareto front, by id."""
+    importance: ImportanceRecord = field(default_factory=ImportanceRecord)
+    ended_by: EndedRecord | None = None
+    """None for a search that had all its trials."""
     config: str = ""
     """The resolved search as YAML, for the report only."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
@@ -110,6 +139,8 @@ class SearchDocument:
             "best": None if best is None else {**_fields(best), "test": best.test and _fields(best.test)},
             "baselines": {name: record and _fields(record) for name, record in self.baselines.items()},
             "pareto": [_fields(record) for record in self.pareto],
+            "importance": dict(self.importance.shares),
+            "ended_by": self.ended_by and _fields(self.ended_by),
             "report": self.report,
         }
         return {name: _plain(value) for name, value in document.items()}
@@ -123,7 +154,9 @@ def _rankable(accuracy: float | None) -> float:
     return -math.inf if accuracy is None or math.isnan(accuracy) else accuracy
 
 
-def _fields(record: TrialRecord | BestRecord | TestRecord | BaselineRecord | ParetoRecord) -> dict[str, Any]:
+def _fields(
+    record: TrialRecord | BestRecord | TestRecord | BaselineRecord | ParetoRecord | EndedRecord,
+) -> dict[str, Any]:
     # Not dataclasses.asdict: it deep-copies, and cannot copy a mappingproxy.
     return {name: getattr(record, name) for name in record.__slots__}
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gazetune.report.document import SearchDocument
+from gazetune.report.document import ImportanceRecord, SearchDocument
 from gazetune.report.wording import (
     BASELINE_TITLES,
     best_line,
+    ended_line,
+    importance_line,
     interval,
     pareto_rows,
     percent,
@@ -21,6 +23,8 @@ from gazetune.report.wording import (
 def markdown(document: SearchDocument) -> str:
     """Return the report of a search as Markdown."""
     parts = [f"# Search {document.name}", verdict(document)]
+    if document.ended_by is not None:
+        parts.append(ended_line(document.ended_by))
     if document.best is not None:
         parts.append(best_line(document.best))
     baselines = [
@@ -39,6 +43,7 @@ def markdown(document: SearchDocument) -> str:
     if document.pareto:
         head, *rows = pareto_rows(document.pareto)
         parts += ["## Pareto front", _table(head, rows)]
+    parts += _importance(document.importance)
     trials = [
         [
             str(rank),
@@ -71,6 +76,13 @@ def write_report(document: SearchDocument, path: Path) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _importance(importance: ImportanceRecord) -> list[str]:
+    told = importance_line(importance)
+    shares = [[key, f"{100 * share:.1f}"] for key, share in importance.shares.items()]
+    table = [_table(["key", "share %"], shares)] if shares else []
+    return ["## Importance of the searched keys", told, *table] if told else []
 
 
 def _facts(document: SearchDocument) -> str:

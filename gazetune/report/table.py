@@ -10,6 +10,8 @@ from gazetune.report.document import SearchDocument
 from gazetune.report.wording import (
     BASELINE_TITLES,
     best_line,
+    ended_line,
+    importance_line,
     interval,
     pareto_rows,
     percent,
@@ -28,6 +30,8 @@ def print_table(document: SearchDocument, console: Console) -> None:
     hidden = len(document.trials) - MAX_ROWS
     if hidden > 0:
         console.print(Text(f"{hidden} more trials are in {document.report}"))
+    if document.ended_by is not None:
+        console.print(Text(ended_line(document.ended_by)))
     if document.pareto:
         console.print(_pareto(document))
     if document.best is not None:
@@ -35,6 +39,8 @@ def print_table(document: SearchDocument, console: Console) -> None:
         if any(document.baselines.values()):
             console.print(_baselines(document))
     console.print(Text(verdict(document)))
+    if told := importance_line(document.importance):
+        console.print(Text(told))
     console.print(Text(f"Report: {document.report}"), soft_wrap=True)
     console.print(Text(f"MLflow: {document.tracking_uri} (run {document.mlflow_parent_run})"), soft_wrap=True)
 

@@ -7,7 +7,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gazetune.report.document import BaselineRecord, BestRecord, ParetoRecord, SearchDocument
+from gazetune.report.document import (
+    BaselineRecord,
+    BestRecord,
+    EndedRecord,
+    ImportanceRecord,
+    ParetoRecord,
+    SearchDocument,
+)
+
+MOST_IMPORTANT = 5
+"""So many keys stand in the line that says what mattered; the report has all."""
 
 BASELINE_TITLES = {"no_gaze": "no gaze", "shorter": "prefer the shorter reply"}
 
@@ -50,6 +60,20 @@ def pareto_rows(front: Sequence[ParetoRecord]) -> list[list[str]]:
         ["trial", *names],
         *([str(record.id), *(f"{record.values[name]:.4g}" for name in names)] for record in front),
     ]
+
+
+def importance_line(importance: ImportanceRecord) -> str:
+    """Return which keys decided most whether a trial was among the best; empty where nobody asked."""
+    if importance.missing is not None:
+        return f"What mattered most cannot be said: {importance.missing}."
+    ranked = ", ".join(f"{key} {100 * share:.0f} %" for key, share in list(importance.shares.items())[:MOST_IMPORTANT])
+    return f"What mattered most (PED-ANOVA, {importance.trials} COMPLETE trials): {ranked}." if ranked else ""
+
+
+def ended_line(ended: EndedRecord) -> str:
+    """Return which cap ended the search, and with how many of its trials."""
+    limit = f"{ended.limit / 1e9:g} GB" if ended.cap == "search.max_disk" else f"{ended.limit:g}"
+    return f"Ended early: {ended.cap} {limit} was reached with {ended.trials} of {ended.planned} trials begun."
 
 
 def best_line(best: BestRecord) -> str:

@@ -6,6 +6,7 @@ both trained to the full budget; `shorter` prefers the shorter response.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,15 @@ def best_without_gaze(trials: Sequence[TrialRecord]) -> TrialRecord | None:
     """Return the best trial with fusion `none`: among the COMPLETE ones, or else among those that were stopped."""
     without = [trial for trial in trials if trial.params["fusion.kind"] == "none" and trial.val_accuracy is not None]
     return max(without, key=lambda trial: (trial.state == "COMPLETE", trial.val_accuracy), default=None)
+
+
+def baseline_name(role: str, config: Config) -> str:
+    """Return what the folder and the run of a baseline are called: another config is another baseline.
+
+    A search that a cap ended and that goes on may have another winner, whose baselines must not go on from these.
+    """
+    tree = config.model_dump_json(exclude={"search", "tracking"})
+    return f"{role}-{hashlib.sha256(tree.encode()).hexdigest()[:8]}"
 
 
 def without_gaze(config: Config) -> Config:

@@ -7,43 +7,46 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import ray
 from optuna.trial import FrozenTrial, TrialState
 from ray import tune
+from ray.tune.stopper import CombinedStopper
 
-from gazetune.cluster.connect import ClusterSize
+from gazetune.cluster.connect import ClusterSize, current_nodes
 from gazetune.config import Config
 from gazetune.config_file import dump_config
 from gazetune.errors import Interrupted, RunError
 from gazetune.report.document import SearchDocument
 from gazetune.report.markdown import write_report
 from gazetune.reward.dataset import PreparedData, prepare, prepared_facts
-from gazetune.search.baselines import Candidate, winner_and_baselines
+from gazetune.search.baselines import Candidate, baseline_name, winner_and_baselines
 from gazetune.search.folder import SearchFolder
-from gazetune.search.ledger import Ledger, fingerprint_tags, log_evaluation, trial_records
+from gazetune.search.kept_models import KeptModels
+from gazetune.search.ledger import Ledger, bayes_facts, fingerprint_tags, log_evaluation, told_once, trial_records
 from gazetune.search.progress import SearchProgress
 from gazetune.search.slots.feeder import Feeder
+from gazetune.search.slots.gone import SlotsGone
+from gazetune.search.slots.jobs import run_job
 from gazetune.search.slots.slots import Slots
 from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.stopping.budget import Budget, reason_of
+from gazetune.search.stopping.closing import stop_begun
 from gazetune.search.stopping.failures import Failures
-from gazetune.search.stopping.halting import Halting, StoppedByHand
-from gazetune.search.stopping.schedulers import KnownTrial, Rungs, Stopping, create_scheduler, milestones
+from gazetune.search.stopping.halting import Halting, StoppedByCap, StoppedByHand
+from gazetune.search.stopping.replay import replay
+from gazetune.search.stopping.schedulers import Rungs, Stopping, create_scheduler, milestones
 from gazetune.search.study.history import own_trials
-from gazetune.search.study.objectives import sign, validation_objective
+from gazetune.search.study.objectives import validation_objective
 from gazetune.search.study.samplers import Samplers
-from gazetune.search.study.searcher import TruthfulOptuna, open_study, pareto_front, trial_name
+from gazetune.search.study.searcher import TruthfulOptuna, importance, open_study, pareto_front, trial_name
 from gazetune.tracking.lineage import code_version
 from gazetune.tracking.mlflow_runs import Tracker
 
 SLOT_END_SECONDS = 60.0
 """How long a slot may take to give its CPUs back."""
-
-POLL_SECONDS = 0.5
-"""How often the driver looks whether it is asked to stop, while a baseline trains."""
 
 _TUNE_ENVIRONMENT = {
     "TUNE_FORCE_TRIAL_CLEANUP_S": "5",  # a stopped search does not wait for reports that nobody reads
@@ -70,11 +73,11 @@ class Driver:
         self.space, self.folder, self.tracker, self.progress = space, folder, tracker, progress
         self.data, self.rungs, self.config = data, rungs, space.config
         self.cache = folder.cache
-        self.slot_count = min(cluster.slots, self.config.search.trials)
+        self.cluster = cluster
         self.failures = Failures(self.config.search.max_failures)
         self.fingerprints = {
-            "data": _all(each.facts.data_fingerprint for each in data),
-            "gaze": _all(each.facts.gaze_fingerprint for each in data),
+            "data": told_once(each.facts.data_fingerprint for each in data),
+            "gaze": told_once(each.facts.gaze_fingerprint for each in data),
             "code": code_version(),
         }
 
@@ -85,10 +88,15 @@ class Driver:
         self.study = open_study(self.space.name, self.config.search, self.folder.path)
         for trial in own_trials(self.study, _FINISHED):
             self.ledger.settle(trial, trial_name(trial.number))
-        self.folder.steering.announce(self.slot_count)
-        restarts = 2 * self.config.search.trials
-        self.progress.stage(f"starting {self.slot_count} slot(s) of {self.config.resources.workers} worker(s)")
-        self.slots = Slots(self.slot_count, self.config.resources, self.folder.path / "slots", self.cache, restarts)
+        self.models = KeptModels(self.study, self.space, self.folder)
+        self.models.drop()
+        self.budget = Budget(self.config.search, self.config.resources, self.folder.path)
+        self.budget.begin(own_trials(self.study))
+        self.slots = Slots(
+            self.config, lambda: current_nodes(self.cluster.joined),
+            self.config.search.trials - len(own_trials(self.study, _FINISHED)),
+            self.folder.path / "slots", self.cache, self._slots_changed,
+        )  # fmt: skip
         try:
             self._tune()
             document = self._document()
@@ -105,7 +113,9 @@ class Driver:
         partial = self.folder.document.with_suffix(".partial")
         partial.write_text(document.dumps())
         partial.rename(self.folder.document)
-        if document.best is None and all(trial.state == "FAIL" for trial in document.trials):
+        for last in (self.folder.path / "baselines").glob("*/last"):  # until now, or a resumed search trains it again
+            shutil.rmtree(last, ignore_errors=True)
+        if document.trials and all(trial.state == "FAIL" for trial in document.trials):
             raise RunError(f"every trial failed, the first one: {document.trials[0].reason}; see {document.report}")
         return document
 
@@ -141,21 +151,31 @@ class Driver:
         trials = own_trials(self.study)
         replay(scheduler, trials, validation_objective(self.config.search), self.folder.trial)
         scheduler.add(StoppedByHand(self.folder.steering))
-        self._tuner(scheduler, self.config.search.trials - len(finished)).fit()
+        scheduler.add(StoppedByCap(self.budget))
+        if not self.budget.spent():
+            self._tuner(scheduler, self.config.search.trials - len(finished)).fit()
+            self.budget.end()
         if len(own_trials(self.study, _FINISHED)) < self.config.search.trials:
-            if self.failures.verdict is None:
-                raise self._interrupted()
+            self._end_early()
+
+    def _end_early(self) -> None:
+        """Close the trials of a search that a cap ended; raise what a search ends with that was stopped or given up."""
+        self._check_slots()
+        if self.failures.verdict is not None:
             raise RunError(
                 f"search '{self.space.name}' was given up, since {self.failures.verdict}; once that is put right, it "
                 f"can go on: it ended {self._how_to_go_on()}"
             )
+        if self.budget.reached is None or self.folder.steering.asked_to_stop(None):
+            raise self._interrupted()
+        stop_begun(self.study, self.space, self.ledger, reason_of(self.budget.reached))
 
     def _tuner(self, scheduler: Stopping, trials: int) -> tune.Tuner:
-        """Return what runs so many trials; `self.failures` hears how they end."""
+        """Return what runs so many trials."""
         searcher = TruthfulOptuna(
-            self.space, self.study, Samplers(self.space, self.slot_count > 1), self.ledger, self.slots.board_name,
-            self._job, cancel=lambda trial_id: self.slots.board.cancel.remote(trial_id), why=scheduler.reason,
-            ended=self._note_failure,
+            self.space, self.study, Samplers(self.space, self.cluster.slots > 1 or self.cluster.joined), self.ledger,
+            self.slots.board_name, self._job, cancel=self.slots.over, why=scheduler.reason, ended=self._note_end,
+            room=self.slots.room, over=self.budget.spent,
         )  # fmt: skip
         return tune.Tuner(
             tune.with_resources(Feeder, tune.PlacementGroupFactory([{"node:__internal_head__": 0.001}])),
@@ -163,25 +183,30 @@ class Driver:
                 search_alg=searcher,
                 scheduler=scheduler,
                 num_samples=trials,
-                max_concurrent_trials=self.slot_count,
+                max_concurrent_trials=trials,  # the searcher holds back what no slot could take
                 reuse_actors=True,
                 trial_dirname_creator=lambda trial: trial.trial_id,
             ),
             run_config=tune.RunConfig(
                 name="tune",
                 storage_path=str(self.folder.path),
+                # A feeder fails when Ray does, so a trial must not FAIL for it: the search ends, to be resumed.
+                failure_config=tune.FailureConfig(fail_fast="raise"),
                 # The slots write the checkpoints; a feeder has nothing to save.
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                stop=Halting(self.folder.steering, self.failures),
+                stop=CombinedStopper(Halting(self.folder.steering, self.failures, self.budget), SlotsGone(self.slots)),
                 verbose=0,
             ),
         )
 
-    def _note_failure(self, ended: FrozenTrial) -> None:
+    def _note_end(self, ended: FrozenTrial) -> None:
         self.failures.ended(ended.user_attrs["record"]["reason"] if ended.state == TrialState.FAIL else None)
+        if ended.state == TrialState.COMPLETE:
+            self.models.drop()
 
     def _document(self) -> SearchDocument:
         """Compare winner and baselines on the test split and write the report."""
+        self.slots.keep_one()
         trials = trial_records(self.study)
         configs = {str(trial.id): self._trial_config(str(trial.id)) for trial in trials}
         self.progress.stage("evaluating the best trial and the baselines on the test split")
@@ -202,9 +227,11 @@ class Driver:
             best=best,
             baselines=baselines,
             pareto=pareto_front(self.study, self.config.search),
+            importance=importance(self.study, self.space),
+            ended_by=self.budget.ended(trials),
             report=str(self.folder.report),
             config=dump_config(self.config),
-            fingerprints={**self.fingerprints, **_bayes(self.data)},
+            fingerprints={**self.fingerprints, **bayes_facts(self.data)},
         )
         write_report(document, self.folder.report)
         return document
@@ -222,74 +249,51 @@ class Driver:
             "kind": "train",
             "config": config.model_dump(mode="json"),
             "folder": str(folder),
+            "data": [each.facts.data_fingerprint for each in self.data],
             "milestones": list(milestones(self.rungs)),
             "objective": validation_objective(config.search),
         }
 
     def _train_baseline(self, role: str, config: Config) -> Candidate | None:
         """Train a config to the full budget in a slot, as a run with `role=baseline`."""
-        folder = self.folder.path / "baselines" / role
+        name = baseline_name(role, config)
+        folder = self.folder.path / "baselines" / name
         facts = prepared_facts(config, self.cache)
         tags = {"role": "baseline", **fingerprint_tags(facts.data_fingerprint, facts.gaze_fingerprint)}
         run = self.tracker.start_trial(
-            self.parent, role, {"fusion.kind": config.fusion.kind}, dump_config(config), tags
+            self.parent, name, {"fusion.kind": config.fusion.kind}, dump_config(config), tags
         )
         try:
-            message = self._run_job(self._train_job(role, config, folder), run)
+            message = self._run_job(self._train_job(name, config, folder), run)
         except RunError as error:
+            self._check_slots()
             # What the search found stands without this baseline.
             self.progress.stage(f"baseline FAIL ({error})")
             self.tracker.finish(run, "FAIL", str(error))
             return None
         self.tracker.log_file(run, folder / "best" / "margins.npy", "validation")
         self.tracker.finish(run, "COMPLETE", None)
-        shutil.rmtree(folder / "last", ignore_errors=True)
         return Candidate(config, folder / "best", message["val_accuracy"])
 
     def _run_job(self, spec: dict[str, Any], mlflow_run: str | None = None) -> dict[str, Any]:
         """Run one job in a slot and return its last message; evaluations go to `mlflow_run`."""
-        board = self.slots.board
-        ray.get(board.submit.remote(spec))
-        while True:
-            message = self._wait(board.next.remote(spec["id"]))
-            if "failed" in message:
-                raise RunError(f"{spec['id']}: {message['failed']}")
+
+        def heard(message: dict[str, Any]) -> None:
             if mlflow_run is not None:
                 log_evaluation(self.tracker, mlflow_run, message)
-            if message.get("done", True):
-                return message
 
-    def _wait(self, message: Any) -> Any:
-        """Return a message of the board once it comes, unless the search is asked to stop before."""
-        while not ray.wait([message], timeout=POLL_SECONDS)[0]:
-            if self.folder.steering.asked_to_stop(None):
-                raise self._interrupted()
-        return ray.get(message)
+        return run_job(self.slots.board, spec, self._may_go_on, heard)
 
+    def _may_go_on(self) -> None:
+        self._check_slots()
+        if self.folder.steering.asked_to_stop(None):
+            raise self._interrupted()
 
-def replay(
-    scheduler: Stopping, trials: Sequence[FrozenTrial], objective: str, folder_of: Callable[[str], Path]
-) -> None:
-    """Tell a fresh scheduler what the trials of a resumed search reached at its rungs.
+    def _check_slots(self) -> None:
+        if self.slots.verdict is not None:
+            raise RunError(f"search '{self.space.name}' ended {self._how_to_go_on()}; it ended as {self.slots.verdict}")
 
-    An unfinished trial repeats its last report itself, so that one is left out here. Their validation margins lie in
-    the trials' folders, which `folder_of` names by trial id.
-    """
-    for trial in trials:
-        known = KnownTrial(trial_name(trial.number), str(folder_of(trial_name(trial.number))))
-        reports = sorted(trial.intermediate_values.items())
-        told = reports if trial.state.is_finished() else reports[:-1]
-        scheduler.remember(known, [{"examples": at, "objective": sign(objective) * value} for at, value in told])
-
-
-def _all(fingerprints: Iterable[str]) -> str:
-    """Return the fingerprints of all data sets of the search, each once."""
-    return ", ".join(dict.fromkeys(fingerprints))
-
-
-def _bayes(data: Sequence[PreparedData]) -> dict[str, str]:
-    """Return the best accuracies that planted data allows, for the report; nothing for other data or several sets."""
-    best = data[0].facts.bayes or {}
-    if any(each.facts.bayes != data[0].facts.bayes for each in data):
-        return {}
-    return {f"Bayes accuracy, {seen}": f"{accuracy:.3f}" for seen, accuracy in best.items()}
+    def _slots_changed(self, count: int, why: str | None) -> None:
+        self.folder.steering.announce(count)
+        shown = f": {why}" if why else ""
+        self.progress.stage(f"{count} slot(s) of {self.config.resources.workers} worker(s){shown}")

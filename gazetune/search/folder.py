@@ -59,14 +59,14 @@ class SearchFolder:
         except FileExistsError:
             raise _taken(folder.path, space) from None
         folder.hold()
-        partial = folder._space.with_suffix(f".{os.getpid()}")
-        partial.write_text(space.dump(), encoding="utf-8")
-        partial.rename(folder._space)
+        folder.write_space(space)
         return folder
 
     @classmethod
-    def open(cls, storage: Path, name: str) -> tuple[SearchFolder, SearchSpace]:
+    def open(cls, storage: Path, name: str, more: bool = False) -> tuple[SearchFolder, SearchSpace]:
         """Hold the folder of an unfinished search and return it with its space.
+
+        With `more`, because caps are given anew, a search that a cap ended counts as unfinished.
 
         Raises
         ------
@@ -75,7 +75,14 @@ class SearchFolder:
         """
         folder = cls._existing(storage, name, "--resume: ")
         if folder.document.exists():
-            raise InputError(f"--resume: search '{name}' is finished; its report is {folder.report}")
+            ended = json.loads(folder.document.read_text(encoding="utf-8")).get("ended_by")
+            if ended is None:
+                raise InputError(f"--resume: search '{name}' is finished; its report is {folder.report}")
+            if not more:
+                raise InputError(
+                    f"--resume: search '{name}' is finished, since {ended['cap']} {ended['limit']:g} was reached; it "
+                    f"goes on with a higher cap (--{ended['cap'].partition('.')[2].replace('_', '-')})"
+                )
         folder.hold()
         return folder, read_space(folder._space)
 
@@ -131,13 +138,22 @@ class SearchFolder:
         """Return the folder of a trial."""
         return self.path / "trials" / trial_id
 
+    def write_space(self, space: SearchSpace) -> None:
+        """Write the space that a resumed search reads. A search that was finished is no more."""
+        partial = self._space.with_suffix(f".{os.getpid()}")
+        partial.write_text(space.dump(), encoding="utf-8")
+        partial.rename(self._space)
+        self.document.unlink(missing_ok=True)
+
     def read_parent_run(self) -> str | None:
         """Return the MLflow run of the search, if it has got one."""
         return self._parent.read_text().strip() if self._parent.exists() else None
 
     def write_parent_run(self, run: str) -> None:
         """Remember the MLflow run of the search."""
-        self._parent.write_text(run)
+        partial = self._parent.with_suffix(f".{os.getpid()}")
+        partial.write_text(run, encoding="utf-8")
+        partial.rename(self._parent)
 
     def read_facts(self) -> Facts | None:
         """Return what the search's values depend on; None where an earlier version did not write it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import optuna
@@ -12,7 +12,8 @@ from optuna.trial import FrozenTrial
 from gazetune.config_file import dump_config, write_config
 from gazetune.config_keys import get_key
 from gazetune.report.document import TrialRecord, TrialState
-from gazetune.reward.dataset import prepared_facts
+from gazetune.reward.dataset import PreparedData, is_prepared, prepared_facts
+from gazetune.search.disk import drop_model
 from gazetune.search.folder import SearchFolder
 from gazetune.search.progress import SearchProgress
 from gazetune.search.space.search_space import SearchSpace
@@ -43,8 +44,10 @@ class Ledger:
         write_config(config, self._folder.trial(trial_id) / "config.yaml")
         tree = config.model_dump(mode="json")
         shown = {**{key: get_key(tree, key) for key in ALWAYS_SHOWN}, **params}
-        facts = prepared_facts(config, self._folder.cache)
-        tags = fingerprint_tags(facts.data_fingerprint, facts.gaze_fingerprint)
+        tags = {}  # where the data has vanished since it was prepared, the trial itself says so
+        if is_prepared(config, self._folder.cache):
+            facts = prepared_facts(config, self._folder.cache)
+            tags = fingerprint_tags(facts.data_fingerprint, facts.gaze_fingerprint)
         run = self._tracker.start_trial(self._parent, trial_id, shown, dump_config(config), tags)
         begun = trial.user_attrs.get("record") or {"examples": 0, "seconds": 0.0}
         trial.set_user_attr("record", {**begun, "params": shown, "mlflow_run": run})
@@ -73,19 +76,32 @@ class Ledger:
         self._progress.ended(trial_id, trial.state.name, record.get("val_accuracy"), record["reason"])
 
     def settle(self, trial: FrozenTrial, trial_id: str) -> None:
-        """Bring MLflow and the folder in line with a finished trial: only a COMPLETE one keeps its model."""
+        """Bring MLflow and the folder in line with a finished trial: only a COMPLETE one may keep its model."""
         record, state, folder = trial.user_attrs["record"], _state(trial), self._folder.trial(trial_id)
         if (folder / "best" / "margins.npy").exists():
             self._tracker.log_file(record["mlflow_run"], folder / "best" / "margins.npy", "validation")
         self._tracker.finish(record["mlflow_run"], state, record["reason"])
         shutil.rmtree(folder / "last", ignore_errors=True)
         if state != "COMPLETE":
-            shutil.rmtree(folder / "best", ignore_errors=True)
+            drop_model(folder)
 
 
 def fingerprint_tags(data: str, gaze: str) -> dict[str, str]:
     """Return the tags that name the pairs and the measures that a run is trained on."""
     return {"gazetune.data_fingerprint": data, "gazetune.gaze_fingerprint": gaze}
+
+
+def told_once(fingerprints: Iterable[str]) -> str:
+    """Return the fingerprints of all data sets of a search, each once."""
+    return ", ".join(dict.fromkeys(fingerprints))
+
+
+def bayes_facts(data: Sequence[PreparedData]) -> dict[str, str]:
+    """Return the best accuracies that planted data allows, for the report; nothing for other data or several sets."""
+    best = data[0].facts.bayes or {}
+    if any(each.facts.bayes != data[0].facts.bayes for each in data):
+        return {}
+    return {f"Bayes accuracy, {seen}": f"{accuracy:.3f}" for seen, accuracy in best.items()}
 
 
 def log_evaluation(tracker: Tracker, run: str, message: Mapping[str, Any]) -> None:

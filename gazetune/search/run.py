@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from ray.exceptions import RayError, RayTaskError
+
 from gazetune.cluster.connect import ClusterSize, connect, disconnect
 from gazetune.config import Config
-from gazetune.config_file import set_key
+from gazetune.config_file import load_config, parse_overrides, set_key
+from gazetune.errors import RunError
 from gazetune.gaze.registry import create_predictor
 from gazetune.gaze.store.parallel import RayPrediction
 from gazetune.preferences.splits import load_splits
@@ -19,8 +22,10 @@ from gazetune.reward.dataset import PreparedData, is_prepared, prepare
 from gazetune.reward.losses import check_scores
 from gazetune.search.driver import Driver
 from gazetune.search.folder import Facts, SearchFolder, check_free
+from gazetune.search.last_words import LastWords
 from gazetune.search.progress import SearchProgress
 from gazetune.search.space.search_space import SearchSpace, read_space
+from gazetune.search.stopping.budget import check_caps
 from gazetune.search.stopping.schedulers import check_comparable, plan_rungs
 from gazetune.search.study.history import seed_study
 from gazetune.search.study.objectives import check_objectives
@@ -63,18 +68,25 @@ def search(
     return _drive(space, storage, None, address, warm_start)
 
 
-def resume(name: str, storage: Path, address: str | None) -> SearchDocument:
+def resume(name: str, storage: Path, address: str | None, caps: Sequence[str] = ()) -> SearchDocument:
     """Go on with a search that was stopped: finished trials stay, running ones continue from their checkpoints.
+
+    `caps` are `search.max_hours=VALUE` and the like, and stand in place of what the search had of them.
 
     Raises
     ------
     InputError
-        When there is no such search, it is finished, or another driver works on it; and as `search`.
+        When there is no such search, it is finished, or another driver works on it; for a cap that is not accepted; and
+        as `search`.
     RunError, Interrupted
         As `search`.
     """
     storage = storage.resolve()
-    folder, space = SearchFolder.open(storage, name)
+    given = parse_overrides(caps)
+    load_config(None, caps)  # refuses a wrong value before the folder is held
+    folder, space = SearchFolder.open(storage, name, more=bool(given))
+    for key, value in given.items():
+        set_key(space.base, key, value)
     return _drive(space, storage, folder, address)
 
 
@@ -87,9 +99,11 @@ def _drive(
     """
     check_objectives(space.config.search, space.config.resources, space.origin)
     check_sampler(space)
+    check_caps(space.config.search, space.config.resources, space.origin)
     check_tracking(space.config.tracking.uri, storage)
     check_study_storage(space.config.search.storage, space.name, storage / space.name)
     with SearchProgress(space.config.search.trials) as progress, ExitStack() as undo:
+        words = undo.enter_context(LastWords())  # ends last, after Ray
 
         @undo.callback
         def let_go() -> None:
@@ -110,10 +124,29 @@ def _drive(
             space = with_history(space, warm_start, storage, facts)
         cluster = join()
         tracker = Tracker.open(space.config.tracking.uri, storage, "gazetune")
-        folder = folder or SearchFolder.create(storage, space)
+        if folder is None:
+            folder = SearchFolder.create(storage, space)
+        else:
+            folder.write_space(space)
         folder.write_facts(facts)
         seed_study(open_study(space.name, space.config.search, folder.path), space)
-        return Driver(space, folder, tracker, data, rungs, cluster, progress).run()
+        return _run(Driver(space, folder, tracker, data, rungs, cluster, progress), words)
+
+
+def _run(driver: Driver, words: LastWords) -> SearchDocument:
+    """Run the driver. If it or its Ray is killed on the way, one line says how to go on."""
+    name, storage = driver.space.name, driver.folder.path.parent
+    kept = (
+        "finished trials stay, and those that ran go on from their last checkpoints with: "
+        f"gazetune search --resume {name} --storage {storage}"
+    )
+    words.leave(f"gazetune: error: search '{name}' ended, as its process or its Ray was killed; {kept}")
+    try:
+        return driver.run()
+    except RayError as error:
+        if isinstance(error, RayTaskError) and not isinstance(error.cause, RayError):
+            raise  # an error of our own code, in a Ray that is well
+        raise RunError(f"search '{name}' ended, as its Ray was killed; {kept}") from error
 
 
 def _prepare_data(

@@ -78,7 +78,7 @@ def read_status(storage: Path, name: str) -> SearchStatus:
         if trial.state == TrialState.FAIL:
             failures.setdefault(_record(trial).get("reason") or "no reason", []).append(_id(trial))
     states = Counter(trial.state.name for trial in trials)
-    slots = driver.slots if driver is not None else max(1, len(running))
+    slots = max(1, len(running) if driver is None else driver.slots)
     return SearchStatus(
         name=name,
         storage=str(folder.path),

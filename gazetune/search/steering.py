@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import socket
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,8 +40,11 @@ class Steering:
         shutil.rmtree(self._path, ignore_errors=True)
 
     def announce(self, slots: int) -> None:
-        """Say that this process drives the search, with so many slots."""
+        """Say that this process drives the search, with so many slots; it may say so again with another number."""
         note = DriverNote(os.getpid(), socket.gethostname(), datetime.now(UTC).isoformat(timespec="seconds"), slots)
+        before = self.driver()
+        if before is not None and (before.pid, before.host) == (note.pid, note.host):
+            note = replace(note, since=before.since)
         self._path.mkdir(exist_ok=True)
         partial = self._note.with_suffix(f".{note.pid}")
         partial.write_text(json.dumps(asdict(note)), encoding="utf-8")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gazetune.errors import InputError
+from gazetune.tracking.database import make_database
 from gazetune.tracking.lineage import code_version
 from gazetune.tracking.location import SERVERS, check_tracking, hide_password
 
@@ -79,8 +80,6 @@ class Tracker:
             written, and an experiment that was deleted.
         """
         uri = check_tracking(uri, storage)
-        if uri.startswith("sqlite"):
-            Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         # MLflow's own patience is 7 retries of up to two minutes each: too long for a driver that trials wait for.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")
@@ -90,6 +89,8 @@ class Tracker:
         from mlflow.exceptions import MlflowException
 
         try:
+            if uri.startswith("sqlite"):
+                make_database(Path(uri.removeprefix("sqlite:///")))
             client = MlflowClient(tracking_uri=uri)
             return cls(client, _experiment_id(client, uri, storage, experiment), uri)
         except MlflowException as error:

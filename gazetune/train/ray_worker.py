@@ -16,12 +16,12 @@ from transformers import PreTrainedModel
 
 from gazetune.config import Config
 from gazetune.config_file import build_config
-from gazetune.errors import GazetuneError
+from gazetune.errors import GazetuneError, InputError
 from gazetune.reward.dataset import prepare
 from gazetune.reward.saving import model_dtype
 from gazetune.train.checks import check_config
 from gazetune.train.loop import Report, Training
-from gazetune.train.memory_error import OutOfMemory
+from gazetune.train.memory_error import OutOfMemory, memory_advice, ran_out_of_memory
 from gazetune.train.opening import open_backbone, score_saved
 from gazetune.train.processes import Worker, join_workers
 
@@ -47,17 +47,17 @@ def slot_loop(settings: dict[str, Any]) -> None:
         try:
             _JOBS[job["kind"]](job, board, worker, backbones, Path(settings["cache"]))
         except OutOfMemory as error:
-            # Perhaps of this rank alone, in the middle of a step: the group has to be restarted.
-            ray.get(board.fail.remote(job["id"], str(error)))
+            # Perhaps of this rank alone, in the middle of a step: the group has to end.
+            ray.get(board.fail.remote(job["id"], job["slot"], str(error)))
             raise
         except GazetuneError as error:
             # Every rank raised it at the same place: the group is whole and takes the next job.
-            _tell(board.fail, worker, job["id"], str(error))
+            _tell(board.fail, worker, job["id"], job["slot"], str(error))
         except Exception as error:
-            # Only this rank may have failed: say why, and let Ray Train restart the group. A rank that only lost
-            # another one says nothing: its job is handed out again.
+            # Only this rank may have failed: say why, and let the slot end. A rank that only lost another one says
+            # nothing: its job is handed out again.
             if not _lost_a_peer(error):
-                ray.get(board.fail.remote(job["id"], _first_line(error)))
+                ray.get(board.fail.remote(job["id"], job["slot"], _reason(error, job)))
             raise
         gc.collect()
 
@@ -73,10 +73,12 @@ def _train(job: dict[str, Any], board: Any, worker: Worker, backbones: _Backbone
     config = build_config(job["config"], f"trial {job['id']}")
     check_config(config)
     data = prepare(config, cache)
+    if data.facts.data_fingerprint not in job["data"]:
+        raise InputError(f"{config.data.source}: the preference pairs have changed since the search began")
     training = Training(config, data, Path(job["folder"]), worker, backbones.take(config), job["milestones"])
 
     def report(made: Report) -> bool:
-        return ray.get(board.report.remote(job["id"], _message(made, job["objective"])))
+        return ray.get(board.report.remote(job["id"], job["slot"], _message(made, job["objective"])))
 
     try:
         training.run(report)
@@ -91,7 +93,7 @@ def _evaluate(job: dict[str, Any], board: Any, worker: Worker, backbones: _Backb
     split = getattr(data, job["split"])
     rewards, model = score_saved(config, Path(job["folder"]), backbones.take(config), split, worker)
     backbones.give(config, model.release_backbone())
-    _tell(board.finish, worker, job["id"], {"rewards": rewards.tolist()})
+    _tell(board.finish, worker, job["id"], job["slot"], {"rewards": rewards.tolist()})
 
 
 _JOBS = {"train": _train, "evaluate": _evaluate}
@@ -145,6 +147,12 @@ def _lost_a_peer(error: Exception) -> bool:
     return isinstance(error, dist.DistBackendError | dist.DistNetworkError) or (
         isinstance(error, RuntimeError) and "/gloo/" in str(error)
     )
+
+
+def _reason(error: Exception, job: dict[str, Any]) -> str:
+    if ran_out_of_memory(error):  # before the first step, as the model was built
+        return memory_advice(build_config(job["config"], f"trial {job['id']}"))
+    return _first_line(error)
 
 
 def _first_line(error: Exception) -> str:

@@ -1,9 +1,13 @@
-"""A worker dies and the search goes on; the user interrupts it, everything ends, and resuming finishes it."""
+"""Workers, drivers and whole Ray instances are killed, and the user interrupts; resuming finishes the search each time.
+
+One search in the usual run; at random moments in the long ones, whose seed a failure prints.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -18,149 +22,268 @@ import optuna
 import psutil
 import pytest
 
+from gazetune.search.status import read_status
+
 SPACE = """
 name: disturbed
 base:
-  data: {source: planted, pairs: 3000}
+  data: {source: planted, pairs: 2400}
   gaze: {predictor: planted}
   train: {batch_size: 32}
   fusion: {kind: add}
 space:
   optim.learning_rate: {log_uniform: [1.0e-4, 1.0e-3]}
-search: {trials: 8, sampler: random, scheduler: asha, rungs: 300, reduction: 2, seed: 0}
+search: {trials: TRIALS, sampler: random, scheduler: asha, rungs: 250, reduction: 2, seed: 0}
 resources: {workers: 2}
 """
+GO_ON = "gazetune search --resume disturbed --storage "
 
 
-def wait_for(
-    what: str, condition: Callable[[], Any], process: subprocess.Popen[bytes], log: Path, seconds: float = 150
-) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert process.poll() is None, log.read_text()[-3000:]
-        assert time.monotonic() < deadline, f"no {what} in {seconds} s: {log.read_text()[-3000:]}"
-        time.sleep(0.05)
-    return found
+class Search:
+    """A search that is begun, disturbed and resumed in a folder, and what must not be lost on the way."""
+
+    def __init__(self, folder: Path, trials: int) -> None:
+        self.folder, self.trials = folder, trials
+        self.runs, self.path = folder / "runs", folder / "runs" / "disturbed"
+        self.log = folder / "log"
+        self.steps: dict[str, int] = {}
+        """By trial, the steps of its last checkpoint that was seen."""
+        (folder / "space.yaml").write_text(SPACE.replace("TRIALS", str(trials)))
+
+    @contextmanager
+    def running(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Begin the search or go on with it; its process is gone afterwards, whatever happened."""
+        what = ["--resume", "disturbed"] if (self.path / "space.yaml").exists() else [str(self.folder / "space.yaml")]
+        command = [sys.executable, "-m", "gazetune.cli.main", "search", *what, "--storage", str(self.runs), "--json"]
+        self.log.write_text("")
+        finished = self.finished()
+        with (self.folder / "out").open("w") as out, self.log.open("a") as log:
+            process = subprocess.Popen(command, stdout=out, stderr=log, start_new_session=True)
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        after = self.finished()
+        assert {number: after[number] for number in finished} == finished, "what was finished has changed"
+
+    def wait(self, what: str, condition: Callable[[], Any], process: subprocess.Popen[bytes]) -> None:
+        """Wait until it is so. On the way no checkpoint may be replaced by an earlier one."""
+        deadline = time.monotonic() + 180
+        while not condition():
+            assert process.poll() is None, f"no {what}: {self.log.read_text()[-3000:]}"
+            assert time.monotonic() < deadline, f"no {what} in time: {self.log.read_text()[-3000:]}"
+            self.look()
+            time.sleep(0.02)
+
+    def look(self) -> None:
+        for checkpoint in self.path.glob("trials/*/last/progress.json"):
+            with suppress(FileNotFoundError):  # it is being replaced, or its trial ended
+                trial, step = checkpoint.parts[-3], json.loads(checkpoint.read_text())["step"]
+                assert step >= self.steps.get(trial, 0), f"trial {trial} has trained steps again"
+                self.steps[trial] = step
+
+    def look_for(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.look()
+            time.sleep(0.02)
+
+    def next_evaluation(self, process: subprocess.Popen[bytes]) -> None:
+        before = len(self.evaluations())
+        self.wait("evaluation", lambda: len(self.evaluations()) > before, process)
+
+    def evaluations(self) -> list[Path]:
+        return list(self.path.glob("trials/*/margins/*/margins.npy"))
+
+    def study(self) -> list[optuna.trial.FrozenTrial]:
+        if not (self.path / "facts.json").exists():
+            return []  # it had not come so far
+        url = f"sqlite:///{self.path}/study.db"
+        names = optuna.study.get_all_study_names(url) if (self.path / "study.db").exists() else []
+        return optuna.load_study(study_name="disturbed", storage=url).trials if names else []
+
+    def finished(self) -> dict[int, optuna.trial.FrozenTrial]:
+        return {trial.number: trial for trial in self.study() if trial.state.is_finished()}
+
+    def mlflow_states(self) -> list[str]:
+        return [run.info.status for run in self.mlflow_runs()]
+
+    def mlflow_runs(self, where: str = "") -> list[mlflow.entities.Run]:
+        client = mlflow.MlflowClient(f"sqlite:///{self.runs}/mlflow.db")
+        return list(client.search_runs([client.get_experiment_by_name("gazetune").experiment_id], where))
+
+    def check_it_is_whole(self, process: subprocess.Popen[bytes]) -> None:
+        """The search has ended well: every trial once, with all of its steps, evaluations and one run."""
+        assert process.wait(timeout=300) == 0, self.log.read_text()[-3000:]
+        document = json.loads((self.folder / "out").read_text())
+        assert [trial["id"] for trial in document["trials"]] == [f"{number:04d}" for number in range(self.trials)]
+        assert {trial["state"] for trial in document["trials"]} <= {"COMPLETE", "PRUNED"}
+        trials = self.study()
+        assert len({trial.params["optim.learning_rate"] for trial in trials}) == len(trials) == self.trials
+        client = mlflow.MlflowClient(f"sqlite:///{self.runs}/mlflow.db")
+        for trial in trials:
+            examples = list(trial.intermediate_values)
+            assert examples == sorted(examples)
+            assert len(examples) == 4 or trial.state.name == "PRUNED", "three rungs and the end"
+            (run,) = self.mlflow_runs(f"tags.`gazetune.trial` = '{trial.number:04d}'")
+            logged = [point.step for point in client.get_metric_history(run.info.run_id, "train/step_loss")]
+            assert logged == list(range(1, len(logged) + 1)), "a step is missing or was logged twice"
+            # 32 pairs a step, and the last step of an epoch takes what is left.
+            assert 32 * (len(logged) - 1) < examples[-1] <= 32 * len(logged)
+        assert set(self.mlflow_states()) == {"FINISHED"}
 
 
-def train_workers(parent: int) -> list[psutil.Process]:
-    """Processes of the search's Train workers that have a rank."""
-    return [child for child in psutil.Process(parent).children(recursive=True) if is_train_worker(child)]
+def children_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
 
 
-def is_train_worker(process: psutil.Process) -> bool:
-    return "RayTrainWorker" in process_name(process)
+def all_gone(children: list[psutil.Process]) -> list[psutil.Process]:
+    """Return Ray's agents, which end a minute after an instance that was killed; all others have ended by then."""
+    agents = [child for child in children if "Agent" in name_of(child)]
+    _, alive = psutil.wait_procs(set(children) - set(agents), timeout=60)
+    assert not alive, f"left behind: {[name_of(child) for child in alive]}"
+    return agents
 
 
-@contextmanager
-def running_search(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-    """Start the search and give its process and log; it is gone afterwards, whatever happened."""
-    (folder / "space.yaml").write_text(SPACE)
-    log = folder / "log"
-    arguments = ["search", folder / "space.yaml", "--storage", folder / "runs"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gazetune.cli.main", *map(str, arguments)],
-        stdout=subprocess.DEVNULL,
-        stderr=log.open("w"),
-        start_new_session=True,
-    )
-    try:
-        checkpoint = folder / "runs" / "disturbed" / "trials" / "0000" / "last" / "progress.json"
-        wait_for("checkpoint of the first trial", checkpoint.exists, process, log)
-        yield process, log
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-
-
-def everything_ends(children: list[psutil.Process], agents_too: bool = True) -> None:
-    """Ray's two agents look for their raylet every so often; after a SIGKILL they may outlive it for minutes."""
-    waited = [child for child in children if agents_too or "Agent" not in process_name(child)]
-    _, alive = psutil.wait_procs(waited, timeout=60)
-    for agent in set(children) - set(waited):
-        with suppress(psutil.Error):
-            agent.kill()
-    assert not alive, f"left behind: {[child.name() for child in alive]}"
-
-
-def process_name(process: psutil.Process) -> str:
-    try:
+def name_of(process: psutil.Process) -> str:
+    with suppress(psutil.Error):
         return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
+    return ""
 
 
-def test_a_killed_worker_costs_no_trial_and_an_interrupted_search_is_resumed(tmp_path: Path) -> None:
-    with running_search(tmp_path) as (process, log):
-        workers = wait_for("worker", lambda: train_workers(process.pid), process, log)
-        workers[-1].send_signal(signal.SIGKILL)
-        wait_for("finished trial after the kill", lambda: "trial 0001" in log.read_text(), process, log)
-        text = log.read_text()
-        assert "trial 0000 COMPLETE" in text, "the trial whose worker died must go on to its end"
-        assert "FAIL" not in text
-        children = psutil.Process(process.pid).children(recursive=True)
+def workers_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    return [child for child in children_of(process) if "RayTrainWorker" in name_of(child)]
+
+
+def kill_a_worker(process: subprocess.Popen[bytes], choose: random.Random) -> list[psutil.Process]:
+    for worker in (found := workers_of(process)) and [choose.choice(found)]:
+        with suppress(psutil.Error):
+            worker.kill()
+    return []
+
+
+def kill_the_driver(process: subprocess.Popen[bytes], choose: random.Random) -> list[psutil.Process]:
+    children = children_of(process)
+    process.kill()
+    process.wait()
+    return children
+
+
+def kill_ray(process: subprocess.Popen[bytes], choose: random.Random) -> list[psutil.Process]:
+    """Kill every process of the instance, in any order, and wait for what the driver makes of it."""
+    children = children_of(process)
+    of_ray = [child for child in children if "read -r said" not in name_of(child)]
+    choose.shuffle(of_ray)
+    for child in of_ray:
+        with suppress(psutil.Error):
+            child.kill()
+    with suppress(psutil.Error):
+        for child in children_of(process):  # begun meanwhile
+            if child not in children:
+                child.kill()
+    if of_ray:  # the driver must end by itself; with 0 when all that was left to do was to say so
+        assert process.wait(timeout=90) in (0, 1)
+    return children
+
+
+def errors_in(log: Path) -> list[str]:
+    return [line for line in log.read_text().splitlines() if line.startswith("gazetune: error: ")]
+
+
+def test_nothing_is_lost_when_worker_ray_and_driver_are_killed_and_the_user_interrupts(tmp_path: Path) -> None:
+    search, choose = Search(tmp_path, 5), random.Random(0)
+    with search.running() as process:
+        search.next_evaluation(process)
+        kill_a_worker(process, choose)
+        search.wait("trial after the kill", lambda: "trial 0001 " in search.log.read_text(), process)
+        text = search.log.read_text()
+        assert "trial 0000 COMPLETE" in text and "FAIL" not in text, "its worker died, and it must go on to its end"
+        children = children_of(process)
         os.kill(process.pid, signal.SIGINT)
-        assert process.wait(timeout=90) == 130, log.read_text()[-3000:]
-    everything_ends(children)
-    assert "go on with: gazetune search --resume disturbed" in log.read_text().splitlines()[-1]
-    assert "RUNNING" not in states_of_runs(tmp_path)
-    check_the_first_trial(tmp_path)
-    check_the_resumed_search(tmp_path)
+        assert process.wait(timeout=90) == 130, search.log.read_text()[-3000:]
+        assert GO_ON in search.log.read_text().splitlines()[-1]
+        all_gone(children)
+    assert "RUNNING" not in search.mlflow_states()
+    with search.running() as process:
+        search.next_evaluation(process)
+        agents = all_gone(kill_ray(process, choose))
+        assert process.returncode == 1
+        (error,) = errors_in(search.log)
+        assert "its Ray was killed" in error and GO_ON in error and "Traceback" not in search.log.read_text()
+    with search.running() as process:
+        search.next_evaluation(process)
+        agents += all_gone(kill_the_driver(process, choose))
+        assert GO_ON in errors_in(search.log)[-1]
+    assert read_status(search.runs, "disturbed").state == "interrupted"
+    with search.running() as process:
+        search.check_it_is_whole(process)
+    assert not psutil.wait_procs(agents, timeout=60)[1]
+
+
+MOMENTS: dict[str, tuple[Callable[[Search], Any], float]] = {
+    "start": (lambda search: search.log.exists(), 8.0),
+    "slots start": (lambda search: "slot" in search.log.read_text(), 15.0),
+    "first checkpoint": (Search.evaluations, 3.0),
+    "handover": (lambda search: "trial 00" in search.log.read_text(), 2.0),
+    "baselines": (lambda search: "the baselines" in search.log.read_text(), 6.0),
+    "report": (lambda search: (search.path / "report.md").exists(), 0.0),
+}
+"""When to strike: a sign, and up to how many seconds after it."""
+
+
+@pytest.fixture
+def choose() -> random.Random:
+    seed = int(os.environ.get("KILL_SEED", time.time_ns() % 1_000_000))
+    print(f"KILL_SEED={seed}")  # pytest shows it when the test fails
+    return random.Random(seed)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seconds", [0.0, 1.5, 4.0])
-def test_a_search_whose_driver_was_killed_is_resumed(seconds: float, tmp_path: Path) -> None:
-    with running_search(tmp_path) as (process, _):
-        time.sleep(seconds)
-        children = psutil.Process(process.pid).children(recursive=True)
-        process.kill()
-        process.wait()
-    everything_ends(children, agents_too=False)
-    check_the_resumed_search(tmp_path)
-    check_the_first_trial(tmp_path)
+@pytest.mark.parametrize(
+    "moments",
+    [("start", "slots start", "first checkpoint"), ("handover", "baselines", "report")],
+    ids=["early", "late"],
+)
+@pytest.mark.parametrize("kill", [kill_the_driver, kill_ray], ids=lambda kill: kill.__name__)
+def test_a_search_that_is_killed_at_random_moments_loses_nothing(
+    kill: Callable[[subprocess.Popen[bytes], random.Random], list[psutil.Process]],
+    moments: tuple[str, ...],
+    choose: random.Random,
+    tmp_path: Path,
+) -> None:
+    search, kills, agents = Search(tmp_path, 3), 0, list[psutil.Process]()
+    for moment in moments:
+        reached, later = MOMENTS[moment]
+        with search.running() as process:
+            search.wait(moment, lambda reached=reached: process.poll() == 0 or reached(search), process)
+            search.look_for(choose.uniform(0, later))
+            if process.poll() is None:
+                print(f"{moment}: killed with {len(search.evaluations())} evaluations")
+                kills += 1
+                agents += all_gone(kill(process, choose))
+            if process.poll() == 0:
+                search.check_it_is_whole(process)
+                break
+    else:
+        with search.running() as process:
+            search.check_it_is_whole(process)
+    assert kills >= 2
+    assert not psutil.wait_procs(agents, timeout=60)[1]
 
 
-def gazetune(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gazetune.cli.main", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-
-
-def states_of_runs(folder: Path) -> list[str]:
-    client = mlflow.MlflowClient(f"sqlite:///{folder}/runs/mlflow.db")
-    experiment = client.get_experiment_by_name("gazetune").experiment_id
-    return [run.info.status for run in client.search_runs([experiment])]
-
-
-def check_the_first_trial(folder: Path) -> None:
-    """None of its evaluations and steps is lost, and none comes twice."""
-    study = optuna.load_study(study_name="disturbed", storage=f"sqlite:///{folder}/runs/disturbed/study.db")
-    steps = list(study.trials[0].intermediate_values)
-    assert steps == sorted(set(steps))
-    assert len(steps) == (4 if study.trials[0].state.name == "COMPLETE" else len(steps))
-    client = mlflow.MlflowClient(f"sqlite:///{folder}/runs/mlflow.db")
-    experiment = client.get_experiment_by_name("gazetune").experiment_id
-    (run,) = client.search_runs([experiment], "tags.`gazetune.trial` = '0000'")
-    logged = [point.step for point in client.get_metric_history(run.info.run_id, "train/step_loss")]
-    assert logged == list(range(1, len(logged) + 1))
-
-
-def check_the_resumed_search(folder: Path) -> None:
-    storage = f"sqlite:///{folder}/runs/disturbed/study.db"
-    before = optuna.load_study(study_name="disturbed", storage=storage).trials
-    finished = [trial for trial in before if trial.state.is_finished()]
-    resume = ("search", "--resume", "disturbed", "--storage", str(folder / "runs"), "--json")
-    done = gazetune(*resume)
-    assert done.returncode == 0, done.stderr[-3000:]
-    document = json.loads(done.stdout)
-    assert [trial["id"] for trial in document["trials"]] == [f"{number:04d}" for number in range(8)]
-    assert all(trial["state"] in ("COMPLETE", "PRUNED") for trial in document["trials"])
-    after = optuna.load_study(study_name="disturbed", storage=storage).trials
-    # What was finished is as it was, and what was begun has the parameters it began with.
-    assert after[: len(finished)] == finished
-    assert [trial.params for trial in after[: len(before)]] == [trial.params for trial in before]
-    assert len({trial.params["optim.learning_rate"] for trial in after}) == 8
-    assert len({trial["mlflow_run"] for trial in document["trials"]}) == 8
-    assert set(states_of_runs(folder)) == {"FINISHED"}
-    again = gazetune(*resume)
-    assert again.returncode == 2 and "is finished" in again.stderr
+@pytest.mark.long
+def test_a_search_whose_workers_are_killed_at_random_moments_loses_nothing(
+    choose: random.Random, tmp_path: Path
+) -> None:
+    search = Search(tmp_path, 4)
+    with search.running() as process:
+        search.wait("worker", lambda: workers_of(process), process)
+        for kill in range(5):
+            search.look_for(choose.uniform(0, 3))
+            print(f"kill {kill}: {len(search.evaluations())} evaluations")
+            kill_a_worker(process, choose)
+            # Twice at the same place, and the trial would be to blame.
+            search.next_evaluation(process)
+        search.check_it_is_whole(process)

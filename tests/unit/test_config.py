@@ -25,6 +25,19 @@ def test_a_wrong_mask_is_a_validation_error_and_no_crash(mask: object) -> None:
         Config(gaze={"features": mask})
 
 
+@pytest.mark.parametrize(
+    ("size", "count"), [("20GB", 20 * 10**9), ("1.5 TiB", 3 * 2**39), ("500", 500), (500, 500), ("7KB", 7000)]
+)
+def test_a_size_on_disk_may_have_a_unit(size: object, count: int) -> None:
+    assert Config(search={"max_disk": size}).search.max_disk == count
+
+
+@pytest.mark.parametrize("size", ["20XB", "GB", "-5GB", "1e9", "0.1", -1, 0, "", "20 G B"])
+def test_a_wrong_size_is_a_validation_error(size: object) -> None:
+    with pytest.raises(ValidationError):
+        Config(search={"max_disk": size})
+
+
 def test_a_section_that_is_no_mapping_is_a_validation_error_and_no_crash() -> None:
     for value in ("lora", 3, ["lora"]):
         with pytest.raises(ValidationError):

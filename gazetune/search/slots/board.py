@@ -2,7 +2,10 @@
 
 A trial's feeder asks `next` for reports; asking again means "go on", `cancel` means "stop". The slot that trains it
 waits in `report` for that answer, so no step is trained that nobody wanted. A job whose slot lost its workers is handed
-out again and goes on from its last checkpoint; losing them twice without a report in between ends it.
+out again and goes on from its last checkpoint; losing them twice without a report in between ends it, unless it was the
+node that went away.
+
+A slot's number is never used again, so that what a lost slot still says, or still waits for, is known to be its own.
 """
 
 from __future__ import annotations
@@ -13,10 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 CLOSE = {"kind": "close"}
-"""What `take` answers when the search is over."""
+"""What `take` answers when the slot is to end."""
 
 Spec = dict[str, Any]
-"""A job: `id`, `kind` (`train` or `evaluate`) and what that kind needs."""
+"""A job: `id`, `kind` (`train` or `evaluate`) and what that kind needs; handed out, also the `slot` it is at."""
 
 
 @dataclass
@@ -26,6 +29,8 @@ class _Job:
     """How often it was handed out since it last came further."""
     examples: int = -1
     """Training examples of the last report that was delivered."""
+    heard: bool = True
+    """Whether that report was answered: go on, or stop."""
     ended: bool = False
     messages: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
     answer: asyncio.Future[bool] | None = None
@@ -40,6 +45,12 @@ class Board:
         self._jobs: dict[str, _Job] = {}
         self._waiting: deque[str] = deque()
         self._at: dict[int, str] = {}
+        self._up: set[int] = set()
+        """Slots that asked for work and neither were let go nor are lost."""
+        self._over: set[int] = set()
+        """Slots that were let go or lost: they get nothing more, whatever call of theirs is still under way."""
+        self._served: set[int] = set()
+        """Slots that were ever at a job."""
         self._wake = asyncio.Event()
         self._closed = False
 
@@ -63,61 +74,76 @@ class Board:
 
     async def take(self, slot: int, patience: float) -> Spec | None:
         """Return a job for the slot, `CLOSE`, or None when there was nothing to do for `patience` seconds."""
-        lost = self._at.pop(slot, None)
-        if lost is not None and not self._jobs[lost].ended:
-            self._workers_lost(lost)
-        if not self._waiting and not self._closed:
+        if slot not in self._over:
+            self._up.add(slot)
+            self._hand_back(slot)
+        if not self._waiting and not self._ends(slot):
             self._wake.clear()
             try:
                 await asyncio.wait_for(self._wake.wait(), patience)
             except TimeoutError:
                 return None
+        if self._ends(slot):
+            return CLOSE
         while self._waiting:
             job_id = self._waiting.popleft()
             if not self._jobs[job_id].ended:
                 self._at[slot] = job_id
+                self._served.add(slot)
                 self._jobs[job_id].attempts += 1
-                return self._jobs[job_id].spec
-        return CLOSE if self._closed else None
+                return {**self._jobs[job_id].spec, "slot": slot}
+        return None
 
-    async def report(self, job_id: str, message: dict[str, Any]) -> bool:
+    async def report(self, job_id: str, slot: int, message: dict[str, Any]) -> bool:
         """Deliver a report from a slot and wait for the answer; a report that was delivered before is not repeated."""
         job = self._jobs[job_id]
-        if job.ended:
+        if job.ended or self._at.get(slot) != job_id:
             return False
         if message["examples"] <= job.examples:
-            return True
+            return True if job.heard else await self._wait_for_answer(job)
         job.examples, job.attempts = message["examples"], 1
         if message["done"]:
             self._end(job, message)
             return False
-        job.answer = asyncio.get_running_loop().create_future()
         job.messages.put_nowait(message)
-        return await job.answer
+        return await self._wait_for_answer(job)
 
-    async def finish(self, job_id: str, result: dict[str, Any]) -> None:
+    async def finish(self, job_id: str, slot: int, result: dict[str, Any]) -> None:
         """Deliver the result of an `evaluate` job."""
-        self._end(self._jobs[job_id], result)
+        if self._at.get(slot) == job_id:
+            self._end(self._jobs[job_id], result)
 
-    async def fail(self, job_id: str, reason: str) -> None:
+    async def fail(self, job_id: str, slot: int, reason: str) -> None:
         """Deliver a failure: the job is not tried again."""
-        self._end(self._jobs[job_id], {"failed": reason})
+        if self._at.get(slot) == job_id:
+            self._end(self._jobs[job_id], {"failed": reason})
 
     async def fail_at(self, slot: int, reason: str) -> None:
         """Fail the job of a slot whose workers died of something that would kill them again."""
         if slot in self._at:
             self._end(self._jobs[self._at[slot]], {"failed": reason})
 
-    async def slot_lost(self, slot: int, reason: str, slots_left: int) -> None:
-        """Fail the job of a slot that will not come back, and every waiting job when it was the last slot."""
-        lost = self._at.pop(slot, None)
-        ids = [lost] if lost is not None else []
-        if slots_left == 0:
-            ids += self._waiting
-            self._waiting.clear()
-        for job_id in ids:
-            if not self._jobs[job_id].ended:
-                self._end(self._jobs[job_id], {"failed": reason})
+    async def release(self, keep: int) -> list[int]:
+        """Let idle slots end until only `keep` are up, as far as there are idle ones; return those that end."""
+        idle = sorted(self._up - self._at.keys())
+        leaving = idle[max(0, len(idle) - max(0, len(self._up) - keep)) :]
+        self._up.difference_update(leaving)
+        self._over.update(leaving)
+        self._wake.set()
+        return leaving
+
+    async def slot_ended(self, slot: int, place_lost: bool) -> bool:
+        """Hand the job of a slot that is no more out again; return whether the slot ever had one.
+
+        `place_lost`: its node went away. No trial is to blame for that, so it is not counted against the job.
+        """
+        if place_lost and slot in self._at:
+            self._jobs[self._at[slot]].attempts -= 1
+        self._hand_back(slot)
+        self._up.discard(slot)
+        self._over.add(slot)
+        self._wake.set()
+        return slot in self._served
 
     async def close(self) -> None:
         """Stop every job and tell the slots to end."""
@@ -128,9 +154,18 @@ class Board:
             self._answer(job, False)
         self._wake.set()
 
-    def _workers_lost(self, job_id: str) -> None:
+    def _ends(self, slot: int) -> bool:
+        return self._closed or slot in self._over
+
+    def _hand_back(self, slot: int) -> None:
+        """Take the slot's last job off it. If that has not ended, the slot's workers died at it."""
+        job_id = self._at.pop(slot, None)
+        if job_id is None or self._jobs[job_id].ended:
+            return
         job = self._jobs[job_id]
-        self._answer(job, False)
+        if job.answer is not None and not job.answer.done():
+            job.answer.set_result(False)  # nobody hears it, but the call must end
+        job.answer = None
         if job.attempts < self.max_attempts:
             self._waiting.appendleft(job_id)
         else:
@@ -141,8 +176,14 @@ class Board:
             job.ended = True
             job.messages.put_nowait(message)
 
+    async def _wait_for_answer(self, job: _Job) -> bool:
+        job.heard = False
+        job.answer = asyncio.get_running_loop().create_future()
+        return await job.answer
+
     @staticmethod
     def _answer(job: _Job, go_on: bool) -> None:
+        job.heard = True
         if job.answer is not None and not job.answer.done():
             job.answer.set_result(go_on)
         job.answer = None

@@ -17,7 +17,7 @@ from ray.tune.schedulers import (
 
 from gazetune.config import SearchConfig
 from gazetune.errors import InputError
-from gazetune.search.stopping.halting import StoppedByHand
+from gazetune.search.stopping.halting import StoppedByCap, StoppedByHand
 from gazetune.search.stopping.paired_rungs import PairedRungs
 from gazetune.search.study.objectives import validation_objective
 
@@ -97,7 +97,8 @@ class Stopping(FIFOScheduler):
 
     def reason(self, trial_id: str) -> str | None:
         """Return why a rule stopped the trial of this id of the study, where it says."""
-        told = (rule.reasons.get(trial_id) for rule in self.rules if isinstance(rule, PairedRungs | StoppedByHand))
+        telling = (rule for rule in self.rules if isinstance(rule, PairedRungs | StoppedByHand | StoppedByCap))
+        told = (rule.reasons.get(trial_id) for rule in telling)
         return next((reason for reason in told if reason is not None), None)
 
     def _add(self, trial: KnownTrial) -> None:

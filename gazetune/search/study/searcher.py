@@ -17,7 +17,8 @@ from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
 from gazetune.config import SearchConfig
-from gazetune.report.document import ParetoRecord
+from gazetune.report.document import ImportanceRecord, ParetoRecord
+from gazetune.report.importance import parameter_importance
 from gazetune.search.ledger import Ledger
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.study.history import own_trials
@@ -58,6 +59,15 @@ def pareto_front(study: optuna.Study, search: SearchConfig) -> tuple[ParetoRecor
     )
 
 
+def importance(study: optuna.Study, space: SearchSpace) -> ImportanceRecord:
+    """Return how much each searched key mattered among the COMPLETE trials of the search; of one objective alone."""
+    way = directions(space.config.search)
+    if len(way) > 1:
+        return ImportanceRecord(missing="there are several objectives; the Pareto front says which trials are good")
+    keys = {name: axis.key for axis in space.axes for value in axis.examples() for name in axis.parameters(value)}
+    return parameter_importance(own_trials(study, (TrialState.COMPLETE,)), way[0], keys)
+
+
 class TruthfulOptuna(Searcher):
     """Proposes trials from a study and records there, by trial number, what became of them."""
 
@@ -72,28 +82,40 @@ class TruthfulOptuna(Searcher):
         cancel: Callable[[str], None],
         why: Callable[[str], str | None],
         ended: Callable[[FrozenTrial], None],
+        room: Callable[[int], bool],
+        over: Callable[[], bool] = lambda: False,
     ) -> None:
         """`job` makes the board's job of a trial id and its parameters; `cancel` takes one back from the board.
 
         `why` says for what reason the scheduler stopped a trial id, if it has one; `ended` hears of each trial that
-        ended.
+        ended. `room` tells whether one more trial than so many finds a slot. Once `over` says so, no trial begins.
         """
         super().__init__(metric="objective", mode="max")
         self._space, self._study, self._samplers, self._ledger = space, study, samplers, ledger
         self._board, self._job, self._cancel, self._why = board, job, cancel, why
-        self._heard = ended
+        self._heard, self._room, self._over = ended, room, over
         self._search, self._resources = space.config.search, space.config.resources
         self._sign = sign(validation_objective(self._search))
         self._trials: dict[str, optuna.Trial] = {}
         trials = study.get_trials(deepcopy=False)
         self._begun = sum(trial.state != TrialState.WAITING for trial in trials)
-        study.sampler = samplers.at(self._begun)
         # Trials that an earlier driver left: asked again, they answer with the parameters they have.
-        self._unfinished = [optuna.Trial(study, left._trial_id) for left in trials if left.state == TrialState.RUNNING]
+        left = [trial._trial_id for trial in trials if trial.state == TrialState.RUNNING]
+        self._unfinished = list(enumerate(left, start=self._begun - len(left)))
+        """For each, how many trials were begun before it, and Optuna's id of it."""
 
-    def suggest(self, trial_id: str) -> dict[str, Any]:
-        """Ask the study for a trial; Tune's `trial_id` only serves to find it again."""
-        trial = self._unfinished.pop(0) if self._unfinished else self._ask()
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        """Ask the study for a trial; Tune's `trial_id` only serves to find it again.
+
+        None says that there is no slot for it: Tune counts no trial then, and asks again. While no trial runs, though,
+        it would ask without looking whether the search is to end.
+        """
+        if self._over():
+            finished: Any = Searcher.FINISHED  # a text, whatever Tune's annotation says
+            return finished
+        if self._trials and not self._room(len(self._trials)):
+            return None
+        trial = self._again(*self._unfinished.pop(0)) if self._unfinished else self._ask()
         params = self._space.suggest(trial)
         self._trials[trial_id] = trial
         number = trial_name(trial.number)
@@ -107,13 +129,13 @@ class TruthfulOptuna(Searcher):
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Record how the trial ended."""
         trial = self._trials.pop(trial_id)
-        number = trial_name(trial.number)
-        result = result or {}
-        outcome = result.get("outcome")
+        if error or not result:
+            return  # Ray lost the trial's feeder, for which no trial is to blame: it stays RUNNING, to be resumed
+        number, outcome = trial_name(trial.number), result["outcome"]
         # Tune does not pass a trial's last result to `on_trial_result`.
         self._record(trial, result)
-        if error or outcome == "FAIL" or not result:
-            self._ledger.ending(trial, result.get("reason") or "the trial's process ended without a result")
+        if outcome == "FAIL":
+            self._ledger.ending(trial, result["reason"])
             ended = self._study.tell(trial, state=TrialState.FAIL)
         elif outcome == "COMPLETE":
             self._ledger.ending(trial, None)
@@ -124,6 +146,11 @@ class TruthfulOptuna(Searcher):
         self._ledger.ended(ended, number)
         self._heard(ended)
         self._cancel(number)
+
+    def _again(self, begun: int, trial: int) -> optuna.Trial:
+        # A driver may have been killed before the trial had all of its parameters.
+        self._study.sampler = self._samplers.at(begun)
+        return optuna.Trial(self._study, trial)
 
     def _ask(self) -> optuna.Trial:
         self._study.sampler = self._samplers.at(self._begun)

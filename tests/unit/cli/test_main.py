@@ -14,8 +14,8 @@ from gazetune.cli.main import build_parser, leaf_parsers, main
 COMMON = {"-h", "--help", "--verbose", "--quiet", "--debug"}
 FROZEN = {
     "search": {
-        "--name", "--resume", "--trials", "--max-failures", "--set", "--warm-start", "--storage", "--tracking-uri",
-        "--address", "--json",
+        "--name", "--resume", "--trials", "--max-failures", "--max-hours", "--max-gpu-hours", "--max-disk", "--set",
+        "--warm-start", "--storage", "--tracking-uri", "--address", "--json",
     },
     "status": {"--storage", "--json"},
     "stop": {"--trial", "--storage"},
@@ -44,7 +44,9 @@ FROZEN = {
     "gaze plot": {"--text", "--pair", "--compare", "--scanpath", "--out", "--measure", "--predictor", "--path"},
     "gaze store": {"--data", "--predictor", "--path", "--storage", "--store", "--workers", "--address", "--json"},
     "export": {"--out", "--storage", "--json"},
-    "plan": {"--set", "--json"},
+    "plan": {
+        "--set", "--nodes", "--cpus", "--gpus", "--calibrate", "--examples-per-second", "--price", "--prices", "--json",
+    },
     "doctor": {"--json", "--storage", "--tracking-uri", "--build-ops"},
 }  # fmt: skip
 

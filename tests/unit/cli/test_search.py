@@ -20,6 +20,11 @@ from gazetune.errors import InputError
         (["search", "--resume", "a", "--trials", "9"], "--resume a: --trials cannot be changed"),
         (["search", "--resume", "a", "--max-failures", "9"], "--resume a: --max-failures cannot be changed"),
         (["search", "smoke", "--max-failures", "-1"], "search.max_failures: -1 is not accepted"),
+        (["search", "smoke", "--max-hours", "-1"], "search.max_hours: -1.0 is not accepted; accepted: a number > 0"),
+        (["search", "smoke", "--max-hours", "nan"], 'search.max_hours: "nan" is not accepted'),
+        (["search", "smoke", "--max-disk", "20XB"], 'search.max_disk: "20XB" is not accepted: a size is a number'),
+        (["search", "smoke", "--max-gpu-hours", "1"], "search.max_gpu_hours: 1 is never reached, as resources.gpus_"),
+        (["search", "--resume", "a", "--max-disk", "0"], "search.max_disk: 0 is not accepted"),
     ],
 )
 def test_what_does_not_go_together_is_one_line_and_exit_two(

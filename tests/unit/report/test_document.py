@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gazetune.report.document import ParetoRecord, SearchDocument, TrialRecord
+from gazetune.report.document import EndedRecord, ParetoRecord, SearchDocument, TrialRecord
 
 Maker = Callable[..., SearchDocument]
 
@@ -23,6 +23,8 @@ def test_the_document_has_the_keys_it_promises(document: Maker) -> None:
         "best",
         "baselines",
         "pareto",
+        "importance",
+        "ended_by",
         "report",
     ]
     trial = {"id", "state", "params", "examples", "val_accuracy", "seconds", "mlflow_run", "reason"}
@@ -38,6 +40,13 @@ def test_a_pareto_front_keeps_its_order_and_values(document: Maker) -> None:
     made = json.loads(document(pareto=front).dumps())["pareto"]
     assert made[0] == {"id": "0001", "values": {"val/accuracy": 0.8, "train_seconds": 2.0}}
     assert json.loads(document().dumps())["pareto"] == []
+
+
+def test_a_cap_that_ended_the_search_is_told(document: Maker) -> None:
+    ended = EndedRecord("search.max_hours", 0.5, trials=4, planned=30)
+    made = json.loads(document(ended_by=ended).dumps())["ended_by"]
+    assert made == {"cap": "search.max_hours", "limit": 0.5, "trials": 4, "planned": 30}
+    assert json.loads(document().dumps())["ended_by"] is None
 
 
 def test_values_survive_the_way_to_json(document: Maker) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from gazetune.report.document import ParetoRecord, SearchDocument
+from gazetune.report.document import EndedRecord, ImportanceRecord, ParetoRecord, SearchDocument
 from gazetune.report.markdown import markdown, write_report
-from gazetune.report.wording import best_line, verdict
+from gazetune.report.wording import best_line, ended_line, verdict
 
 Maker = Callable[..., SearchDocument]
 
@@ -23,6 +23,12 @@ def test_the_report_says_what_the_table_says_and_what_was_run(document: Maker) -
     assert "```yaml\nname: demo\n```" in text
 
 
+def test_a_cap_that_ended_the_search_is_reported(document: Maker) -> None:
+    ended = EndedRecord("search.max_disk", 2e10, trials=4, planned=30)
+    assert ended_line(ended) in markdown(document(ended_by=ended)).splitlines()
+    assert "Ended early" not in markdown(document())
+
+
 def test_every_row_of_the_trials_has_as_many_cells_as_the_head(document: Maker) -> None:
     lines = [line.replace("\\|", "") for line in markdown(document()).splitlines() if line.startswith("|")]
     trials = [line for line in lines if line.startswith(("| rank", "| 1", "| 2", "| 3", "| 4"))]
@@ -35,6 +41,14 @@ def test_a_pareto_front_stands_in_the_report_with_its_values(document: Maker) ->
         document(pareto=front)
     )
     assert "Pareto" not in markdown(document())
+
+
+def test_the_importance_of_every_key_stands_in_the_report_or_why_there_is_none(document: Maker) -> None:
+    text = markdown(document(importance=ImportanceRecord({"optim.learning_rate": 0.75, "fusion.kind": 0.25}, 12)))
+    assert "## Importance of the searched keys" in text and "PED-ANOVA, 12 COMPLETE trials" in text
+    assert "| key | share % |\n| --- | --- |\n| optim.learning_rate | 75.0 |\n| fusion.kind | 25.0 |" in text
+    assert "cannot be said: too few." in markdown(document(importance=ImportanceRecord(missing="too few")))
+    assert "Importance" not in markdown(document())
 
 
 def test_the_report_without_a_winner_says_so(document: Maker) -> None:

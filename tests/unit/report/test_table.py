@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from gazetune.report.document import ParetoRecord, SearchDocument, TrialRecord
+from gazetune.report.document import EndedRecord, ImportanceRecord, ParetoRecord, SearchDocument, TrialRecord
 from gazetune.report.table import MAX_ROWS, print_table
-from gazetune.report.wording import verdict
+from gazetune.report.wording import ended_line, verdict
 
 Maker = Callable[..., SearchDocument]
 
@@ -42,9 +42,25 @@ def test_best_and_baselines_have_intervals(document: Maker) -> None:
     assert ["prefer the shorter reply", "50.0 (45.4 to 54.6)", "+35.3 (+29.8 to +40.5)"] in rows(text)
 
 
+def test_a_cap_that_ended_the_search_is_printed(document: Maker) -> None:
+    ended = EndedRecord("search.max_hours", 0.5, trials=4, planned=30)
+    assert ended_line(ended) in printed(document(ended_by=ended))
+    assert "Ended early" not in printed(document())
+
+
 def test_a_pareto_front_is_printed(document: Maker) -> None:
     text = printed(document(pareto=(ParetoRecord("0003", {"val/accuracy": 0.87, "train_seconds": 4.04}),)))
     assert ["0003", "0.87", "4.04"] in rows(text)
+
+
+def test_the_keys_that_mattered_most_are_printed_or_why_they_are_not_known(document: Maker) -> None:
+    shares = {f"optim.key{number}": share for number, share in enumerate((0.5, 0.2, 0.15, 0.1, 0.04, 0.01))}
+    text = " ".join(printed(document(importance=ImportanceRecord(shares, 12))).split())
+    assert "What mattered most (PED-ANOVA, 12 COMPLETE trials): optim.key0 50 %, optim.key1 20 %" in text
+    assert "optim.key4 4 %." in text and "optim.key5" not in text
+    unknown = document(importance=ImportanceRecord(missing="that takes 10 COMPLETE trials, and there are 2"))
+    assert "What mattered most cannot be said: that takes 10 COMPLETE trials, and there are 2." in printed(unknown)
+    assert "mattered" not in printed(document())
 
 
 def test_the_verdict_is_printed_with_and_without_a_winner(document: Maker) -> None:

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from gazetune.report.document import BaselineRecord, SearchDocument
-from gazetune.report.wording import short_params, verdict
+from gazetune.report.document import BaselineRecord, EndedRecord, SearchDocument
+from gazetune.report.wording import ended_line, short_params, verdict
 
 Maker = Callable[..., SearchDocument]
 
@@ -63,3 +63,12 @@ def test_params_are_short_but_never_ambiguous() -> None:
     assert said == "fusion=add, features=FFD+TRT, learning_rate=0.00123"
     said = short_params({"projector.dropout": [0.1, 0.3], "adapter.dropout": 0.1})
     assert said == "projector.dropout=0.1/0.3, adapter.dropout=0.1"
+
+
+@pytest.mark.parametrize(
+    ("cap", "limit", "shown"),
+    [("search.max_hours", 0.5, "0.5"), ("search.max_gpu_hours", 12.0, "12"), ("search.max_disk", 2.5e10, "25 GB")],
+)
+def test_a_search_that_a_cap_ended_says_which_and_with_how_many_trials(cap: str, limit: float, shown: str) -> None:
+    said = ended_line(EndedRecord(cap, limit, trials=12, planned=30))
+    assert said == f"Ended early: {cap} {shown} was reached with 12 of 30 trials begun."

@@ -8,7 +8,7 @@ import pytest
 
 from gazetune.config import Config
 from gazetune.report.document import TrialRecord
-from gazetune.search.baselines import Candidate, best_trial, best_without_gaze, winner_and_baselines
+from gazetune.search.baselines import Candidate, baseline_name, best_trial, best_without_gaze, winner_and_baselines
 
 
 def trial(number: int, state: str, kind: str, accuracy: float | None) -> TrialRecord:
@@ -97,3 +97,11 @@ def test_shorter_is_scored_on_the_same_pairs() -> None:
     _, baselines = Lab({"0000": 0.7}).compare([trial(0, "COMPLETE", "none", 0.7)])
     assert baselines["shorter"].accuracy == pytest.approx(0.6)
     assert baselines["shorter"].n == 100
+
+
+def test_a_baseline_of_another_config_has_another_name_and_caps_are_nothing_to_it() -> None:
+    name = baseline_name("winner-without-gaze", config("none"))
+    assert name.startswith("winner-without-gaze-")
+    assert baseline_name("winner-without-gaze", config("add")) != name
+    capped = Config.model_validate({"fusion": {"kind": "none"}, "search": {"max_hours": 3.0}})
+    assert baseline_name("winner-without-gaze", capped) == name

@@ -54,6 +54,27 @@ def test_a_finished_search_is_not_resumed(created: SearchFolder, tmp_path: Path)
         SearchFolder.open(tmp_path, "mine")
 
 
+def test_a_search_that_a_cap_ended_goes_on_with_another_one(created: SearchFolder, tmp_path: Path) -> None:
+    created.release()
+    created.document.write_text('{"ended_by": {"cap": "search.max_gpu_hours", "limit": 2.5}}')
+    with pytest.raises(InputError, match=r"finished, since search.max_gpu_hours 2.5 was .* \(--max-gpu-hours\)$"):
+        SearchFolder.open(tmp_path, "mine")
+    folder, space = SearchFolder.open(tmp_path, "mine", more=True)
+    assert folder.document.exists(), "only a driver that begins takes it back"
+    space.base["search"]["max_gpu_hours"] = 5.0
+    folder.write_space(space)
+    folder.release()
+    assert not folder.document.exists()
+    assert SearchFolder.open(tmp_path, "mine")[1].config.search.max_gpu_hours == 5.0
+
+
+def test_a_finished_search_is_not_resumed_with_a_cap_either(created: SearchFolder, tmp_path: Path) -> None:
+    created.release()
+    created.document.write_text('{"ended_by": null}')
+    with pytest.raises(InputError, match="search 'mine' is finished; its report is"):
+        SearchFolder.open(tmp_path, "mine", more=True)
+
+
 def test_a_taken_name_is_refused_with_the_way_on(created: SearchFolder, tmp_path: Path) -> None:
     same = read_space(tmp_path / "space.yaml", overrides=["train.seed=7", "fusion.kind=add"])
     taken = r"a search 'mine' is already in .* or go on with --resume mine"

@@ -43,3 +43,15 @@ def test_every_trial_has_the_fingerprints_of_the_data_set_that_it_trains_on(tmp_
         assert run.data.params["gaze.predictor"] == name
         assert run.data.tags["gazetune.data_fingerprint"] == prepared[name].data_fingerprint
         assert run.data.tags["gazetune.gaze_fingerprint"] == prepared[name].gaze_fingerprint
+
+
+def test_a_trial_whose_data_has_vanished_is_noted_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text(SPACE)
+    space = read_space(tmp_path / "space.yaml")
+    tracker = Tracker.open(None, tmp_path, "gazetune")
+    parent = tracker.start_search("written", "", {}, {})
+    folder, trial = SearchFolder.create(tmp_path, space), optuna.create_study().ask()
+    with SearchProgress(2) as progress:
+        Ledger(space, folder, tracker, parent, progress).started(trial, "0000", {"gaze.predictor": "planted"})
+    run = mlflow.MlflowClient(tracker.uri).get_run(trial.user_attrs["record"]["mlflow_run"])
+    assert run.data.params["gaze.predictor"] == "planted" and "gazetune.data_fingerprint" not in run.data.tags

@@ -76,6 +76,9 @@ def test_a_running_search_shows_states_best_and_what_is_left(folder: SearchFolde
     assert seen.gpu_hours == pytest.approx(8800 / 3600 * 2 * 0.5)
     # Six trials of 2,400 s, of which 1,000 s are done, in two slots.
     assert seen.hours_left == pytest.approx((6 * 2400 - 1000) / 2 / 3600)
+    folder.steering.announce(0)
+    without = read_status(folder.path.parent, "watched")
+    assert without.hours_left == pytest.approx((6 * 2400 - 1000) / 3600), "while it waits for a node: as with one slot"
 
 
 def test_a_search_without_driver_is_interrupted_and_with_its_document_finished(folder: SearchFolder) -> None:

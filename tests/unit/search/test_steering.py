@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 from gazetune.search.steering import Steering
@@ -25,6 +27,10 @@ def test_a_driver_is_known_by_what_it_announced(tmp_path: Path) -> None:
     steering.announce(3)
     note = steering.driver()
     assert note is not None and (note.pid, note.slots) == (os.getpid(), 3)
+    (tmp_path / "driver" / "driver.json").write_text(json.dumps({**asdict(note), "since": "2026-01-01T00:00:00"}))
+    steering.announce(4)
+    note = steering.driver()
+    assert note is not None and (note.slots, note.since) == (4, "2026-01-01T00:00:00"), "it is the same driver"
 
 
 def test_clearing_forgets_driver_and_requests(tmp_path: Path) -> None:

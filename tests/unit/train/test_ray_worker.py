@@ -1,15 +1,19 @@
-"""The frozen backbone that a warm slot keeps from one trial to the next."""
+"""The frozen backbone that a warm slot keeps from one trial to the next; trials that it cannot train."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import torch
 
 from gazetune.config import Config
+from gazetune.errors import InputError
+from gazetune.reward.dataset import prepare
 from gazetune.train.loop import Training
 from gazetune.train.processes import Worker
-from gazetune.train.ray_worker import _Backbones
+from gazetune.train.ray_worker import _Backbones, _reason, _train
 
 StartTraining = Callable[..., Training]
 
@@ -50,3 +54,20 @@ def test_a_quantised_backbone_that_was_used_gives_the_losses_of_a_fresh_one(
         losses.append(report.train_losses)
         backbones.give(config, training.close())
     assert losses[0] == losses[1] and len(losses[0]) > 0
+
+
+def test_a_trial_is_not_trained_on_other_pairs_than_the_search_began_with(worker: Worker, tmp_path: Path) -> None:
+    config = Config.model_validate({"data": {"pairs": 40}, "gaze": {"predictor": "planted"}})
+    before = prepare(config, tmp_path).facts.data_fingerprint
+    changed = config.model_copy(update={"data": config.data.model_copy(update={"pairs": 42})})
+    job = {"id": "0003", "config": changed.model_dump(mode="json"), "folder": str(tmp_path), "data": [before]}
+    with pytest.raises(InputError, match="planted: the preference pairs have changed since the search began"):
+        _train(job, None, worker, _Backbones(worker), tmp_path)
+
+
+def test_no_memory_for_a_model_is_told_with_what_helps() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(10**15)
+    job = {"id": "0003", "config": {"train": {"batch_size": 8}}}
+    assert _reason(caught.value, job).startswith("out of memory; what helps: train.batch_tokens")
+    assert _reason(RuntimeError("else\nmore"), job) == "RuntimeError: else"

@@ -1,34 +1,128 @@
-"""What a slot makes of workers that ended, with a real board and what Ray raises."""
+"""What becomes of slots as nodes and jobs change, with a real board and a Ray that is too small for them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import pickle
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
-from ray.exceptions import ActorDiedError, OutOfMemoryError
-from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
+from ray.util.placement_group import placement_group_table
 
-from gazetune.search.slots.board import Board
-from gazetune.search.slots.feeder import NAMESPACE
-from gazetune.search.slots.slots import MEMORY_KILL, MemoryWatch
+from gazetune.cluster.slots import NodeResources
+from gazetune.config import Config
+from gazetune.search.slots.gone import SlotsGone
+from gazetune.search.slots.slots import Slots
 
 
-@pytest.fixture
-def board() -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
     ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
-    yield ray.remote(Board).options(num_cpus=0, name="board", namespace=NAMESPACE).remote()
+    yield
     ray.shutdown()
 
 
-def test_a_job_whose_worker_ray_killed_for_memory_fails_and_one_whose_worker_died_does_not(board: Any) -> None:
-    for job_id in ("a", "b"):
-        ray.get(board.submit.remote({"id": job_id, "kind": "train"}))
-    assert ray.get(board.take.remote(0, 1.0))["id"] == "a"
-    watch: Any = MemoryWatch("board", 0)
-    watch.after_exception(None, {1: WorkerHealthCheckFailedError("lost", ActorDiedError())})
-    assert ray.wait([message := board.next.remote("a")], timeout=0.5)[0] == [], "this one is handed out again"
-    watch.after_exception(None, {1: WorkerHealthCheckFailedError("lost", OutOfMemoryError("node running low"))})
-    assert ray.get(message) == {"failed": MEMORY_KILL}
-    assert ray.get(board.take.remote(0, 1.0))["id"] == "b"
+class Nodes:
+    """Nodes as somebody says they are, by the slots they hold. A slot has 2 CPUs, which Ray never grants here."""
+
+    def __init__(self, *slots: float) -> None:
+        self.slots: Sequence[float] = slots
+
+    def __call__(self) -> list[NodeResources]:
+        return [NodeResources(f"node {number}", 2 * slots) for number, slots in enumerate(self.slots)]
+
+
+def places_asked_for() -> int:
+    return sum(group["state"] == "PENDING" for group in placement_group_table().values())
+
+
+def comes_about(condition: Callable[[], Any], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def open_slots(cluster: None, tmp_path: Path) -> Iterator[Callable[..., Slots]]:
+    opened: list[Slots] = []
+
+    def make(nodes: Nodes, jobs: int, patience: float = 60.0) -> Slots:
+        config = Config.model_validate({"search": {"node_patience": patience}, "resources": {"cpus_per_worker": 2}})
+        opened.append(Slots(config, nodes, jobs, tmp_path, tmp_path, lambda count, why: None))
+        return opened[-1]
+
+    yield make
+    for slots in opened:
+        slots.close(10.0)
+    assert places_asked_for() == 0
+
+
+def test_as_many_places_are_asked_for_as_nodes_and_jobs_allow(open_slots: Callable[..., Slots]) -> None:
+    nodes = Nodes(2, 2)
+    slots = open_slots(nodes, jobs=3)
+    assert places_asked_for() == 3, "no more than there are jobs"
+    slots.over("a")
+    slots.over("b")
+    comes_about(lambda: places_asked_for() == 1)
+    slots.over("c")
+    time.sleep(1.5)
+    assert places_asked_for() == 1, "one is kept for what follows the last job"
+
+
+def test_places_are_given_up_when_nodes_go_and_asked_for_when_they_come(open_slots: Callable[..., Slots]) -> None:
+    nodes = Nodes(1, 1, 1)
+    open_slots(nodes, jobs=9)
+    assert places_asked_for() == 3
+    nodes.slots = (1,)
+    comes_about(lambda: places_asked_for() == 1)
+    nodes.slots = (1, 4)
+    comes_about(lambda: places_asked_for() == 5)
+
+
+def test_a_slot_without_a_place_is_no_room_for_a_trial(open_slots: Callable[..., Slots]) -> None:
+    assert not open_slots(Nodes(4), jobs=4).room(0)
+
+
+def test_there_is_a_verdict_only_after_the_nodes_were_gone_for_long_enough(open_slots: Callable[..., Slots]) -> None:
+    nodes = Nodes(1)
+    patient, hasty = open_slots(nodes, jobs=2), open_slots(nodes, jobs=2, patience=1.0)
+    time.sleep(2.5)
+    assert hasty.verdict is None, "there is a node that may grant the place yet"
+    nodes.slots = (0.5,)
+    comes_about(lambda: hasty.verdict is not None)
+    assert hasty.verdict == (
+        "no slot can be held since 1 s: no node can hold one worker, which needs 2 CPUs (resources.cpus_per_worker, "
+        "resources.gpus_per_worker): node 0 has 1 CPUs"
+    )
+    assert patient.verdict is None
+    assert SlotsGone(hasty).stop_all() and not SlotsGone(patient).stop_all()
+    assert not pickle.loads(pickle.dumps(SlotsGone(hasty))).stop_all(), "what Tune writes down ends nothing"
+
+
+def test_nodes_that_cannot_be_asked_for_are_a_verdict_and_no_silence(open_slots: Callable[..., Slots]) -> None:
+    class Unreachable(Nodes):
+        def __call__(self) -> list[NodeResources]:
+            if not self.slots:
+                raise ConnectionError("the cluster is gone")
+            return super().__call__()
+
+    nodes = Unreachable(1)
+    slots = open_slots(nodes, jobs=2)
+    nodes.slots = ()
+    comes_about(lambda: slots.verdict is not None)
+    assert slots.verdict == "the slots cannot be looked after any more: the cluster is gone"
+
+
+@pytest.mark.long
+def test_worker_groups_that_never_come_up_are_a_verdict(cluster: None, tmp_path: Path) -> None:
+    no_folder = tmp_path / "file"
+    no_folder.touch()
+    slots = Slots(Config(), lambda: [NodeResources("here", 1)], 2, no_folder, tmp_path, lambda count, why: None)
+    comes_about(lambda: slots.verdict is not None, seconds=120)
+    slots.close(10.0)
+    assert slots.verdict is not None and slots.verdict.startswith("worker groups cannot be kept up: ")
+    assert str(no_folder) in slots.verdict, "it says why"

@@ -1,15 +1,18 @@
-"""A hand at another terminal and too many failures, as Tune hears of them."""
+"""A hand at another terminal, too many failures and a cap, as Tune hears of them."""
 
 from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 from ray.tune.schedulers import TrialScheduler
 
+from gazetune.config import ResourcesConfig, SearchConfig
 from gazetune.search.steering import Steering
+from gazetune.search.stopping.budget import Budget
 from gazetune.search.stopping.failures import Failures
-from gazetune.search.stopping.halting import Halting, StoppedByHand
+from gazetune.search.stopping.halting import Halting, StoppedByCap, StoppedByHand
 from gazetune.search.stopping.schedulers import Stopping
 
 
@@ -31,9 +34,36 @@ def test_a_trial_is_stopped_at_its_next_report_and_the_scheduler_says_why(tmp_pa
     assert scheduler.reason("0001") == "stopped by hand" and scheduler.reason("0002") is None
 
 
+def test_once_a_cap_is_reached_every_trial_is_stopped_at_its_next_report(tmp_path: Path) -> None:
+    budget = Budget(SearchConfig(max_gpu_hours=1.0), ResourcesConfig(gpus_per_worker=1), tmp_path)
+    scheduler = Stopping([StoppedByCap(budget)])
+
+    class Trial:
+        def __init__(self, trial_id: str) -> None:
+            self.config = {"job": {"id": trial_id, "folder": ""}}
+
+    def result(seconds: float) -> dict[str, Any]:
+        return {"examples": 1, "objective": 0.5, "report": [{"train_seconds": seconds}]}
+
+    assert scheduler.on_trial_result(None, Trial("0001"), result(1200.0)) == TrialScheduler.CONTINUE
+    assert scheduler.on_trial_result(None, Trial("0001"), result(1700.0)) == TrialScheduler.CONTINUE
+    scheduler.on_trial_complete(None, Trial("0002"), result(1890.0))
+    scheduler.on_trial_complete(None, Trial("0003"), {"outcome": "FAIL"})
+    assert scheduler.on_trial_result(None, Trial("0004"), result(20.0)) == TrialScheduler.STOP
+    assert scheduler.reason("0004") == "search.max_gpu_hours reached" and scheduler.reason("0001") is None
+    assert not Halting(Steering(tmp_path), Failures(None), budget).stop_all(), "trials are to end with their results"
+
+
+def test_time_passes_while_no_trial_reports(tmp_path: Path) -> None:
+    budget = Budget(SearchConfig(max_hours=1e-9), ResourcesConfig(), tmp_path)
+    assert not budget.spent()
+    assert not Halting(Steering(tmp_path), Failures(None), budget).stop_all()
+    assert budget.reached == ("search.max_hours", 1e-9)
+
+
 def test_all_is_halted_by_a_request_or_by_failures(tmp_path: Path) -> None:
     steering, failures = Steering(tmp_path), Failures(0)
-    halting = Halting(steering, failures)
+    halting = Halting(steering, failures, Budget(SearchConfig(), ResourcesConfig(), tmp_path))
     assert not halting.stop_all()
     steering.ask_to_stop("0001")
     assert not halting.stop_all(), "one trial is not all of them"

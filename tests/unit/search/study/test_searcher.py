@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+from ray.tune.search import Searcher
 
+from gazetune.report.importance import ENOUGH
 from gazetune.search.space.search_space import SearchSpace, read_space
 from gazetune.search.study.samplers import Samplers
-from gazetune.search.study.searcher import TruthfulOptuna, open_study, pareto_front
+from gazetune.search.study.searcher import TruthfulOptuna, importance, open_study, pareto_front
 
 SPACE = """
 name: told
@@ -51,12 +54,14 @@ def space(tmp_path: Path) -> SearchSpace:
 
 
 def searcher(
-    space: SearchSpace, folder: Path, notes: Notes, cancelled: list[str], reasons: dict[str, str] | None = None
-) -> TruthfulOptuna:
+    space: SearchSpace, folder: Path, notes: Notes, cancelled: list[str], reasons: dict[str, str] | None = None,
+    slots: int = 100, over: Callable[[], bool] = lambda: False,
+) -> TruthfulOptuna:  # fmt: skip
     study = open_study(space.name, space.config.search, folder)
     return TruthfulOptuna(
         space, study, Samplers(space, parallel=False), notes, "board", lambda job, params: {"id": job, **params},
         cancel=cancelled.append, why=(reasons or {}).get, ended=notes.heard.append,
+        room=lambda running: running < slots, over=over,
     )  # fmt: skip
 
 
@@ -64,6 +69,32 @@ def result(examples: int, value: float, outcome: str = "RUNNING", seconds: float
     metrics = {"val/accuracy": value, "val/loss": -value}
     report = {"examples": examples, "metrics": metrics, "train_seconds": seconds}
     return {"examples": examples, "objective": value, "outcome": outcome, "report": [report]}
+
+
+def test_once_the_search_is_over_no_trial_begins_and_those_that_run_end_as_they_do(
+    space: SearchSpace, tmp_path: Path
+) -> None:
+    ended: list[bool] = []
+    told = searcher(space, tmp_path, Notes(), [], over=lambda: bool(ended))
+    assert isinstance(told.suggest("a"), dict)
+    ended.append(True)
+    assert told.suggest("b") == Searcher.FINISHED
+    told.on_trial_complete("a", result(30, 0.8, "COMPLETE"))
+    study = open_study(space.name, space.config.search, tmp_path)
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"]
+    assert searcher(space, tmp_path, Notes(), [], over=lambda: True).suggest("c") == Searcher.FINISHED
+
+
+def test_the_study_is_not_asked_for_a_trial_that_no_slot_can_take(space: SearchSpace, tmp_path: Path) -> None:
+    told = searcher(space, tmp_path, Notes(), [], slots=2)
+    study = open_study(space.name, space.config.search, tmp_path)
+    assert told.suggest("a") and told.suggest("b")
+    assert told.suggest("c") is None and len(study.trials) == 2
+    told.on_trial_complete("a", result(20, 0.5, "COMPLETE"))
+    assert told.suggest("d") and len(study.trials) == 3
+    (tmp_path / "other").mkdir()
+    alone = searcher(space, tmp_path / "other", Notes(), [], slots=0)
+    assert alone.suggest("a") is not None, "while no trial runs, Tune would not look whether the search is to end"
 
 
 def test_complete_pruned_and_failed_trials_are_told_apart(space: SearchSpace, tmp_path: Path) -> None:
@@ -85,12 +116,13 @@ def test_complete_pruned_and_failed_trials_are_told_apart(space: SearchSpace, tm
     assert cancelled == ["0000", "0001", "0002"]
 
 
-def test_a_trial_whose_process_vanished_is_a_failure(space: SearchSpace, tmp_path: Path) -> None:
+def test_a_trial_whose_feeder_was_lost_with_ray_stays_to_be_resumed(space: SearchSpace, tmp_path: Path) -> None:
     notes = Notes()
     told = searcher(space, tmp_path, notes, [])
     told.suggest("a")
     told.on_trial_complete("a", None, error=True)
-    assert notes.reasons == ["the trial's process ended without a result"]
+    assert notes.reasons == notes.ends == notes.heard == []
+    assert [trial.state.name for trial in open_study(space.name, space.config.search, tmp_path).trials] == ["RUNNING"]
 
 
 def test_trials_that_were_left_come_first_with_their_parameters(space: SearchSpace, tmp_path: Path) -> None:
@@ -133,6 +165,28 @@ def test_a_serial_search_repeats_exactly_with_the_trials_that_were_stopped(space
     assert {state for state, _ in whole} == {"COMPLETE", "PRUNED"}
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc"])
+def test_a_trial_that_was_begun_and_not_yet_proposed_gets_what_it_would_have_got(
+    sampler: str, space: SearchSpace, tmp_path: Path
+) -> None:
+    space.base["search"]["sampler"] = sampler
+
+    def proposal(folder: Path, killed: bool) -> dict[str, Any]:
+        """Return what is proposed after 12 trials, by the driver that ran them or by one that takes over from it."""
+        folder.mkdir()
+        told = searcher(space, folder, Notes(), [])
+        for number in range(12):
+            told.suggest(str(number))
+            told.on_trial_complete(str(number), result(30, number / 12, "COMPLETE"))
+        if killed:
+            told._study.sampler = told._samplers.at(12)
+            told._study.ask()
+            told = searcher(space, folder, Notes(), [])
+        return told.suggest("12")["job"]
+
+    assert proposal(tmp_path / "killed", True) == proposal(tmp_path / "whole", False)
+
+
 def test_a_pruned_trial_has_the_reason_that_the_scheduler_gives(space: SearchSpace, tmp_path: Path) -> None:
     notes = Notes()
     told = searcher(space, tmp_path, notes, [], {"0001": "worse than trial 0000"})
@@ -162,6 +216,27 @@ def test_several_objectives_give_a_pareto_front_of_complete_trials(tmp_path: Pat
         ("0003", {"train_seconds": 7.0, "val/accuracy": 0.9}),
     ]
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 4 + ["FAIL", "COMPLETE"]
+
+
+def test_only_complete_trials_of_the_search_itself_say_what_mattered(space: SearchSpace, tmp_path: Path) -> None:
+    told = searcher(space, tmp_path, Notes(), [])
+    for number in range(ENOUGH + 1):
+        rate = told.suggest(str(number))["job"]["optim.learning_rate"]
+        told.on_trial_complete(str(number), result(30, rate, "COMPLETE") if number else result(20, rate))
+    study = open_study(space.name, space.config.search, tmp_path)
+    study.add_trial(optuna.trial.create_trial(value=1.0, user_attrs={"gazetune:from": "another:0007"}))
+    found = importance(study, space)
+    assert found.trials == ENOUGH, "neither the PRUNED trial nor the one of another search"
+    assert set(found.shares) == {"optim.learning_rate", "fusion.kind"}
+    assert next(iter(found.shares)) == "optim.learning_rate"
+
+
+def test_several_objectives_have_a_pareto_front_and_no_importance(tmp_path: Path) -> None:
+    several = "trials: 5, scheduler: none, objective: [train_seconds, val/accuracy]"
+    (tmp_path / "space.yaml").write_text(textwrap.dedent(SPACE).replace("trials: 3", several))
+    space = read_space(tmp_path / "space.yaml")
+    found = importance(open_study(space.name, space.config.search, tmp_path), space)
+    assert found.shares == {} and found.missing is not None and "several objectives" in found.missing
 
 
 def test_one_objective_has_no_pareto_front(space: SearchSpace, tmp_path: Path) -> None:

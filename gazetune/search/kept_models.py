@@ -1,0 +1,69 @@
+"""Which saved models of a search stay. What else a trial leaves (its config, its margins) is small, and stays too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import optuna
+from optuna.trial import TrialState
+
+from gazetune.config import DataConfig
+from gazetune.report.document import TrialRecord
+from gazetune.search.baselines import best_without_gaze
+from gazetune.search.disk import drop_model
+from gazetune.search.folder import SearchFolder
+from gazetune.search.ledger import trial_records
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.study.searcher import pareto_front
+
+
+class KeptModels:
+    """Drops the models that nothing will ask for any more. Which these are follows from the study alone.
+
+    A model that is not needed now is never needed later: trials are only added, and a trial that others are better than
+    stays so. So nothing has to be remembered, and a resumed search keeps what an undisturbed one would keep.
+    """
+
+    def __init__(self, study: optuna.Study, space: SearchSpace, folder: SearchFolder) -> None:
+        self._study, self._space, self._folder = study, space, folder
+        self._dropped: set[str] = set()
+        self._data: dict[str, DataConfig] = {}
+
+    def drop(self) -> None:
+        """Drop the models of COMPLETE trials that are not among those to keep; the others have none."""
+        trials = [trial for trial in trial_records(self._study) if trial.state == TrialState.COMPLETE.name]
+        search = self._space.config.search
+        if len(trials) <= search.keep_models:
+            return
+        for trial in trials:
+            if _without_gaze(trial) and str(trial.id) not in self._data:
+                self._data[str(trial.id)] = self._space.trial_config(trial.params).data
+        front = [str(record.id) for record in pareto_front(self._study, search)]
+        kept = models_to_keep(trials, search.keep_models, self._data, front)
+        for trial_id in {str(trial.id) for trial in trials} - kept - self._dropped:
+            drop_model(self._folder.trial(trial_id))
+            self._dropped.add(trial_id)
+
+
+def models_to_keep(
+    trials: Sequence[TrialRecord], best: int, data: Mapping[str, DataConfig], front: Sequence[str]
+) -> set[str]:
+    """Return the ids of the COMPLETE trials whose models stay.
+
+    These are the `best` ones on validation with the winner among them, the trials of the Pareto front, and for each
+    data set the best trial with fusion `none`, with which a winner on that data set is compared. `data` names
+    that of each trial with fusion `none`, by id.
+    """
+    # The earliest first on ties, as the winner is chosen; `sorted` keeps the order.
+    ranked = sorted(trials, key=lambda trial: -(trial.val_accuracy or 0.0))
+    kept = {str(trial.id) for trial in ranked[:best]} | set(front)
+    without = [trial for trial in trials if _without_gaze(trial)]
+    for one in {data[str(trial.id)] for trial in without}:
+        compared = best_without_gaze([trial for trial in without if data[str(trial.id)] == one])
+        if compared is not None:
+            kept.add(str(compared.id))
+    return kept
+
+
+def _without_gaze(trial: TrialRecord) -> bool:
+    return bool(trial.params["fusion.kind"] == "none")

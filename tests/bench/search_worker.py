@@ -1,0 +1,85 @@
+"""The workers of a measured search: warm slots that note when steps began and ended.
+
+They import no more than the slots of a real search do.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from transformers import PreTrainedModel
+
+from gazetune.train import ray_worker
+from gazetune.train.loop import Training
+
+Loop = Callable[[dict[str, Any]], None]
+
+
+def use(loop: Loop) -> None:
+    """Let the slots that this process starts run `loop` in the place of `slot_loop`."""
+    import gazetune.search.driver  # noqa: F401  # whatever of the slots has taken the loop by name is loaded now
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("gazetune.search.slots") and hasattr(module, "slot_loop"):
+            module.slot_loop = loop
+
+
+def stamping_loop(settings: dict[str, Any]) -> None:
+    """Train as ever, and write a `Stamp` of each run and rank into the run's folder."""
+    ray_worker.Training = StampedTraining
+    ray_worker.slot_loop(settings)
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """One run on one rank. Times are seconds since the epoch."""
+
+    opened: float
+    """When the worker had its job and prepared data, and began to build the model."""
+    first_step: float
+    """When its first optimiser step began."""
+    last_step: float
+    """When its last one ended."""
+    closed: float
+    """When the last evaluation was reported and the engine freed."""
+    resident: int
+    """Bytes of the worker once the run's engine was freed."""
+    examples: int
+
+
+class StampedTraining(Training):
+    """A run that remembers when its steps began and ended."""
+
+    _began: float | None = None
+    _ended = 0.0
+
+    def __init__(self, *arguments: Any) -> None:
+        self._opened = time.time()
+        super().__init__(*arguments)
+
+    def close(self) -> PreTrainedModel:
+        """Free the engine, then write the stamp."""
+        backbone = super().close()
+        if self._began is not None:
+            resident, examples = psutil.Process().memory_info().rss, self.plan.examples(self.progress.step)
+            stamp = Stamp(self._opened, self._began, self._ended, time.time(), resident, examples)
+            (self.folder / f"stamp-{self.worker.rank}.json").write_text(json.dumps(asdict(stamp)))
+        return backbone
+
+    def _step(self, step: int) -> None:
+        began = time.time()
+        super()._step(step)
+        self._began = began if self._began is None else self._began
+        self._ended = time.time()
+
+
+def stamps(folder: Path) -> list[Stamp]:
+    """Return the stamp of each rank of a run."""
+    return [Stamp(**json.loads(file.read_text())) for file in sorted(folder.glob("stamp-*.json"))]

@@ -1,0 +1,146 @@
+"""The cluster of a search grows, loses a node in the middle of trials, loses the last one, and comes back."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from operator import gt
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+SPACE = """
+name: elastic
+base:
+  data: {source: planted, pairs: 3000}
+  gaze: {predictor: planted}
+  train: {batch_size: 32, epochs: 60}
+  fusion: {kind: none}
+space:
+  optim.learning_rate: {log_uniform: [1.0e-4, 1.0e-3]}
+search: {trials: 2, sampler: random, scheduler: median, rungs: 300, reduction: 2, seed: 0, node_patience: 2}
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """A head that holds no trial, so that a node's loss can leave nothing."""
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={
+            "num_cpus": 0,
+            "include_dashboard": True,
+            "dashboard_host": "127.0.0.1",
+            "dashboard_port": free_port(),
+            "object_store_memory": 200 << 20,
+        },
+    )
+    ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def add_node(cluster: Cluster) -> Any:
+    return cluster.add_node(num_cpus=1, object_store_memory=200 << 20)
+
+
+@dataclass
+class Search:
+    """`gazetune search` in a process of its own."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def reaches(self, what: str, condition: Callable[[], Any], seconds: float = 120) -> None:
+        deadline = time.monotonic() + seconds
+        while not self._holds(condition):
+            assert self.process.poll() is None, self.log.read_text()[-3000:]
+            assert time.monotonic() < deadline, f"no {what} in {seconds} s: {self.log.read_text()[-3000:]}"
+            time.sleep(0.1)
+
+    def _holds(self, condition: Callable[[], Any]) -> bool:
+        # Until the first trial there may be no study, or none in it.
+        return "slot(s)" in self.log.read_text() and bool(condition())
+
+    def slots(self) -> list[int]:
+        """How many slots there were, one after another."""
+        return [int(count) for count in re.findall(r"(\d+) slot\(s\)", self.log.read_text())]
+
+
+@contextmanager
+def search(cluster: Cluster, folder: Path, *arguments: str) -> Iterator[Search]:
+    log = folder / "log"
+    command = ["search", *arguments, "--storage", str(folder / "runs"), "--address", "auto"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gazetune.cli.main", *command],
+        env={**os.environ, "RAY_ADDRESS": cluster.address},
+        stdout=subprocess.DEVNULL,
+        stderr=log.open("w"),
+    )
+    try:
+        yield Search(process, log)
+    finally:
+        if process.poll() is None:
+            process.kill()
+
+
+@pytest.mark.long
+def test_slots_follow_the_nodes_and_a_search_without_any_ends_and_is_resumed(cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text(SPACE)
+    first = add_node(cluster)
+    with search(cluster, tmp_path, str(tmp_path / "space.yaml")) as started:
+        started.reaches("rung", lambda: any(steps(tmp_path)))
+        assert len(steps(tmp_path)) == 1, "nothing may be proposed that no slot can take"
+        second = add_node(cluster)
+        started.reaches("rung of the other trial", lambda: any(steps(tmp_path)[1:]))
+        assert started.slots() == [1, 2]
+        cluster.remove_node(second, allow_graceful=False)
+        started.reaches("slot less", lambda: started.slots() == [1, 2, 1])
+        cluster.remove_node(first, allow_graceful=False)
+        assert started.process.wait(timeout=90) == 1, started.log.read_text()[-3000:]
+        assert started.slots() == [1, 2, 1, 0]
+        line = started.log.read_text().splitlines()[-1]
+    assert "no slot can be held since 2 s" in line and "go on with: gazetune search --resume elastic" in line
+    before = steps(tmp_path)
+    assert len(before) == 2 and "FAIL" not in started.log.read_text()
+    add_node(cluster)
+    add_node(cluster)
+    with search(cluster, tmp_path, "--resume", "elastic") as resumed:
+        resumed.reaches("further rung", lambda: any(map(gt, map(len, steps(tmp_path)), map(len, before))))
+        assert resumed.slots()[-1] == 2
+        resumed.process.send_signal(signal.SIGINT)
+        assert resumed.process.wait(timeout=90) == 130, resumed.log.read_text()[-3000:]
+    after = steps(tmp_path)
+    assert len(after) == 2, "no trial was begun a second time"
+    assert all(now[: len(then)] == then and now == sorted(set(now)) for now, then in zip(after, before, strict=True))
+    deadline = time.monotonic() + 60
+    while ray.available_resources().get("CPU") != 2.0:
+        assert time.monotonic() < deadline, f"CPUs still taken: {ray.available_resources()}"
+        time.sleep(0.5)
+
+
+def steps(folder: Path) -> list[list[int]]:
+    """The training examples at which each trial was evaluated."""
+    url = f"sqlite:///{folder}/runs/elastic/study.db"
+    found = optuna.load_study(study_name="elastic", storage=url).get_trials(deepcopy=False)
+    assert all(trial.state.name == "RUNNING" for trial in found)
+    return [list(trial.intermediate_values) for trial in found]
