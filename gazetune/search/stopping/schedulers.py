@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,13 +50,18 @@ def plan_rungs(search: SearchConfig, budget: int) -> Rungs:
     """
     if search.scheduler == "none":
         return Rungs((), budget)
-    first = search.rungs if search.rungs is not None else max(1, round(budget / search.reduction**2))
+    first = search.rungs if search.rungs is not None else _first_rung(budget, search.reduction)
     if first >= budget:
         raise InputError(f"search.rungs: {first} is not below a full trial's {budget} training examples")
     rungs = [first]
     while rungs[-1] * search.reduction < budget:
         rungs.append(rungs[-1] * search.reduction)
     return Rungs(tuple(rungs), budget)
+
+
+def _first_rung(budget: int, reduction: int) -> int:
+    """Return the examples of the first of two rungs; rounded up, or a third one would lie just before the end."""
+    return math.ceil(budget / reduction**2)
 
 
 class Stopping(FIFOScheduler):

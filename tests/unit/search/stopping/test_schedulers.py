@@ -37,6 +37,11 @@ def test_without_a_scheduler_trials_are_evaluated_at_the_end_only() -> None:
     assert list(milestones(plan_rungs(SearchConfig(scheduler="none"), 900))) == [900]
 
 
+@pytest.mark.parametrize("budget", [650, 2059, 2100])
+def test_no_rung_lies_just_before_the_end(budget: int) -> None:
+    assert len(plan_rungs(SearchConfig(), budget).examples) == 2
+
+
 def test_a_first_rung_beyond_the_budget_is_refused() -> None:
     with pytest.raises(InputError, match=r"search.rungs: 900 is not below a full trial's 900 training examples"):
         plan_rungs(SearchConfig(rungs=900), 900)
