@@ -192,21 +192,14 @@ def errors_in(log: Path) -> list[str]:
     return [line for line in log.read_text().splitlines() if line.startswith("gazetune: error: ")]
 
 
-def test_nothing_is_lost_when_worker_ray_and_driver_are_killed_and_the_user_interrupts(tmp_path: Path) -> None:
-    search, choose = Search(tmp_path, 5), random.Random(0)
+def test_nothing_is_lost_when_worker_ray_and_driver_are_killed(tmp_path: Path) -> None:
+    search, choose = Search(tmp_path, 4), random.Random(0)
     with search.running() as process:
         search.next_evaluation(process)
         kill_a_worker(process, choose)
         search.wait("trial after the kill", lambda: "trial 0001 " in search.log.read_text(), process)
         text = search.log.read_text()
         assert "trial 0000 COMPLETE" in text and "FAIL" not in text, "its worker died, and it must go on to its end"
-        children = children_of(process)
-        os.kill(process.pid, signal.SIGINT)
-        assert process.wait(timeout=90) == 130, search.log.read_text()[-3000:]
-        assert GO_ON in search.log.read_text().splitlines()[-1]
-        all_gone(children)
-    assert "RUNNING" not in search.mlflow_states()
-    with search.running() as process:
         search.next_evaluation(process)
         agents = all_gone(kill_ray(process, choose))
         assert process.returncode == 1
@@ -220,6 +213,21 @@ def test_nothing_is_lost_when_worker_ray_and_driver_are_killed_and_the_user_inte
     with search.running() as process:
         search.check_it_is_whole(process)
     assert not psutil.wait_procs(agents, timeout=60)[1]
+
+
+@pytest.mark.long
+def test_an_interrupted_search_says_how_to_go_on_and_leaves_nothing(tmp_path: Path) -> None:
+    search = Search(tmp_path, 3)
+    with search.running() as process:
+        search.next_evaluation(process)
+        children = children_of(process)
+        os.kill(process.pid, signal.SIGINT)
+        assert process.wait(timeout=90) == 130, search.log.read_text()[-3000:]
+        assert GO_ON in search.log.read_text().splitlines()[-1]
+        all_gone(children)
+    assert "RUNNING" not in search.mlflow_states()
+    with search.running() as process:
+        search.check_it_is_whole(process)
 
 
 MOMENTS: dict[str, tuple[Callable[[Search], Any], float]] = {

@@ -46,7 +46,7 @@ def test_the_pairs_space_searches_real_pairs(shared: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("flags", "features"),
     [
-        (["-fmv", "1"], ["TRT"]),
+        pytest.param(["-fmv", "1"], ["TRT"], marks=pytest.mark.long),
         (["-fmv", "2", "--features_used", "0,1,0,1,0"], ["FFD", "TRT"]),
     ],
 )

@@ -68,8 +68,15 @@ def drawn_fusion(config: Config) -> dict[str, torch.Tensor]:
     return {f"fusion.{name}": each for name, each in GazeRewardModel(config, tiny_backbone()).fusion.named_parameters()}
 
 
-@pytest.mark.parametrize("preset", ["corrected", "reference"])
-@pytest.mark.parametrize("name", LINES)
+@pytest.mark.parametrize(
+    ("name", "preset"),
+    [
+        ("helpsteer2", "corrected"),
+        ("oasst1", "reference"),
+        pytest.param("helpsteer2", "reference", marks=pytest.mark.long),
+        pytest.param("oasst1", "corrected", marks=pytest.mark.long),
+    ],
+)
 def test_a_readme_line_of_the_reference_trains_under_either_preset(name: str, preset: str, tmp_path: Path) -> None:
     line = ["-d", source(tmp_path, name), "-m", "tiny", *LINES[name], "--preset", preset]
     result = gazetune("train", *line, "--storage", tmp_path)

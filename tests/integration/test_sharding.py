@@ -102,7 +102,7 @@ def test_one_worker_has_the_losses_of_two_with_uneven_shards(cache: Path, tmp_pa
     np.testing.assert_allclose(two[:20], one[:20], atol=1e-4)
 
 
-@pytest.mark.parametrize("stage", [2, 3])
+@pytest.mark.parametrize("stage", [pytest.param(2, marks=pytest.mark.long), 3])
 def test_a_run_killed_mid_epoch_resumes_to_the_undisturbed_curve(stage: int, cache: Path, tmp_path: Path) -> None:
     # Dropout stays on: its draws must come back too.
     tree = {**BASE, "deepspeed": {"stage": stage}}

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
+import pytest
 
 from gazetune.cli.stop import stop
 from gazetune.search.status import SearchStatus, read_status
@@ -76,6 +77,7 @@ def test_a_trial_and_then_the_search_are_stopped_from_outside(tmp_path: Path) ->
     assert status.states["RUNNING"] >= 1, "what ran is to be gone on with"
 
 
+@pytest.mark.long
 def test_a_search_whose_first_trials_fail_alike_gives_up_and_can_be_resumed(tmp_path: Path) -> None:
     with running_search(tmp_path, "choice: [1.0e30, 2.0e30, 3.0e30]") as (process, log):
         assert process.wait(timeout=240) == 1, log.read_text()[-3000:]

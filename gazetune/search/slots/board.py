@@ -51,6 +51,8 @@ class Board:
         """Slots that were let go or lost: they get nothing more, whatever call of theirs is still under way."""
         self._served: set[int] = set()
         """Slots that were ever at a job."""
+        self._lost: dict[int, tuple[str, int]] = {}
+        """What slots that are lost were at, and how far it had come."""
         self._wake = asyncio.Event()
         self._closed = False
 
@@ -139,11 +141,19 @@ class Board:
         """
         if place_lost and slot in self._at:
             self._jobs[self._at[slot]].attempts -= 1
+        elif slot in self._at:
+            self._lost[slot] = (self._at[slot], self._jobs[self._at[slot]].examples)
         self._hand_back(slot)
         self._up.discard(slot)
         self._over.add(slot)
         self._wake.set()
         return slot in self._served
+
+    async def excuse(self, slot: int) -> None:
+        """Do not count the loss of a slot against its job any more: it was a node that went away, as is known now."""
+        job_id, examples = self._lost.pop(slot, (None, 0))
+        if job_id is not None and self._jobs[job_id].examples == examples:
+            self._jobs[job_id].attempts -= 1
 
     async def close(self) -> None:
         """Stop every job and tell the slots to end."""

@@ -25,6 +25,10 @@ LOOK_SECONDS = 0.5
 NODE_SECONDS = 3.0
 """How often the nodes of the cluster are counted."""
 
+BLAMED_SECONDS = 60.0
+"""A node that is gone so soon after a slot's workers died took them with it. Ray hears of the workers at once, of the
+node when it has missed some health checks."""
+
 MOST_FUTILE = 3
 """Worker groups in a row that may end before they took a job, beyond one for each slot."""
 
@@ -73,6 +77,9 @@ class Slots:
         self._jobs, self._slots, self._begun, self._futile = jobs, list[Slot](), 0, 0
         self._told = 0
         self._nodes: Sequence[NodeResources] = ()
+        self._alive: set[str] = set()
+        self._died: list[tuple[int, float]] = []
+        """Slots whose workers died, and when."""
         self._counted = self._held = time.monotonic()
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -124,6 +131,17 @@ class Slots:
 
     def _count_nodes(self) -> None:
         self._nodes, self._counted = self._ask_nodes(), time.monotonic()
+        alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+        if self._alive - alive:
+            self._excuse()
+        self._alive = alive
+
+    def _excuse(self) -> None:
+        """A node went away: what died just before is not held against the jobs."""
+        for slot, when in self._died:
+            if self._counted - when <= BLAMED_SECONDS:
+                self.board.excuse.remote(slot)
+        self._died.clear()
 
     def _look(self) -> None:
         """Bring the slots in line with the nodes and with what is left to do."""
@@ -148,6 +166,7 @@ class Slots:
             with self._lock:
                 self._slots.remove(slot)
             if slot.error is not None:
+                self._died.append((slot.number, time.monotonic()))
                 lost = "a slot lost its place" if slot.place_lost else "workers of a slot died"
             if served or slot.error is None or slot.place_lost:
                 self._futile = 0

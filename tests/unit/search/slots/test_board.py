@@ -114,6 +114,44 @@ def test_a_job_whose_nodes_went_away_is_handed_out_again_however_often() -> None
     ends(scenario())
 
 
+def test_a_loss_that_turns_out_to_be_a_nodes_is_not_counted_any_more() -> None:
+    async def scenario() -> None:
+        board = Board()
+        await submit(board, "a")
+        for slot in range(4):
+            assert await taken(board, slot) == "a"
+            await board.slot_ended(slot, False)
+            await board.excuse(slot)
+            await board.excuse(slot)
+        assert await taken(board, 4) == "a"
+        await board.slot_ended(4, False)
+        assert await taken(board, 5) == "a"
+        await board.slot_ended(5, False)
+        assert "failed" in await board.next("a"), "two losses that nobody excused"
+
+    ends(scenario())
+
+
+def test_a_loss_is_not_excused_once_the_job_came_further() -> None:
+    async def scenario() -> None:
+        board = Board()
+        await submit(board, "a")
+        assert await taken(board, 0) == "a"
+        await board.slot_ended(0, False)
+        assert await taken(board, 1) == "a"
+        waiting = asyncio.create_task(board.report("a", 1, report(10)))
+        await board.next("a")
+        following = asyncio.create_task(board.next("a"))
+        assert await waiting is True
+        await board.excuse(0)
+        await board.slot_ended(1, False)
+        assert await taken(board, 2) == "a"
+        await board.slot_ended(2, False)
+        assert "failed" in await following
+
+    ends(scenario())
+
+
 def test_a_slot_that_asks_again_in_the_middle_of_a_job_has_lost_its_workers() -> None:
     async def scenario() -> None:
         board = Board(max_attempts=2)
