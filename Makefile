@@ -2,6 +2,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
+# Processes that run tests: more than cores, for what starts Ray waits more than it computes.
+PROCESSES ?= 3
 # Extra arguments for pytest: make test ARGS='tests/unit/cli -k flags'
 ARGS ?=
 
@@ -17,7 +19,7 @@ demo: $(READY)  ## Search the planted demo data and print the winner (no GPU, no
 # By file, in the order of the folders: the integration tests take longest and come first.
 # make's own status hides pytest's: it is written down for .ci/run.
 test: $(READY)  ## Run the tests
-	@rm -f .venv/.pytest-status; status=0; $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS) || status=$$?; \
+	@rm -f .venv/.pytest-status; status=0; $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS) || status=$$?; \
 	echo $$status > .venv/.pytest-status; exit $$status
 
 test-long: $(READY)  ## Run the tests that take minutes
