@@ -83,6 +83,7 @@ class Driver:
 
     def run(self) -> SearchDocument:
         """Start the slots, search, compare with the baselines, and write the report."""
+        self.folder.steering.announce(0)
         self.parent = self._parent_run()
         self.ledger = Ledger(self.space, self.folder, self.tracker, self.parent, self.progress)
         self.study = open_study(self.space.name, self.config.search, self.folder.path)

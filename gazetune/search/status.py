@@ -67,8 +67,9 @@ def read_status(storage: Path, name: str) -> SearchStatus:
     # In this order: a search that ends in between is finished, not interrupted.
     driven = folder.is_driven()
     finished = folder.document.is_file()
-    driver = folder.steering.driver() if driven and not finished else None
     trials = _trials(folder, space)
+    # After the trials, which take long to read: there is no trial of a driver that has said nothing yet.
+    driver = folder.steering.driver() if driven and not finished else None
     facts, resources = folder.read_facts(), space.config.resources
     budget = None if facts is None else facts.budget
     running = [trial for trial in trials if trial.state == TrialState.RUNNING]
