@@ -15,6 +15,7 @@ from typing import Any
 import grpc
 import ray
 import yaml
+from ray._common.network_utils import find_free_port
 from ray._common.utils import get_system_memory
 from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
 from ray._private.grpc_utils import init_grpc_channel
@@ -138,7 +139,7 @@ def _start_here(resources: ResourcesConfig) -> None:
     cpus = machine_cpus()
     # The CPUs are known without Ray: refuse before it starts. The GPUs are Ray's to find.
     require_slots([NodeResources("this machine", cpus)], resources.model_copy(update={"gpus_per_worker": 0}))
-    port = _free_port()
+    port = find_free_port()
     # An instance on one machine does not come back. Its agents, too, wait so long for it before they end.
     os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(GONE_SECONDS))
     ray.init(
@@ -212,12 +213,6 @@ def _asks_for_token(found: str, where: str) -> bool:
     finally:
         channel.close()
     return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _temp_dir() -> str:

@@ -38,10 +38,10 @@ from gazetune.search.stopping.failures import Failures
 from gazetune.search.stopping.halting import Halting, StoppedByCap, StoppedByHand
 from gazetune.search.stopping.replay import replay
 from gazetune.search.stopping.schedulers import Rungs, Stopping, create_scheduler, milestones
-from gazetune.search.study.history import own_trials
+from gazetune.search.study.history import own_trials, trial_name
 from gazetune.search.study.objectives import validation_objective
 from gazetune.search.study.samplers import Samplers
-from gazetune.search.study.searcher import TruthfulOptuna, importance, open_study, pareto_front, trial_name
+from gazetune.search.study.searcher import TruthfulOptuna, importance, open_study, pareto_front
 from gazetune.tracking.lineage import code_version
 from gazetune.tracking.mlflow_runs import Tracker
 

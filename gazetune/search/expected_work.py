@@ -11,7 +11,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from gazetune.config import SearchConfig
 from gazetune.search.stopping.schedulers import Rungs, create_scheduler
-from gazetune.search.study.searcher import trial_name
+from gazetune.search.study.history import trial_name
 
 PLAYED = 1000
 """Trials that are played in all, in several searches."""

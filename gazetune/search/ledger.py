@@ -17,7 +17,7 @@ from gazetune.search.disk import drop_model
 from gazetune.search.folder import SearchFolder
 from gazetune.search.progress import SearchProgress
 from gazetune.search.space.search_space import SearchSpace
-from gazetune.search.study.history import own_trials
+from gazetune.search.study.history import own_trials, trial_name
 from gazetune.tracking.mlflow_runs import Tracker
 
 ALWAYS_SHOWN = ("fusion.kind", "gaze.features")
@@ -119,7 +119,7 @@ def trial_records(study: optuna.Study) -> tuple[TrialRecord, ...]:
             record = trial.user_attrs["record"]
             records.append(
                 TrialRecord(
-                    id=f"{trial.number:04d}",
+                    id=trial_name(trial.number),
                     state=_state(trial),
                     params=record["params"],
                     examples=record["examples"],

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from gazetune.search.folder import SearchFolder
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.steering import DriverNote
-from gazetune.search.study.history import own_trials
+from gazetune.search.study.history import own_trials, trial_name
 from gazetune.search.study.storage import default_url, find_study
 
 SHOWN = ("COMPLETE", "PRUNED", "FAIL", "RUNNING")
@@ -77,7 +77,7 @@ def read_status(storage: Path, name: str) -> SearchStatus:
     failures: dict[str, list[str]] = {}
     for trial in trials:
         if trial.state == TrialState.FAIL:
-            failures.setdefault(_record(trial).get("reason") or "no reason", []).append(_id(trial))
+            failures.setdefault(_record(trial).get("reason") or "no reason", []).append(trial_name(trial.number))
     states = Counter(trial.state.name for trial in trials)
     slots = max(1, len(running) if driver is None else driver.slots)
     return SearchStatus(
@@ -120,14 +120,10 @@ def _hours_left(trials: Sequence[FrozenTrial], wanted: int, slots: int) -> float
 
 def _begun(trial: FrozenTrial, budget: int | None) -> BegunTrial:
     record = _record(trial)
-    return BegunTrial(_id(trial), record.get("examples", 0), budget, record.get("val_accuracy"))
+    return BegunTrial(trial_name(trial.number), record.get("examples", 0), budget, record.get("val_accuracy"))
 
 
 def _record(trial: FrozenTrial) -> Mapping[str, Any]:
     """Return what the ledger has noted; nothing in the moment between a trial's proposal and its start."""
     record: Mapping[str, Any] = trial.user_attrs.get("record", {})
     return record
-
-
-def _id(trial: FrozenTrial) -> str:
-    return f"{trial.number:04d}"

@@ -24,8 +24,8 @@ from ray.tune.schedulers import TrialScheduler
 from gazetune.config_file import set_key
 from gazetune.search.space.search_space import SearchSpace, read_space
 from gazetune.search.stopping.schedulers import Rungs, Stopping, create_scheduler
+from gazetune.search.study.history import trial_name
 from gazetune.search.study.samplers import Samplers
-from gazetune.search.study.searcher import trial_name
 from gazetune.train.checkpoint import save_margins
 from tests.bench.search_table import MANY, SPACE, Table, numbers
 

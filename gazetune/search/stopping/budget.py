@@ -14,6 +14,7 @@ from gazetune.config import ResourcesConfig, SearchConfig
 from gazetune.errors import InputError
 from gazetune.report.document import EndedRecord, TrialRecord
 from gazetune.search.disk import folder_bytes
+from gazetune.search.study.history import trial_name
 
 NOTED_SECONDS = 5.0
 """So much of the time that a driver spent may be lost when it is killed."""
@@ -73,7 +74,7 @@ class Budget:
 
     def begin(self, trials: Iterable[FrozenTrial]) -> None:
         """Take in what the trials of an earlier driver used."""
-        self._trained = {f"{trial.number:04d}": trial.user_attrs.get("record", {}).get("seconds", 0.0)
+        self._trained = {trial_name(trial.number): trial.user_attrs.get("record", {}).get("seconds", 0.0)
                          for trial in trials}  # fmt: skip
         self._look()
 

@@ -7,8 +7,7 @@ from optuna.trial import TrialState
 
 from gazetune.search.ledger import Ledger
 from gazetune.search.space.search_space import SearchSpace
-from gazetune.search.study.history import own_trials
-from gazetune.search.study.searcher import trial_name
+from gazetune.search.study.history import own_trials, trial_name
 
 
 def stop_begun(study: optuna.Study, space: SearchSpace, ledger: Ledger, reason: str) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from optuna.trial import FrozenTrial
 
 from gazetune.search.stopping.schedulers import KnownTrial, Stopping
+from gazetune.search.study.history import trial_name
 from gazetune.search.study.objectives import sign
-from gazetune.search.study.searcher import trial_name
 
 
 def replay(

@@ -21,7 +21,7 @@ from gazetune.report.document import ImportanceRecord, ParetoRecord
 from gazetune.report.importance import parameter_importance
 from gazetune.search.ledger import Ledger
 from gazetune.search.space.search_space import SearchSpace
-from gazetune.search.study.history import own_trials
+from gazetune.search.study.history import own_trials, trial_name
 from gazetune.search.study.objectives import directions, objectives, sign, validation_objective, values
 from gazetune.search.study.samplers import Samplers
 from gazetune.search.study.storage import default_url, shared_study
@@ -172,8 +172,3 @@ class TruthfulOptuna(Searcher):
     def __reduce__(self) -> tuple[type[Searcher], tuple[()]]:
         # Tune pickles its searcher into its own snapshot, which a search here never restores from.
         return (Searcher, ())
-
-
-def trial_name(number: int) -> str:
-    """Return the trial id that study, folders, MLflow and tables share."""
-    return f"{number:04d}"

@@ -17,9 +17,8 @@ from gazetune.search.folder import Facts, SearchFolder
 from gazetune.search.space.extras import PastTrial
 from gazetune.search.space.points import locate
 from gazetune.search.space.search_space import SearchSpace, read_space
-from gazetune.search.study.history import own_trials
+from gazetune.search.study.history import own_trials, trial_name
 from gazetune.search.study.objectives import objectives
-from gazetune.search.study.searcher import trial_name
 from gazetune.search.study.storage import default_url, find_study
 
 _LOG = logging.getLogger(__name__)

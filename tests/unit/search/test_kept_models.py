@@ -15,7 +15,8 @@ from gazetune.search.folder import SearchFolder
 from gazetune.search.kept_models import KeptModels, models_to_keep
 from gazetune.search.ledger import trial_records
 from gazetune.search.space.search_space import SearchSpace, read_space
-from gazetune.search.study.searcher import open_study, trial_name
+from gazetune.search.study.history import trial_name
+from gazetune.search.study.searcher import open_study
 
 SPACE = """
 name: kept
