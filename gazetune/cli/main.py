@@ -6,6 +6,7 @@ Results go to stdout and everything else to stderr. Exit codes: 0; 1 the run fai
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import tempfile
@@ -74,6 +75,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if args.debug or os.environ.get("GAZETUNE_DEBUG") == "1":
             raise
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            where = f" ({error.filename})" if error.filename else ""
+            _complain(f"the disk is full{where}; free some space, or choose another --storage, and run it again")
+            return 1
         _complain(f"unexpected {type(error).__name__}: {error} (traceback in {_write_traceback()})")
         return 1
 

@@ -121,6 +121,12 @@ def test_the_parser_imports_nothing_heavy() -> None:
         ("RunError('every trial\\nFAILed')", 1, "gazetune: error: every trial FAILed\n"),
         ("Interrupted('stopped; run it again to resume')", 130, "gazetune: error: stopped; run it again to resume\n"),
         ("KeyboardInterrupt()", 130, "gazetune: error: interrupted\n"),
+        (
+            "OSError(28, 'No space left on device', '/runs/a')",
+            1,
+            "gazetune: error: the disk is full (/runs/a); free some space, or choose another --storage, and run it "
+            "again\n",
+        ),
     ],
 )
 def test_each_error_has_its_exit_code(raised: str, code: int, expected: str) -> None:
