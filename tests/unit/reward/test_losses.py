@@ -39,7 +39,7 @@ def trl_loss(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrlLoss]:
         vocab_size=64, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
         num_key_value_heads=2, num_labels=1, pad_token_id=0,
     )  # fmt: skip
-    model = LlamaForSequenceClassification(config)
+    model = LlamaForSequenceClassification(config).double()  # float32 would round a loss of hundreds
     torch.nn.init.normal_(model.score.weight, std=2.0)  # rewards of some size
     before = dict(os.environ)
 
@@ -77,10 +77,10 @@ def test_margin_and_centring_give_the_loss_and_the_gradient_of_trls_reward_train
     assert seen.std() > 0.5
     rewards = seen.clone().requires_grad_()
     loss = create_loss(LossConfig(margin=margin, center=center or 0.0))
-    value = loss(*rewards.chunk(2), torch.tensor(MARGINS)).mean()
+    value = loss(*rewards.chunk(2), torch.tensor(MARGINS, dtype=torch.float64)).mean()
     value.backward()
-    assert value.item() == pytest.approx(expected.item(), abs=1e-6)
-    torch.testing.assert_close(rewards.grad, expected_gradient, atol=1e-6, rtol=0)
+    assert value.item() == pytest.approx(expected.item(), abs=1e-9)
+    torch.testing.assert_close(rewards.grad, expected_gradient, atol=1e-9, rtol=0)
 
 
 def test_bradley_terry_is_minus_log_sigmoid_of_the_difference_less_the_margin() -> None:
