@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
+import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -48,19 +50,36 @@ class SearchFolder:
     def create(cls, storage: Path, space: SearchSpace) -> SearchFolder:
         """Make the folder of a new search and hold it.
 
+        It gets its name with the space in it, so that whatever is killed on the way can be resumed or was never there.
+
         Raises
         ------
         InputError
             When the name is taken.
         """
         folder = cls(storage / space.name)
+        making = cls(storage / _making(space.name, uuid.uuid4().hex))
         try:
-            folder.path.mkdir()
-        except FileExistsError:
+            if os.path.lexists(folder.path):  # an empty folder would give way to another one
+                raise FileExistsError(folder.path)
+            making.path.mkdir()
+            making.write_space(space)
+            making.path.rename(folder.path)
+        except OSError:
+            if not os.path.lexists(folder.path):
+                raise
             raise _taken(folder.path, space) from None
+        finally:
+            shutil.rmtree(making.path, ignore_errors=True)
+            folder._sweep()
         folder.hold()
-        folder.write_space(space)
         return folder
+
+    def _sweep(self) -> None:
+        """Once the name is taken, remove what others make of it: they were killed, or come too late."""
+        if os.path.lexists(self.path):
+            for left in self.path.parent.glob(_making(self.path.name, "?" * 32)):
+                shutil.rmtree(left, ignore_errors=True)
 
     @classmethod
     def open(cls, storage: Path, name: str, more: bool = False) -> tuple[SearchFolder, SearchSpace]:
@@ -74,8 +93,9 @@ class SearchFolder:
             When there is no such search, it is finished, or another driver works on it.
         """
         folder = cls._existing(storage, name, "--resume: ")
-        if folder.document.exists():
-            ended = json.loads(folder.document.read_text(encoding="utf-8")).get("ended_by")
+        document = folder.read_document()
+        if document is not None:
+            ended = document.get("ended_by")
             if ended is None:
                 raise InputError(f"--resume: search '{name}' is finished; its report is {folder.report}")
             if not more:
@@ -102,7 +122,8 @@ class SearchFolder:
     def _existing(cls, storage: Path, name: str, said: str = "") -> SearchFolder:
         folder = cls(storage / name)
         if not folder._space.is_file():
-            raise InputError(f"{said}there is no search '{name}' in {storage}; accepted: {_names(storage)}")
+            accepted = ", ".join(search_names(storage)) or "none, no search was started there"
+            raise InputError(f"{said}there is no search '{name}' in {storage}; accepted: {accepted}")
         return folder
 
     def hold(self) -> None:
@@ -155,6 +176,14 @@ class SearchFolder:
         partial.write_text(run, encoding="utf-8")
         partial.rename(self._parent)
 
+    def read_document(self) -> dict[str, Any] | None:
+        """Return the document of a finished search as it was written; None of one that is not finished."""
+        try:
+            document: dict[str, Any] = json.loads(self.document.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return document
+
     def read_facts(self) -> Facts | None:
         """Return what the search's values depend on; None where an earlier version did not write it."""
         return Facts(**json.loads(self._facts.read_text())) if self._facts.exists() else None
@@ -183,12 +212,19 @@ def _taken(path: Path, space: SearchSpace) -> InputError:
     taken = f"--name: a search '{path.name}' is already in {path.parent}"
     begun = path / "space.yaml"
     new: dict[str, Any] = yaml.safe_load(space.dump())
-    changes = space_changes(read_yaml(begun), new) if begun.is_file() else []
+    if not begun.is_file():
+        return InputError(f"--name: '{path.name}' is in {path.parent} already and is no search; choose another --name")
+    changes = space_changes(read_yaml(begun), new)
     if changes:
         return InputError(f"{taken} with another space: {shown_changes(changes)}; choose another --name")
     return InputError(f"{taken}; choose another --name, or go on with --resume {path.name}")
 
 
-def _names(storage: Path) -> str:
-    names = sorted(space.parent.name for space in storage.glob("*/space.yaml"))
-    return ", ".join(names) if names else "none, no search was started there"
+def _making(name: str, mark: str) -> str:
+    """Return how the folder of a search is called before it has its name; no name of a search begins with a dot."""
+    return f".{mark}.{name}"
+
+
+def search_names(storage: Path) -> list[str]:
+    """Return the names of the searches in a storage folder, sorted."""
+    return sorted(space.parent.name for space in storage.glob("[!.]*/space.yaml"))

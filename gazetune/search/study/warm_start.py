@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from gazetune.config_file import read_yaml
 from gazetune.config_keys import config_keys, get_key
 from gazetune.errors import InputError, did_you_mean
-from gazetune.search.folder import Facts, SearchFolder
+from gazetune.search.folder import Facts, SearchFolder, search_names
 from gazetune.search.space.extras import PastTrial
 from gazetune.search.space.points import locate
 from gazetune.search.space.search_space import SearchSpace, read_space
@@ -77,7 +77,7 @@ def _folder(source: str, storage: Path) -> SearchFolder:
     for path in (storage / source, Path(source)):
         if (path / "space.yaml").is_file():
             return SearchFolder(path.resolve())
-    names = [found.parent.name for found in sorted(storage.glob("*/space.yaml"))]
+    names = search_names(storage)
     accepted = did_you_mean(source, names) if names else "none was started there"
     raise InputError(f"--warm-start {source}: neither a search in {storage} nor the folder of one; {accepted}")
 

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from gazetune.errors import InputError
-from gazetune.search.folder import SearchFolder, check_free
+from gazetune.search.folder import SearchFolder, check_free, search_names
 from gazetune.search.space.search_space import read_space
 
 SPACE = """
@@ -93,6 +95,101 @@ def test_a_taken_name_with_another_space_shows_what_changed(created: SearchFolde
     assert "search.trials: 3 -> 9; train.seed: 7 -> nothing; space.optim.learning_rate: " in line
     assert '{"log_uniform": [0.0001, 0.01]} -> {"log_uniform": [0.0001, 0.001]} (and 1 more)' in line
     assert "choose another --name" in line and "--resume" not in line and "\n" not in line
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from gazetune.search.folder import SearchFolder
+from gazetune.search.space.search_space import read_space
+
+space = read_space(Path(sys.argv[1]))
+for step in range(100):
+    place = Path(sys.argv[2]) / f"{step:02d}"
+    place.mkdir()
+    if os.fork() == 0:
+        touched = 0
+        def watch(event, arguments):
+            global touched
+            if str(place) in repr(arguments):
+                if touched == step:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                touched += 1
+        sys.addaudithook(watch)  # hears of every call that opens, makes, renames or removes, before it is made
+        SearchFolder.create(place, space)
+        os._exit(0)
+    if os.wait()[1] == 0:
+        break
+"""
+
+
+def test_a_creation_that_is_killed_anywhere_can_be_resumed_or_was_never_there(tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text(SPACE.replace("kind: none", "kind: add"))
+    space, places = read_space(tmp_path / "space.yaml"), tmp_path / "places"
+    places.mkdir()
+    subprocess.run([sys.executable, "-c", KILLED, tmp_path / "space.yaml", places], check=True)
+    seen: set[tuple[bool, bool]] = set()
+    for place in sorted(places.iterdir()):
+        there = (place / "mine").exists()
+        seen.add((there, any(place.glob(".*"))))
+        assert search_names(place) == (["mine"] if there else []), place.name
+        if there:
+            folder, _ = SearchFolder.open(place, "mine")
+        else:
+            check_free(place, space)
+            folder = SearchFolder.create(place, space)
+        folder.release()
+        assert [each.name for each in place.iterdir()] == ["mine"], place.name
+    assert seen == {(False, False), (False, True), (True, False)}, "kills hit before, on the way and after"
+
+
+def test_of_several_that_make_one_search_at_once_exactly_one_does(tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text(SPACE.replace("kind: none", "kind: add"))
+    space, makers = read_space(tmp_path / "space.yaml"), 6
+    together = threading.Barrier(makers)
+
+    def make(storage: Path) -> SearchFolder | str:
+        together.wait()
+        try:
+            return SearchFolder.create(storage, space)
+        except InputError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(makers) as pool:
+        for number in range(25):
+            storage = tmp_path / str(number)
+            storage.mkdir()
+            made = list(pool.map(make, [storage] * makers))
+            (winner,) = [each for each in made if isinstance(each, SearchFolder)]
+            assert winner.is_driven()
+            assert all("a search 'mine' is already in" in each for each in made if isinstance(each, str))
+            assert [each.name for each in storage.iterdir()] == ["mine"]
+            winner.release()
+
+
+@pytest.mark.parametrize("form", ["empty folder", "folder", "file", "link to a folder", "link to nothing"])
+def test_a_name_that_is_there_is_refused_in_whatever_form_and_left_as_it_was(form: str, tmp_path: Path) -> None:
+    storage, other = tmp_path / "runs", tmp_path / "other"
+    (storage / "mine").parent.mkdir()
+    (tmp_path / "space.yaml").write_text(SPACE.replace("kind: none", "kind: add"))
+    if "link" in form:
+        (storage / "mine").symlink_to(other)
+        if form == "link to a folder":
+            other.mkdir()
+    elif form == "file":
+        (storage / "mine").write_text("")
+    else:
+        (storage / "mine").mkdir()
+        if form == "folder":
+            (storage / "mine" / "notes").write_text("")
+
+    def files() -> dict[Path, int]:
+        return {file: file.lstat().st_mtime_ns for file in tmp_path.rglob("*") if file != storage}
+
+    before = files()
+    with pytest.raises(InputError, match=r"'mine' is in .*runs already and is no search; choose another --name$"):
+        SearchFolder.create(storage, read_space(tmp_path / "space.yaml"))
+    assert files() == before
 
 
 def test_a_storage_folder_below_a_file_is_refused(tmp_path: Path) -> None:
