@@ -72,7 +72,7 @@ def _build(config: Config, storage: Path, workers: int | None, address: str | No
     joined: list[ClusterSize] = []
 
     def join() -> None:
-        joined.append(connect(address, ResourcesConfig(), storage))
+        joined.append(connect(address, [ResourcesConfig()], storage))
         if workers is not None and workers > joined[0].cpus:
             raise InputError(f"--workers {workers}: there are {joined[0].cpus:g} CPUs; accepted: 1 to that")
 

@@ -12,7 +12,7 @@ from gazetune.errors import InputError
 
 if TYPE_CHECKING:
     from gazetune.cluster.slots import NodeResources
-    from gazetune.config import Config
+    from gazetune.config import Config, ResourcesConfig
     from gazetune.search.plan import SearchPlan, Speed
     from gazetune.search.space.search_space import SearchSpace
     from gazetune.train.calibration import Calibration
@@ -82,47 +82,47 @@ def search_document(
     InputError
         For what `gazetune search` would refuse, and for a table of prices that cannot be read.
     """
+    from gazetune.cluster.slots import widest
     from gazetune.search.plan import Sizes, plan_search
     from gazetune.search.prices import read_prices
     from gazetune.train.calibration import calibrate
 
     prices = () if args.prices is None else read_prices(args.prices)
-    resources = space.config.resources
-    if args.price is not None and not resources.gpus_per_worker:
+    needed = widest(space.shapes())
+    if args.price is not None and not needed.gpus:
         raise InputError("--price: is that of a GPU hour, and resources.gpus_per_worker is 0; accepted: --prices FILE")
-    nodes = _nodes(args, space.config)
+    nodes = _nodes(args, needed)
     sizes = Sizes.of(memory)
     plan = plan_search(space, nodes, sizes)
     measured = None
     if args.calibrate:
-        _require_here(largest, "--calibrate: ", "")
+        _require_here(largest.resources, "--calibrate: ", "")
         measured = calibrate(largest)
         plan = plan_search(space, nodes, Sizes(measured.checkpoint, measured.saved_model))
     speed = _speed(args, measured)
     document = _without_hours(plan, nodes, measured) | {"hours": None, "gpu_hours": None, "price": None}
     if speed is None:
         return document
-    gpus = resources.workers * resources.gpus_per_worker
     trials, baselines = plan.trial_hours(speed), plan.baseline_hours(speed)
     document["hours"] = {"trials": trials / plan.slots, "baselines_at_most": baselines}
-    document["gpu_hours"] = {"trials": trials * gpus, "baselines_at_most": baselines * gpus}
+    document["gpu_hours"] = {"trials": trials * needed.gpus, "baselines_at_most": baselines * needed.gpus}
     if args.price is not None:
-        document["price"] = [{"instance": None, "price": (trials + baselines) * gpus * args.price}]
+        document["price"] = [{"instance": None, "price": (trials + baselines) * needed.gpus * args.price}]
     elif prices:
-        document["price"] = [{"instance": each.name, "price": each.cost(trials + baselines, resources)}
+        document["price"] = [{"instance": each.name, "price": each.cost(trials + baselines, needed)}
                              for each in prices]  # fmt: skip
     return document
 
 
-def _nodes(args: argparse.Namespace, config: Config) -> list[NodeResources]:
+def _nodes(args: argparse.Namespace, needed: ResourcesConfig) -> list[NodeResources]:
     from gazetune.cluster.slots import NodeResources
 
     if args.cpus is None:
-        return [_require_here(config, "", "; --nodes, --cpus and --gpus describe another cluster")]
+        return [_require_here(needed, "", "; --nodes, --cpus and --gpus describe another cluster")]
     return [NodeResources(f"node {number}", args.cpus, args.gpus or 0.0) for number in range(1, (args.nodes or 1) + 1)]
 
 
-def _require_here(config: Config, before: str, after: str) -> NodeResources:
+def _require_here(needed: ResourcesConfig, before: str, after: str) -> NodeResources:
     """Return this machine, or refuse when it does not hold one trial."""
     import torch
 
@@ -131,7 +131,7 @@ def _require_here(config: Config, before: str, after: str) -> NodeResources:
 
     here = NodeResources("this machine", machine_cpus(), torch.cuda.device_count())
     try:
-        require_slots([here], config.resources)
+        require_slots([here], needed)
     except InputError as error:
         raise InputError(f"{before}{error}{after}") from None
     return here
@@ -151,6 +151,7 @@ def _without_hours(plan: SearchPlan, nodes: list[NodeResources], measured: Calib
     return {
         "trials": plan.trials,
         "slots": plan.slots,
+        "shapes": [{**shape.model_dump(), "slots": slots} for shape, slots in plan.shapes.items()],
         "nodes": [{"name": node.name, "cpus": node.cpus, "gpus": node.gpus} for node in nodes],
         "pairs": {"train": plan.pairs[0], "validation": plan.pairs[1]},
         "evaluated_at": list(plan.reached),
@@ -176,7 +177,7 @@ def search_lines(document: dict[str, Any], size: Any) -> list[str]:
     lines = [
         f"Trials: {document['trials']} of up to {full} training examples, evaluated at {rungs} on "
         f"{document['pairs']['validation']} pairs",
-        f"Slots: {document['slots']} on {where} {first['cpus']:g} CPUs and {first['gpus']:g} GPUs",
+        f"Slots: {document['slots']} on {where} {first['cpus']:g} CPUs and {first['gpus']:g} GPUs{_shapes(document)}",
         f"Training examples: {examples['without_pruning']:.0f} without pruning; about {examples['expected']} "
         f"({100 * share:.0f} %) with it, if {examples['assumption']}",
         f"Disk of the search at its peak: {size(document['disk_peak'])}, with {document['kept_models']} saved models",
@@ -199,3 +200,15 @@ def search_lines(document: dict[str, Any], size: Any) -> list[str]:
         shown = "no worker fits" if row["price"] is None else f"{row['price']:.2f}"
         lines.append(f"Price of both{'' if row['instance'] is None else ' on ' + row['instance']}: {shown}")
     return lines
+
+
+def _shapes(document: dict[str, Any]) -> str:
+    """Return how many slots there are of each shape, where trials have several."""
+    if len(document["shapes"]) == 1:
+        return ""
+    each = [
+        f"{shape['slots']} where a trial has {shape['workers']} worker(s) of {shape['cpus_per_worker']:g} CPUs and "
+        f"{shape['gpus_per_worker']:g} GPUs"
+        for shape in document["shapes"]
+    ]
+    return f"; {', '.join(each)}; what follows is for trials that all have the most"

@@ -7,8 +7,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gazetune.report.wording import ended_line
+
 if TYPE_CHECKING:
-    from gazetune.search.status import BegunTrial, SearchStatus
+    from gazetune.search.status import BegunTrial, CapUse, SearchStatus
 
 
 def add_parser(subparsers: Any) -> None:
@@ -40,17 +42,21 @@ def lines(status: SearchStatus) -> list[str]:
     counts = status.states
     over = counts["COMPLETE"] + counts["PRUNED"] + counts["FAIL"]
     begun = "running" if status.state == "running" else "begun"
+    rest = "to come" if status.ended_by is None else "not begun"
     shown = [
         f"search {status.name}: {_state(status)}",
         f"trials: {over} of {status.trials} finished ({counts['COMPLETE']} COMPLETE, {counts['PRUNED']} PRUNED, "
-        f"{counts['FAIL']} FAIL), {counts['RUNNING']} {begun}, {status.trials - over - counts['RUNNING']} to come",
+        f"{counts['FAIL']} FAIL), {counts['RUNNING']} {begun}, {status.trials - over - counts['RUNNING']} {rest}",
     ]
+    if status.ended_by is not None:
+        shown.append(ended_line(status.ended_by))
     if status.best is not None:
         shown.append(f"best so far: {_trial(status.best)}")
     shown += [f"{begun}: {_trial(trial)}" for trial in status.running]
     shown += [f"FAIL: trial {', '.join(ids)}: {reason}" for reason, ids in status.failures.items()]
     left = "not known yet" if status.hours_left is None else f"about {status.hours_left:.2f} hours"
     shown.append(f"trained: {status.trial_hours:.2f} hours in all trials, {status.gpu_hours:.2f} GPU hours")
+    shown += [f"{cap.cap}: {_used(cap)} used" for cap in status.caps]
     return shown if status.state == "finished" else [*shown, f"left: {left}, without the baselines"]
 
 
@@ -64,6 +70,13 @@ def _state(status: SearchStatus) -> str:
         return "starting"
     driver = status.driver
     return f"running with {driver.slots} slot(s), process {driver.pid} on {driver.host} since {driver.since}"
+
+
+def _used(cap: CapUse) -> str:
+    if cap.cap == "search.max_disk":
+        return f"{cap.used / 1e9:.3f} of {cap.limit / 1e9:g} GB"
+    unit = "GPU hours" if cap.cap == "search.max_gpu_hours" else "hours"
+    return f"{cap.used:.2f} of {cap.limit:g} {unit}"
 
 
 def _trial(trial: BegunTrial) -> str:

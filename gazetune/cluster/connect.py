@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,28 +62,28 @@ class ClusterSize:
     nodes: int
     """With those that the cluster's autoscaler may still start."""
     slots: int
-    """How many trials fit at once; at least 1."""
+    """How many trials fit at once, of the shape that fits most often; at least 1."""
     joined: bool
     """Whether the cluster was there before: then nodes may come and go."""
 
 
-def connect(address: str | None, resources: ResourcesConfig, storage: Path) -> ClusterSize:
+def connect(address: str | None, shapes: Sequence[ResourcesConfig], storage: Path) -> ClusterSize:
     """Start Ray on this machine, or join a running cluster, and return how large it is.
 
     Parameters
     ----------
     address
         None starts an instance here with the CPUs and GPUs that this machine has; `auto` or `host:port` joins.
-    resources
-        What one trial needs.
+    shapes
+        What one trial needs; several where trials need different resources.
     storage
         Folder of the results: every node of a joined cluster must see it.
 
     Raises
     ------
     InputError
-        When no cluster runs at the address, one trial does not fit, a node does not see the storage folder, or a node
-        has another version of this package. Ray is not left running then.
+        When no cluster runs at the address, one trial of some shape does not fit, a node does not see the storage
+        folder, or a node has another version of this package. Ray is not left running then.
     RuntimeError
         When this process is connected already.
     """
@@ -94,12 +94,12 @@ def connect(address: str | None, resources: ResourcesConfig, storage: Path) -> C
     # What it names may be another cluster, and Ray's state API, which frees placement groups, would ask that one.
     os.environ.pop("RAY_ADDRESS", None)
     if found is None:
-        _start_here(resources)
+        _start_here(shapes)
     else:
-        _join(found, resources)
+        _join(found, shapes)
     try:
         nodes = current_nodes(address is not None)
-        slots = require_slots(nodes, resources)
+        slots = max(require_slots(nodes, shape) for shape in shapes)
         if address is not None:
             require_shared(storage)
     except BaseException:
@@ -120,13 +120,14 @@ def disconnect() -> None:
     ray.shutdown()
 
 
-def worker_environment(resources: ResourcesConfig, environment: Mapping[str, str]) -> dict[str, str]:
+def worker_environment(shapes: Iterable[ResourcesConfig], environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment variables that every worker gets.
 
-    DeepSpeed looks for an accelerator by itself, and would take a GPU that Ray did not give to this worker.
+    DeepSpeed looks for an accelerator by itself, and would take a GPU that Ray did not give to this worker. Where some
+    trials have GPUs, each worker says so for itself.
     """
     passed = {name: environment[name] for name in PASSED_ON if name in environment}
-    return {**passed, "DS_ACCELERATOR": "cpu"} if resources.gpus_per_worker == 0 else passed
+    return passed if any(shape.gpus for shape in shapes) else {**passed, "DS_ACCELERATOR": "cpu"}
 
 
 def machine_cpus() -> float:
@@ -135,10 +136,11 @@ def machine_cpus() -> float:
     return min(cpus, len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else cpus
 
 
-def _start_here(resources: ResourcesConfig) -> None:
+def _start_here(shapes: Sequence[ResourcesConfig]) -> None:
     cpus = machine_cpus()
     # The CPUs are known without Ray: refuse before it starts. The GPUs are Ray's to find.
-    require_slots([NodeResources("this machine", cpus)], resources.model_copy(update={"gpus_per_worker": 0}))
+    for shape in shapes:
+        require_slots([NodeResources("this machine", cpus)], shape.model_copy(update={"gpus_per_worker": 0}))
     port = find_free_port()
     # An instance on one machine does not come back. Its agents, too, wait so long for it before they end.
     os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(GONE_SECONDS))
@@ -152,7 +154,7 @@ def _start_here(resources: ResourcesConfig) -> None:
         object_store_memory=min(OBJECT_STORE, get_system_memory() // 10),
         log_to_driver=False,
         logging_level=logging.ERROR,
-        runtime_env={"env_vars": {**worker_environment(resources, os.environ), STATE_API: f"http://127.0.0.1:{port}"}},
+        runtime_env={"env_vars": {**worker_environment(shapes, os.environ), STATE_API: f"http://127.0.0.1:{port}"}},
         _temp_dir=_temp_dir(),
     )
 
@@ -179,8 +181,8 @@ def _find(address: str) -> str:
     return found
 
 
-def _join(found: str, resources: ResourcesConfig) -> None:
-    environment = worker_environment(resources, os.environ)
+def _join(found: str, shapes: Sequence[ResourcesConfig]) -> None:
+    environment = worker_environment(shapes, os.environ)
     with contextlib.suppress(ConnectionError, ValueError, ray.exceptions.RayError):  # it may have no dashboard
         environment[STATE_API] = ray_address_to_api_server_url(found)
     try:

@@ -1,10 +1,10 @@
-"""How many trials fit at once: a pure count over the resources of nodes."""
+"""Which trials fit at once: a pure count over the resources of nodes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gazetune.config import ResourcesConfig
@@ -32,6 +32,27 @@ def count_slots(nodes: Iterable[NodeResources], resources: ResourcesConfig) -> i
     counts it: 0.4 fits twice on a GPU, not 2.5 times.
     """
     return sum(_workers_on(node, resources) for node in nodes) // resources.workers
+
+
+def all_fit(nodes: Iterable[NodeResources], trials: Iterable[ResourcesConfig]) -> bool:
+    """Tell whether trials of different needs fit on the nodes all at once.
+
+    The largest workers are placed first, each on the node where it leaves the least, GPUs before CPUs. For trials that
+    are alike the answer is that of `count_slots`; for others it may be no where some cleverer way would fit them in.
+    """
+    left = [_Left.of(node) for node in nodes]
+    workers = [trial for trial in trials for _ in range(trial.workers)]
+    for worker in sorted(workers, key=lambda each: (each.gpus_per_worker, each.cpus_per_worker), reverse=True):
+        able = [node for node in left if node.holds(worker)]
+        if not able:
+            return False
+        min(able, key=lambda node: (sum(node.gpus), node.cpus)).take(worker)
+    return True
+
+
+def widest(shapes: Sequence[ResourcesConfig]) -> ResourcesConfig:
+    """Return the shape of trial that occupies the most GPUs, and among those the most CPUs."""
+    return max(shapes, key=lambda each: (each.gpus, each.workers * each.cpus_per_worker))
 
 
 def require_slots(nodes: Sequence[NodeResources], resources: ResourcesConfig) -> int:
@@ -85,6 +106,34 @@ def possible_nodes(alive: Sequence[NodeResources], launcher: Mapping[str, Any] |
     if len(workers) <= sum(not node.head for node in alive):
         return list(alive)
     return [node for node in alive if node.head] + workers
+
+
+@dataclass
+class _Left:
+    """What a node has left beside the workers that were placed on it."""
+
+    cpus: float
+    gpus: list[float] = field(default_factory=list)
+    """Of each device."""
+
+    @classmethod
+    def of(cls, node: NodeResources) -> _Left:
+        return cls(node.cpus, [1.0] * math.floor(node.gpus))
+
+    def holds(self, worker: ResourcesConfig) -> bool:
+        wanted, needed = self._devices(worker)
+        return self.cpus >= worker.cpus_per_worker - ROUNDING and len(wanted) == needed
+
+    def take(self, worker: ResourcesConfig) -> None:
+        self.cpus -= worker.cpus_per_worker
+        for device in self._devices(worker)[0]:
+            self.gpus[device] -= min(1.0, worker.gpus_per_worker)
+
+    def _devices(self, worker: ResourcesConfig) -> tuple[list[int], int]:
+        """Return the devices that a worker would get, the fullest first, and how many it needs."""
+        needed, share = math.ceil(worker.gpus_per_worker), min(1.0, worker.gpus_per_worker)
+        able = [device for device, free in enumerate(self.gpus) if free >= share - ROUNDING]
+        return sorted(able, key=lambda device: self.gpus[device])[:needed], needed
 
 
 def _amount(cpus: float, gpus: float, with_gpus: bool) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Container
 from pathlib import Path
 
 import ray
@@ -16,8 +17,10 @@ TIMEOUT = 120.0
 """Seconds until a node has to have started a worker and answered."""
 
 
-def require_shared(storage: Path) -> None:
+def require_shared(storage: Path, only: Container[str] | None = None) -> None:
     """Check on every node of the connected cluster that it sees the storage folder and has this package's version.
+
+    With `only`, just the nodes with these ids are asked.
 
     Checkpoints are written by the workers and read by whichever node goes on with a trial, so the folder has to lie on
     a file system that all nodes mount at the same path.
@@ -27,7 +30,11 @@ def require_shared(storage: Path) -> None:
     InputError
         Naming the first node where that is not so.
     """
-    nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
+    nodes = {
+        node["NodeID"]: node["NodeManagerAddress"]
+        for node in ray.nodes()
+        if node["Alive"] and (only is None or node["NodeID"] in only)
+    }
     storage.mkdir(parents=True, exist_ok=True)
     mark = storage.resolve() / f".seen-by-all-{uuid.uuid4().hex}"
     mark.touch()

@@ -75,6 +75,11 @@ class ResourcesConfig(Section):
     cpus_per_worker: Annotated[float, Field(gt=0)] = 1
     gpus_per_worker: Annotated[float, Field(ge=0)] = 0
 
+    @property
+    def gpus(self) -> float:
+        """GPUs of all workers of the trial."""
+        return self.workers * self.gpus_per_worker
+
 
 class TrackingConfig(Section):
     """Where runs are logged."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from optuna.trial import FrozenTrial, TrialState
 from ray import tune
 from ray.tune.stopper import CombinedStopper
 
-from gazetune.cluster.connect import ClusterSize, current_nodes
-from gazetune.config import Config
+from gazetune.cluster.connect import ClusterSize
+from gazetune.cluster.node_watch import NodeWatch
+from gazetune.config import Config, ResourcesConfig
 from gazetune.config_file import dump_config
 from gazetune.errors import Interrupted, RunError
 from gazetune.report.document import SearchDocument
@@ -38,7 +40,7 @@ from gazetune.search.stopping.failures import Failures
 from gazetune.search.stopping.halting import Halting, StoppedByCap, StoppedByHand
 from gazetune.search.stopping.replay import replay
 from gazetune.search.stopping.schedulers import Rungs, Stopping, create_scheduler, milestones
-from gazetune.search.study.history import own_trials, trial_name
+from gazetune.search.study.history import own_trials
 from gazetune.search.study.objectives import validation_objective
 from gazetune.search.study.samplers import Samplers
 from gazetune.search.study.searcher import TruthfulOptuna, importance, open_study, pareto_front
@@ -71,9 +73,7 @@ class Driver:
         progress: SearchProgress,
     ) -> None:
         self.space, self.folder, self.tracker, self.progress = space, folder, tracker, progress
-        self.data, self.rungs, self.config = data, rungs, space.config
-        self.cache = folder.cache
-        self.cluster = cluster
+        self.data, self.rungs, self.cluster, self.config = data, rungs, cluster, space.config
         self.failures = Failures(self.config.search.max_failures)
         self.fingerprints = {
             "data": told_once(each.facts.data_fingerprint for each in data),
@@ -87,16 +87,16 @@ class Driver:
         self.parent = self._parent_run()
         self.ledger = Ledger(self.space, self.folder, self.tracker, self.parent, self.progress)
         self.study = open_study(self.space.name, self.config.search, self.folder.path)
-        for trial in own_trials(self.study, _FINISHED):
-            self.ledger.settle(trial, trial_name(trial.number))
+        self.ledger.settle(own_trials(self.study, _FINISHED))
         self.models = KeptModels(self.study, self.space, self.folder)
         self.models.drop()
-        self.budget = Budget(self.config.search, self.config.resources, self.folder.path)
+        self.budget = Budget(self.config.search, self.folder.path)
         self.budget.begin(own_trials(self.study))
         self.slots = Slots(
-            self.config, lambda: current_nodes(self.cluster.joined),
+            self.space.shapes(), self.config.search.node_patience,
+            NodeWatch(self.cluster.joined, self.folder.path.parent),
             self.config.search.trials - len(own_trials(self.study, _FINISHED)),
-            self.folder.path / "slots", self.cache, self._slots_changed,
+            self.folder.path / "slots", self.folder.cache, self._slots_changed,
         )  # fmt: skip
         try:
             self._tune()
@@ -217,7 +217,7 @@ class Driver:
             {trial_id: self.folder.trial(trial_id) / "best" for trial_id in configs},
             self._train_baseline,
             self._run_job,
-            lambda config: prepare(config, self.cache),
+            lambda config: prepare(config, self.folder.cache),
         )
         document = SearchDocument(
             name=self.space.name,
@@ -259,7 +259,7 @@ class Driver:
         """Train a config to the full budget in a slot, as a run with `role=baseline`."""
         name = baseline_name(role, config)
         folder = self.folder.path / "baselines" / name
-        facts = prepared_facts(config, self.cache)
+        facts = prepared_facts(config, self.folder.cache)
         tags = {"role": "baseline", **fingerprint_tags(facts.data_fingerprint, facts.gaze_fingerprint)}
         run = self.tracker.start_trial(
             self.parent, name, {"fusion.kind": config.fusion.kind}, dump_config(config), tags
@@ -294,7 +294,7 @@ class Driver:
         if self.slots.verdict is not None:
             raise RunError(f"search '{self.space.name}' ended {self._how_to_go_on()}; it ended as {self.slots.verdict}")
 
-    def _slots_changed(self, count: int, why: str | None) -> None:
-        self.folder.steering.announce(count)
-        shown = f": {why}" if why else ""
-        self.progress.stage(f"{count} slot(s) of {self.config.resources.workers} worker(s){shown}")
+    def _slots_changed(self, count: Counter[ResourcesConfig], why: str | None) -> None:
+        self.folder.steering.announce(count.total())
+        each = [f"{slots} slot(s) of {shape.workers} worker(s)" for shape, slots in count.items()] or ["0 slot(s)"]
+        self.progress.stage(", ".join(each) + (f": {why}" if why else ""))

@@ -14,7 +14,8 @@ from gazetune.train.memory import MemoryPlan, Placement, memory_plan
 _LARGER = ("adapter.r", "train.batch_size")
 """Keys whose largest value needs the most memory, whatever the others are."""
 _DECISIVE = ("backbone", "adapter.kind", "adapter.targets", "adapter.quantization", "fusion.kind", "train.precision",
-             "train.gradient_checkpointing", "deepspeed.stage", "deepspeed.offload", "data.max_chars")  # fmt: skip
+             "train.gradient_checkpointing", "deepspeed.stage", "deepspeed.offload", "data.max_chars",
+             "resources.workers", "resources.gpus_per_worker")  # fmt: skip
 """Keys whose every value must be tried."""
 
 

@@ -60,6 +60,7 @@ class Ledger:
         record |= {
             "examples": message["examples"],
             "seconds": message["train_seconds"],
+            "gpu_seconds": message["gpu_seconds"],
             "val_accuracy": message["val_accuracy"],
         }
         trial.set_user_attr("record", record)
@@ -71,18 +72,32 @@ class Ledger:
 
     def ended(self, trial: FrozenTrial, trial_id: str) -> None:
         """Note how a trial ended, once the study knows."""
-        self.settle(trial, trial_id)
+        self._end_run(trial)
+        self._clear(trial)
         record = trial.user_attrs["record"]
         self._progress.ended(trial_id, trial.state.name, record.get("val_accuracy"), record["reason"])
 
-    def settle(self, trial: FrozenTrial, trial_id: str) -> None:
-        """Bring MLflow and the folder in line with a finished trial: only a COMPLETE one may keep its model."""
-        record, state, folder = trial.user_attrs["record"], _state(trial), self._folder.trial(trial_id)
-        if (folder / "best" / "margins.npy").exists():
-            self._tracker.log_file(record["mlflow_run"], folder / "best" / "margins.npy", "validation")
-        self._tracker.finish(record["mlflow_run"], state, record["reason"])
+    def settle(self, trials: Iterable[FrozenTrial]) -> None:
+        """Bring MLflow and the folder in line with the trials that an earlier driver saw finished."""
+        ended = self._tracker.ended(self._parent)
+        for trial in trials:
+            # A run gets its margins before it ends, so one that has ended has all.
+            if ended.get(trial.user_attrs["record"]["mlflow_run"]) != _state(trial):
+                self._end_run(trial)
+            self._clear(trial)
+
+    def _end_run(self, trial: FrozenTrial) -> None:
+        record = trial.user_attrs["record"]
+        margins = self._folder.trial(trial_name(trial.number)) / "best" / "margins.npy"
+        if margins.exists():
+            self._tracker.log_file(record["mlflow_run"], margins, "validation")
+        self._tracker.finish(record["mlflow_run"], _state(trial), record["reason"])
+
+    def _clear(self, trial: FrozenTrial) -> None:
+        """Take away what a finished trial needs no more: only a COMPLETE one may keep its model."""
+        folder = self._folder.trial(trial_name(trial.number))
         shutil.rmtree(folder / "last", ignore_errors=True)
-        if state != "COMPLETE":
+        if _state(trial) != "COMPLETE":
             drop_model(folder)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gazetune.cluster.slots import NodeResources, require_slots
+from gazetune.cluster.slots import NodeResources, require_slots, widest
+from gazetune.config import ResourcesConfig
 from gazetune.preferences.splits import load_splits
 from gazetune.search.expected_work import Work, expected_work, full_work
 from gazetune.search.space.search_space import SearchSpace
@@ -52,8 +53,8 @@ class SearchPlan:
     """What a search takes."""
 
     trials: int
-    slots: int
-    """Trials that run at a time: what the nodes hold, and no more than there are trials."""
+    shapes: Mapping[ResourcesConfig, int]
+    """What a trial can occupy, and how many such trials run at a time: what the nodes hold, at most all trials."""
     pairs: tuple[int, int]
     """Training and validation pairs."""
     reached: tuple[int, ...]
@@ -65,6 +66,16 @@ class SearchPlan:
     """The most models of finished trials that are on the disk at a time."""
     peak_disk: int
     """Bytes of the folder of the search at most, without study and report."""
+
+    @property
+    def widest(self) -> ResourcesConfig:
+        """What a trial occupies at most. Hours and price are those of a search all of whose trials need as much."""
+        return widest(list(self.shapes))
+
+    @property
+    def slots(self) -> int:
+        """Trials of the widest shape that run at a time."""
+        return self.shapes[self.widest]
 
     def trial_hours(self, speed: Speed) -> float:
         """Return the hours of training and evaluation that are expected, summed over the trials."""
@@ -85,12 +96,13 @@ def plan_search(space: SearchSpace, nodes: Sequence[NodeResources], sizes: Sizes
     Raises
     ------
     InputError
-        When the nodes do not hold one trial, and for pairs, caps and rungs that `gazetune search` would refuse.
+        When the nodes do not hold one trial of each shape, and for pairs, caps and rungs that `gazetune search` would
+        refuse.
     """
     config = space.config
-    check_objectives(config.search, config.resources, space.origin)
-    check_caps(config.search, config.resources, space.origin)
-    slots = min(require_slots(nodes, config.resources), config.search.trials)
+    shapes = {shape: min(require_slots(nodes, shape), config.search.trials) for shape in space.shapes()}
+    check_objectives(config.search, shapes, space.origin)
+    check_caps(config.search, shapes, space.origin)
     splits = load_splits(space.data_configs()[0].data)
     steps = StepPlan.of(config.train, len(splits.train))
     rungs = plan_rungs(config.search, steps.examples(steps.total_steps))
@@ -99,13 +111,15 @@ def plan_search(space: SearchSpace, nodes: Sequence[NodeResources], sizes: Sizes
     kept = _kept_models(space)
     return SearchPlan(
         trials=config.search.trials,
-        slots=slots,
+        shapes=shapes,
         pairs=(len(splits.train), len(splits.validation)),
         reached=reached,
         full=full_work(config.search.trials, reached),
         expected=expected_work(config.search, rungs, reached),
         kept_models=kept,
-        peak_disk=_peak_disk(config.search.trials, slots, kept, sizes, len(reached), len(splits.validation)),
+        peak_disk=_peak_disk(
+            config.search.trials, max(shapes.values()), kept, sizes, len(reached), len(splits.validation)
+        ),
     )
 
 

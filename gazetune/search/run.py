@@ -97,9 +97,9 @@ def _drive(
 
     Ray is there earlier only when there are so many reading measures to predict that it pays.
     """
-    check_objectives(space.config.search, space.config.resources, space.origin)
+    check_objectives(space.config.search, space.shapes(), space.origin)
     check_sampler(space)
-    check_caps(space.config.search, space.config.resources, space.origin)
+    check_caps(space.config.search, space.shapes(), space.origin)
     check_tracking(space.config.tracking.uri, storage)
     check_study_storage(space.config.search.storage, space.name, storage / space.name)
     with SearchProgress(space.config.search.trials) as progress, ExitStack() as undo:
@@ -112,7 +112,7 @@ def _drive(
 
         @functools.cache
         def join() -> ClusterSize:
-            size = connect(address, space.config.resources, storage)
+            size = connect(address, space.shapes(), storage)
             undo.callback(disconnect)
             return size
 

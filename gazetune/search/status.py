@@ -10,10 +10,14 @@ from typing import Any, Literal
 
 from optuna.trial import FrozenTrial, TrialState
 
+from gazetune.config import SearchConfig
+from gazetune.report.document import EndedRecord
+from gazetune.search.disk import folder_bytes
 from gazetune.search.folder import SearchFolder
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.steering import DriverNote
-from gazetune.search.study.history import own_trials, trial_name
+from gazetune.search.stopping.budget import HOURS, WorkingTime
+from gazetune.search.study.history import gpu_seconds, own_trials, trial_name
 from gazetune.search.study.storage import default_url, find_study
 
 SHOWN = ("COMPLETE", "PRUNED", "FAIL", "RUNNING")
@@ -28,6 +32,17 @@ class BegunTrial:
     budget: int | None
     """Training examples of a full trial."""
     val_accuracy: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CapUse:
+    """A cap that is set, and what was used of it so far."""
+
+    cap: str
+    """Its key, such as `search.max_hours`."""
+    used: float
+    limit: float
+    """As `used`: hours, GPU hours, or bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +68,9 @@ class SearchStatus:
     gpu_hours: float
     hours_left: float | None
     """Until the last trial ends, without the baselines: trials to come take as long as those that did not FAIL."""
+    caps: Sequence[CapUse]
+    ended_by: EndedRecord | None
+    """The cap that ended a finished search; None where all trials had what they were to have."""
 
 
 def read_status(storage: Path, name: str) -> SearchStatus:
@@ -66,18 +84,16 @@ def read_status(storage: Path, name: str) -> SearchStatus:
     folder, space = SearchFolder.look(storage, name)
     # In this order: a search that ends in between is finished, not interrupted.
     driven = folder.is_driven()
-    finished = folder.document.is_file()
+    document = folder.read_document()
+    finished = document is not None
     trials = _trials(folder, space)
     # After the trials, which take long to read: there is no trial of a driver that has said nothing yet.
     driver = folder.steering.driver() if driven and not finished else None
-    facts, resources = folder.read_facts(), space.config.resources
+    facts = folder.read_facts()
     budget = None if facts is None else facts.budget
     running = [trial for trial in trials if trial.state == TrialState.RUNNING]
     seconds = sum(_record(trial).get("seconds", 0.0) for trial in trials)
-    failures: dict[str, list[str]] = {}
-    for trial in trials:
-        if trial.state == TrialState.FAIL:
-            failures.setdefault(_record(trial).get("reason") or "no reason", []).append(trial_name(trial.number))
+    ended_by = (document or {}).get("ended_by")
     states = Counter(trial.state.name for trial in trials)
     slots = max(1, len(running) if driver is None else driver.slots)
     return SearchStatus(
@@ -87,12 +103,14 @@ def read_status(storage: Path, name: str) -> SearchStatus:
         driver=driver,
         trials=space.config.search.trials,
         states={state: states[state] for state in SHOWN},
-        failures=failures,
+        failures=_failures(trials),
         best=_best(trials, budget),
         running=[_begun(trial, budget) for trial in running],
         trial_hours=seconds / 3600,
-        gpu_hours=seconds / 3600 * resources.workers * resources.gpus_per_worker,
-        hours_left=_hours_left(trials, space.config.search.trials, slots),
+        gpu_hours=sum(map(gpu_seconds, trials)) / 3600,
+        hours_left=0.0 if finished else _hours_left(trials, space.config.search.trials, slots),
+        caps=_caps(space.config.search, folder.path, trials),
+        ended_by=None if ended_by is None else EndedRecord(**ended_by),
     )
 
 
@@ -100,6 +118,26 @@ def _trials(folder: SearchFolder, space: SearchSpace) -> list[FrozenTrial]:
     """Return the search's own trials that were begun; none where the study is not there yet."""
     study = find_study(space.config.search.storage or default_url(folder.path), space.name)
     return [] if study is None else [trial for trial in own_trials(study) if trial.state != TrialState.WAITING]
+
+
+def _failures(trials: Sequence[FrozenTrial]) -> dict[str, list[str]]:
+    failures: dict[str, list[str]] = {}
+    for trial in trials:
+        if trial.state == TrialState.FAIL:
+            failures.setdefault(_record(trial).get("reason") or "no reason", []).append(trial_name(trial.number))
+    return failures
+
+
+def _caps(search: SearchConfig, folder: Path, trials: Sequence[FrozenTrial]) -> list[CapUse]:
+    caps = []
+    if search.max_hours is not None:
+        caps.append(CapUse("search.max_hours", WorkingTime(folder / HOURS).seconds / 3600, search.max_hours))
+    if search.max_gpu_hours is not None:
+        used = sum(map(gpu_seconds, trials)) / 3600
+        caps.append(CapUse("search.max_gpu_hours", used, search.max_gpu_hours))
+    if search.max_disk is not None:
+        caps.append(CapUse("search.max_disk", folder_bytes(folder), search.max_disk))
+    return caps
 
 
 def _best(trials: Sequence[FrozenTrial], budget: int | None) -> BegunTrial | None:

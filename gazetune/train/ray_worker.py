@@ -32,14 +32,15 @@ PATIENCE = 5.0
 def slot_loop(settings: dict[str, Any]) -> None:
     """Train jobs from the board until it says close.
 
-    `settings` holds `board` and `namespace` (the actor's), `slot` (its number), `cache` (of prepared data), `threads`.
+    `settings` holds `board` and `namespace` (the actor's), `slot` (its number), `resources` (what it has, as a config
+    says it), `cache` (of prepared data), `threads`.
     """
     torch.set_num_threads(settings["threads"])
     board = ray.get_actor(settings["board"], namespace=settings["namespace"])
     worker = join_workers()
     backbones = _Backbones(worker)
     while True:
-        job = _next_job(board, settings["slot"], worker)
+        job = _next_job(board, settings, worker)
         if job is None:
             continue
         if job["kind"] == "close":
@@ -62,9 +63,11 @@ def slot_loop(settings: dict[str, Any]) -> None:
         gc.collect()
 
 
-def _next_job(board: Any, slot: int, worker: Worker) -> dict[str, Any] | None:
+def _next_job(board: Any, settings: dict[str, Any], worker: Worker) -> dict[str, Any] | None:
     """Rank 0 asks the board; all ranks get the answer."""
-    jobs = [ray.get(board.take.remote(slot, PATIENCE)) if worker.leads else None]
+    jobs = [None]
+    if worker.leads:
+        jobs = [ray.get(board.take.remote(settings["slot"], settings["resources"], PATIENCE))]
     dist.broadcast_object_list(jobs, src=0)
     return jobs[0]
 
@@ -78,7 +81,8 @@ def _train(job: dict[str, Any], board: Any, worker: Worker, backbones: _Backbone
     training = Training(config, data, Path(job["folder"]), worker, backbones.take(config), job["milestones"])
 
     def report(made: Report) -> bool:
-        return ray.get(board.report.remote(job["id"], job["slot"], _message(made, job["objective"])))
+        message = _message(made, job["objective"], config.resources.gpus)
+        return ray.get(board.report.remote(job["id"], job["slot"], message))
 
     try:
         training.run(report)
@@ -122,7 +126,7 @@ class _Backbones:
             self._kept = ((config.backbone, dtype, config.adapter.quantization), backbone)
 
 
-def _message(report: Report, objective: str) -> dict[str, Any]:
+def _message(report: Report, objective: str, gpus: float) -> dict[str, Any]:
     sign = -1.0 if objective == "val/loss" else 1.0
     return {
         "examples": report.examples,
@@ -131,6 +135,7 @@ def _message(report: Report, objective: str) -> dict[str, Any]:
         "objective": sign * report.metrics[objective],
         "val_accuracy": report.best_accuracy,
         "train_seconds": report.seconds,
+        "gpu_seconds": report.seconds * gpus,
         "metrics": report.metrics,
         "train_losses": report.train_losses,
         "done": report.done,

@@ -277,7 +277,7 @@ def test_a_search_that_is_killed_at_random_moments_loses_nothing(
     else:
         with search.running() as process:
             search.check_it_is_whole(process)
-    assert kills >= 2
+    assert kills >= len(moments) - ("report" in moments), "the last one may come too late"
     assert not psutil.wait_procs(agents, timeout=60)[1]
 
 

@@ -43,10 +43,11 @@ WHOLE = {"adapter": {"kind": "full"}, "fusion": {"kind": "none"}, "deepspeed": {
 @pytest.fixture
 def slots(tmp_path: Path) -> Iterator[Slots]:
     """One slot on a Ray of this process."""
-    connect(None, ONE_THREAD.resources, tmp_path)
+    connect(None, [ONE_THREAD.resources], tmp_path)
     slots = Slots(
-        ONE_THREAD, lambda: current_nodes(False), 1, tmp_path / "slots", tmp_path / "cache", lambda n, why: None
-    )
+        [ONE_THREAD.resources], 60.0, lambda: current_nodes(False), 1, tmp_path / "slots", tmp_path / "cache",
+        lambda n, why: None,
+    )  # fmt: skip
     try:
         yield slots
     finally:
@@ -73,7 +74,7 @@ def trained(slots: Slots, name: str, change: dict[str, Any], folder: Path) -> li
         assert slots.verdict is None, slots.verdict
 
     run_job(slots.board, job, may_go_on, reports.append)
-    return [{key: value for key, value in each.items() if key != "train_seconds"} for each in reports]
+    return [{key: value for key, value in each.items() if not key.endswith("_seconds")} for each in reports]
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

@@ -3,7 +3,9 @@
 A trial's feeder asks `next` for reports; asking again means "go on", `cancel` means "stop". The slot that trains it
 waits in `report` for that answer, so no step is trained that nobody wanted. A job whose slot lost its workers is handed
 out again and goes on from its last checkpoint; losing them twice without a report in between ends it, unless it was the
-node that went away.
+node that went away. Since that is found out later, such a job waits for `blame` or `excuse`.
+
+Jobs may need different resources: a slot takes only those that need what it has.
 
 A slot's number is never used again, so that what a lost slot still says, or still waits for, is known to be its own.
 """
@@ -12,14 +14,30 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 CLOSE = {"kind": "close"}
 """What `take` answers when the slot is to end."""
 
 Spec = dict[str, Any]
-"""A job: `id`, `kind` (`train` or `evaluate`) and what that kind needs; handed out, also the `slot` it is at."""
+"""A job: `id`, `kind` (`train` or `evaluate`), the run's `config`, and what that kind needs; handed out, also the
+`slot` it is at."""
+
+Shape = dict[str, Any]
+"""The section `resources` of a config as JSON has it: what a job needs and a slot has."""
+
+
+class State(NamedTuple):
+    """A look at the board."""
+
+    up: list[int]
+    """Slots that have asked for work, and neither were let go nor are lost, by number."""
+    idle: list[int]
+    """Those of them that have none."""
+    wanted: list[Shape]
+    """What each job needs that has not ended."""
 
 
 @dataclass
@@ -53,6 +71,8 @@ class Board:
         """Slots that were ever at a job."""
         self._lost: dict[int, tuple[str, int]] = {}
         """What slots that are lost were at, and how far it had come."""
+        self._doubted: dict[int, str] = {}
+        """Jobs that lost their workers for the last time, unless it was not their fault; by the slot that was lost."""
         self._wake = asyncio.Event()
         self._closed = False
 
@@ -74,12 +94,13 @@ class Board:
         job.ended = True
         self._answer(job, False)
 
-    async def take(self, slot: int, patience: float) -> Spec | None:
+    async def take(self, slot: int, shape: Shape, patience: float) -> Spec | None:
         """Return a job for the slot, `CLOSE`, or None when there was nothing to do for `patience` seconds."""
         if slot not in self._over:
             self._up.add(slot)
             self._hand_back(slot)
-        if not self._waiting and not self._ends(slot):
+            await self.blame(slot)  # its node is there
+        if self._next_for(shape) is None and not self._ends(slot):
             self._wake.clear()
             try:
                 await asyncio.wait_for(self._wake.wait(), patience)
@@ -87,14 +108,14 @@ class Board:
                 return None
         if self._ends(slot):
             return CLOSE
-        while self._waiting:
-            job_id = self._waiting.popleft()
-            if not self._jobs[job_id].ended:
-                self._at[slot] = job_id
-                self._served.add(slot)
-                self._jobs[job_id].attempts += 1
-                return {**self._jobs[job_id].spec, "slot": slot}
-        return None
+        job_id = self._next_for(shape)
+        if job_id is None:
+            return None
+        self._waiting.remove(job_id)
+        self._at[slot] = job_id
+        self._served.add(slot)
+        self._jobs[job_id].attempts += 1
+        return {**self._jobs[job_id].spec, "slot": slot}
 
     async def report(self, job_id: str, slot: int, message: dict[str, Any]) -> bool:
         """Deliver a report from a slot and wait for the answer; a report that was delivered before is not repeated."""
@@ -125,10 +146,14 @@ class Board:
         if slot in self._at:
             self._end(self._jobs[self._at[slot]], {"failed": reason})
 
-    async def release(self, keep: int) -> list[int]:
-        """Let idle slots end until only `keep` are up, as far as there are idle ones; return those that end."""
-        idle = sorted(self._up - self._at.keys())
-        leaving = idle[max(0, len(idle) - max(0, len(self._up) - keep)) :]
+    async def look(self) -> State:
+        """Return which slots are idle and what the jobs need."""
+        wanted = [_shape(job) for job in self._jobs.values() if not job.ended]
+        return State(sorted(self._up), sorted(self._up - self._at.keys()), wanted)
+
+    async def release(self, slots: Sequence[int]) -> list[int]:
+        """Let those of the slots end that are idle still; return which."""
+        leaving = [slot for slot in slots if slot in self._up - self._at.keys()]
         self._up.difference_update(leaving)
         self._over.update(leaving)
         self._wake.set()
@@ -152,8 +177,20 @@ class Board:
     async def excuse(self, slot: int) -> None:
         """Do not count the loss of a slot against its job any more: it was a node that went away, as is known now."""
         job_id, examples = self._lost.pop(slot, (None, 0))
-        if job_id is not None and self._jobs[job_id].examples == examples:
-            self._jobs[job_id].attempts -= 1
+        if job_id is None or self._jobs[job_id].examples != examples:
+            return
+        self._jobs[job_id].attempts -= 1
+        if job_id in self._doubted.values():
+            self._doubted = {at: other for at, other in self._doubted.items() if other != job_id}
+            self._waiting.appendleft(job_id)
+            self._wake.set()
+
+    async def blame(self, slot: int) -> None:
+        """Hold the loss of a slot against its job for good: no node went away."""
+        self._lost.pop(slot, None)
+        if slot in self._doubted:
+            job = self._jobs[self._doubted.pop(slot)]
+            self._end(job, {"failed": f"its workers died {job.attempts} times at the same place"})
 
     async def close(self) -> None:
         """Stop every job and tell the slots to end."""
@@ -163,6 +200,11 @@ class Board:
             job.ended = True
             self._answer(job, False)
         self._wake.set()
+
+    def _next_for(self, shape: Shape) -> str | None:
+        """Return the first job that waits for a slot of this shape."""
+        self._waiting = deque(job_id for job_id in self._waiting if not self._jobs[job_id].ended)
+        return next((job_id for job_id in self._waiting if _shape(self._jobs[job_id]) == shape), None)
 
     def _ends(self, slot: int) -> bool:
         return self._closed or slot in self._over
@@ -179,7 +221,7 @@ class Board:
         if job.attempts < self.max_attempts:
             self._waiting.appendleft(job_id)
         else:
-            self._end(job, {"failed": f"its workers died {job.attempts} times at the same place"})
+            self._doubted[slot] = job_id
 
     def _end(self, job: _Job, message: dict[str, Any]) -> None:
         if not job.ended:
@@ -197,3 +239,8 @@ class Board:
         if job.answer is not None and not job.answer.done():
             job.answer.set_result(go_on)
         job.answer = None
+
+
+def _shape(job: _Job) -> Shape:
+    shape: Shape = job.spec["config"]["resources"]
+    return shape

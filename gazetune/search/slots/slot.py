@@ -33,7 +33,6 @@ class SlotSettings:
 
     board: str
     """Name of the board's actor."""
-    resources: ResourcesConfig
     storage: Path
     """Where Ray Train keeps what it knows of the worker groups."""
     cache: Path
@@ -48,15 +47,17 @@ class Slot:
     same reason Ray Train never restarts a group: a slot whose workers died is over, and another one may follow.
     """
 
-    def __init__(self, number: int, settings: SlotSettings) -> None:
-        """`number` must be one that no slot of the search had before."""
-        self.number, self._settings = number, settings
+    def __init__(self, number: int, shape: ResourcesConfig, settings: SlotSettings) -> None:
+        """`number` must be one that no slot of the search had before; `shape` is what it occupies."""
+        self.number, self.shape, self._settings = number, shape, settings
+        self.up = False
+        """Whether its workers have asked for work."""
         self.leaving = False
         """Whether it was told to end."""
         self.error: Exception | None = None
         """Why its worker group ended, when it was not told to."""
         self._thread: threading.Thread | None = None
-        bundles = [_bundle(settings.resources) for _ in range(settings.resources.workers)]
+        bundles = [_bundle(shape) for _ in range(shape.workers)]
         self._place: PlacementGroup | None = placement_group(bundles, strategy="PACK")
 
     @property
@@ -74,11 +75,17 @@ class Slot:
         """Whether it ended because a node with one of its workers went away, or somebody else took its place."""
         return self.error is not None and any(_lost_its_place(cause) for cause in _causes(self.error))
 
-    def start_if_placed(self) -> None:
-        """Start the worker group if its place was granted."""
-        if self._place is None or placement_group_table(self._place).get("state") != "CREATED":
-            return
-        self.give_up_place()  # Ray Train takes it by itself
+    @property
+    def granted(self) -> bool:
+        """Whether the place is there that it asks for."""
+        return self._place is not None and placement_group_table(self._place).get("state") == "CREATED"
+
+    def start(self) -> None:
+        """Start the worker group in the place that was granted.
+
+        The place is given up for it, as Ray Train asks for its own: nobody else should ask for one in that moment.
+        """
+        self.give_up_place()
         self._thread = threading.Thread(target=self._run, name=f"slot-{self.number}", daemon=True)
         self._thread.start()
 
@@ -95,7 +102,7 @@ class Slot:
 
     def _run(self) -> None:
         try:
-            _trainer(self.number, self._settings).fit()
+            _trainer(self.number, self.shape, self._settings).fit()
         except Exception as error:
             # A thread has nobody to raise to: whoever looks after the slots finds it here.
             self.error = error
@@ -114,8 +121,7 @@ class MemoryWatch(UserCallback):
             ray.get(board.fail_at.remote(self._slot, MEMORY_KILL))
 
 
-def _trainer(number: int, settings: SlotSettings) -> TorchTrainer:
-    resources = settings.resources
+def _trainer(number: int, resources: ResourcesConfig, settings: SlotSettings) -> TorchTrainer:
     # RunConfig is annotated with these classes of another Ray Train.
     watch: Any = MemoryWatch(settings.board, number)
     never_again: Any = FailureConfig(max_failures=0, controller_failure_limit=0, max_preemption_failures=0)
@@ -123,6 +129,7 @@ def _trainer(number: int, settings: SlotSettings) -> TorchTrainer:
         "board": settings.board,
         "namespace": NAMESPACE,
         "slot": number,
+        "resources": resources.model_dump(mode="json"),
         "cache": str(settings.cache),
         "threads": max(1, int(resources.cpus_per_worker)),
     }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gazetune.config_keys import accepted_values, config_keys
 from gazetune.errors import InputError
-from gazetune.search.space.axes import Axis, FixedAxis, RangeAxis
+from gazetune.search.space.axes import Axis, ChoiceAxis, FixedAxis, RangeAxis
 from gazetune.search.space.conditions import Clause, Condition, is_number, shown_value
 from gazetune.search.space.extras import Extras, first_duplicate
 from gazetune.search.space.groups import PlacedAxis, check_known
@@ -72,6 +72,10 @@ def check_space(space: SearchSpace, placed: Sequence[PlacedAxis]) -> SearchSpace
     """
     check_config(space.config)
     for each in placed:
+        if each.axis.key.startswith("resources.") and not isinstance(each.axis, ChoiceAxis | FixedAxis):
+            raise InputError(
+                f"{each.place}: {each.axis.key}: accepted: choice, since trials of each shape need slots of their own"
+            )
         for clause in each.axis.when.clauses:
             _check_clause(space, clause, f"{each.place}: {each.axis.key}: when")
     for condition in space.forbid:

@@ -11,7 +11,7 @@ from gazetune.errors import InputError
 from gazetune.search.space.conditions import Condition, parse_condition, shown_value
 from gazetune.search.space.groups import dotted
 
-_NEVER_AXES = ("search.", "resources.", "tracking.")
+_NEVER_AXES = ("search.", "tracking.")
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from gazetune.search.space.axes import Axis, ChoiceAxis, FixedAxis
 from gazetune.search.space.axis_file import axis_kind, is_axis, parse_axis
 from gazetune.search.space.conditions import Clause, Condition, parse_condition, shown_value
 
-_NOT_SEARCHED = ("preset", "search.", "resources.", "tracking.")
+_NOT_SEARCHED = ("preset", "search.", "tracking.")
 
 
 @dataclass(frozen=True)

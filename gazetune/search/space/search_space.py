@@ -8,11 +8,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 
-from gazetune.config import Config, GazeConfig
+from gazetune.config import Config, GazeConfig, ResourcesConfig
 from gazetune.config_file import (
     Lines,
     build_config,
@@ -35,10 +35,14 @@ from gazetune.search.space.reach import Reach, combinations
 from gazetune.search.study.proposal import propose
 from gazetune.search.study.storage import storage_url
 
+if TYPE_CHECKING:
+    from gazetune.search.study.tried import Tried
+
 _TOP_LEVEL = (
     "name", "preset", "base", "space", "forbid", "try_first", "search", "resources", "tracking", "fixed", "history",
 )  # fmt: skip
 _MERGED = ("preset", "search", "resources", "tracking")
+_RESOURCES = "resources."
 _PATHS = ("data.source", "backbone", "gaze.path")
 
 
@@ -58,7 +62,7 @@ class SearchSpace:
 
     @property
     def config(self) -> Config:
-        """The base config: what the search itself, the resources and the tracking are, and every value not searched."""
+        """The base config: what the search itself and the tracking are, and every value not searched."""
         return _config(self.base, self.origin)
 
     @property
@@ -78,13 +82,13 @@ class SearchSpace:
     def _base_values(self) -> dict[str, Any]:
         return self.config.model_dump(mode="json")
 
-    def suggest(self, trial: Asked) -> dict[str, Any]:
+    def suggest(self, trial: Asked, tried: Tried | None = None) -> dict[str, Any]:
         """Ask for the value of each axis whose condition holds; returns dotted key -> value.
 
-        A trial of a study gets a combination that is not forbidden (see `proposal`).
+        A trial of a study gets a combination that is not forbidden, and none that was `tried` (see `proposal`).
         """
-        if self.forbid and isinstance(trial, optuna.Trial):
-            propose(self._choose, self.allows, trial, self.config.search.seed)
+        if isinstance(trial, optuna.Trial) and (self.forbid or tried is not None):
+            propose(self._choose, self.allows, tried, trial, self.config.search.seed)
         return self._choose(trial)
 
     def _choose(self, trial: Asked) -> dict[str, Any]:
@@ -134,6 +138,16 @@ class SearchSpace:
     def combinations(self, tried: Callable[[Axis], Sequence[Any]]) -> list[dict[str, Any]]:
         """Return every combination of the values that are tried of each axis; see `reach.combinations`."""
         return combinations(self.axes, self.forbid, self.value_of, tried)
+
+    def resources(self, params: Mapping[str, Any]) -> ResourcesConfig:
+        """Return what a trial with these parameters occupies."""
+        own = {key.removeprefix(_RESOURCES): value for key, value in params.items() if key.startswith(_RESOURCES)}
+        return ResourcesConfig(**{**self._base_values["resources"], **own})
+
+    def shapes(self) -> tuple[ResourcesConfig, ...]:
+        """Return what trials can occupy; one shape unless `resources.*` is searched."""
+        reachable = self.combinations(lambda axis: axis.examples() if axis.key.startswith(_RESOURCES) else [])
+        return tuple(dict.fromkeys(self.resources(chosen) for chosen in reachable))
 
     def data_configs(self) -> list[Config]:
         """Return one config for each data set, tokenizer and gaze that trials can ask for (see `reward.dataset`)."""

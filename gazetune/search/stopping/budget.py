@@ -14,21 +14,23 @@ from gazetune.config import ResourcesConfig, SearchConfig
 from gazetune.errors import InputError
 from gazetune.report.document import EndedRecord, TrialRecord
 from gazetune.search.disk import folder_bytes
-from gazetune.search.study.history import trial_name
+from gazetune.search.study.history import gpu_seconds, trial_name
 
+HOURS = "hours.json"
+"""The file of a search's folder that `WorkingTime` keeps."""
 NOTED_SECONDS = 5.0
 """So much of the time that a driver spent may be lost when it is killed."""
 
 
-def check_caps(search: SearchConfig, resources: ResourcesConfig, origin: str) -> None:
-    """Refuse a cap that could never be reached.
+def check_caps(search: SearchConfig, shapes: Iterable[ResourcesConfig], origin: str) -> None:
+    """Refuse a cap that could never be reached by trials of these shapes.
 
     Raises
     ------
     InputError
         One line that names `origin`, key and value.
     """
-    if search.max_gpu_hours is not None and not resources.gpus_per_worker:
+    if search.max_gpu_hours is not None and not any(shape.gpus for shape in shapes):
         raise InputError(
             f"{origin}: search.max_gpu_hours: {search.max_gpu_hours:g} is never reached, as "
             "resources.gpus_per_worker is 0; accepted: search.max_hours, search.max_disk"
@@ -64,23 +66,21 @@ class WorkingTime:
 class Budget:
     """What a search may use and has used. It hears of every evaluation, and is asked often whether time is up."""
 
-    def __init__(self, search: SearchConfig, resources: ResourcesConfig, folder: Path) -> None:
+    def __init__(self, search: SearchConfig, folder: Path) -> None:
         self._search, self._folder = search, folder
-        self._gpus = resources.workers * resources.gpus_per_worker
-        self._time = WorkingTime(folder / "hours.json")
-        self._trained: dict[str, float] = {}
+        self._time = WorkingTime(folder / HOURS)
+        self._gpu_seconds: dict[str, float] = {}
         self.reached: tuple[str, float] | None = None
         """The first cap that was reached, by its key, with its value."""
 
     def begin(self, trials: Iterable[FrozenTrial]) -> None:
         """Take in what the trials of an earlier driver used."""
-        self._trained = {trial_name(trial.number): trial.user_attrs.get("record", {}).get("seconds", 0.0)
-                         for trial in trials}  # fmt: skip
+        self._gpu_seconds = {trial_name(trial.number): gpu_seconds(trial) for trial in trials}
         self._look()
 
-    def evaluated(self, trial_id: str, seconds: float) -> None:
-        """Take in an evaluation of a trial that has trained for so many seconds, and look at all caps."""
-        self._trained[trial_id] = seconds
+    def evaluated(self, trial_id: str, gpu_seconds: float) -> None:
+        """Take in an evaluation of a trial that has used so many GPU seconds, and look at all caps."""
+        self._gpu_seconds[trial_id] = gpu_seconds
         self._look()
 
     def tick(self) -> None:
@@ -107,7 +107,7 @@ class Budget:
 
     def _look(self) -> None:
         self.tick()
-        self._compare("max_gpu_hours", sum(self._trained.values()) / 3600 * self._gpus)
+        self._compare("max_gpu_hours", sum(self._gpu_seconds.values()) / 3600)
         if self._search.max_disk is not None:
             self._compare("max_disk", folder_bytes(self._folder))
 

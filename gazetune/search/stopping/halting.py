@@ -42,7 +42,7 @@ class StoppedByCap(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Stop the trial if a cap is reached."""
-        self._budget.evaluated(trial.trial_id, result["report"][0]["train_seconds"])
+        self._budget.evaluated(trial.trial_id, result["report"][0]["gpu_seconds"])
         if self._budget.reached is None:
             return TrialScheduler.CONTINUE
         self.reasons[trial.trial_id] = reason_of(self._budget.reached)
@@ -51,7 +51,7 @@ class StoppedByCap(FIFOScheduler):
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """Count the last report of a trial too; one that FAILed has none."""
         if "report" in result:
-            self._budget.evaluated(trial.trial_id, result["report"][0]["train_seconds"])
+            self._budget.evaluated(trial.trial_id, result["report"][0]["gpu_seconds"])
 
 
 class Halting(tune.Stopper):

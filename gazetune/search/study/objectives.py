@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from gazetune.config import ResourcesConfig, SearchConfig
@@ -36,22 +36,17 @@ def sign(objective: str) -> float:
     return 1.0 if DIRECTIONS[objective] == "maximize" else -1.0
 
 
-def values(search: SearchConfig, resources: ResourcesConfig, message: Mapping[str, Any]) -> list[float]:
+def values(search: SearchConfig, message: Mapping[str, Any]) -> list[float]:
     """Return the value of each objective at one evaluation.
 
-    `message` is that of the board: `metrics` by name and `train_seconds`, the training time of the trial so far.
+    `message` is that of the board: `metrics` by name, and `train_seconds` and `gpu_seconds` of the trial so far.
     """
-    seconds = float(message["train_seconds"])
-    measured = {
-        **message["metrics"],
-        "train_seconds": seconds,
-        "gpu_seconds": seconds * resources.workers * resources.gpus_per_worker,
-    }
+    measured = {**message["metrics"], **{name: message[name] for name in ("train_seconds", "gpu_seconds")}}
     return [float(measured[name]) for name in objectives(search)]
 
 
-def check_objectives(search: SearchConfig, resources: ResourcesConfig, origin: str) -> None:
-    """Refuse objectives that say nothing, and samplers and schedulers that cannot work with so many.
+def check_objectives(search: SearchConfig, shapes: Iterable[ResourcesConfig], origin: str) -> None:
+    """Refuse objectives that say nothing of such trials, and samplers and schedulers that cannot work with so many.
 
     Raises
     ------
@@ -71,7 +66,7 @@ def check_objectives(search: SearchConfig, resources: ResourcesConfig, origin: s
         raise InputError(f"{shown} is not accepted; a list needs at least two objectives, each once")
     if not any(name.startswith("val/") for name in names):
         raise InputError(f"{shown} is not accepted; one of val/accuracy, val/loss must be among them")
-    if "gpu_seconds" in names and not resources.gpus_per_worker:
+    if "gpu_seconds" in names and not any(shape.gpus for shape in shapes):
         raise InputError(f"{shown}: gpu_seconds is always 0, as resources.gpus_per_worker is 0; train_seconds is not")
     if search.sampler == "cmaes":
         raise InputError(

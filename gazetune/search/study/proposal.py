@@ -1,29 +1,38 @@
-"""Proposals that no `forbid:` holds for.
+"""Proposals that no `forbid:` holds for, and that no trial of the search has yet.
 
-A combination is drawn before the trial is told of it, so that a forbidden one leaves no trace: no trial is spent, and
-the study never sees it. Another draw of the same sampler follows. What is proposed therefore has the sampler's own
-distribution restricted to what is allowed, and where the first draw is allowed it is the one that would have been made
-without `forbid:`.
+A combination is drawn before the trial is told of it, so that one that is forbidden or was tried leaves no trace: no
+trial is spent, and the study never sees it. After a forbidden one the same sampler draws again, so what is proposed has
+its distribution restricted to what is allowed. After one that was tried, what the sampler drew together is kept with a
+probability that falls from 1 to 0, parameter by parameter, and the rest is drawn uniformly. Where the first draw is
+accepted it is the one that would have been made without any of this.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from gazetune.errors import RunError
 from gazetune.search.space.axes import Asked
 
+if TYPE_CHECKING:
+    from gazetune.search.study.tried import Tried
+
 SAMPLER_DRAWS = 50
 """Draws of the study's sampler before uniform ones: some samplers propose the same again and again."""
 UNIFORM_DRAWS = 20_000
+NEAR_DRAWS = 100
+"""Draws that keep ever less of the sampler's, before uniform ones."""
 _DECIDED = "gazetune:decided_params"
 
 Choose = Callable[[Asked], dict[str, Any]]
 """Asks for the value of each open axis; returns dotted key -> value."""
+Combination = frozenset[tuple[str, Any]]
+"""Optuna's parameters of a trial, by name."""
 
 
 class Draw:
@@ -31,8 +40,16 @@ class Draw:
 
     def __init__(self, given: Mapping[str, Any], ask: Callable[[str, BaseDistribution], Any]) -> None:
         """`given` are the parameters that are decided already; `ask` answers for the others."""
-        self.params: dict[str, Any] = dict(given)
-        self._ask = ask
+        self.params: dict[str, Any] = {}
+        """The parameters that were asked for."""
+        self.free = False
+        """Whether another draw may come to other parameters."""
+        self._given, self._ask = given, ask
+
+    @property
+    def combination(self) -> Combination:
+        """The parameters, to be compared with those of other trials."""
+        return frozenset(self.params.items())
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
         """Return a number between the bounds."""
@@ -47,15 +64,27 @@ class Draw:
         return self._value(name, CategoricalDistribution(choices))
 
     def _value(self, name: str, distribution: BaseDistribution) -> Any:
-        if name not in self.params:
+        if name in self._given:
+            self.params[name] = self._given[name]
+        elif distribution.single():
+            self.params[name] = distribution.to_external_repr(_only(distribution))
+        elif name not in self.params:
+            self.free = True
             self.params[name] = self._ask(name, distribution)
         return self.params[name]
 
 
-def propose(choose: Choose, allowed: Callable[[Mapping[str, Any]], bool], trial: optuna.Trial, seed: int) -> None:
-    """Decide the trial's parameters: the first draw that is allowed.
+def propose(
+    choose: Choose,
+    allowed: Callable[[Mapping[str, Any]], bool],
+    tried: Tried | None,
+    trial: optuna.Trial,
+    seed: int,
+) -> None:
+    """Decide the trial's parameters: the first draw that is allowed and was not tried.
 
-    Parameters that the trial has already, or was enqueued with, stay.
+    Parameters that the trial has already, or was enqueued with, stay. Where no draw is new, the first allowed one is
+    taken.
 
     Raises
     ------
@@ -63,20 +92,48 @@ def propose(choose: Choose, allowed: Callable[[Mapping[str, Any]], bool], trial:
         When nothing allowed was found, which a space that was read without an error does not lead to.
     """
     stored = trial.storage.get_trial(trial._trial_id)
-    given = {**stored.system_attrs.get("fixed_params", {}), **stored.system_attrs.get(_DECIDED, {}), **stored.params}
-    sampler = trial.study.sampler
-    uniform = optuna.samplers.RandomSampler(seed=(seed + 1) * 1_000_003 + trial.number)
-    relative = trial.relative_params
-    for number in range(SAMPLER_DRAWS + UNIFORM_DRAWS):
-        if 0 < number < SAMPLER_DRAWS:
-            relative = sampler.sample_relative(trial.study, stored, trial.relative_search_space or {})
-        if number == SAMPLER_DRAWS:
-            sampler, relative = uniform, {}
-        draw = Draw(given, _answers(trial.study, stored, sampler, relative))
-        if allowed(choose(draw)):
-            _decide(trial, draw.params)
-            return
-    raise RunError(f"trial {trial.number}: no combination was found that no forbid: holds for")
+    given = given_parameters(stored)
+    repeats: list[Draw] = []
+    for answers in _draws(trial, stored, seed, repeats):
+        draw = Draw(given, answers)
+        if not allowed(choose(draw)):
+            continue
+        if tried is None or not draw.free or not tried.excludes(draw.combination):
+            return _decide(trial, draw, tried)
+        repeats.append(draw)
+    if not repeats:
+        raise RunError(f"trial {trial.number}: no combination was found that no forbid: holds for")
+    _decide(trial, repeats[0], tried)
+
+
+def _draws(
+    trial: optuna.Trial, stored: optuna.trial.FrozenTrial, seed: int, repeats: Sequence[Draw]
+) -> Iterator[Callable[[str, BaseDistribution], Any]]:
+    """Yield who answers in each draw: the sampler, after the first of `repeats` somebody near it, then anybody.
+
+    TPE that knows what it wants draws little else, each time at the cost of a proposal; hence near it instead.
+    """
+    study, relative = trial.study, trial.relative_params
+    for number in range(SAMPLER_DRAWS):
+        if number:
+            relative = study.sampler.sample_relative(study, stored, trial.relative_search_space or {})
+        yield _answers(study, stored, study.sampler, relative)
+        if repeats:
+            break
+    seed = (seed + 1) * 1_000_003 + trial.number
+    uniform = optuna.samplers.RandomSampler(seed=seed)
+    if repeats:
+        rng = np.random.default_rng(seed)
+        for number in range(1, NEAR_DRAWS + 1):
+            kept = {name: value for name, value in relative.items() if NEAR_DRAWS * rng.random() > number}
+            yield _answers(study, stored, uniform, kept)
+    for _ in range(UNIFORM_DRAWS):
+        yield _answers(study, stored, uniform, {})
+
+
+def given_parameters(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
+    """Return the parameters that a trial has, was decided to have, or was enqueued with."""
+    return {**trial.system_attrs.get("fixed_params", {}), **trial.system_attrs.get(_DECIDED, {}), **trial.params}
 
 
 def _answers(
@@ -85,11 +142,9 @@ def _answers(
     sampler: optuna.samplers.BaseSampler,
     relative: Mapping[str, Any],
 ) -> Callable[[str, BaseDistribution], Any]:
-    """Answer as `optuna.Trial` does: a single value first, then what was sampled together, then one by itself."""
+    """Answer as `optuna.Trial` does: with what was sampled together first, then with one by itself."""
 
     def answer(name: str, distribution: BaseDistribution) -> Any:
-        if distribution.single():
-            return distribution.to_external_repr(_only(distribution))
         if name in relative and distribution._contains(distribution.to_internal_repr(relative[name])):
             return relative[name]
         return sampler.sample_independent(study, stored, name, distribution)
@@ -101,13 +156,15 @@ def _only(distribution: BaseDistribution) -> float:
     return 0.0 if isinstance(distribution, CategoricalDistribution) else float(distribution.low)  # type: ignore[attr-defined]
 
 
-def _decide(trial: optuna.Trial, params: dict[str, Any]) -> None:
-    """Make the trial answer with these parameters, as one of `Study.enqueue_trial` does.
+def _decide(trial: optuna.Trial, draw: Draw, tried: Tried | None) -> None:
+    """Make the trial answer with the parameters of a draw, as one of `Study.enqueue_trial` does.
 
     They are stored first: a process that is killed while the trial asks for one after the other leaves it decided.
     """
-    trial.storage.set_trial_system_attr(trial._trial_id, _DECIDED, params)
-    trial._fixed_params = params
+    trial.storage.set_trial_system_attr(trial._trial_id, _DECIDED, draw.params)
+    trial._fixed_params = draw.params
+    if tried is not None:
+        tried.add(draw.combination)
 
 
 def share_allowed(choose: Choose, allowed: Callable[[Mapping[str, Any]], bool], draws: int) -> float:

@@ -7,7 +7,7 @@ NaN.)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import ge
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
-from gazetune.config import SearchConfig
+from gazetune.config import ResourcesConfig, SearchConfig
 from gazetune.report.document import ImportanceRecord, ParetoRecord
 from gazetune.report.importance import parameter_importance
 from gazetune.search.ledger import Ledger
@@ -25,6 +25,7 @@ from gazetune.search.study.history import own_trials, trial_name
 from gazetune.search.study.objectives import directions, objectives, sign, validation_objective, values
 from gazetune.search.study.samplers import Samplers
 from gazetune.search.study.storage import default_url, shared_study
+from gazetune.search.study.tried import tried_in
 
 
 def open_study(name: str, search: SearchConfig, folder: Path) -> optuna.Study:
@@ -82,21 +83,25 @@ class TruthfulOptuna(Searcher):
         cancel: Callable[[str], None],
         why: Callable[[str], str | None],
         ended: Callable[[FrozenTrial], None],
-        room: Callable[[int], bool],
+        room: Callable[[Sequence[ResourcesConfig]], bool],
         over: Callable[[], bool] = lambda: False,
     ) -> None:
         """`job` makes the board's job of a trial id and its parameters; `cancel` takes one back from the board.
 
         `why` says for what reason the scheduler stopped a trial id, if it has one; `ended` hears of each trial that
-        ended. `room` tells whether one more trial than so many finds a slot. Once `over` says so, no trial begins.
+        ended. `room` tells whether there is a slot for one more trial beside those that need these resources. Once
+        `over` says so, no trial begins.
         """
         super().__init__(metric="objective", mode="max")
         self._space, self._study, self._samplers, self._ledger = space, study, samplers, ledger
         self._board, self._job, self._cancel, self._why = board, job, cancel, why
         self._heard, self._room, self._over = ended, room, over
-        self._search, self._resources = space.config.search, space.config.resources
+        self._search = space.config.search
         self._sign = sign(validation_objective(self._search))
         self._trials: dict[str, optuna.Trial] = {}
+        self._occupied: dict[str, ResourcesConfig] = {}
+        """What each of these trials needs."""
+        self._tried = tried_in(study, space)
         trials = study.get_trials(deepcopy=False)
         self._begun = sum(trial.state != TrialState.WAITING for trial in trials)
         # Trials that an earlier driver left: asked again, they answer with the parameters they have.
@@ -113,11 +118,11 @@ class TruthfulOptuna(Searcher):
         if self._over():
             finished: Any = Searcher.FINISHED  # a text, whatever Tune's annotation says
             return finished
-        if self._trials and not self._room(len(self._trials)):
+        if self._trials and not self._room(list(self._occupied.values())):
             return None
         trial = self._again(*self._unfinished.pop(0)) if self._unfinished else self._ask()
-        params = self._space.suggest(trial)
-        self._trials[trial_id] = trial
+        params = self._space.suggest(trial, self._tried)
+        self._trials[trial_id], self._occupied[trial_id] = trial, self._space.resources(params)
         number = trial_name(trial.number)
         self._ledger.started(trial, number, params)
         return {"board": self._board, "job": self._job(number, params)}
@@ -129,6 +134,7 @@ class TruthfulOptuna(Searcher):
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Record how the trial ended."""
         trial = self._trials.pop(trial_id)
+        del self._occupied[trial_id]
         if error or not result:
             return  # Ray lost the trial's feeder, for which no trial is to blame: it stays RUNNING, to be resumed
         number, outcome = trial_name(trial.number), result["outcome"]
@@ -139,7 +145,7 @@ class TruthfulOptuna(Searcher):
             ended = self._study.tell(trial, state=TrialState.FAIL)
         elif outcome == "COMPLETE":
             self._ledger.ending(trial, None)
-            ended = self._study.tell(trial, values(self._search, self._resources, result["report"][0]))
+            ended = self._study.tell(trial, values(self._search, result["report"][0]))
         else:
             self._ledger.ending(trial, self._why(number) or f"stopped at {result['examples']} examples")
             ended = self._study.tell(trial, state=TrialState.PRUNED)

@@ -38,7 +38,7 @@ def asked():  # what a worker of Ray Train does before it frees a placement grou
 
 storage, found = Path(sys.argv[1]), {}
 if sys.argv[2] == "local":
-    size = connect(None, ResourcesConfig(), storage)
+    size = connect(None, [ResourcesConfig()], storage)
     address = ray.get_runtime_context().gcs_address
     found["asked"] = ray.get(ray.remote(num_cpus=0)(asked).remote())
     found["node"] = ray.get_runtime_context().get_node_id()
@@ -51,11 +51,11 @@ if sys.argv[2] == "local":
     print(json.dumps({"address": address}), flush=True)
     input()
 else:
-    size = connect(sys.argv[2], ResourcesConfig(workers=1), storage)
+    size = connect(sys.argv[2], [ResourcesConfig(workers=1)], storage)
 found.update(cpus=size.cpus, nodes=size.nodes, slots=size.slots)
 if sys.argv[2] != "local":
     disconnect()
-    found["too_large"] = refused(connect, sys.argv[2], ResourcesConfig(gpus_per_worker=1), storage)
+    found["too_large"] = refused(connect, sys.argv[2], [ResourcesConfig(gpus_per_worker=1)], storage)
     found["still_connected"] = ray.is_initialized()
 print(json.dumps(found))
 """
@@ -116,7 +116,7 @@ def test_two_instances_on_one_machine_whose_workers_ask_their_own_for_its_state(
 def test_a_trial_too_large_for_this_machine_is_refused_before_ray_starts(tmp_path: Path) -> None:
     begin = time.monotonic()
     with pytest.raises(InputError, match=r"999 workers of 1 CPUs each.*this machine has"):
-        connect(None, ResourcesConfig(workers=999), tmp_path)
+        connect(None, [ResourcesConfig(workers=999)], tmp_path)
     assert time.monotonic() - begin < 1
 
 
@@ -134,7 +134,7 @@ def web_server() -> Iterator[int]:
 
 def refused(address: str, storage: Path) -> str:
     with pytest.raises(InputError) as caught:
-        connect(address, ResourcesConfig(), storage)
+        connect(address, [ResourcesConfig()], storage)
     assert "\n" not in str(caught.value) and f"'{address}'" in str(caught.value)
     return str(caught.value)
 
@@ -161,5 +161,5 @@ def test_what_is_no_address_is_refused(address: str, tmp_path: Path) -> None:
 
 def test_workers_without_gpus_must_not_look_for_one() -> None:
     environment = {"HF_HUB_OFFLINE": "1", "HF_TOKEN": "secret", "PATH": "/bin"}
-    assert worker_environment(ResourcesConfig(), environment) == {"HF_HUB_OFFLINE": "1", "DS_ACCELERATOR": "cpu"}
-    assert worker_environment(ResourcesConfig(gpus_per_worker=1), environment) == {"HF_HUB_OFFLINE": "1"}
+    assert worker_environment([ResourcesConfig()], environment) == {"HF_HUB_OFFLINE": "1", "DS_ACCELERATOR": "cpu"}
+    assert worker_environment([ResourcesConfig(gpus_per_worker=1)], environment) == {"HF_HUB_OFFLINE": "1"}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gazetune.cluster.slots import NodeResources, count_slots, possible_nodes, require_slots
+from gazetune.cluster.slots import NodeResources, all_fit, count_slots, possible_nodes, require_slots, widest
 from gazetune.config import ResourcesConfig
 from gazetune.errors import InputError
 
@@ -39,6 +39,43 @@ def nodes(*amounts: tuple[float, float]) -> list[NodeResources]:
 )
 def test_slots_are_what_fits_at_once(have: list[tuple[float, float]], resources: ResourcesConfig, slots: int) -> None:
     assert count_slots(nodes(*have), resources) == slots
+
+
+@pytest.mark.parametrize(
+    ("have", "trials", "fit"),
+    [
+        ([(4, 0)], [needs(2), needs(1), needs(1)], True),
+        ([(4, 0)], [needs(2), needs(1), needs(1), needs(1, cpus=0.5)], False),
+        ([(2, 0), (2, 0)], [needs(1), needs(1, cpus=2), needs(1)], True),  # both small ones on one node
+        ([(2, 0), (2, 0)], [needs(1, cpus=3)], False),
+        ([(64, 0), (4, 1)], [needs(4), needs(1, cpus=4, gpus=1)], True),  # the node with the GPU is left for it
+        ([(64, 2)], [needs(1, gpus=0.4), needs(1, gpus=0.4), needs(1, gpus=1)], True),  # both shares on one device
+        ([(64, 2)], [needs(1, gpus=0.4), needs(1, gpus=0.7), needs(1, gpus=1)], False),
+        ([(64, 1)], [needs(1, gpus=0.7), needs(1, gpus=0.3)], True),
+        ([(64, 8)], [needs(2, gpus=2), needs(4, gpus=1)], True),
+        ([(64, 8)], [needs(2, gpus=2), needs(5, gpus=1)], False),
+        ([], [], True),
+        ([], [needs(1)], False),
+    ],
+)
+def test_trials_of_different_needs_fit_or_not(
+    have: list[tuple[float, float]], trials: list[ResourcesConfig], fit: bool
+) -> None:
+    assert all_fit(nodes(*have), trials) is fit
+    assert all_fit(nodes(*have), trials[::-1]) is fit, "in whatever order they come"
+
+
+@pytest.mark.parametrize("have", [[(3, 0), (3, 0)], [(8, 8)], [(64, 1), (5, 3)], [(0.3, 0)], [(7, 2), (2, 0), (9, 1)]])
+@pytest.mark.parametrize(
+    "need", [needs(1), needs(2), needs(1, cpus=2), needs(3, gpus=0.4), needs(1, 0.1), needs(2, 1, 2)]
+)
+def test_for_trials_that_are_alike_both_counts_agree(have: list[tuple[float, float]], need: ResourcesConfig) -> None:
+    slots = count_slots(nodes(*have), need)
+    assert all_fit(nodes(*have), [need] * slots) and not all_fit(nodes(*have), [need] * (slots + 1))
+
+
+def test_the_widest_has_the_most_gpus_and_then_the_most_cpus() -> None:
+    assert widest([needs(8), needs(2, gpus=1), needs(1, cpus=4, gpus=2)]) == needs(1, cpus=4, gpus=2)
 
 
 def test_a_worker_that_no_node_holds_is_refused_with_what_the_nodes_have() -> None:

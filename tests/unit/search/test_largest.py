@@ -37,6 +37,15 @@ def test_an_axis_whose_condition_fails_is_not_counted(tmp_path: Path) -> None:
     assert (config.adapter.kind, config.adapter.r) == ("lora", 4)
 
 
+def test_fewer_workers_that_share_a_model_hold_more_of_it_each(tmp_path: Path) -> None:
+    space = space_of(
+        "base: {adapter: {kind: full}, deepspeed: {stage: 3}}\nspace: {resources.workers: {choice: [4, 1, 2]}}",
+        tmp_path,
+    )
+    config, _ = largest_trial(space)
+    assert config.resources.workers == 1
+
+
 def test_combinations_that_are_refused_are_left_out(tmp_path: Path) -> None:
     space = space_of(
         "base: {deepspeed: {stage: 2}}\n"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
 import optuna
+import pytest
+from mlflow import MlflowClient
+from optuna.trial import FrozenTrial
 
 from gazetune.reward.dataset import prepare
 from gazetune.search.folder import SearchFolder
@@ -55,3 +59,88 @@ def test_a_trial_whose_data_has_vanished_is_noted_all_the_same(tmp_path: Path) -
         Ledger(space, folder, tracker, parent, progress).started(trial, "0000", {"gaze.predictor": "planted"})
     run = mlflow.MlflowClient(tracker.uri).get_run(trial.user_attrs["record"]["mlflow_run"])
     assert run.data.params["gaze.predictor"] == "planted" and "gazetune.data_fingerprint" not in run.data.tags
+
+
+@pytest.fixture
+def four_ended(tmp_path: Path) -> Iterator[tuple[Ledger, list[FrozenTrial], SearchFolder, MlflowClient]]:
+    """Trials that the study knows as finished, 0002 as PRUNED, the others as COMPLETE, each with margins and a model.
+
+    Only 0000 has ended in MLflow as it should; the driver was killed on the way to 0001, 0002 and 0003.
+    """
+    (tmp_path / "space.yaml").write_text(SPACE)
+    space = read_space(tmp_path / "space.yaml")
+    tracker = Tracker.open(None, tmp_path, "gazetune")
+    parent, study = tracker.start_search("written", "", {}, {}), optuna.create_study()
+    folder = SearchFolder.create(tmp_path, space)
+    with SearchProgress(4) as progress:
+        ledger, runs = Ledger(space, folder, tracker, parent, progress), []
+        for number in range(4):
+            trial = study.ask()
+            ledger.started(trial, f"{number:04d}", {"gaze.predictor": "planted"})
+            runs.append(trial.user_attrs["record"]["mlflow_run"])
+            write_trial(folder.trial(f"{number:04d}"))
+            ledger.ending(trial, "stopped by hand" if number == 2 else None)
+            if number == 2:
+                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            else:
+                ended = study.tell(trial, 0.5)
+            if number == 0:
+                ledger.ended(ended, "0000")
+    tracker.finish(runs[2], "INTERRUPTED", "the search ended before this run did")
+    tracker.tag(runs[3], {"gazetune.state": "COMPLETE"})  # a kill in the middle of `finish`
+    yield ledger, study.get_trials(), folder, MlflowClient(tracker.uri)
+    folder.release()
+
+
+def write_trial(folder: Path) -> None:
+    (folder / "last").mkdir(parents=True)
+    (folder / "best").mkdir()
+    for file in ("margins.npy", "model.safetensors", "config.yaml"):
+        (folder / "best" / file).write_bytes(b"1")
+
+
+def test_a_driver_that_takes_over_ends_the_runs_that_the_one_before_did_not(
+    four_ended: tuple[Ledger, list[FrozenTrial], SearchFolder, MlflowClient],
+) -> None:
+    ledger, trials, _, client = four_ended
+    ledger.settle(trials)
+    for trial in trials:
+        run = client.get_run(trial.user_attrs["record"]["mlflow_run"])
+        assert run.info.status == "FINISHED" and run.info.end_time is not None
+        assert run.data.tags["gazetune.state"] == trial.state.name
+        assert run.data.tags["gazetune.reason"] == (trial.user_attrs["record"]["reason"] or "")
+        logged = [file.path for file in client.list_artifacts(run.info.run_id, "validation")]
+        assert logged == ["validation/margins.npy"], trial.number
+
+
+def test_a_driver_that_takes_over_writes_nothing_to_runs_that_have_ended(
+    four_ended: tuple[Ledger, list[FrozenTrial], SearchFolder, MlflowClient],
+) -> None:
+    ledger, trials, folder, client = four_ended
+    ledger.settle(trials)
+
+    def written() -> list[tuple[int, bytes]]:
+        runs = [client.get_run(trial.user_attrs["record"]["mlflow_run"]).info for trial in trials]
+        places = [Path(run.artifact_uri.removeprefix("file://"), "validation", "margins.npy") for run in runs]
+        return [(run.end_time, file.read_bytes()) for run, file in zip(runs, places, strict=True)]
+
+    before = written()
+    for margins in folder.path.glob("trials/*/best/margins.npy"):
+        margins.write_bytes(b"2")  # would be logged if anything was
+    ledger.settle(trials)
+    assert written() == before
+
+
+def test_folders_of_finished_trials_are_cleared_whether_or_not_their_runs_have_ended(
+    four_ended: tuple[Ledger, list[FrozenTrial], SearchFolder, MlflowClient],
+) -> None:
+    ledger, trials, folder, _ = four_ended
+    for _ in range(2):
+        ledger.settle(trials)
+        assert not list(folder.path.glob("trials/*/last"))
+        models = sorted(file.parts[-3] for file in folder.path.glob("trials/*/best/model.safetensors"))
+        assert models == ["0000", "0001", "0003"], "0002 is PRUNED"
+        assert len(list(folder.path.glob("trials/*/best/margins.npy"))) == 4
+        for trial in trials:  # as a driver leaves it that is killed before it clears
+            (folder.trial(f"{trial.number:04d}") / "last").mkdir()
+        (folder.trial("0002") / "best" / "model.safetensors").write_bytes(b"1")

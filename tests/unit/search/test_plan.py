@@ -69,3 +69,18 @@ def test_hours_are_those_of_examples_evaluations_and_saves(tmp_path: Path) -> No
     assert plan.trial_hours(Speed(3.6, evaluated_pair=36.0)) == pytest.approx(10 * train / 1000 + validation / 10)
     assert plan.trial_hours(Speed(3.6, save=36.0)) == pytest.approx(10 * train / 1000 + 0.1)
     assert plan.baseline_hours(Speed(3.6)) == pytest.approx(2 * train / 1000)
+
+
+def searching_workers(folder: Path, choices: str) -> SearchSpace:
+    (folder / "space.yaml").write_text(f"{SPACE}  resources.workers: {{choice: {choices}}}\n")
+    return read_space(folder / "space.yaml", overrides=["search.trials=20"])
+
+
+def test_where_trials_need_different_resources_the_plan_is_for_those_that_need_the_most(tmp_path: Path) -> None:
+    plan = plan_search(searching_workers(tmp_path, "[1, 3]"), NODES, SIZES)
+    assert {shape.workers: slots for shape, slots in plan.shapes.items()} == {1: 7, 3: 2}
+    assert (plan.widest.workers, plan.slots) == (3, 2)
+    narrow = planned(tmp_path, "search.trials=20", "resources.workers=1")
+    assert plan.peak_disk == narrow.peak_disk, "so many may run at a time"
+    with pytest.raises(InputError, match="one trial needs 9 workers"):
+        plan_search(searching_workers(tmp_path, "[1, 9]"), NODES, SIZES)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,9 @@ import pytest
 from optuna.trial import TrialState
 
 from gazetune.cli.main import main
+from gazetune.report.document import EndedRecord
+from gazetune.report.wording import ended_line
+from gazetune.search.disk import folder_bytes
 from gazetune.search.folder import Facts, SearchFolder
 from gazetune.search.space.search_space import read_space
 from gazetune.search.status import read_status
@@ -45,7 +50,8 @@ def study_of(folder: SearchFolder) -> optuna.Study:
 
 def begin(study: optuna.Study, **record: Any) -> optuna.Trial:
     trial = study.ask()
-    trial.set_user_attr("record", {"examples": 0, "seconds": 0.0, **record})
+    used = {"gpu_seconds": record.get("seconds", 0.0)}  # of one GPU
+    trial.set_user_attr("record", {"examples": 0, "seconds": 0.0, **used, **record})
     return trial
 
 
@@ -98,6 +104,46 @@ def test_a_search_that_only_begins_has_no_trials_and_no_estimate(folder: SearchF
     study_of(folder).ask()
     seen = read_status(folder.path.parent, "watched")
     assert seen.states["RUNNING"] == 1 and seen.running[0].examples == 0
+
+
+def test_caps_that_are_set_stand_beside_what_was_used(folder: SearchFolder, capfd: pytest.CaptureFixture[str]) -> None:
+    four_finished_and_one_running(folder)
+    storage = folder.path.parent
+    assert read_status(storage, "watched").caps == []
+    main(["status", "watched", "--storage", str(storage)])
+    assert "search.max" not in capfd.readouterr().out
+    (folder.path / "hours.json").write_text('{"seconds": 5400}')
+    (folder.path / "model").write_bytes(b"0" * 30_000_000)
+    caps = ["search.max_hours=3", "search.max_gpu_hours=20", "search.max_disk=2GB"]
+    folder.write_space(read_space(storage / "space.yaml", overrides=caps))
+    hours, gpu_hours, disk = read_status(storage, "watched").caps
+    assert (hours.cap, gpu_hours.cap, disk.cap) == ("search.max_hours", "search.max_gpu_hours", "search.max_disk")
+    assert (hours.limit, gpu_hours.limit, disk.limit) == (3.0, 20.0, 2e9)
+    assert hours.used == pytest.approx(1.5, abs=0.01) and gpu_hours.used == pytest.approx(8800 / 3600)
+    assert disk.used == folder_bytes(folder.path) > 3e7
+    main(["status", "watched", "--storage", str(storage)])
+    shown = capfd.readouterr().out.splitlines()
+    assert "search.max_hours: 1.50 of 3 hours used" in shown
+    assert "search.max_gpu_hours: 2.44 of 20 GPU hours used" in shown
+    assert "search.max_disk: 0.030 of 2 GB used" in shown
+
+
+def test_a_search_that_a_cap_ended_says_so_and_has_nothing_left(
+    folder: SearchFolder, capfd: pytest.CaptureFixture[str]
+) -> None:
+    four_finished_and_one_running(folder)
+    storage, ended = folder.path.parent, EndedRecord("search.max_hours", 0.5, trials=5, planned=10)
+    assert read_status(storage, "watched").ended_by is None
+    folder.document.write_text(json.dumps({"ended_by": asdict(ended)}))
+    seen = read_status(storage, "watched")
+    assert (seen.state, seen.ended_by, seen.hours_left) == ("finished", ended, 0.0)
+    main(["status", "watched", "--storage", str(storage)])
+    shown = capfd.readouterr().out
+    assert ended_line(ended) in shown.splitlines() and "5 not begun" in shown
+    main(["status", "watched", "--json", "--storage", str(storage)])
+    assert json.loads(capfd.readouterr().out)["ended_by"] == asdict(ended)
+    folder.document.write_text('{"ended_by": null}')
+    assert read_status(storage, "watched").ended_by is None
 
 
 def test_looking_writes_nothing(folder: SearchFolder) -> None:

@@ -168,6 +168,18 @@ def test_a_finished_run_tells_its_state_and_reason(tracker: Tracker, state: str,
     assert read(tracker, trial).info.end_time == run.info.end_time
 
 
+def test_only_runs_that_have_wholly_ended_are_told_as_ended(tracker: Tracker) -> None:
+    parent, complete = start(tracker)
+    ids = [complete] + [tracker.start_trial(parent, number, {}, "", {}) for number in range(1, 5)]
+    for run, state in zip(ids, ("COMPLETE", "PRUNED", "INTERRUPTED"), strict=False):
+        tracker.finish(run, state)  # type: ignore[arg-type]
+    tracker.tag(ids[3], {"gazetune.state": "COMPLETE"})  # as a kill leaves it in the middle of `finish`
+    tracker.finish(start(tracker)[1], "FAIL")
+    assert tracker.ended(parent) == {ids[0]: "COMPLETE", ids[1]: "PRUNED", ids[2]: "INTERRUPTED"}
+    tracker.finish(ids[2], "FAIL", "no memory")
+    assert tracker.ended(parent)[ids[2]] == "FAIL"
+
+
 def test_an_interrupted_trial_runs_again_but_a_complete_one_stays(tracker: Tracker) -> None:
     parent, trial = start(tracker)
     tracker.finish(trial, "INTERRUPTED", "killed")

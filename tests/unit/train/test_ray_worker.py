@@ -11,9 +11,9 @@ import torch
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.reward.dataset import prepare
-from gazetune.train.loop import Training
+from gazetune.train.loop import Report, Training
 from gazetune.train.processes import Worker
-from gazetune.train.ray_worker import _Backbones, _reason, _train
+from gazetune.train.ray_worker import _Backbones, _message, _reason, _train
 
 StartTraining = Callable[..., Training]
 
@@ -22,6 +22,15 @@ def config_of(quantization: str, precision: str = "fp32") -> Config:
     return Config.model_validate(
         {"adapter": {"kind": "lora", "quantization": quantization}, "train": {"precision": precision}}
     )
+
+
+def test_a_message_has_the_objective_with_more_being_better_and_the_time_of_all_gpus() -> None:
+    metrics = {"val/accuracy": 0.7, "val/loss": 0.4}
+    made = Report(3, 96, 960, 12.0, metrics, best_accuracy=0.75, train_losses=[0.6, 0.5, 0.4], done=False)
+    assert _message(made, "val/loss", 0.5)["objective"] == -0.4
+    message = _message(made, "val/accuracy", 8.0)
+    assert (message["objective"], message["val_accuracy"]) == (0.7, 0.75)
+    assert (message["train_seconds"], message["gpu_seconds"]) == (12.0, 96.0)
 
 
 def test_a_kept_backbone_is_for_the_same_quantisation_and_precision_alone(worker: Worker) -> None:

@@ -28,14 +28,14 @@ def board() -> Iterator[Any]:
 
 def test_a_job_whose_worker_ray_killed_for_memory_fails_and_one_whose_worker_died_does_not(board: Any) -> None:
     for job_id in ("a", "b"):
-        ray.get(board.submit.remote({"id": job_id, "kind": "train"}))
-    assert ray.get(board.take.remote(0, 1.0))["id"] == "a"
+        ray.get(board.submit.remote({"id": job_id, "kind": "train", "config": {"resources": {}}}))
+    assert ray.get(board.take.remote(0, {}, 1.0))["id"] == "a"
     watch: Any = MemoryWatch("board", 0)
     watch.after_exception(None, {1: WorkerHealthCheckFailedError("lost", ActorDiedError())})
     assert ray.wait([message := board.next.remote("a")], timeout=0.5)[0] == [], "this one is handed out again"
     watch.after_exception(None, {1: WorkerHealthCheckFailedError("lost", OutOfMemoryError("node running low"))})
     assert ray.get(message) == {"failed": MEMORY_KILL}
-    assert ray.get(board.take.remote(0, 1.0))["id"] == "b"
+    assert ray.get(board.take.remote(0, {}, 1.0))["id"] == "b"
 
 
 def worker_died(reason: str) -> Exception:
@@ -46,7 +46,7 @@ def worker_died(reason: str) -> Exception:
 def test_a_slot_lost_its_place_with_its_node_or_to_somebody_else_but_not_when_workers_died(
     board: Any, tmp_path: Path
 ) -> None:
-    slot = Slot(0, SlotSettings("board", Config().resources, tmp_path, tmp_path))
+    slot = Slot(0, Config().resources, SlotSettings("board", tmp_path, tmp_path))
     died = worker_died("The actor is dead because its worker process has died.")
     with_node = worker_died("The actor died because its node has died. Node Id: 3f")
     for error, expected in (

@@ -13,7 +13,7 @@ import ray
 from ray.util.placement_group import placement_group_table
 
 from gazetune.cluster.slots import NodeResources
-from gazetune.config import Config
+from gazetune.config import ResourcesConfig
 from gazetune.search.slots.gone import SlotsGone
 from gazetune.search.slots.slots import Slots
 
@@ -23,6 +23,9 @@ def cluster() -> Iterator[None]:
     ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
+
+
+WIDE = ResourcesConfig(cpus_per_worker=2)
 
 
 class Nodes:
@@ -50,9 +53,8 @@ def comes_about(condition: Callable[[], Any], seconds: float = 30) -> None:
 def open_slots(cluster: None, tmp_path: Path) -> Iterator[Callable[..., Slots]]:
     opened: list[Slots] = []
 
-    def make(nodes: Nodes, jobs: int, patience: float = 60.0) -> Slots:
-        config = Config.model_validate({"search": {"node_patience": patience}, "resources": {"cpus_per_worker": 2}})
-        opened.append(Slots(config, nodes, jobs, tmp_path, tmp_path, lambda count, why: None))
+    def make(nodes: Nodes, jobs: int, patience: float = 60.0, shapes: Sequence[ResourcesConfig] = (WIDE,)) -> Slots:
+        opened.append(Slots(shapes, patience, nodes, jobs, tmp_path, tmp_path, lambda count, why: None))
         return opened[-1]
 
     yield make
@@ -84,7 +86,35 @@ def test_places_are_given_up_when_nodes_go_and_asked_for_when_they_come(open_slo
 
 
 def test_a_slot_without_a_place_is_no_room_for_a_trial(open_slots: Callable[..., Slots]) -> None:
-    assert not open_slots(Nodes(4), jobs=4).room(0)
+    assert not open_slots(Nodes(4), jobs=4).room([])
+
+
+def test_places_are_asked_for_by_what_jobs_need_where_trials_need_different_resources(
+    open_slots: Callable[..., Slots],
+) -> None:
+    wider = ResourcesConfig(workers=2, cpus_per_worker=2)
+    slots = open_slots(Nodes(2, 1), jobs=9, shapes=[WIDE, wider])
+    assert places_asked_for() == 0, "nobody knows yet what the first trial needs"
+    for job_id, shape in (("a", wider), ("b", WIDE)):
+        spec = {"id": job_id, "kind": "train", "config": {"resources": shape.model_dump(mode="json")}}
+        ray.get(slots.board.submit.remote(spec))
+    comes_about(lambda: places_asked_for() == 2)
+    assert slots.room([]) and slots.room([WIDE]) and slots.room([wider]) and slots.room([WIDE, WIDE])
+    assert not slots.room([wider, WIDE]) and not slots.room([WIDE] * 3)
+    assert not slots.room([WIDE, WIDE, wider]), "a wide one that has to wait is the next"
+    slots.over("a")
+    comes_about(lambda: places_asked_for() == 1)
+
+
+def test_a_shape_that_is_needed_and_held_nowhere_is_a_verdict(open_slots: Callable[..., Slots]) -> None:
+    wider = ResourcesConfig(workers=2, cpus_per_worker=2)
+    slots = open_slots(Nodes(1), jobs=9, patience=1.0, shapes=[WIDE, wider])
+    time.sleep(2.0)
+    assert slots.verdict is None, "nobody needs it"
+    spec = {"id": "a", "kind": "train", "config": {"resources": wider.model_dump(mode="json")}}
+    ray.get(slots.board.submit.remote(spec))
+    comes_about(lambda: slots.verdict is not None)
+    assert slots.verdict is not None and "one trial needs 2 workers of 2 CPUs each" in slots.verdict
 
 
 def test_there_is_a_verdict_only_after_the_nodes_were_gone_for_long_enough(open_slots: Callable[..., Slots]) -> None:
@@ -121,7 +151,9 @@ def test_nodes_that_cannot_be_asked_for_are_a_verdict_and_no_silence(open_slots:
 def test_worker_groups_that_never_come_up_are_a_verdict(cluster: None, tmp_path: Path) -> None:
     no_folder = tmp_path / "file"
     no_folder.touch()
-    slots = Slots(Config(), lambda: [NodeResources("here", 1)], 2, no_folder, tmp_path, lambda count, why: None)
+    slots = Slots(
+        [ResourcesConfig()], 60.0, lambda: [NodeResources("here", 1)], 2, no_folder, tmp_path, lambda count, why: None
+    )
     comes_about(lambda: slots.verdict is not None, seconds=120)
     slots.close(10.0)
     assert slots.verdict is not None and slots.verdict.startswith("worker groups cannot be kept up: ")

@@ -6,7 +6,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from gazetune.config import MEASURES
+from gazetune.config import MEASURES, ResourcesConfig
 from gazetune.errors import InputError
 from gazetune.reward.dataset import preparation_key
 from gazetune.reward.gaze_unit import gaze_unit
@@ -209,3 +209,33 @@ def test_sigma_is_an_axis(tmp_path: Path) -> None:
         InputError, match=r"gaze.sigma: .* accepted: a list of 2, each a number >= 0 and <= 100 or null"
     ):
         read_space(write(tmp_path, text), overrides=["gaze.sigma=[1, -1]"])
+
+
+SHAPES = """
+    name: shapes
+    base: {resources: {cpus_per_worker: 2}}
+    space:
+      backbone: {choice: {tiny: {}, ./larger: {resources.workers: 4, resources.gpus_per_worker: {choice: [1, 2]}}}}
+      optim.learning_rate: {choice: [1.0e-3, 1.0e-4]}
+    forbid: [resources.gpus_per_worker == 2 and optim.learning_rate == 1.0e-3]
+"""
+
+
+def test_the_shapes_of_trials_are_those_that_can_be_proposed(tmp_path: Path) -> None:
+    (tmp_path / "larger").mkdir()
+    space = read_space(write(tmp_path, SHAPES.replace("./larger", str(tmp_path / "larger"))))
+    narrow, wide, wider = (
+        ResourcesConfig(workers=workers, cpus_per_worker=2, gpus_per_worker=gpus)
+        for workers, gpus in ((1, 0), (4, 1), (4, 2))
+    )
+    assert set(space.shapes()) == {narrow, wide, wider}
+    assert {space.resources(params) for params in samples(space, 40)} == {narrow, wide, wider}
+    fixed = read_space(space.origin and Path(space.origin), overrides=["resources.gpus_per_worker=1"])
+    assert set(fixed.shapes()) == {wide, narrow.model_copy(update={"gpus_per_worker": 1.0})}
+    assert read_space(write(tmp_path, MINIMAL)).shapes() == (ResourcesConfig(workers=2),)
+
+
+def test_resources_that_could_be_anything_are_refused(tmp_path: Path) -> None:
+    text = MINIMAL.replace("fusion.kind: {choice", "resources.workers: {int: [1, 4]}\n      fusion.kind: {choice")
+    with pytest.raises(InputError, match=r"space.yaml:8: resources.workers: accepted: choice, since trials of each"):
+        read_space(write(tmp_path, text))

@@ -18,7 +18,7 @@ GPU = ResourcesConfig(workers=2, gpus_per_worker=0.5)
 
 
 def budget(folder: Path, **caps: Any) -> Budget:
-    return Budget(SearchConfig(trials=4, **caps), GPU, folder)
+    return Budget(SearchConfig(trials=4, **caps), folder)
 
 
 def record(trial_id: str, reason: str | None = None) -> TrialRecord:
@@ -38,15 +38,15 @@ def test_gpu_hours_are_those_of_all_trials_at_their_last_evaluations(tmp_path: P
     capped.evaluated("0000", 1800.0)
     capped.evaluated("0000", 2000.0)
     capped.evaluated("0001", 1590.0)
-    assert not capped.spent(), "2 workers of half a GPU are one: 3,590 seconds"
+    assert not capped.spent(), "3,590 seconds"
     capped.evaluated("0001", 1600.0)
     assert capped.reached == ("search.max_gpu_hours", 1.0)
 
 
 def test_what_trials_used_under_an_earlier_driver_counts(tmp_path: Path) -> None:
     study = optuna.create_study()
-    for seconds in (3000.0, 500.0):
-        study.ask().set_user_attr("record", {"seconds": seconds})
+    for used in (3000.0, 500.0):
+        study.ask().set_user_attr("record", {"seconds": 1e6, "gpu_seconds": used})
     study.ask()  # a driver was killed before it noted anything
     capped = budget(tmp_path, max_gpu_hours=1.0)
     capped.begin(study.trials)
@@ -99,5 +99,5 @@ def test_a_cap_on_gpu_hours_without_a_gpu_is_refused() -> None:
     with pytest.raises(
         InputError, match=r"^space.yaml: search.max_gpu_hours: 2 is never reached, as .* is 0; accepted"
     ):
-        check_caps(search, ResourcesConfig(), "space.yaml")
-    check_caps(search, GPU, "space.yaml")
+        check_caps(search, [ResourcesConfig()], "space.yaml")
+    check_caps(search, [ResourcesConfig(), GPU], "space.yaml")

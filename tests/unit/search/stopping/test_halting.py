@@ -8,7 +8,7 @@ from typing import Any
 
 from ray.tune.schedulers import TrialScheduler
 
-from gazetune.config import ResourcesConfig, SearchConfig
+from gazetune.config import SearchConfig
 from gazetune.search.steering import Steering
 from gazetune.search.stopping.budget import Budget
 from gazetune.search.stopping.failures import Failures
@@ -35,7 +35,7 @@ def test_a_trial_is_stopped_at_its_next_report_and_the_scheduler_says_why(tmp_pa
 
 
 def test_once_a_cap_is_reached_every_trial_is_stopped_at_its_next_report(tmp_path: Path) -> None:
-    budget = Budget(SearchConfig(max_gpu_hours=1.0), ResourcesConfig(gpus_per_worker=1), tmp_path)
+    budget = Budget(SearchConfig(max_gpu_hours=1.0), tmp_path)
     scheduler = Stopping([StoppedByCap(budget)])
 
     class Trial:
@@ -43,7 +43,7 @@ def test_once_a_cap_is_reached_every_trial_is_stopped_at_its_next_report(tmp_pat
             self.config = {"job": {"id": trial_id, "folder": ""}}
 
     def result(seconds: float) -> dict[str, Any]:
-        return {"examples": 1, "objective": 0.5, "report": [{"train_seconds": seconds}]}
+        return {"examples": 1, "objective": 0.5, "report": [{"gpu_seconds": seconds}]}
 
     assert scheduler.on_trial_result(None, Trial("0001"), result(1200.0)) == TrialScheduler.CONTINUE
     assert scheduler.on_trial_result(None, Trial("0001"), result(1700.0)) == TrialScheduler.CONTINUE
@@ -55,7 +55,7 @@ def test_once_a_cap_is_reached_every_trial_is_stopped_at_its_next_report(tmp_pat
 
 
 def test_time_passes_while_no_trial_reports(tmp_path: Path) -> None:
-    budget = Budget(SearchConfig(max_hours=1e-9), ResourcesConfig(), tmp_path)
+    budget = Budget(SearchConfig(max_hours=1e-9), tmp_path)
     assert not budget.spent()
     assert not Halting(Steering(tmp_path), Failures(None), budget).stop_all()
     assert budget.reached == ("search.max_hours", 1e-9)
@@ -63,7 +63,7 @@ def test_time_passes_while_no_trial_reports(tmp_path: Path) -> None:
 
 def test_all_is_halted_by_a_request_or_by_failures(tmp_path: Path) -> None:
     steering, failures = Steering(tmp_path), Failures(0)
-    halting = Halting(steering, failures, Budget(SearchConfig(), ResourcesConfig(), tmp_path))
+    halting = Halting(steering, failures, Budget(SearchConfig(), tmp_path))
     assert not halting.stop_all()
     steering.ask_to_stop("0001")
     assert not halting.stop_all(), "one trial is not all of them"

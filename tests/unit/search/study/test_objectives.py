@@ -19,10 +19,10 @@ def test_several_objectives_have_a_direction_each_and_schedulers_see_the_one_of_
     assert validation_objective(search()) == "val/loss"
 
 
-def test_gpu_seconds_are_training_seconds_times_gpus() -> None:
-    message = {"train_seconds": 3.0, "metrics": {"val/accuracy": 0.7}}
-    both = search(objective=["val/accuracy", "gpu_seconds"])
-    assert values(both, ResourcesConfig(workers=4, gpus_per_worker=0.5), message) == [0.7, 6.0]
+def test_values_are_in_the_order_of_the_objectives() -> None:
+    message = {"train_seconds": 3.0, "gpu_seconds": 6.0, "metrics": {"val/accuracy": 0.7, "val/loss": 0.4}}
+    assert values(search(objective=["val/accuracy", "gpu_seconds"]), message) == [0.7, 6.0]
+    assert values(search(objective=["train_seconds", "val/accuracy"]), message) == [3.0, 0.7]
 
 
 @pytest.mark.parametrize(
@@ -40,9 +40,14 @@ def test_gpu_seconds_are_training_seconds_times_gpus() -> None:
 )
 def test_objectives_that_cannot_work_are_refused_with_a_reason(changes: dict[str, object], told: str) -> None:
     with pytest.raises(InputError, match=told):
-        check_objectives(search(**changes), ResourcesConfig(), "space.yaml")
+        check_objectives(search(**changes), [ResourcesConfig()], "space.yaml")
 
 
 @pytest.mark.parametrize("changes", [{}, {"sampler": "nsga2"}, {"objective": "val/loss", "scheduler": "paired"}])
 def test_objectives_that_can_work_are_accepted(changes: dict[str, object]) -> None:
-    check_objectives(search(**changes), ResourcesConfig(), "space.yaml")
+    check_objectives(search(**changes), [ResourcesConfig()], "space.yaml")
+
+
+def test_gpu_seconds_say_something_where_some_trials_have_gpus() -> None:
+    both = search(objective=["val/accuracy", "gpu_seconds"])
+    check_objectives(both, [ResourcesConfig(), ResourcesConfig(gpus_per_worker=1)], "space.yaml")

@@ -61,13 +61,13 @@ def searcher(
     return TruthfulOptuna(
         space, study, Samplers(space, parallel=False), notes, "board", lambda job, params: {"id": job, **params},
         cancel=cancelled.append, why=(reasons or {}).get, ended=notes.heard.append,
-        room=lambda running: running < slots, over=over,
+        room=lambda running: len(running) < slots, over=over,
     )  # fmt: skip
 
 
 def result(examples: int, value: float, outcome: str = "RUNNING", seconds: float = 1.0) -> dict[str, Any]:
     metrics = {"val/accuracy": value, "val/loss": -value}
-    report = {"examples": examples, "metrics": metrics, "train_seconds": seconds}
+    report = {"examples": examples, "metrics": metrics, "train_seconds": seconds, "gpu_seconds": 0.0}
     return {"examples": examples, "objective": value, "outcome": outcome, "report": [report]}
 
 
@@ -133,6 +133,22 @@ def test_trials_that_were_left_come_first_with_their_parameters(space: SearchSpa
     assert second.suggest("x")["job"] == begun[1]
     new = second.suggest("y")["job"]
     assert new["id"] == "0002" and new["optim.learning_rate"] not in [job["optim.learning_rate"] for job in begun]
+
+
+def test_no_configuration_is_proposed_twice_by_drivers_that_take_over_from_each_other(tmp_path: Path) -> None:
+    text = SPACE.replace("{log_uniform: [1.0e-4, 1.0e-2]}", "{choice: [1.0e-4, 1.0e-3]}")
+    (tmp_path / "space.yaml").write_text(textwrap.dedent(text))
+    for seed in range(4):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        space = read_space(tmp_path / "space.yaml", overrides=[f"search.seed={seed}", "search.trials=4"])
+        for outcome in ("COMPLETE", "PRUNED"):
+            told = searcher(space, folder, Notes(), [])
+            for trial in ("a", "b"):
+                told.suggest(trial)
+                told.on_trial_complete(trial, result(20, 0.6, outcome))
+        trials = open_study(space.name, space.config.search, folder).trials
+        assert len({tuple(trial.params.items()) for trial in trials}) == 4
 
 
 def test_losses_are_told_as_losses(tmp_path: Path) -> None:

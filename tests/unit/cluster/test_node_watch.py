@@ -1,0 +1,67 @@
+"""Nodes that join a running cluster, as processes of this machine; one has a storage folder of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+from gazetune.cluster.node_watch import NodeWatch
+from gazetune.errors import InputError
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100 << 20})
+    ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def can_mount() -> bool:
+    return os.geteuid() == 0 and subprocess.run(["unshare", "--mount", "true"], check=False).returncode == 0
+
+
+def test_a_node_that_joins_is_asked_once_and_one_that_is_gone_again_is_no_error(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    watch = NodeWatch(True, tmp_path)
+    assert [node.cpus for node in watch()] == [1.0]
+    node = cluster.add_node(num_cpus=2, object_store_memory=100 << 20)
+    assert sorted(each.cpus for each in watch()) == [1.0, 2.0]
+    assert list(tmp_path.iterdir()) == []
+    touched = tmp_path.stat().st_mtime_ns
+    watch()
+    assert tmp_path.stat().st_mtime_ns == touched, "it is known now"
+    cluster.remove_node(node)
+    assert [each.cpus for each in watch()] == [1.0]
+
+
+@pytest.mark.skipif(not can_mount(), reason="a folder that one node alone sees needs root, and namespaces for mounts")
+def test_a_node_that_does_not_see_the_storage_folder_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+    alone, watch = NodeWatch(False, tmp_path), NodeWatch(True, tmp_path)
+    start = f"mount -t tmpfs none {tmp_path} && exec {Path(sys.executable).parent}/ray start --block --num-cpus 1 "
+    options = f"--address {cluster.address} --object-store-memory {100 << 20}"
+    node = subprocess.Popen(["unshare", "--mount", "sh", "-c", start + options], start_new_session=True,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    try:
+        deadline = time.monotonic() + 60
+        while len([each for each in ray.nodes() if each["Alive"]]) < 2:
+            assert time.monotonic() < deadline and node.poll() is None
+            time.sleep(0.2)
+        with pytest.raises(InputError, match=rf"^--storage '{tmp_path}' is not shared: node .* does not see it"):
+            watch()
+        with pytest.raises(InputError, match="is not shared"):
+            watch()
+        assert len(alone()) == 2, "where no cluster was joined nobody else's nodes are there"
+    finally:
+        node.terminate()
+        node.wait(timeout=30)
