@@ -59,7 +59,7 @@ def plan_of(file: str, overrides: list[str]) -> tuple[SearchSpace | None, Config
     from gazetune.cli.search import space_file
     from gazetune.config_file import load_config, read_yaml
     from gazetune.search.largest import largest_trial
-    from gazetune.search.space.search_space import read_space
+    from gazetune.search.space.space_file import read_space
     from gazetune.train.checks import check_config
     from gazetune.train.memory import memory_plan
 

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from gazetune.cli.search import space_file
 
     with stdout_for_results():
-        from gazetune.search.space.search_space import read_space
+        from gazetune.search.space.space_file import read_space
 
         document = document_of(read_space(space_file(args.file), overrides=args.overrides))
     if args.json:
@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
 def document_of(space: SearchSpace) -> dict[str, Any]:
     """Return a space as a JSON object. `combinations` is null where there are ranges of real numbers."""
     from gazetune.search.space.axes import axis_size
+    from gazetune.search.space.points import first_points
 
     reach = space.reach()
     size = reach.size(reach.cases())
@@ -61,7 +62,7 @@ def document_of(space: SearchSpace) -> dict[str, Any]:
         "exact": size.exact,
         "axes": axes,
         "forbid": [str(condition) for condition in space.forbid],
-        "try_first": [dict(params) for params in space.first],
+        "try_first": [dict(params) for params in first_points(space)],
         "history": len(space.extras.history),
         "samples": _samples(space),
     }

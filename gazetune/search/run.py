@@ -24,7 +24,8 @@ from gazetune.search.driver import Driver
 from gazetune.search.folder import Facts, SearchFolder, check_free
 from gazetune.search.last_words import LastWords
 from gazetune.search.progress import SearchProgress
-from gazetune.search.space.search_space import SearchSpace, read_space
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.space.space_file import read_space
 from gazetune.search.stopping.budget import check_caps
 from gazetune.search.stopping.schedulers import check_comparable, plan_rungs
 from gazetune.search.study.history import seed_study

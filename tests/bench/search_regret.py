@@ -22,7 +22,8 @@ from optuna.trial import TrialState
 from ray.tune.schedulers import TrialScheduler
 
 from gazetune.config_file import set_key
-from gazetune.search.space.search_space import SearchSpace, read_space
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.space.space_file import read_space
 from gazetune.search.stopping.schedulers import Rungs, Stopping, create_scheduler
 from gazetune.search.study.history import trial_name
 from gazetune.search.study.samplers import Samplers

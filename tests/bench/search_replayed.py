@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from gazetune.config import Config
 from gazetune.reward.dataset import PreparedData
-from gazetune.search.space.search_space import read_space
+from gazetune.search.space.space_file import read_space
 from gazetune.train import ray_worker
 from gazetune.train.checkpoint import save_margins
 from gazetune.train.evaluation import split_metrics

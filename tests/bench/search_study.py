@@ -22,7 +22,8 @@ import psutil
 
 from gazetune.cli.main import main as gazetune
 from gazetune.search.folder import SearchFolder
-from gazetune.search.space.search_space import SearchSpace, read_space
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.space.space_file import read_space
 from gazetune.search.study.searcher import TruthfulOptuna
 from gazetune.search.study.storage import default_url
 from gazetune.tracking.mlflow_runs import Tracker

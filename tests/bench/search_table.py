@@ -41,7 +41,8 @@ from gazetune.reward.batching import EncodedSplit
 from gazetune.reward.dataset import PreparedData, prepare
 from gazetune.reward.scoring import ChatReader
 from gazetune.search.space.grid import grid_points
-from gazetune.search.space.search_space import SearchSpace, read_space
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.space.space_file import read_space
 from gazetune.train.loop import Report, Training
 from gazetune.train.opening import open_backbone, score_saved
 from gazetune.train.processes import Worker, join_workers, leave_workers

@@ -12,7 +12,8 @@ import numpy as np
 import optuna
 import pytest
 
-from gazetune.search.space.search_space import SearchSpace, read_space
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.space.space_file import read_space
 from gazetune.train.processes import join_workers, leave_workers
 from tests.bench.search import FIGURES
 from tests.bench.search_regret import Found, Replay, summary

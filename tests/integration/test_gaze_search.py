@@ -20,7 +20,7 @@ from gazetune.gaze.registry import predictor_names
 from gazetune.gaze.words import text_key, word_spans
 from gazetune.preferences.splits import load_splits
 from gazetune.reward.dataset import preparation_key
-from gazetune.search.space.search_space import read_space
+from gazetune.search.space.space_file import read_space
 
 DATA = {"source": "planted", "pairs": 40}
 CONTROLS = ("none", "shuffled", "noise", "constant")

@@ -20,7 +20,7 @@ from optuna.trial import TrialState
 from gazetune.cli.search import space_file
 from gazetune.errors import InputError
 from gazetune.search.run import search
-from gazetune.search.space.search_space import read_space
+from gazetune.search.space.space_file import read_space
 from gazetune.search.study.searcher import open_study
 from gazetune.search.study.storage import check_study_storage, find_study, shared_study, storage_url
 

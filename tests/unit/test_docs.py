@@ -18,7 +18,7 @@ from gazetune.config_keys import accepted_values, config_keys
 from gazetune.preferences.pair import PreferencePair
 from gazetune.preferences.sources import published_splits
 from gazetune.report.document import BaselineRecord, BestRecord, SearchDocument, TrialRecord
-from gazetune.search.space.search_space import read_space
+from gazetune.search.space.space_file import read_space
 from gazetune.train.compatibility import markdown_table
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from gazetune.config_keys import config_keys, get_key
 from gazetune.errors import InputError
 from gazetune.presets import REFERENCE, with_defaults
 from gazetune.reward.quantization import has_bitsandbytes
-from gazetune.search.space.search_space import read_space
+from gazetune.search.space.space_file import read_space
 
 ROOT = Path(__file__).parents[2]
 SWITCHES: dict[str, tuple[Any, Any]] = {

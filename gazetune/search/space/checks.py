@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gazetune.config_keys import accepted_values, config_keys
 from gazetune.errors import InputError
@@ -12,13 +12,11 @@ from gazetune.search.space.axes import Axis, ChoiceAxis, FixedAxis, RangeAxis
 from gazetune.search.space.conditions import Clause, Condition, is_number, shown_value
 from gazetune.search.space.extras import Extras, first_duplicate
 from gazetune.search.space.groups import PlacedAxis, check_known
-from gazetune.search.space.points import locate, optuna_parameters
+from gazetune.search.space.points import first_points, locate, optuna_parameters
 from gazetune.search.space.reach import MOST_CASES, Case
+from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.study.proposal import share_allowed
 from gazetune.train.checks import check_config
-
-if TYPE_CHECKING:
-    from gazetune.search.space.search_space import SearchSpace
 
 _DRAWS = 1000
 """Uniform draws of which at least one must be allowed."""
@@ -85,7 +83,7 @@ def check_space(space: SearchSpace, placed: Sequence[PlacedAxis]) -> SearchSpace
     if len(cases) < MOST_CASES:
         space, placed = _check_conditions(space, placed, cases)
         cases = space.reach().cases()
-    if space.forbid and share_allowed(space._choose, space.allows, _DRAWS) == 0:
+    if space.forbid and share_allowed(space.choose, space.allows, _DRAWS) == 0:
         raise InputError(
             f"{space.extras.forbid_place}: forbid: leaves less than 1 of {_DRAWS} combinations; leave out the values "
             "of the axes instead"
@@ -201,7 +199,7 @@ def _surroundings(space: SearchSpace, number: int, value: Any, cases: Sequence[C
 
 def _check_first(space: SearchSpace) -> None:
     """Refuse configs that lie outside the space, or are more than the search has trials."""
-    first, place, trials = space.first, space.extras.try_first_place, space.config.search.trials
+    first, place, trials = first_points(space), space.extras.try_first_place, space.config.search.trials
     if len(first) > trials:
         raise InputError(
             f"{place}: try_first: {len(first)} configs for {trials} trials (search.trials); accepted: at most {trials}"

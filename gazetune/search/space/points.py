@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gazetune.config_keys import config_keys, get_key, key_hint
 from gazetune.errors import InputError, did_you_mean
 from gazetune.search.space.axes import Axis, ChoiceAxis, FixedAxis
 from gazetune.search.space.conditions import Condition, shown_value
-
-if TYPE_CHECKING:
-    from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.space.search_space import SearchSpace
 
 
 def locate(space: SearchSpace, values: Mapping[str, Any], origin: str) -> dict[str, Any]:
@@ -43,6 +41,21 @@ def locate(space: SearchSpace, values: Mapping[str, Any], origin: str) -> dict[s
         except InputError as error:
             refused = refused or error
     raise refused or InputError(f"{origin}: is outside the space")
+
+
+def first_points(space: SearchSpace) -> tuple[dict[str, Any], ...]:
+    """Return the values of the axes in each config of `try_first`.
+
+    Raises
+    ------
+    InputError
+        When one lies outside the space.
+    """
+    place = space.extras.try_first_place
+    return tuple(
+        locate(space, values, f"{place}: try_first: config {number}")
+        for number, values in enumerate(space.extras.try_first, start=1)
+    )
 
 
 def optuna_parameters(space: SearchSpace, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Container
 import optuna
 from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
-from gazetune.search.space.points import optuna_parameters
+from gazetune.search.space.points import first_points, optuna_parameters
 from gazetune.search.space.search_space import SearchSpace
 
 _HISTORY = "gazetune:from"
@@ -35,7 +35,7 @@ def seed_study(study: optuna.Study, space: SearchSpace) -> None:
                 )
             )
     begun = {trial.user_attrs.get(_FIRST) for trial in trials}
-    for number, params in enumerate(space.first):
+    for number, params in enumerate(first_points(space)):
         if number not in begun:
             study.enqueue_trial(optuna_parameters(space, params), user_attrs={_FIRST: number})
 

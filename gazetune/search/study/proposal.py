@@ -9,8 +9,8 @@ accepted it is the one that would have been made without any of this.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import optuna
@@ -18,9 +18,6 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from gazetune.errors import RunError
 from gazetune.search.space.axes import Asked
-
-if TYPE_CHECKING:
-    from gazetune.search.study.tried import Tried
 
 SAMPLER_DRAWS = 50
 """Draws of the study's sampler before uniform ones: some samplers propose the same again and again."""
@@ -33,6 +30,22 @@ Choose = Callable[[Asked], dict[str, Any]]
 """Asks for the value of each open axis; returns dotted key -> value."""
 Combination = frozenset[tuple[str, Any]]
 """Optuna's parameters of a trial, by name."""
+
+
+class Tried:
+    """The combinations of parameters that the trials of one search have, in whatever state they are."""
+
+    def __init__(self, combinations: Iterable[Combination], size: float) -> None:
+        """`size`: how many combinations the space has, infinity where they cannot be counted."""
+        self._combinations, self._size = set(combinations), size
+
+    def excludes(self, combination: Combination) -> bool:
+        """Tell whether a combination was tried while others were not."""
+        return combination in self._combinations and len(self._combinations) < self._size
+
+    def add(self, combination: Combination) -> None:
+        """Note that a trial has a combination."""
+        self._combinations.add(combination)
 
 
 class Draw:

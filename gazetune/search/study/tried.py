@@ -16,39 +16,25 @@ from optuna.trial import FrozenTrial
 from gazetune.search.space.axes import RangeAxis
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.study.history import own_trials
-from gazetune.search.study.proposal import Combination, Draw, given_parameters
+from gazetune.search.study.proposal import Combination, Draw, Tried, given_parameters
 
 _LOG = logging.getLogger(__name__)
 _INHERITS = "nsga2"
 """The sampler that gives a trial the real numbers of an earlier one; others never draw the same one twice."""
 
 
-class Tried:
-    """The combinations of parameters that the trials of one search have, in whatever state they are.
-
-    Read from the study once; from then on the search's driver, which alone proposes trials for it, adds to them. So a
-    proposal costs a look-up and not a walk through the study.
-    """
-
-    def __init__(self, study: optuna.Study, space: SearchSpace) -> None:
-        """Trials that wait in the study count too: they come before any proposal of a sampler."""
-        found = (_combination(space, trial) for trial in own_trials(study))
-        self._combinations = {combination for combination in found if combination is not None}
-        self._size = _size(space)
-
-    def excludes(self, combination: Combination) -> bool:
-        """Tell whether a combination was tried while others were not."""
-        return combination in self._combinations and len(self._combinations) < self._size
-
-    def add(self, combination: Combination) -> None:
-        """Note that a trial has a combination."""
-        self._combinations.add(combination)
-
-
 def tried_in(study: optuna.Study, space: SearchSpace) -> Tried | None:
-    """Return what the search of a study has tried; None where every trial has a real number that no other one has."""
+    """Return what the search of a study has tried; None where every trial has a real number that no other one has.
+
+    Trials that wait in the study count too: they come before any proposal of a sampler. The study is read once; from
+    then on the search's driver, which alone proposes trials for it, adds to what is returned. So a proposal costs a
+    look-up and not a walk through the study.
+    """
     always_real = any(isinstance(axis, RangeAxis) and not axis.when.clauses for axis in space.axes)
-    return None if always_real and space.config.search.sampler != _INHERITS else Tried(study, space)
+    if always_real and space.config.search.sampler != _INHERITS:
+        return None
+    found = (_combination(space, trial) for trial in own_trials(study))
+    return Tried((combination for combination in found if combination is not None), _size(space))
 
 
 def _size(space: SearchSpace) -> float:

@@ -16,7 +16,8 @@ from gazetune.errors import InputError, did_you_mean
 from gazetune.search.folder import Facts, SearchFolder, search_names
 from gazetune.search.space.extras import PastTrial
 from gazetune.search.space.points import locate
-from gazetune.search.space.search_space import SearchSpace, read_space
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.space.space_file import read_space
 from gazetune.search.study.history import own_trials, trial_name
 from gazetune.search.study.objectives import objectives
 from gazetune.search.study.storage import default_url, find_study

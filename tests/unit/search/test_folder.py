@@ -10,7 +10,7 @@ import pytest
 
 from gazetune.errors import InputError
 from gazetune.search.folder import SearchFolder, check_free, search_names
-from gazetune.search.space.search_space import read_space
+from gazetune.search.space.space_file import read_space
 
 SPACE = """
 name: mine
@@ -101,7 +101,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from gazetune.search.folder import SearchFolder
-from gazetune.search.space.search_space import read_space
+from gazetune.search.space.space_file import read_space
 
 space = read_space(Path(sys.argv[1]))
 for step in range(100):

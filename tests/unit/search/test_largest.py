@@ -8,7 +8,8 @@ import pytest
 
 from gazetune.errors import InputError
 from gazetune.search.largest import chosen_placement, largest_trial
-from gazetune.search.space.search_space import SearchSpace, read_space
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.space.space_file import read_space
 
 
 def space_of(text: str, folder: Path) -> SearchSpace:

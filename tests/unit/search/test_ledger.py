@@ -15,7 +15,7 @@ from gazetune.reward.dataset import prepare
 from gazetune.search.folder import SearchFolder
 from gazetune.search.ledger import Ledger
 from gazetune.search.progress import SearchProgress
-from gazetune.search.space.search_space import read_space
+from gazetune.search.space.space_file import read_space
 from gazetune.tracking.mlflow_runs import Tracker
 
 SPACE = """

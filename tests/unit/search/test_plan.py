@@ -10,7 +10,8 @@ from gazetune.cluster.slots import NodeResources
 from gazetune.errors import InputError
 from gazetune.preferences.splits import load_splits
 from gazetune.search.plan import SearchPlan, Sizes, Speed, plan_search
-from gazetune.search.space.search_space import SearchSpace, read_space
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.space.space_file import read_space
 
 SPACE = """
 name: planned

@@ -9,8 +9,9 @@ import pytest
 
 from gazetune.cli.search import shipped_spaces
 from gazetune.search.space.grid import grid_points
-from gazetune.search.space.points import optuna_parameters
-from gazetune.search.space.search_space import SearchSpace, read_space
+from gazetune.search.space.points import first_points, optuna_parameters
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.space.space_file import read_space
 from gazetune.train.checks import check_config
 
 NAMES = ("demo", "feature_masks", "fusion_ablation", "pairs", "reference_helpsteer2_mistral", "reference_oasst1_llama3",
@@ -34,7 +35,7 @@ def test_samples_and_what_is_tried_first_can_train(name: str) -> None:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     for _ in range(5):
         check_config(space.trial_config(space.suggest(study.ask())))
-    for params in space.first:
+    for params in first_points(space):
         space.suggest(optuna.trial.FixedTrial(optuna_parameters(space, params) | _left_open(space, params)))
         check_config(space.trial_config(params))
 
@@ -61,7 +62,7 @@ def test_feature_masks_are_all_31_and_fixed_choices() -> None:
 def test_the_reference_spaces_try_the_readme_line_first() -> None:
     for name, features in (("reference_helpsteer2_mistral", ("TRT",)), ("reference_oasst1_llama3", ("FFD", "TRT"))):
         space = shipped(name)
-        config = space.trial_config(space.first[0])
+        config = space.trial_config(first_points(space)[0])
         assert (config.optim.learning_rate, config.optim.min_lr_ratio, config.train.batch_size) == (5e-5, 0.7, 8)
         assert (config.fusion.kind, config.gaze.features, config.projector.dropout) == ("concat", features, (0.1, 0.3))
         assert (config.adapter.quantization, config.adapter.r, config.train.epochs) == ("nf4", 8, 2)

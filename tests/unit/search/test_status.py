@@ -19,7 +19,7 @@ from gazetune.report.document import EndedRecord
 from gazetune.report.wording import ended_line
 from gazetune.search.disk import folder_bytes
 from gazetune.search.folder import Facts, SearchFolder
-from gazetune.search.space.search_space import read_space
+from gazetune.search.space.space_file import read_space
 from gazetune.search.status import read_status
 from gazetune.search.study.searcher import open_study
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gazetune.errors import InputError
-from gazetune.search.space.search_space import read_space
+from gazetune.search.space.space_file import read_space
 
 SPACE = """\
 name: small

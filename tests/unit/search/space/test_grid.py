@@ -6,7 +6,8 @@ import pytest
 
 from gazetune.errors import InputError
 from gazetune.search.space.grid import grid_points
-from gazetune.search.space.search_space import SearchSpace, read_space
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.space.space_file import read_space
 
 
 def space(folder: Path, axes: str, more: str = "") -> SearchSpace:

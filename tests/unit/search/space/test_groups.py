@@ -7,7 +7,8 @@ import optuna
 import pytest
 
 from gazetune.errors import InputError
-from gazetune.search.space.search_space import SearchSpace, read_space
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.space.space_file import read_space
 
 GROUPS = """
     name: small

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from gazetune.search.space.reach import Size
-from gazetune.search.space.search_space import SearchSpace, read_space
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.space.space_file import read_space
 
 HEAD = "name: small\nbase: {gaze: {predictor: planted}}\nspace:\n"
 

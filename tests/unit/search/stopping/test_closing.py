@@ -11,7 +11,7 @@ from gazetune.reward.dataset import prepare
 from gazetune.search.folder import SearchFolder
 from gazetune.search.ledger import Ledger, trial_records
 from gazetune.search.progress import SearchProgress
-from gazetune.search.space.search_space import read_space
+from gazetune.search.space.space_file import read_space
 from gazetune.search.stopping.closing import stop_begun
 from gazetune.search.study.searcher import open_study
 from gazetune.tracking.mlflow_runs import Tracker

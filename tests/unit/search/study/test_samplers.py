@@ -12,7 +12,8 @@ import pytest
 from optuna.storages import InMemoryStorage
 
 from gazetune.errors import InputError
-from gazetune.search.space.search_space import SearchSpace, read_space
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.space.space_file import read_space
 from gazetune.search.study.samplers import Samplers, check_sampler, population
 
 NUMBERS = "{optim.learning_rate: {log_uniform: [1.0e-4, 1.0e-2]}, optim.weight_decay: {uniform: [0.0, 0.3]}}"

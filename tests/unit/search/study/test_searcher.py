@@ -12,7 +12,8 @@ import pytest
 from ray.tune.search import Searcher
 
 from gazetune.report.importance import ENOUGH
-from gazetune.search.space.search_space import SearchSpace, read_space
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.space.space_file import read_space
 from gazetune.search.study.samplers import Samplers
 from gazetune.search.study.searcher import TruthfulOptuna, importance, open_study, pareto_front
 

@@ -16,7 +16,8 @@ from gazetune.config_file import write_config
 from gazetune.errors import InputError
 from gazetune.search.folder import Facts, SearchFolder
 from gazetune.search.run import search
-from gazetune.search.space.search_space import SearchSpace, read_space
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.space.space_file import read_space
 from gazetune.search.study.searcher import open_study
 from gazetune.search.study.storage import check_study_storage, default_url, find_study, shared_study, storage_url
 from gazetune.search.study.warm_start import with_history

@@ -13,7 +13,8 @@ import pytest
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from gazetune.search.space.search_space import SearchSpace, read_space
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.space.space_file import read_space
 from gazetune.search.study.history import seed_study
 from gazetune.search.study.proposal import propose
 from gazetune.search.study.samplers import Samplers
@@ -202,7 +203,7 @@ def test_nothing_is_drawn_again_in_vain(read: ReadSpace) -> None:
     draws: list[int] = []
     for _ in range(6):
         asked: list[Any] = []
-        propose(space._choose, lambda chosen, asked=asked: not asked.append(chosen), tried, study.ask(), seed=0)
+        propose(space.choose, lambda chosen, asked=asked: not asked.append(chosen), tried, study.ask(), seed=0)
         draws.append(len(asked))
     assert draws[:2] == [1, 1], "what was enqueued leaves nothing to be drawn"
     assert draws[-1] == 1, "all was tried"

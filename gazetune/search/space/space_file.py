@@ -1,0 +1,110 @@
+"""Space files: a YAML file with a partial config and axes is read into a search space."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gazetune.config_file import Lines, parse_overrides, read_yaml_lines, set_key, with_absolute_paths
+from gazetune.config_keys import get_key
+from gazetune.errors import InputError, did_you_mean
+from gazetune.gaze.registry import predictor_names
+from gazetune.search.space.checks import check_space, in_order
+from gazetune.search.space.extras import read_extras
+from gazetune.search.space.groups import read_entries
+from gazetune.search.space.search_space import SearchSpace, space_config
+from gazetune.search.study.storage import storage_url
+
+_TOP_LEVEL = (
+    "name", "preset", "base", "space", "forbid", "try_first", "search", "resources", "tracking", "fixed", "history",
+)  # fmt: skip
+_MERGED = ("preset", "search", "resources", "tracking")
+_PATHS = ("data.source", "backbone", "gaze.path")
+
+
+def read_space(
+    path: Path, name: str | None = None, trials: int | None = None, overrides: Sequence[str] = ()
+) -> SearchSpace:
+    """Read and validate a space file. `--set` of a searched key fixes it and takes its axis away.
+
+    Raises
+    ------
+    InputError
+        For anything that could fail later because of the file: unknown keys, axes of the wrong form, values that the
+        config refuses, conditions on keys that do not exist, in a circle or never fulfilled, nothing left to propose.
+    """
+    tree, lines = read_yaml_lines(path)
+    for key in tree:
+        if key not in _TOP_LEVEL:
+            raise InputError(f"{path}:{lines[key]}: unknown key '{key}'; {did_you_mean(str(key), _TOP_LEVEL)}")
+    fixed = parse_overrides(overrides)
+    if trials is not None:
+        fixed["search.trials"] = trials
+    base, base_lines = _base_tree(tree, lines, str(path), fixed)
+    entries = tree.get("space") or {}
+    extras = read_extras(tree, lines, str(path), fixed)
+    if not isinstance(entries, Mapping) or not (entries or extras.fixed):
+        where = f"{path}:{lines['space']}" if "space" in lines else str(path)
+        raise InputError(
+            f"{where}: space: needs at least one axis such as optim.learning_rate: {{log_uniform: [a, b]}}"
+        )
+    placed = [each for each in read_entries(entries, lines, str(path)) if each.axis.key not in extras.fixed]
+    _make_absolute(base, str(path), base_lines)
+    ordered = tuple(in_order(placed, extras))
+    axes = tuple(each.axis for each in ordered)
+    space = SearchSpace(_name(name or tree.get("name"), path), str(path), base, entries, axes, extras)
+    return check_space(space, ordered)
+
+
+def _base_tree(
+    tree: Mapping[str, Any], lines: Mapping[str, int], origin: str, fixed: Mapping[str, Any]
+) -> tuple[dict[str, Any], Lines]:
+    """Merge `base`, the sections beside it and the overrides; return the tree and where each key was set."""
+    base = copy.deepcopy(tree.get("base") or {})
+    if not isinstance(base, dict):
+        raise InputError(f"{origin}:{lines['base']}: base: needs a mapping of config sections")
+    where: dict[str, int | str] = {key.removeprefix("base."): line for key, line in lines.items() if "." in key}
+    for section in _MERGED:
+        if section in tree:
+            if section in base:
+                raise InputError(f"{origin}:{lines[section]}: {section}: stands both here and in base; keep one")
+            base[section] = copy.deepcopy(tree[section])
+            where[section] = lines[section]
+    for key, value in fixed.items():
+        set_key(base, key, value)
+        where[key] = "--set"
+    return base, where
+
+
+def _make_absolute(base: dict[str, Any], origin: str, lines: Lines) -> None:
+    """Make local files that the base names absolute, in place: a resumed search may start in another folder."""
+    config = with_absolute_paths(space_config(base, origin, lines))
+    files = (base.get("gaze") or {}).get("path")
+    for key in _PATHS:
+        set_key(base, key, get_key(config, key))
+    if config.search.storage is not None:
+        base["search"]["storage"] = storage_url(config.search.storage, _place(origin, lines, "search.storage"))
+    if not isinstance(files, Mapping):
+        return
+    known = predictor_names()
+    for name in files:
+        if name not in known:
+            place = _place(origin, lines, f"gaze.path.{name}", "gaze.path")
+            raise InputError(f"{place}: gaze.path: '{name}' is no gaze predictor; {did_you_mean(str(name), known)}")
+    own = {name: space_config({"gaze": {"predictor": name, "path": files}}, origin, lines) for name in files}
+    base["gaze"]["path"] = {name: with_absolute_paths(config).gaze.path for name, config in own.items()}
+
+
+def _place(origin: str, lines: Lines, *keys: str) -> str:
+    """Return where the first of the keys that was set was set."""
+    where = next(lines[key] for key in keys if key in lines)
+    return where if isinstance(where, str) else f"{origin}:{where}"
+
+
+def _name(name: Any, path: Path) -> str:
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise InputError(f"{path}: name: {name!r} is not accepted; letters, digits, '.', '_' and '-' are")
+    return name
