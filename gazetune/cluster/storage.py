@@ -40,11 +40,11 @@ def require_shared(storage: Path, only: Container[str] | None = None) -> None:
     mark.touch()
     try:
         ask = ray.remote(num_cpus=0)(_look)
-        asked = {
-            address: ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(str(mark))
-            for node, address in nodes.items()
-        }
-        for address, answer in asked.items():
+        asked = [
+            ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(str(mark))
+            for node in nodes
+        ]
+        for address, answer in zip(nodes.values(), asked, strict=True):
             _judge(address, answer, storage)
     finally:
         mark.unlink(missing_ok=True)

@@ -57,11 +57,12 @@ def test_a_node_that_does_not_see_the_storage_folder_is_refused(cluster: Cluster
         while len([each for each in ray.nodes() if each["Alive"]]) < 2:
             assert time.monotonic() < deadline and node.poll() is None
             time.sleep(0.2)
+        cluster.add_node(num_cpus=1, object_store_memory=100 << 20)  # at the same address, and it does see it
         with pytest.raises(InputError, match=rf"^--storage '{tmp_path}' is not shared: node .* does not see it"):
             watch()
         with pytest.raises(InputError, match="is not shared"):
             watch()
-        assert len(alone()) == 2, "where no cluster was joined nobody else's nodes are there"
+        assert len(alone()) == 3, "where no cluster was joined nobody else's nodes are there"
     finally:
         node.terminate()
         node.wait(timeout=30)
