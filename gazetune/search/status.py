@@ -93,6 +93,7 @@ def read_status(storage: Path, name: str) -> SearchStatus:
     budget = None if facts is None else facts.budget
     running = [trial for trial in trials if trial.state == TrialState.RUNNING]
     seconds = sum(_record(trial).get("seconds", 0.0) for trial in trials)
+    gpu_hours = sum(map(gpu_seconds, trials)) / 3600
     ended_by = (document or {}).get("ended_by")
     states = Counter(trial.state.name for trial in trials)
     slots = max(1, len(running) if driver is None else driver.slots)
@@ -107,9 +108,9 @@ def read_status(storage: Path, name: str) -> SearchStatus:
         best=_best(trials, budget),
         running=[_begun(trial, budget) for trial in running],
         trial_hours=seconds / 3600,
-        gpu_hours=sum(map(gpu_seconds, trials)) / 3600,
+        gpu_hours=gpu_hours,
         hours_left=0.0 if finished else _hours_left(trials, space.config.search.trials, slots),
-        caps=_caps(space.config.search, folder.path, trials),
+        caps=_caps(space.config.search, folder.path, gpu_hours),
         ended_by=None if ended_by is None else EndedRecord(**ended_by),
     )
 
@@ -128,13 +129,12 @@ def _failures(trials: Sequence[FrozenTrial]) -> dict[str, list[str]]:
     return failures
 
 
-def _caps(search: SearchConfig, folder: Path, trials: Sequence[FrozenTrial]) -> list[CapUse]:
+def _caps(search: SearchConfig, folder: Path, gpu_hours: float) -> list[CapUse]:
     caps = []
     if search.max_hours is not None:
         caps.append(CapUse("search.max_hours", WorkingTime(folder / HOURS).seconds / 3600, search.max_hours))
     if search.max_gpu_hours is not None:
-        used = sum(map(gpu_seconds, trials)) / 3600
-        caps.append(CapUse("search.max_gpu_hours", used, search.max_gpu_hours))
+        caps.append(CapUse("search.max_gpu_hours", gpu_hours, search.max_gpu_hours))
     if search.max_disk is not None:
         caps.append(CapUse("search.max_disk", folder_bytes(folder), search.max_disk))
     return caps

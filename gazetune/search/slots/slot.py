@@ -51,7 +51,7 @@ class Slot:
         """`number` must be one that no slot of the search had before; `shape` is what it occupies."""
         self.number, self.shape, self._settings = number, shape, settings
         self.up = False
-        """Whether its workers have asked for work."""
+        """Whether its workers are known to have asked for work; only looked for where trials have several shapes."""
         self.leaving = False
         """Whether it was told to end."""
         self.error: Exception | None = None

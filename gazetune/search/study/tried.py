@@ -55,7 +55,7 @@ def _combination(space: SearchSpace, trial: FrozenTrial) -> Combination | None:
     """Return a trial's combination; None while some of its parameters are not decided."""
     draw = Draw(given_parameters(trial), _undecided)
     try:
-        space.suggest(draw)
+        space.choose(draw)
     except LookupError:
         return None
     return draw.combination
