@@ -28,6 +28,7 @@ psycopg2 = pytest.importorskip("psycopg2")
 
 PASSWORD = "the password of a test"
 WRITERS = Path(__file__).parents[1] / "study_writers.py"
+OPENERS = Path(__file__).parents[1] / "study_openers.py"
 
 
 def program(name: str) -> str:
@@ -114,6 +115,12 @@ def test_sixteen_writers_at_once_lose_nothing(url: str, tmp_path: Path) -> None:
         writer = trial.user_attrs["writer"]
         assert trial.intermediate_values == {step: writer + step / 100 for step in (10, 20, 30)}
         assert trial.value // 1000 == writer and "x" in trial.params
+
+
+def test_drivers_and_onlookers_may_open_a_new_database_at_once(url: str, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, str(OPENERS), url, str(tmp_path), "4"], check=True)
+    for number in range(4):
+        assert find_study(url, f"s{number}") is not None
 
 
 def test_asking_writes_nothing(url: str, tmp_path: Path) -> None:

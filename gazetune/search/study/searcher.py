@@ -24,7 +24,7 @@ from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.study.history import own_trials, trial_name
 from gazetune.search.study.objectives import directions, objectives, sign, validation_objective, values
 from gazetune.search.study.samplers import Samplers
-from gazetune.search.study.storage import default_url, shared_study
+from gazetune.search.study.storage import own_study, shared_study
 from gazetune.search.study.tried import tried_in
 
 
@@ -39,9 +39,7 @@ def open_study(name: str, search: SearchConfig, folder: Path) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if search.storage is not None:
         return shared_study(search.storage, name, directions(search), folder)
-    return optuna.create_study(
-        storage=default_url(folder), study_name=name, directions=directions(search), load_if_exists=True
-    )
+    return own_study(name, directions(search), folder)
 
 
 def pareto_front(study: optuna.Study, search: SearchConfig) -> tuple[ParetoRecord, ...]:

@@ -1,24 +1,26 @@
 """Where a search's study is kept: a sqlite file in its folder, or a database or Journal file that others share.
 
-Optuna waits for a database that is down as long as the driver of that database likes, and makes its tables on the way.
-What is asked here before a search starts answers within seconds and writes nothing.
+Optuna waits for a database that is down as long as the driver of that database likes, and makes its tables on the way,
+without a lock: of two that open a new database at once, one fails. So what only looks, here, answers within seconds and
+writes nothing, not even into a database that a driver is making; and what makes tables tries again.
 """
 
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import optuna
 import sqlalchemy
 from optuna.exceptions import DuplicatedStudyError, StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from gazetune.errors import InputError
 from gazetune.tracking.location import TIMEOUT, hide_password, require_writable
@@ -34,6 +36,9 @@ _POSTGRES = "postgresql+psycopg2"
 _PACKAGES = {"psycopg2": "pip install 'gazetune[postgres]'", "MySQLdb": "pip install mysqlclient"}
 _OWNER = "gazetune:search"
 _MARK = "study_owner"
+_ATTEMPTS = 10
+_TURN = 60
+"""Seconds that a driver waits until nobody reads a sqlite file."""
 
 
 def storage_url(given: str, place: str) -> str:
@@ -125,6 +130,12 @@ def find_study(url: str, name: str) -> optuna.Study | None:
         return optuna.load_study(study_name=name, storage=storage)
 
 
+def own_study(name: str, directions: Sequence[Direction], folder: Path) -> optuna.Study:
+    """Open the study in a search's own folder; it is made where it is missing."""
+    storage = _complete_storage(default_url(folder))
+    return optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=True)
+
+
 def shared_study(url: str, name: str, directions: Sequence[Direction], folder: Path) -> optuna.Study:
     """Open the study of a search in a storage that others may use too; it is made where it is missing.
 
@@ -141,7 +152,7 @@ def shared_study(url: str, name: str, directions: Sequence[Direction], folder: P
         storage: BaseStorage = (
             JournalStorage(JournalFileBackend(url.removeprefix(_JOURNAL)))
             if url.startswith(_JOURNAL)
-            else RDBStorage(url, engine_kwargs={"pool_pre_ping": True})  # the server may drop an idle connection
+            else _complete_storage(url)
         )
         try:
             study = optuna.create_study(storage=storage, study_name=name, directions=directions)
@@ -150,6 +161,19 @@ def shared_study(url: str, name: str, directions: Sequence[Direction], folder: P
             _check_owner(url, name, study.user_attrs.get(_OWNER), mark)
         study.set_user_attr(_OWNER, own)
     return study
+
+
+def _complete_storage(url: str) -> RDBStorage:
+    """Open a database to write; its tables are made where they are missing."""
+    sqlite = url.startswith(_SQLITE)
+    # A server may drop an idle connection; a sqlite file is locked while others read it.
+    engine: dict[str, Any] = {"connect_args": {"timeout": _TURN}} if sqlite else {"pool_pre_ping": True}
+    for attempt in range(1, _ATTEMPTS):
+        try:
+            return RDBStorage(url, engine_kwargs=engine)
+        except (DatabaseError, StorageInternalError):  # somebody else may be making the same tables
+            time.sleep(0.05 * attempt)
+    return RDBStorage(url, engine_kwargs=engine)
 
 
 def _existing_storage(url: str) -> BaseStorage | None:
@@ -168,12 +192,20 @@ def _existing_storage(url: str) -> BaseStorage | None:
     limit = {"timeout" if file is not None else "connect_timeout": int(TIMEOUT)}
     engine = sqlalchemy.create_engine(url, connect_args=limit)
     try:
-        if not sqlalchemy.inspect(engine).has_table("studies"):
+        if not _has_tables(engine):
             _check_may_create(engine)
             return None
     finally:
         engine.dispose()
     return RDBStorage(url, engine_kwargs={"connect_args": limit}, skip_table_creation=True)
+
+
+def _has_tables(engine: sqlalchemy.Engine) -> bool:
+    """Say whether Optuna's tables are all there; their version is what it writes last, also for one that only reads."""
+    if not sqlalchemy.inspect(engine).has_table("alembic_version"):
+        return False
+    with engine.connect() as connection:
+        return connection.execute(sqlalchemy.text("SELECT version_num FROM alembic_version")).first() is not None
 
 
 def _check_may_create(engine: sqlalchemy.Engine) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import optuna
 import pytest
+import sqlalchemy
 from optuna.trial import TrialState
 
 from gazetune.cli.search import space_file
@@ -19,7 +23,14 @@ from gazetune.search.run import search
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
 from gazetune.search.study.searcher import open_study
-from gazetune.search.study.storage import check_study_storage, default_url, find_study, shared_study, storage_url
+from gazetune.search.study.storage import (
+    check_study_storage,
+    default_url,
+    find_study,
+    own_study,
+    shared_study,
+    storage_url,
+)
 from gazetune.search.study.warm_start import with_history
 
 SPACE = """\
@@ -32,6 +43,7 @@ search:
   storage: "URL"
 """
 WRITERS = Path(__file__).parents[3] / "study_writers.py"
+OPENERS = Path(__file__).parents[3] / "study_openers.py"
 
 
 def space_with(url: str, folder: Path, name: str = "shared") -> SearchSpace:
@@ -134,6 +146,39 @@ def test_asking_writes_nothing(url: str, tmp_path: Path) -> None:
     check_study_storage(url, "shared", tmp_path / "shared")
     assert find_study(url, "shared") is None
     assert not list(tmp_path.iterdir())
+
+
+def test_a_look_into_a_database_that_is_being_made_writes_nothing(tmp_path: Path) -> None:
+    complete = default_url(own_folder(tmp_path / "complete"))
+    own_study("shared", ["maximize"], tmp_path / "complete")
+    engine = sqlalchemy.create_engine(complete)
+    with engine.begin() as connection:
+        for table in ("study_directions", "studies", "version_info", "alembic_version"):
+            connection.execute(sqlalchemy.text(f"DELETE FROM {table}"))  # as a kill on the way leaves it
+    before = (tmp_path / "complete" / "study.db").read_bytes()
+    assert find_study(complete, "shared") is None
+    check_study_storage(complete, "shared", tmp_path / "shared")
+    assert (tmp_path / "complete" / "study.db").read_bytes() == before
+    own_study("shared", ["maximize"], tmp_path / "complete")
+    assert find_study(complete, "shared") is not None
+
+
+def test_drivers_and_onlookers_may_open_a_new_storage_at_once(url: str, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, str(OPENERS), url, str(tmp_path), "4"], check=True)
+    for number in range(4):
+        assert find_study(url, f"s{number}") is not None
+
+
+def test_a_driver_waits_while_a_file_is_read(tmp_path: Path) -> None:
+    study = own_study("shared", ["maximize"], tmp_path)
+    with contextlib.closing(sqlite3.connect(tmp_path / "study.db", check_same_thread=False)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM studies").fetchall()
+        reading = threading.Timer(7, reader.rollback)  # longer than the five seconds that are usual
+        reading.start()
+        study.ask()
+        reading.join()
+    assert len(study.trials) == 1
 
 
 def test_a_search_goes_on_with_its_study_and_another_one_is_refused(url: str, tmp_path: Path) -> None:
