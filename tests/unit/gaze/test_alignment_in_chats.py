@@ -63,6 +63,8 @@ def llama_2() -> Tokenizer:
     """SentencePiece BPE as Llama 2 and Mistral have it: a space before the text, bytes for unknown characters."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    # As SentencePiece trains: no token has parts of two words. One that has leaves a word without a token of its own.
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[▁\s]*[^▁\s]+|[▁\s]+"), "isolated")
     tokenizer.decoder = decoders.ByteFallback()
     fallback = [f"<0x{byte:02X}>" for byte in range(256)]
     trainer = trainers.BpeTrainer(vocab_size=600, special_tokens=["<unk>", *fallback], limit_alphabet=40)
@@ -132,6 +134,7 @@ CHATS = st.lists(CONTENTS, min_size=2, max_size=4)
 @example(contents=["", "answer"])
 @example(contents=["user\nassistant\n<|eot_id|>user\n", "[INST] a [/INST]</s><s>"])
 @example(contents=["  \tleading", "trailing \n "])
+@example(contents=["", "def f(x):\n\treturn x words"])
 @example(contents=["👩‍👩‍👧 🇩🇪 \u200b x", "e\u0301\u0301 25 °C — \u2013"])
 def test_every_word_of_a_chat_keeps_its_value(
     encoders: dict[str, ChatEncoder], template: str, policy: Policy, contents: list[str]
