@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from ray._private.services import canonicalize_bootstrap_address_or_die
 from ray._private.utils import get_num_cpus
 from ray.dashboard.utils import ray_address_to_api_server_url
 
-from gazetune.cluster.slots import NodeResources, possible_nodes, require_slots
+from gazetune.cluster.slots import NodeResources, less, possible_nodes, require_slots
 from gazetune.cluster.storage import require_shared
 from gazetune.config import ResourcesConfig
 from gazetune.errors import InputError
@@ -109,10 +109,14 @@ def connect(address: str | None, shapes: Sequence[ResourcesConfig], storage: Pat
     return ClusterSize(cpus, gpus, len(nodes), slots, joined=address is not None)
 
 
-def current_nodes(joined: bool) -> list[NodeResources]:
-    """Return the nodes that the cluster has now, and for one that was joined those its autoscaler may start."""
-    alive = [_resources(node) for node in ray.nodes() if node["Alive"]]
-    return possible_nodes(alive, _launcher_config() if joined else None)
+def current_nodes(joined: bool, without: Collection[str] = ()) -> list[NodeResources]:
+    """Return the nodes that the cluster has now, and for one that was joined those its autoscaler may start.
+
+    Those with the ids `without` do not count, and an autoscaler may start none in their stead.
+    """
+    alive = {node["NodeID"]: _resources(node) for node in ray.nodes() if node["Alive"]}
+    nodes = possible_nodes(list(alive.values()), _launcher_config() if joined else None)
+    return less(nodes, [node for each, node in alive.items() if each in without])
 
 
 def disconnect() -> None:

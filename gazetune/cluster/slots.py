@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from gazetune.config import ResourcesConfig
 from gazetune.errors import InputError
@@ -22,6 +22,18 @@ class NodeResources:
     cpus: float
     gpus: float = 0.0
     head: bool = False
+
+
+class Nodes(Protocol):
+    """Asked for the nodes that the cluster has or may start, it also finds out which ones can be used."""
+
+    usable: frozenset[str]
+    """Ids of nodes that a slot may be on, as of the last call."""
+    refused: frozenset[str]
+    """Ids of nodes that no slot may be on; they are not among those returned."""
+
+    def __call__(self) -> Sequence[NodeResources]:
+        """Return what those have that slots may be on."""
 
 
 def count_slots(nodes: Iterable[NodeResources], resources: ResourcesConfig) -> int:
@@ -106,6 +118,16 @@ def possible_nodes(alive: Sequence[NodeResources], launcher: Mapping[str, Any] |
     if len(workers) <= sum(not node.head for node in alive):
         return list(alive)
     return [node for node in alive if node.head] + workers
+
+
+def less(nodes: Iterable[NodeResources], taken: Iterable[NodeResources]) -> list[NodeResources]:
+    """Return the nodes but for one of each that is taken away: one with its name or, if it was to come, one like it."""
+    left = list(nodes)
+    for node in taken:
+        like = [each for each in left if (each.cpus, each.gpus, each.head) == (node.cpus, node.gpus, node.head)]
+        if like:
+            left.remove(min(like, key=lambda each: each.name != node.name))
+    return left
 
 
 @dataclass

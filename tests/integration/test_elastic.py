@@ -138,6 +138,41 @@ def test_slots_follow_the_nodes_and_a_search_without_any_ends_and_is_resumed(clu
         time.sleep(0.5)
 
 
+@contextmanager
+def blind_node(cluster: Cluster, hidden: Path) -> Iterator[None]:
+    """A node for which a folder is empty, as one without the mount that the others have."""
+    start = f"mount -t tmpfs none {hidden} && exec {Path(sys.executable).parent}/ray start --block --num-cpus 1 "
+    options = f"--address {cluster.address} --object-store-memory {200 << 20}"
+    node = subprocess.Popen(["unshare", "--mount", "sh", "-c", start + options], start_new_session=True,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    try:
+        yield
+    finally:
+        node.terminate()
+        node.wait(timeout=120)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(os.geteuid() != 0, reason="a folder that one node alone does not see needs root")
+def test_a_node_that_does_not_see_the_storage_folder_gets_no_trial(cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text(SPACE)
+    add_node(cluster)
+    with search(cluster, tmp_path, str(tmp_path / "space.yaml")) as started:
+        started.reaches("rung", lambda: any(steps(tmp_path)))
+        with blind_node(cluster, tmp_path / "runs"):
+            started.reaches("line on the node", lambda: "left out: " in started.log.read_text())
+            assert ray.cluster_resources()["CPU"] == 2.0
+            before = len(steps(tmp_path)[0])
+            started.reaches("further rungs", lambda: len(steps(tmp_path)[0]) > before + 1)
+            assert started.slots() == [1] and len(steps(tmp_path)) == 1
+            add_node(cluster)  # while Ray has a free CPU that is of no use
+            started.reaches("rung of the other trial", lambda: any(steps(tmp_path)[1:]))
+            assert started.slots() == [1, 2] and started.log.read_text().count("left out: ") == 1
+        started.process.send_signal(signal.SIGINT)
+        assert started.process.wait(timeout=90) == 130, started.log.read_text()[-3000:]
+    assert "FAIL" not in started.log.read_text()
+
+
 def steps(folder: Path) -> list[list[int]]:
     """The training examples at which each trial was evaluated."""
     url = f"sqlite:///{folder}/runs/elastic/study.db"

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray.exceptions import ActorDiedError, OutOfMemoryError
-from ray.train import RunConfig, ScalingConfig, UserCallback
+from ray.train import RunConfig, UserCallback
 from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.exceptions import InsufficientClusterResourcesError, WorkerGroupStartupTimeoutError
-from ray.train.v2.api.config import FailureConfig
+from ray.train.v2.api.config import FailureConfig, ScalingConfig
 from ray.train.v2.api.exceptions import ControllerError, PreemptionError, WorkerGroupError
 from ray.util.placement_group import PlacementGroup, placement_group, placement_group_table, remove_placement_group
 
 from gazetune.config import ResourcesConfig
 from gazetune.search.slots.feeder import NAMESPACE
 from gazetune.train.ray_worker import slot_loop
+
+_NODE = "ray.io/node-id"
+"""Label that each node of a cluster has."""
 
 MEMORY_KILL = (
     "out of memory: a worker's node ran low on memory, so Ray ended the worker; what helps: fewer resources.workers on "
@@ -47,8 +50,14 @@ class Slot:
     same reason Ray Train never restarts a group: a slot whose workers died is over, and another one may follow.
     """
 
-    def __init__(self, number: int, shape: ResourcesConfig, settings: SlotSettings) -> None:
-        """`number` must be one that no slot of the search had before; `shape` is what it occupies."""
+    def __init__(
+        self, number: int, shape: ResourcesConfig, settings: SlotSettings, without: Collection[str] = ()
+    ) -> None:
+        """Ask for a place.
+
+        `number` must be one that no slot of the search had before; `shape` is what it occupies; `without` has the ids
+        of nodes where it may not be.
+        """
         self.number, self.shape, self._settings = number, shape, settings
         self.up = False
         """Whether its workers are known to have asked for work; only looked for where trials have several shapes."""
@@ -57,8 +66,12 @@ class Slot:
         self.error: Exception | None = None
         """Why its worker group ended, when it was not told to."""
         self._thread: threading.Thread | None = None
-        bundles = [_bundle(shape) for _ in range(shape.workers)]
-        self._place: PlacementGroup | None = placement_group(bundles, strategy="PACK")
+        elsewhere = {_NODE: f"!in({','.join(sorted(without))})"} if without else {}
+        self._place: PlacementGroup | None = placement_group(
+            [_bundle(shape) for _ in range(shape.workers)],
+            strategy="PACK",
+            bundle_label_selector=[elsewhere for _ in range(shape.workers)],
+        )
 
     @property
     def placed(self) -> bool:
@@ -75,18 +88,20 @@ class Slot:
         """Whether it ended because a node with one of its workers went away, or somebody else took its place."""
         return self.error is not None and any(_lost_its_place(cause) for cause in _causes(self.error))
 
-    @property
-    def granted(self) -> bool:
-        """Whether the place is there that it asks for."""
-        return self._place is not None and placement_group_table(self._place).get("state") == "CREATED"
+    def granted(self) -> list[str]:
+        """Return the id of each worker's node, once the place is there that it asks for; else none."""
+        table = {} if self._place is None else placement_group_table(self._place)
+        if table.get("state") != "CREATED":
+            return []
+        return [table["bundles_to_node_id"][number] for number in range(self.shape.workers)]
 
-    def start(self) -> None:
-        """Start the worker group in the place that was granted.
+    def start(self, nodes: Sequence[str]) -> None:
+        """Start the worker group in the place that was granted, on these nodes.
 
         The place is given up for it, as Ray Train asks for its own: nobody else should ask for one in that moment.
         """
         self.give_up_place()
-        self._thread = threading.Thread(target=self._run, name=f"slot-{self.number}", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(nodes,), name=f"slot-{self.number}", daemon=True)
         self._thread.start()
 
     def give_up_place(self) -> None:
@@ -100,9 +115,9 @@ class Slot:
         if self._thread is not None:
             self._thread.join(timeout)
 
-    def _run(self) -> None:
+    def _run(self, nodes: Sequence[str]) -> None:
         try:
-            _trainer(self.number, self.shape, self._settings).fit()
+            _trainer(self.number, self.shape, self._settings, nodes).fit()
         except Exception as error:
             # A thread has nobody to raise to: whoever looks after the slots finds it here.
             self.error = error
@@ -121,8 +136,8 @@ class MemoryWatch(UserCallback):
             ray.get(board.fail_at.remote(self._slot, MEMORY_KILL))
 
 
-def _trainer(number: int, resources: ResourcesConfig, settings: SlotSettings) -> TorchTrainer:
-    # RunConfig is annotated with these classes of another Ray Train.
+def _trainer(number: int, resources: ResourcesConfig, settings: SlotSettings, nodes: Sequence[str]) -> TorchTrainer:
+    # RunConfig and TorchTrainer are annotated with these classes of another Ray Train.
     watch: Any = MemoryWatch(settings.board, number)
     never_again: Any = FailureConfig(max_failures=0, controller_failure_limit=0, max_preemption_failures=0)
     loop: dict[str, Any] = {
@@ -133,14 +148,17 @@ def _trainer(number: int, resources: ResourcesConfig, settings: SlotSettings) ->
         "cache": str(settings.cache),
         "threads": max(1, int(resources.cpus_per_worker)),
     }
+    scaling: Any = ScalingConfig(
+        num_workers=resources.workers,
+        use_gpu=resources.gpus_per_worker > 0,
+        resources_per_worker=_bundle(resources),
+        # A node that came in this moment could be taken otherwise, and nobody knows yet whether it can be used.
+        label_selector=[{_NODE: node} for node in nodes],
+    )
     return TorchTrainer(
         slot_loop,
         train_loop_config=loop,
-        scaling_config=ScalingConfig(
-            num_workers=resources.workers,
-            use_gpu=resources.gpus_per_worker > 0,
-            resources_per_worker=_bundle(resources),
-        ),
+        scaling_config=scaling,
         run_config=RunConfig(
             name=f"slot-{number}",
             storage_path=str(settings.storage),

@@ -12,13 +12,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import ray
 
-from gazetune.cluster.slots import ROUNDING, NodeResources, all_fit, count_slots, require_slots
+from gazetune.cluster.slots import ROUNDING, NodeResources, Nodes, all_fit, count_slots, require_slots
 from gazetune.config import ResourcesConfig
 from gazetune.errors import InputError
 from gazetune.search.slots.board import Board, State
@@ -49,7 +50,7 @@ class Slots:
         self,
         shapes: Sequence[ResourcesConfig],
         patience: float,
-        nodes: Callable[[], Sequence[NodeResources]],
+        nodes: Nodes,
         jobs: int,
         storage: Path,
         cache: Path,
@@ -64,7 +65,7 @@ class Slots:
         patience
             Seconds that there may be no node for a slot that is needed.
         nodes
-            Asks for the nodes that the cluster has or may start.
+            Asks for the nodes.
         jobs
             How many are still to be done; `over` counts them down. One slot is kept for what follows.
         storage, cache
@@ -141,9 +142,6 @@ class Slots:
                 if time.monotonic() - self._counted >= NODE_SECONDS:
                     self._count_nodes()
                 self._look()
-            except InputError as error:  # what a node is refused for
-                self.verdict = str(error)
-                return
             except Exception as error:
                 # A thread has nobody to raise to, and a search without slots would wait without an end.
                 self.verdict = f"the slots cannot be looked after any more: {last_line(error)}"
@@ -185,14 +183,20 @@ class Slots:
 
     def _start_granted(self) -> None:
         """Start the worker groups whose places are there."""
-        granted = [slot for slot in self._kept() if slot.granted]
+        granted = {slot: nodes for slot in self._kept() if (nodes := slot.granted())}
+        if not self._ask_nodes.usable.issuperset(chain(*granted.values())):
+            self._count_nodes()  # one of them has just come
+        for slot, nodes in list(granted.items()):
+            if not self._ask_nodes.usable.issuperset(nodes):
+                self._withdraw(slot)
+                del granted[slot]
         shapes = {slot.shape for slot in granted}
         for slot in self._kept():
             # It would take a place in the moment in which that is given up for Ray Train.
             if granted and not slot.placed and slot.shape not in shapes:
                 self._withdraw(slot)
-        for slot in granted:
-            slot.start()
+        for slot, nodes in granted.items():
+            slot.start(nodes)
 
     def _withdraw(self, slot: Slot) -> None:
         slot.give_up_place()
@@ -237,7 +241,7 @@ class Slots:
             self._withdraw(slot)
         for _ in range(target - len(kept)):
             with self._lock:
-                self._slots.append(Slot(self._begun, shape, self._settings))
+                self._slots.append(Slot(self._begun, shape, self._settings, self._ask_nodes.refused))
             self._begun += 1
 
     def _release(self, left: int, state: State) -> None:

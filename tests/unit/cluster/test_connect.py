@@ -23,7 +23,7 @@ from pathlib import Path
 import ray
 from ray.util.state import list_nodes
 from gazetune.cluster.connect import connect, disconnect
-from gazetune.cluster.storage import _judge
+from gazetune.cluster.storage import _reason
 from gazetune.config import ResourcesConfig
 from gazetune.errors import InputError
 
@@ -46,8 +46,8 @@ if sys.argv[2] == "local":
     found["object_store"] = ray.cluster_resources()["object_store_memory"]
     os.environ["RAY_ADDRESS"] = address  # for the state API: somebody else's Ray may run on the machine
     found["nodes_of_the_state_api"] = len(list_nodes())
-    found["unseen"] = refused(_judge, "10.0.0.7", ray.put((False, "0.1.0")), Path("/runs"))
-    found["older"] = refused(_judge, "10.0.0.7", ray.put((True, "0.0.1")), Path("/runs"))
+    found["unseen"] = _reason("10.0.0.7", ray.put((False, "0.1.0")), Path("/runs"))
+    found["older"] = _reason("10.0.0.7", ray.put((True, "0.0.1")), Path("/runs"))
     print(json.dumps({"address": address}), flush=True)
     input()
 else:

@@ -14,6 +14,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from gazetune.cluster.node_watch import NodeWatch
+from gazetune.cluster.storage import require_shared
 from gazetune.errors import InputError
 
 
@@ -41,12 +42,16 @@ def test_a_node_that_joins_is_asked_once_and_one_that_is_gone_again_is_no_error(
     touched = tmp_path.stat().st_mtime_ns
     watch()
     assert tmp_path.stat().st_mtime_ns == touched, "it is known now"
+    assert len(watch.usable) == 2 and not watch.refused
     cluster.remove_node(node)
     assert [each.cpus for each in watch()] == [1.0]
+    assert len(watch.usable) == 1
 
 
 @pytest.mark.skipif(not can_mount(), reason="a folder that one node alone sees needs root, and namespaces for mounts")
-def test_a_node_that_does_not_see_the_storage_folder_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_node_that_does_not_see_the_storage_folder_is_left_out(
+    cluster: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     alone, watch = NodeWatch(False, tmp_path), NodeWatch(True, tmp_path)
     start = f"mount -t tmpfs none {tmp_path} && exec {Path(sys.executable).parent}/ray start --block --num-cpus 1 "
     options = f"--address {cluster.address} --object-store-memory {100 << 20}"
@@ -58,11 +63,14 @@ def test_a_node_that_does_not_see_the_storage_folder_is_refused(cluster: Cluster
             assert time.monotonic() < deadline and node.poll() is None
             time.sleep(0.2)
         cluster.add_node(num_cpus=1, object_store_memory=100 << 20)  # at the same address, and it does see it
-        with pytest.raises(InputError, match=rf"^--storage '{tmp_path}' is not shared: node .* does not see it"):
-            watch()
-        with pytest.raises(InputError, match="is not shared"):
-            watch()
+        assert len(watch()) == 2 and len(watch.usable) == 2 and len(watch.refused) == 1
+        (told,) = caplog.messages
+        assert told.startswith(f"left out: --storage '{tmp_path}' is not shared: node ")
+        assert "does not see it" in told and told.endswith("it has to join anew (ray stop, ray start)")
+        assert len(watch()) == 2 and len(caplog.messages) == 1, "it is asked and told of once"
         assert len(alone()) == 3, "where no cluster was joined nobody else's nodes are there"
+        with pytest.raises(InputError, match=rf"^--storage '{tmp_path}' is not shared: node .* does not see it"):
+            require_shared(tmp_path)
     finally:
         node.terminate()
         node.wait(timeout=30)

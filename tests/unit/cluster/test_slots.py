@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gazetune.cluster.slots import NodeResources, all_fit, count_slots, possible_nodes, require_slots, widest
+from gazetune.cluster.slots import NodeResources, all_fit, count_slots, less, possible_nodes, require_slots, widest
 from gazetune.config import ResourcesConfig
 from gazetune.errors import InputError
 
@@ -129,3 +129,14 @@ def test_types_that_do_not_say_what_they_have_leave_the_nodes_of_now() -> None:
     alive = [HEAD, NodeResources("10.0.0.2", 8, 1)]
     assert possible_nodes(alive, launcher(local={"resources": {}, "max_workers": 2})) == alive
     assert possible_nodes(alive, None) == alive
+
+
+def test_a_node_that_is_left_out_takes_the_place_of_one_that_could_be_started() -> None:
+    alive = [HEAD, NodeResources("10.0.0.2", 8, 1), NodeResources("10.0.0.3", 8, 1)]
+    assert less(alive, alive[2:]) == alive[:2]
+    assert less(alive, alive[:1]) == alive[1:]
+    scaled = possible_nodes(
+        alive, launcher(g5={"resources": {"CPU": 8, "GPU": 1}}, cpu={"resources": {"CPU": 8}, "max_workers": 1})
+    )
+    assert less(scaled, alive[2:]) == [HEAD] + [NodeResources("g5", 8, 1)] * 3
+    assert less(scaled, [NodeResources("10.0.0.4", 2)]) == scaled, "it is of no type that could be started"

@@ -12,10 +12,11 @@ import pytest
 import ray
 from ray.util.placement_group import placement_group_table
 
+from gazetune.cluster.node_watch import NodeWatch
 from gazetune.cluster.slots import NodeResources
 from gazetune.config import ResourcesConfig
 from gazetune.search.slots.gone import SlotsGone
-from gazetune.search.slots.slots import Slots
+from gazetune.search.slots.slots import NODE_SECONDS, Slots
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,8 @@ WIDE = ResourcesConfig(cpus_per_worker=2)
 
 class Nodes:
     """Nodes as somebody says they are, by the slots they hold. A slot has 2 CPUs, which Ray never grants here."""
+
+    usable = refused = frozenset[str]()
 
     def __init__(self, *slots: float) -> None:
         self.slots: Sequence[float] = slots
@@ -147,13 +150,33 @@ def test_nodes_that_cannot_be_asked_for_are_a_verdict_and_no_silence(open_slots:
     assert slots.verdict == "the slots cannot be looked after any more: the cluster is gone"
 
 
+def test_a_place_on_a_node_that_turns_out_to_be_of_no_use_is_given_back(open_slots: Callable[..., Slots]) -> None:
+    class Judging(Nodes):
+        """Finds out that the node cannot be used when it is asked the second time."""
+
+        asked = 0
+
+        def __call__(self) -> list[NodeResources]:
+            self.asked += 1
+            if self.asked == 2:
+                self.refused = frozenset(node["NodeID"] for node in ray.nodes())
+            return super().__call__()
+
+    nodes = Judging(0.5)
+    slots = open_slots(nodes, jobs=2, shapes=[ResourcesConfig()])
+    # One that may be anywhere is granted at once, where nothing is known of the node yet.
+    comes_about(lambda: nodes.asked == 2 and places_asked_for() == 1, seconds=NODE_SECONDS)
+    time.sleep(1.5)
+    assert places_asked_for() == 1 and not slots.room([]), "no other node has come"
+    assert ray.available_resources()["CPU"] == 1.0
+
+
 @pytest.mark.long
 def test_worker_groups_that_never_come_up_are_a_verdict(cluster: None, tmp_path: Path) -> None:
     no_folder = tmp_path / "file"
     no_folder.touch()
-    slots = Slots(
-        [ResourcesConfig()], 60.0, lambda: [NodeResources("here", 1)], 2, no_folder, tmp_path, lambda count, why: None
-    )
+    nodes = NodeWatch(False, tmp_path)
+    slots = Slots([ResourcesConfig()], 60.0, nodes, 2, no_folder, tmp_path, lambda count, why: None)
     comes_about(lambda: slots.verdict is not None, seconds=120)
     slots.close(10.0)
     assert slots.verdict is not None and slots.verdict.startswith("worker groups cannot be kept up: ")
