@@ -24,6 +24,7 @@ from gazetune.config import ResourcesConfig
 from gazetune.errors import InputError
 from gazetune.search.slots.board import Board, State
 from gazetune.search.slots.feeder import NAMESPACE
+from gazetune.search.slots.losses import Losses
 from gazetune.search.slots.slot import Slot, SlotSettings
 
 LOOK_SECONDS = 0.5
@@ -31,10 +32,6 @@ LOOK_SECONDS = 0.5
 
 NODE_SECONDS = 3.0
 """How often the nodes of the cluster are counted."""
-
-BLAMED_SECONDS = 40.0
-"""A node that is gone so soon after a slot's workers died took them with it. Ray hears of the workers at once, of the
-node when it has missed some health checks: 25 seconds at most, unless it is told to take longer."""
 
 MOST_FUTILE = 3
 """Worker groups in a row that may end before they took a job, beyond one for each slot."""
@@ -88,8 +85,7 @@ class Slots:
         self._told = Counter[ResourcesConfig]()
         self._nodes: Sequence[NodeResources] = ()
         self._alive: set[str] = set()
-        self._died: list[tuple[int, float]] = []
-        """Slots whose workers died, and when."""
+        self._losses = Losses()
         self._counted = time.monotonic()
         self._held = dict.fromkeys(self._shapes, self._counted)
         """When a slot of each shape was last held, or could be, or was not needed."""
@@ -150,16 +146,12 @@ class Slots:
     def _count_nodes(self) -> None:
         self._nodes, self._counted = self._ask_nodes(), time.monotonic()
         alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
-        self._judge_losses(bool(self._alive - alive))
+        # Workers that died are held against their jobs only when no node went away soon after.
+        for slot in self._losses.excused(node_lost=bool(self._alive - alive)):
+            self.board.excuse.remote(slot)
+        for slot in self._losses.blamed(self._counted):
+            self.board.blame.remote(slot)
         self._alive = alive
-
-    def _judge_losses(self, node_lost: bool) -> None:
-        """Hold workers that died against their jobs only when no node went away soon after."""
-        for slot, when in list(self._died):
-            late = self._counted - when > BLAMED_SECONDS
-            if late or node_lost:
-                (self.board.blame if late else self.board.excuse).remote(slot)
-                self._died.remove((slot, when))
 
     def _look(self) -> None:
         """Bring the slots in line with the nodes and with what is left to do."""
@@ -224,7 +216,7 @@ class Slots:
             with self._lock:
                 self._slots.remove(slot)
             if slot.error is not None:
-                self._died.append((slot.number, time.monotonic()))
+                self._losses.add(slot.number, time.monotonic())
                 lost = "a slot lost its place" if slot.place_lost else "workers of a slot died"
             if served or slot.error is None or slot.place_lost:
                 self._futile = 0
