@@ -166,8 +166,10 @@ def test_a_place_on_a_node_that_turns_out_to_be_of_no_use_is_given_back(open_slo
     slots = open_slots(nodes, jobs=2, shapes=[ResourcesConfig()])
     # One that may be anywhere is granted at once, where nothing is known of the node yet.
     comes_about(lambda: nodes.asked == 2 and places_asked_for() == 1, seconds=NODE_SECONDS)
+    asked = len(placement_group_table())
     time.sleep(1.5)
-    assert places_asked_for() == 1 and not slots.room([]), "no other node has come"
+    assert len(placement_group_table()) == asked, "it waits for another node, and is not granted this one again"
+    assert places_asked_for() == 1 and not slots.room([])
     assert ray.available_resources()["CPU"] == 1.0
 
 
