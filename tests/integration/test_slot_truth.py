@@ -10,7 +10,8 @@ from typing import Any
 import psutil
 import pytest
 
-from gazetune.cluster.connect import connect, current_nodes, disconnect
+from gazetune.cluster.connect import connect, disconnect
+from gazetune.cluster.node_watch import NodeWatch
 from gazetune.config import Config
 from gazetune.reward.dataset import prepare
 from gazetune.search.slots.jobs import run_job
@@ -44,14 +45,16 @@ WHOLE = {"adapter": {"kind": "full"}, "fusion": {"kind": "none"}, "deepspeed": {
 def slots(tmp_path: Path) -> Iterator[Slots]:
     """One slot on a Ray of this process."""
     connect(None, [ONE_THREAD.resources], tmp_path)
-    slots = Slots(
-        [ONE_THREAD.resources], 60.0, lambda: current_nodes(False), 1, tmp_path / "slots", tmp_path / "cache",
-        lambda n, why: None,
-    )  # fmt: skip
     try:
-        yield slots
+        slots = Slots(
+            [ONE_THREAD.resources], 60.0, NodeWatch(False, tmp_path), 1, tmp_path / "slots", tmp_path / "cache",
+            lambda n, why: None,
+        )  # fmt: skip
+        try:
+            yield slots
+        finally:
+            slots.close(60.0)
     finally:
-        slots.close(60.0)
         disconnect()
 
 
