@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,11 +66,11 @@ class Slot:
         self.error: Exception | None = None
         """Why its worker group ended, when it was not told to."""
         self._thread: threading.Thread | None = None
-        elsewhere = {_NODE: f"!in({','.join(sorted(without))})"} if without else {}
+        self._where = {_NODE: f"!in({','.join(sorted(without))})"} if without else {}
         self._place: PlacementGroup | None = placement_group(
             [_bundle(shape) for _ in range(shape.workers)],
             strategy="PACK",
-            bundle_label_selector=[elsewhere for _ in range(shape.workers)],
+            bundle_label_selector=[self._where for _ in range(shape.workers)],
         )
 
     @property
@@ -95,13 +95,13 @@ class Slot:
             return []
         return [table["bundles_to_node_id"][number] for number in range(self.shape.workers)]
 
-    def start(self, nodes: Sequence[str]) -> None:
-        """Start the worker group in the place that was granted, on these nodes.
+    def start(self) -> None:
+        """Start the worker group in the place that was granted.
 
         The place is given up for it, as Ray Train asks for its own: nobody else should ask for one in that moment.
         """
         self.give_up_place()
-        self._thread = threading.Thread(target=self._run, args=(nodes,), name=f"slot-{self.number}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"slot-{self.number}", daemon=True)
         self._thread.start()
 
     def give_up_place(self) -> None:
@@ -115,9 +115,9 @@ class Slot:
         if self._thread is not None:
             self._thread.join(timeout)
 
-    def _run(self, nodes: Sequence[str]) -> None:
+    def _run(self) -> None:
         try:
-            _trainer(self.number, self.shape, self._settings, nodes).fit()
+            _trainer(self.number, self.shape, self._settings, self._where).fit()
         except Exception as error:
             # A thread has nobody to raise to: whoever looks after the slots finds it here.
             self.error = error
@@ -136,7 +136,7 @@ class MemoryWatch(UserCallback):
             ray.get(board.fail_at.remote(self._slot, MEMORY_KILL))
 
 
-def _trainer(number: int, resources: ResourcesConfig, settings: SlotSettings, nodes: Sequence[str]) -> TorchTrainer:
+def _trainer(number: int, resources: ResourcesConfig, settings: SlotSettings, where: dict[str, str]) -> TorchTrainer:
     # RunConfig and TorchTrainer are annotated with these classes of another Ray Train.
     watch: Any = MemoryWatch(settings.board, number)
     never_again: Any = FailureConfig(max_failures=0, controller_failure_limit=0, max_preemption_failures=0)
@@ -152,8 +152,8 @@ def _trainer(number: int, resources: ResourcesConfig, settings: SlotSettings, no
         num_workers=resources.workers,
         use_gpu=resources.gpus_per_worker > 0,
         resources_per_worker=_bundle(resources),
-        # A node that came in this moment could be taken otherwise, and nobody knows yet whether it can be used.
-        label_selector=[{_NODE: node} for node in nodes],
+        # Not the very nodes that were granted: an autoscaler may take one that is idle for this moment.
+        label_selector=where or None,
     )
     return TorchTrainer(
         slot_loop,
