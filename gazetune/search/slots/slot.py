@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,13 +95,13 @@ class Slot:
             return []
         return [table["bundles_to_node_id"][number] for number in range(self.shape.workers)]
 
-    def start(self) -> None:
-        """Start the worker group in the place that was granted.
+    def start(self, nodes: Sequence[str]) -> None:
+        """Start the worker group in the place that was granted, which is on these nodes.
 
         The place is given up for it, as Ray Train asks for its own: nobody else should ask for one in that moment.
         """
         self.give_up_place()
-        self._thread = threading.Thread(target=self._run, name=f"slot-{self.number}", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(nodes,), name=f"slot-{self.number}", daemon=True)
         self._thread.start()
 
     def give_up_place(self) -> None:
@@ -115,9 +115,11 @@ class Slot:
         if self._thread is not None:
             self._thread.join(timeout)
 
-    def _run(self) -> None:
+    def _run(self, nodes: Sequence[str]) -> None:
+        # Only where some node is left out: else an autoscaler may take a node that is idle for this moment.
+        where = [{_NODE: node} for node in nodes] if self._where else None
         try:
-            _trainer(self.number, self.shape, self._settings, self._where).fit()
+            _trainer(self.number, self.shape, self._settings, where).fit()
         except Exception as error:
             # A thread has nobody to raise to: whoever looks after the slots finds it here.
             self.error = error
@@ -136,7 +138,9 @@ class MemoryWatch(UserCallback):
             ray.get(board.fail_at.remote(self._slot, MEMORY_KILL))
 
 
-def _trainer(number: int, resources: ResourcesConfig, settings: SlotSettings, where: dict[str, str]) -> TorchTrainer:
+def _trainer(
+    number: int, resources: ResourcesConfig, settings: SlotSettings, where: list[dict[str, str]] | None
+) -> TorchTrainer:
     # RunConfig and TorchTrainer are annotated with these classes of another Ray Train.
     watch: Any = MemoryWatch(settings.board, number)
     never_again: Any = FailureConfig(max_failures=0, controller_failure_limit=0, max_preemption_failures=0)
@@ -152,8 +156,7 @@ def _trainer(number: int, resources: ResourcesConfig, settings: SlotSettings, wh
         num_workers=resources.workers,
         use_gpu=resources.gpus_per_worker > 0,
         resources_per_worker=_bundle(resources),
-        # Not the very nodes that were granted: an autoscaler may take one that is idle for this moment.
-        label_selector=where or None,
+        label_selector=where,
     )
     return TorchTrainer(
         slot_loop,

@@ -187,8 +187,8 @@ class Slots:
             # It would take a place in the moment in which that is given up for Ray Train.
             if granted and not slot.placed and slot.shape not in shapes:
                 self._withdraw(slot)
-        for slot in granted:
-            slot.start()
+        for slot, nodes in granted.items():
+            slot.start(nodes)
 
     def _withdraw(self, slot: Slot) -> None:
         slot.give_up_place()
