@@ -20,6 +20,7 @@ from uuid import uuid4
 import ray
 
 from gazetune.cluster.slots import ROUNDING, NodeResources, Nodes, all_fit, count_slots, require_slots
+from gazetune.cluster.storage import alive_nodes
 from gazetune.config import ResourcesConfig
 from gazetune.errors import InputError
 from gazetune.search.slots.board import Board, State
@@ -145,7 +146,7 @@ class Slots:
 
     def _count_nodes(self) -> None:
         self._nodes, self._counted = self._ask_nodes(), time.monotonic()
-        alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+        alive = alive_nodes()
         # Workers that died are held against their jobs only when no node went away soon after.
         for slot in self._losses.excused(node_lost=bool(self._alive - alive)):
             self.board.excuse.remote(slot)
