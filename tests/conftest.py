@@ -14,6 +14,8 @@ import pytest
 os.environ.update(HF_HUB_OFFLINE="1", RAY_USAGE_STATS_ENABLED="0", MLFLOW_DISABLE_TELEMETRY="true")
 os.environ.setdefault("DS_ACCELERATOR", "cpu")  # a run of the gpu tests sets cuda
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Ray's workers are as nice as all else here: at Ray's own 15, tests beside them that compute would leave them no CPU.
+os.environ.setdefault("RAY_worker_niceness", "0")
 # An instance of Ray for each process that runs tests, whatever else runs on the machine; short, for it holds sockets.
 _RAY = tempfile.mkdtemp(prefix="ray", dir="/tmp")
 os.environ["RAY_TMPDIR"] = _RAY
