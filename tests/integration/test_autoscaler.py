@@ -18,6 +18,8 @@ import ray
 import yaml
 from ray._common.network_utils import find_free_port
 
+from tests.commands import BOUND, gazetune
+
 SPACE = """
 name: scaled
 base:
@@ -105,7 +107,7 @@ def cluster(tmp_path: Path) -> Iterator[ScaledCluster]:
         stderr=subprocess.STDOUT,
     )  # fmt: skip
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + BOUND
         while "Ray runtime started" not in (tmp_path / "head").read_text():
             assert head.poll() is None and time.monotonic() < deadline, (tmp_path / "head").read_text()[-3000:]
             time.sleep(0.2)
@@ -128,21 +130,14 @@ def test_an_autoscaler_starts_nodes_for_the_slots_of_a_search_and_gets_them_back
 ) -> None:
     (tmp_path / "space.yaml").write_text(SPACE)
     assert cluster.workers() == 0
-    command = [sys.executable, "-m", "gazetune.cli.main", "search", tmp_path / "space.yaml", "--json"]
-    done = subprocess.run(
-        [*map(str, command), "--storage", str(tmp_path / "runs"), "--address", cluster.address],
-        env={**os.environ, "HOME": str(cluster.home)},
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
+    arguments = ["search", tmp_path / "space.yaml", "--storage", tmp_path / "runs", "--address", cluster.address]
+    done = gazetune(*arguments, "--json", HOME=str(cluster.home))
     assert done.returncode == 0, done.stderr[-3000:]
     states = [trial["state"] for trial in json.loads(done.stdout)["trials"]]
     assert states == ["COMPLETE"] * 4
     slots = [int(count) for count in re.findall(r"(\d+) slot\(s\)", done.stderr)]
     assert max(slots) == 2, f"both nodes that the autoscaler may start are used: {slots}"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + BOUND
     while cluster.workers():
         assert time.monotonic() < deadline, "nodes that nothing runs on were not given back"
         time.sleep(0.5)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.commands import gazetune
 
 ROW = {"prompt": "Name a prime.", "chosen": "7", "rejected": "9"}
 
 
 def refusal(*arguments: str | Path) -> str:
-    command = [sys.executable, "-m", "gazetune.cli.main", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = gazetune(*arguments)
     assert done.returncode == 2, done.stderr[-2000:]
     assert done.stdout == "" and "Traceback" not in done.stderr
     return done.stderr.splitlines()[-1]

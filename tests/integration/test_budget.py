@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+
+from tests.commands import gazetune_json
 
 SPACE = """
 name: capped
@@ -29,10 +28,7 @@ search: {trials: 8, sampler: random, scheduler: median, rungs: 320, keep_models:
 
 
 def search(*arguments: str | Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "gazetune.cli.main", "search", *map(str, arguments), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
+    return gazetune_json("search", *arguments)
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +11,8 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 from ray.util.state import list_actors
+
+from tests.commands import BOUND, gazetune_json
 
 SPACE = """
 name: two-nodes
@@ -56,19 +54,14 @@ def cluster() -> Iterator[Cluster]:
 
 def test_a_search_trains_on_both_nodes_and_frees_every_cpu(cluster: Cluster, tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text(SPACE)
-    arguments = ["search", tmp_path / "space.yaml", "--storage", tmp_path / "runs", "--address", "auto", "--json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "gazetune.cli.main", *map(str, arguments)],
-        # `auto` takes this address first; the machine may run another cluster beside the test's.
-        env={**os.environ, "RAY_ADDRESS": cluster.address},
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    states = [trial["state"] for trial in json.loads(done.stdout)["trials"]]
+    arguments = ["search", tmp_path / "space.yaml", "--storage", tmp_path / "runs", "--address", "auto"]
+    # `auto` takes this address first; the machine may run another cluster beside the test's.
+    document = gazetune_json(*arguments, RAY_ADDRESS=cluster.address)
+    states = [trial["state"] for trial in document["trials"]]
     assert len(states) == 4 and "FAIL" not in states
     workers = [actor for actor in list_actors(limit=1000) if "RayTrainWorker" in actor.class_name]
     assert len({worker.node_id for worker in workers}) == 2, "each node must have trained"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + BOUND
     while ray.available_resources().get("CPU") != 2.0:
         assert time.monotonic() < deadline, f"CPUs still taken: {ray.available_resources()}"
         time.sleep(0.5)

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.commands import gazetune_json
 
 SEEDS = range(5)
 
 
 def demo(seed: int, storage: Path) -> dict[str, Any]:
     arguments = ["search", "demo", "--set", f"search.seed={seed}", "--name", f"demo-{seed}", "--storage", str(storage)]
-    done = subprocess.run(
-        [sys.executable, "-m", "gazetune.cli.main", *arguments, "--json"],
-        capture_output=True, text=True, timeout=900, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
+    return gazetune_json(*arguments)
 
 
 def finds_what_was_planted(document: dict[str, Any]) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import mlflow
 import optuna
 import pytest
+
+from tests.commands import BOUND, command, ended
 
 SPACE = """
 name: failing
@@ -48,16 +49,16 @@ def test_trials_that_cannot_be_trained_fail_with_reasons_and_the_search_ends_as_
     (tmp_path / "space.yaml").write_text(SPACE.replace("SOURCE", str(tmp_path)))
     log = tmp_path / "log"
     with log.open("w") as errors, (tmp_path / "out").open("w") as out:
-        command = [sys.executable, "-m", "gazetune.cli.main", "search", tmp_path / "space.yaml", "--json"]
-        process = subprocess.Popen([*command, "--storage", tmp_path / "runs"], stdout=out, stderr=errors)
+        line = command("search", tmp_path / "space.yaml", "--storage", tmp_path / "runs", "--json")
+        process = subprocess.Popen(line, stdout=out, stderr=errors)
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + BOUND
         while " slot(s) of 2 worker(s)" not in log.read_text():  # everything is prepared
             assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-3000:]
             time.sleep(0.02)
         (tmp_path / "vanishes.jsonl").unlink()
         write_pairs(tmp_path / "changes.jsonl", "something else")
-        assert process.wait(timeout=240) == 0, log.read_text()[-3000:]
+        assert ended(process, log) == 0, log.read_text()[-3000:]
     finally:
         process.kill()
     document = json.loads((tmp_path / "out").read_text())
@@ -75,6 +76,6 @@ def test_trials_that_cannot_be_trained_fail_with_reasons_and_the_search_ends_as_
     assert sorted(trial.state.name for trial in study.trials) == ["COMPLETE"] * 2 + ["FAIL"] * 4
     client = mlflow.MlflowClient(document["tracking_uri"])
     for trial in trials.values():
-        ended = client.get_run(trial["mlflow_run"]).info.status
-        assert ended == ("FINISHED" if trial["state"] == "COMPLETE" else "FAILED")
+        status = client.get_run(trial["mlflow_run"]).info.status
+        assert status == ("FINISHED" if trial["state"] == "COMPLETE" else "FAILED")
     assert changed in Path(document["report"]).read_text()

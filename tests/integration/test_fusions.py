@@ -14,6 +14,7 @@ import yaml
 from gazetune.config import Config
 from gazetune.preferences.splits import load_splits
 from gazetune.reward.fusion import fusion_names
+from tests.commands import BOUND, gazetune_json
 
 TRAIN = """
 import sys
@@ -70,7 +71,7 @@ def config_of(fusion: str, source: Path) -> Config:
 def python(code: str, *arguments: str | Path, chats: object = None) -> str:
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
-        input=json.dumps(chats), capture_output=True, text=True, timeout=300, check=False,
+        input=json.dumps(chats), capture_output=True, text=True, timeout=BOUND, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
@@ -121,12 +122,8 @@ def test_the_model_without_gaze_scores_the_same_in_transformers_alone(
     runs: Path, rewards: dict[str, list[float]], chats: list[list[dict[str, str]]]
 ) -> None:
     out = runs / "exported"
-    command = ["export", str(runs / "none"), "--out", str(out), "--json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "gazetune.cli.main", *command], capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert json.loads(done.stdout) == {"model": str(runs / "none" / "best"), "out": str(out)}
+    document = gazetune_json("export", runs / "none", "--out", out)
+    assert document == {"model": str(runs / "none" / "best"), "out": str(out)}
     found = json.loads(python(SCORE_WITH_TRANSFORMERS, out, chats=chats))
     np.testing.assert_allclose(found, rewards["none"], atol=1e-5)
     assert "AutoModelForSequenceClassification" in (out / "README.md").read_text()

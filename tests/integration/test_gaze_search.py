@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ from gazetune.gaze.words import text_key, word_spans
 from gazetune.preferences.splits import load_splits
 from gazetune.reward.dataset import preparation_key
 from gazetune.search.space.space_file import read_space
+from tests.commands import gazetune_json
 
 DATA = {"source": "planted", "pairs": 40}
 CONTROLS = ("none", "shuffled", "noise", "constant")
@@ -75,12 +73,7 @@ def space(tmp_path_factory: pytest.TempPathFactory, bilstm_folder: Path, roberta
 
 @pytest.fixture(scope="module")
 def document(space: Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "gazetune.cli.main", "search", str(space), "--json"]
-    done = subprocess.run(
-        [*command, "--storage", str(space.parent / "runs")], capture_output=True, text=True, timeout=400, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
+    return gazetune_json("search", space, "--storage", space.parent / "runs")
 
 
 def test_every_predictor_and_control_by_name_trains_to_the_end(document: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from gazetune.gaze.store.gaze_store import GazeStore
+from tests.commands import BOUND, command, gazetune_json
 
 WORDS = 25
 
@@ -40,11 +41,6 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_pairs(tmp_path_factory.mktemp("pairs") / "pairs.jsonl", 4000)
 
 
-def command(pairs: Path, storage: Path, *more: str) -> list[str]:
-    arguments = ["gaze", "store", "--data", str(pairs), "--storage", str(storage), "--json", *more]
-    return [sys.executable, "-m", "gazetune.cli.main", *arguments]
-
-
 @pytest.fixture(scope="module")
 def undisturbed(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> GazeStore:
     return build_undisturbed(pairs, tmp_path_factory.mktemp("serial"))
@@ -52,10 +48,8 @@ def undisturbed(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> GazeSt
 
 def build_undisturbed(pairs: Path, storage: Path) -> GazeStore:
     """Return the store that one process builds."""
-    arguments = command(pairs, storage, "--workers", "1")
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    return GazeStore.open(Path(json.loads(done.stdout)["folder"]))
+    document = gazetune_json("gaze", "store", "--data", pairs, "--storage", storage, "--workers", "1")
+    return GazeStore.open(Path(document["folder"]))
 
 
 class Build:
@@ -67,7 +61,7 @@ class Build:
         self.log = folder / "log"
         with self.log.open("w") as stderr:
             self.process = subprocess.Popen(
-                command(pairs, self.storage, "--workers", "2"),
+                command("gaze", "store", "--data", pairs, "--storage", self.storage, "--workers", "2", "--json"),
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
@@ -75,7 +69,7 @@ class Build:
             )
 
     def finish(self) -> GazeStore:
-        output, _ = self.process.communicate(timeout=300)
+        output, _ = self.process.communicate(timeout=BOUND)
         assert self.process.returncode == 0, self.log.read_text()
         return GazeStore.open(Path(json.loads(output)["folder"]))
 
@@ -88,7 +82,7 @@ class Build:
         return []
 
     def wait_until(self, condition: str) -> None:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + BOUND
         while condition not in self.log.read_text():
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
@@ -106,7 +100,7 @@ class Build:
 def everything_ends(children: list[psutil.Process]) -> None:
     """Ray's two agents look for their raylet every so often; after a SIGKILL they may outlive it for minutes."""
     waited = [child for child in children if "agent" not in name(child).lower()]
-    _, alive = psutil.wait_procs(waited, timeout=60)
+    _, alive = psutil.wait_procs(waited, timeout=BOUND)
     for agent in set(children) - set(waited):
         with suppress(psutil.Error):
             agent.kill()
@@ -196,7 +190,7 @@ def test_an_interrupted_build_says_how_to_go_on(pairs: Path, undisturbed: GazeSt
     build.wait_until("in 2 processes")
     children = build.children()
     build.process.send_signal(signal.SIGINT)
-    assert build.process.wait(timeout=60) == 130, build.log.read_text()
+    assert build.process.wait(timeout=BOUND) == 130, build.log.read_text()
     last = " ".join(build.log.read_text().split("gazetune: error: ")[-1].split())
     assert last.startswith("stopped; ") and last.endswith("the same command goes on from there")
     everything_ends(children)
@@ -219,7 +213,7 @@ def free():
     return [found.get("CPU", 0), found.get("GPU", 0)]
 
 def all_come_back():
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + BOUND
     while free() != [3, 2] and time.monotonic() < deadline:
         time.sleep(0.05)
     return free()

@@ -10,7 +10,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ import psutil
 import pytest
 
 from gazetune.search.status import read_status
+from tests.commands import BOUND, command, ended
 
 SPACE = """
 name: disturbed
@@ -54,11 +54,11 @@ class Search:
     def running(self) -> Iterator[subprocess.Popen[bytes]]:
         """Begin the search or go on with it; its process is gone afterwards, whatever happened."""
         what = ["--resume", "disturbed"] if (self.path / "space.yaml").exists() else [str(self.folder / "space.yaml")]
-        command = [sys.executable, "-m", "gazetune.cli.main", "search", *what, "--storage", str(self.runs), "--json"]
+        line = command("search", *what, "--storage", self.runs, "--json")
         self.log.write_text("")
         finished = self.finished()
         with (self.folder / "out").open("w") as out, self.log.open("a") as log:
-            process = subprocess.Popen(command, stdout=out, stderr=log, start_new_session=True)
+            process = subprocess.Popen(line, stdout=out, stderr=log, start_new_session=True)
         try:
             yield process
         finally:
@@ -70,7 +70,7 @@ class Search:
 
     def wait(self, what: str, condition: Callable[[], Any], process: subprocess.Popen[bytes]) -> None:
         """Wait until it is so. On the way no checkpoint may be replaced by an earlier one."""
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + BOUND
         while not condition():
             assert process.poll() is None, f"no {what}: {self.log.read_text()[-3000:]}"
             assert time.monotonic() < deadline, f"no {what} in time: {self.log.read_text()[-3000:]}"
@@ -116,7 +116,7 @@ class Search:
 
     def check_it_is_whole(self, process: subprocess.Popen[bytes]) -> None:
         """The search has ended well: every trial once, with all of its steps, evaluations and one run."""
-        assert process.wait(timeout=300) == 0, self.log.read_text()[-3000:]
+        assert ended(process, self.log) == 0, self.log.read_text()[-3000:]
         document = json.loads((self.folder / "out").read_text())
         assert [trial["id"] for trial in document["trials"]] == [f"{number:04d}" for number in range(self.trials)]
         assert {trial["state"] for trial in document["trials"]} <= {"COMPLETE", "PRUNED"}
@@ -142,7 +142,7 @@ def children_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
 def all_gone(children: list[psutil.Process]) -> list[psutil.Process]:
     """Return Ray's agents, which end a minute after an instance that was killed; all others have ended by then."""
     agents = [child for child in children if "Agent" in name_of(child)]
-    _, alive = psutil.wait_procs(set(children) - set(agents), timeout=60)
+    _, alive = psutil.wait_procs(set(children) - set(agents), timeout=BOUND)
     assert not alive, f"left behind: {[name_of(child) for child in alive]}"
     return agents
 
@@ -184,7 +184,7 @@ def kill_ray(process: subprocess.Popen[bytes], choose: random.Random) -> list[ps
             if child not in children:
                 child.kill()
     if of_ray:  # the driver must end by itself; with 0 when all that was left to do was to say so
-        assert process.wait(timeout=90) in (0, 1)
+        assert process.wait(timeout=BOUND) in (0, 1)
     return children
 
 
@@ -212,7 +212,7 @@ def test_nothing_is_lost_when_worker_ray_and_driver_are_killed(tmp_path: Path) -
     assert read_status(search.runs, "disturbed").state == "interrupted"
     with search.running() as process:
         search.check_it_is_whole(process)
-    assert not psutil.wait_procs(agents, timeout=60)[1]
+    assert not psutil.wait_procs(agents, timeout=BOUND)[1]
 
 
 @pytest.mark.long
@@ -222,7 +222,7 @@ def test_an_interrupted_search_says_how_to_go_on_and_leaves_nothing(tmp_path: Pa
         search.next_evaluation(process)
         children = children_of(process)
         os.kill(process.pid, signal.SIGINT)
-        assert process.wait(timeout=90) == 130, search.log.read_text()[-3000:]
+        assert ended(process, search.log) == 130, search.log.read_text()[-3000:]
         assert GO_ON in search.log.read_text().splitlines()[-1]
         all_gone(children)
     assert "RUNNING" not in search.mlflow_states()
@@ -278,7 +278,7 @@ def test_a_search_that_is_killed_at_random_moments_loses_nothing(
         with search.running() as process:
             search.check_it_is_whole(process)
     assert kills >= len(moments) - ("report" in moments), "the last one may come too late"
-    assert not psutil.wait_procs(agents, timeout=60)[1]
+    assert not psutil.wait_procs(agents, timeout=BOUND)[1]
 
 
 @pytest.mark.long

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,8 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 from ray.util.state import list_actors
+
+from tests.commands import BOUND, command, ended
 
 SPACE = """
 name: joined
@@ -46,19 +47,18 @@ def cluster() -> Iterator[Cluster]:
 
 
 def search(cluster: Cluster, folder: Path, *what: str | Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "gazetune.cli.main", "search", *what, "--storage", folder / "runs"]
     return subprocess.Popen(
-        [*map(str, command), "--address", "auto", "--json"],
+        command("search", *what, "--storage", folder / "runs", "--address", "auto", "--json"),
         env={**os.environ, "RAY_ADDRESS": cluster.address},
         stdout=(folder / "out").open("w"),
         stderr=(folder / "log").open("w"),
     )
 
 
-def wait_for(what: str, condition: Callable[[], object], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
+def wait_for(what: str, condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + BOUND
     while not condition():
-        assert time.monotonic() < deadline, f"no {what} in {seconds} s"
+        assert time.monotonic() < deadline, f"no {what} in {BOUND} s"
         time.sleep(0.05)
 
 
@@ -75,20 +75,20 @@ def test_a_cluster_gets_back_all_that_a_killed_driver_had_and_can_go_on(cluster:
     trials = tmp_path / "runs" / "joined" / "trials"
     killed = search(cluster, tmp_path, tmp_path / "space.yaml")
     try:
-        wait_for("evaluation", lambda: killed.poll() is not None or any(trials.glob("*/margins/*/margins.npy")), 150)
+        wait_for("evaluation", lambda: killed.poll() is not None or any(trials.glob("*/margins/*/margins.npy")))
         assert killed.poll() is None, (tmp_path / "log").read_text()[-3000:]
         assert not everything_is_free()
     finally:
         killed.kill()
         killed.wait()
-    wait_for("free cluster", everything_is_free, 60)
+    wait_for("free cluster", everything_is_free)
     said = (tmp_path / "log").read_text().splitlines()[-1]
     assert said.startswith("gazetune: error: search 'joined' ended") and "gazetune search --resume joined" in said
     resumed = search(cluster, tmp_path, "--resume", "joined")
     try:
-        assert resumed.wait(timeout=200) == 0, (tmp_path / "log").read_text()[-3000:]
+        assert ended(resumed, tmp_path / "log") == 0, (tmp_path / "log").read_text()[-3000:]
     finally:
         resumed.kill()
     states = [trial["state"] for trial in json.loads((tmp_path / "out").read_text())["trials"]]
     assert len(states) == 3 and set(states) <= {"COMPLETE", "PRUNED"}
-    wait_for("free cluster", everything_is_free, 60)
+    wait_for("free cluster", everything_is_free)

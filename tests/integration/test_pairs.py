@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import pytest
+
+from tests.commands import gazetune_json
 
 REFERENCE = [
     *("--concat", "True", "--use_softprompt", "True", "--learning_rate", "5e-5", "--logging_steps", "64"),
@@ -19,16 +17,9 @@ REFERENCE = [
 SMALL = ["--set", "data.pairs=400", "--set", "data.max_chars=1500"]
 
 
-def gazetune(*arguments: str | Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "gazetune.cli.main", *map(str, arguments), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
-
-
 def test_the_pairs_space_searches_real_pairs(shared: Path, tmp_path: Path) -> None:
     source = shared / "data" / "hh_harmless_pairs.jsonl.gz"
-    document = gazetune(
+    document = gazetune_json(
         "search", "pairs", "--set", f"data.source={source}", *SMALL, "--trials", "4", "--storage", tmp_path
     )
     assert len(document["trials"]) == 4
@@ -54,7 +45,7 @@ def test_the_references_command_lines_train_and_evaluate(
     flags: list[str], features: list[str], shared: Path, tmp_path: Path
 ) -> None:
     source = shared / "data" / "hh_harmless_pairs.jsonl.gz"
-    result = gazetune("train", "-d", source, "-m", "tiny", *REFERENCE, *flags, *SMALL, "--storage", tmp_path)
+    result = gazetune_json("train", "-d", source, "-m", "tiny", *REFERENCE, *flags, *SMALL, "--storage", tmp_path)
     assert result["test"]["n"] >= 20
     assert 0.0 <= result["test"]["accuracy"] <= 1.0
     assert result["shorter"]["n"] == result["test"]["n"]
@@ -63,5 +54,5 @@ def test_the_references_command_lines_train_and_evaluate(
     config = (folder / "config.yaml").read_text()
     assert f"features: [{', '.join(features)}]" in config and "kind: concat" in config
     # `--mode evaluate` scores the saved folder on the same test pairs and finds the same.
-    again = gazetune("train", "--mode", "evaluate", "-m", folder / "best", "--storage", tmp_path)
+    again = gazetune_json("train", "--mode", "evaluate", "-m", folder / "best", "--storage", tmp_path)
     assert again["test"] == result["test"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from gazetune.config_file import load_config
 from gazetune.preferences.splits import load_splits
 from gazetune.reward.model import GazeRewardModel
 from gazetune.reward.tiny import tiny_backbone
+from tests.commands import gazetune_json
 
 COMMON = [
     *("--concat", "True", "--use_softprompt", "True", "--learning_rate", "5e-5", "--logging_steps", "64"),
@@ -56,13 +55,6 @@ def source(folder: Path, name: str) -> Path:
     return path
 
 
-def gazetune(*arguments: str | Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "gazetune.cli.main", *map(str, arguments), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=3600, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
-
-
 def drawn_fusion(config: Config) -> dict[str, torch.Tensor]:
     """Return the fusion's weights before training."""
     return {f"fusion.{name}": each for name, each in GazeRewardModel(config, tiny_backbone()).fusion.named_parameters()}
@@ -79,7 +71,7 @@ def drawn_fusion(config: Config) -> dict[str, torch.Tensor]:
 )
 def test_a_readme_line_of_the_reference_trains_under_either_preset(name: str, preset: str, tmp_path: Path) -> None:
     line = ["-d", source(tmp_path, name), "-m", "tiny", *LINES[name], "--preset", preset]
-    result = gazetune("train", *line, "--storage", tmp_path)
+    result = gazetune_json("train", *line, "--storage", tmp_path)
     best = Path(result["folder"], "best")
     config = load_config(best / "config.yaml")
     assert config.preset == preset and config.fusion.kind == "concat" and config.data.seed == 44
@@ -95,7 +87,7 @@ def test_a_readme_line_of_the_reference_trains_under_either_preset(name: str, pr
     assert bool((saved["fusion.projector.mean"] == 0).all()) == reference
     assert (config.gaze.context, config.train.pool) == (("chat", "last_padded") if reference else ("message", "last"))
     if reference:  # read again in a new process the saved model orders the test pairs alike
-        again = gazetune("train", "--mode", "evaluate", "-m", best, "--storage", tmp_path)
+        again = gazetune_json("train", "--mode", "evaluate", "-m", best, "--storage", tmp_path)
         assert again["test"] == result["test"]
 
 
@@ -103,7 +95,9 @@ def test_a_readme_line_of_the_reference_trains_under_either_preset(name: str, pr
 @pytest.mark.parametrize("preset", ["corrected", "reference"])
 def test_a_readme_line_trains_on_all_real_pairs_under_either_preset(preset: str, shared: Path, tmp_path: Path) -> None:
     pairs = shared / "data" / "hh_harmless_pairs.jsonl.gz"
-    result = gazetune("train", "-d", pairs, "-m", "tiny", *LINES["oasst1"], "--preset", preset, "--storage", tmp_path)
+    result = gazetune_json(
+        "train", "-d", pairs, "-m", "tiny", *LINES["oasst1"], "--preset", preset, "--storage", tmp_path
+    )
     splits = load_splits(load_config(Path(result["folder"], "config.yaml")).data)
     assert len(splits.train) > 1000
     assert (result["examples"], result["test"]["n"]) == (2 * len(splits.train), len(splits.test))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from gazetune.cli.stop import stop
 from gazetune.search.study.history import is_history, own_trials
+from tests.commands import BOUND, command, ended, gazetune
 
 # One slot, whatever the machine: its two workers take all CPUs.
 SPACE = f"""
@@ -37,9 +37,8 @@ def space(folder: Path, trials: int, sampler: str, scheduler: str) -> Path:
     return path
 
 
-def gazetune(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gazetune.cli.main", *arguments, "--storage", folder / "runs"]
-    return subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=280, check=False)
+def search(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return gazetune("search", *arguments, "--storage", folder / "runs")
 
 
 def study(folder: Path, name: str) -> optuna.Study:
@@ -55,16 +54,16 @@ def disturbed(folder: Path, *arguments: str | Path, end: Callable[[subprocess.Po
     """Run a command until a trial that was not there before is in the middle of its training, and end it there."""
     margins = folder / "runs" / "disturbed" / "trials"
     before = {path.parts[-4] for path in margins.glob("*/margins/*/margins.npy")}
-    command = [sys.executable, "-m", "gazetune.cli.main", "search", *arguments, "--storage", folder / "runs"]
+    line = command("search", *arguments, "--storage", folder / "runs")
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen(list(map(str, command)), stderr=log, stdout=log, start_new_session=True)
+        process = subprocess.Popen(line, stderr=log, stdout=log, start_new_session=True)
     try:
-        deadline = time.monotonic() + 150
+        deadline = time.monotonic() + BOUND
         while not {path.parts[-4] for path in margins.glob("*/margins/*/margins.npy")} - before - {"0000"}:
             assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()[-3000:]
             time.sleep(0.02)
         end(process)
-        return process.wait(timeout=90)
+        return ended(process, folder / "log")
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -74,13 +73,13 @@ def disturbed(folder: Path, *arguments: str | Path, end: Callable[[subprocess.Po
 @pytest.mark.parametrize("scheduler", ["paired", "median", "hyperband", "asha"])
 def test_a_resumed_search_decides_as_an_undisturbed_one(scheduler: str, tmp_path: Path) -> None:
     file = space(tmp_path, 7, "tpe", scheduler)
-    whole = gazetune(tmp_path, "search", file, "--name", "whole")
+    whole = search(tmp_path, file, "--name", "whole")
     assert whole.returncode == 0, whole.stderr[-3000:]
     assert disturbed(tmp_path, file, "--name", "disturbed", end=lambda process: process.kill()) == -signal.SIGKILL
     ended = disturbed(tmp_path, "--resume", "disturbed", end=lambda process: stop(tmp_path / "runs", "disturbed", None))
     assert ended == 130, (tmp_path / "log").read_text()[-3000:]
     assert len(decisions(tmp_path, "disturbed")) < 7
-    last = gazetune(tmp_path, "search", "--resume", "disturbed")
+    last = search(tmp_path, "--resume", "disturbed")
     assert last.returncode == 0, last.stderr[-3000:]
     expected = decisions(tmp_path, "whole")
     assert len(expected) == 7
@@ -92,22 +91,22 @@ def test_a_resumed_search_decides_as_an_undisturbed_one(scheduler: str, tmp_path
 @pytest.mark.long
 def test_a_search_that_starts_from_another_one_knows_its_trials_and_its_name_is_its_own(tmp_path: Path) -> None:
     file = space(tmp_path, 3, "tpe", "median")  # which stops none of the first three
-    cold = gazetune(tmp_path, "search", file, "--name", "cold")
+    cold = search(tmp_path, file, "--name", "cold")
     assert cold.returncode == 0, cold.stderr[-3000:]
 
     def look_while_it_runs(process: subprocess.Popen[bytes]) -> None:
         process.send_signal(signal.SIGSTOP)  # or it would be done before the others have looked
-        second = gazetune(tmp_path, "search", "--resume", "disturbed")
+        second = search(tmp_path, "--resume", "disturbed")
         assert second.returncode == 2 and "is running already" in second.stderr.splitlines()[-1]
         file.write_text(file.read_text().replace("1.0e-2]", "1.0e-3]"))
-        other = gazetune(tmp_path, "search", file, "--name", "disturbed")
+        other = search(tmp_path, file, "--name", "disturbed")
         assert other.returncode == 2, other.stderr
         line = other.stderr.splitlines()[-1]
         assert "with another space: " in line and "space.optim.learning_rate: " in line and " -> " in line
         process.kill()
 
     disturbed(tmp_path, file, "--name", "disturbed", "--warm-start", "cold", end=look_while_it_runs)
-    last = gazetune(tmp_path, "search", "--resume", "disturbed")
+    last = search(tmp_path, "--resume", "disturbed")
     assert last.returncode == 0, last.stderr[-3000:]
     before, after = study(tmp_path, "cold"), study(tmp_path, "disturbed")
     history = [trial for trial in after.trials if is_history(trial)]

@@ -7,13 +7,14 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+
+from tests.commands import BOUND, command, ended
 
 # No dropout: its draws belong to a worker, so they are others on another number of workers. Rates are low and few steps
 # are compared, because Adam makes much of the last digits that a sum in another order differs in.
@@ -35,9 +36,8 @@ COMPARED = 10
 def start(storage: Path, name: str, *settings: str) -> subprocess.Popen[bytes]:
     (storage / "run.yaml").write_text(yaml.safe_dump(RUN))
     overrides = [word for setting in settings for word in ("--set", setting)]
-    command = ["train", storage / "run.yaml", "--name", name, "--storage", storage, *overrides]
     return subprocess.Popen(
-        [sys.executable, "-m", "gazetune.cli.main", *map(str, command)],
+        command("train", storage / "run.yaml", "--name", name, "--storage", storage, *overrides),
         stdout=(storage / f"{name}.log").open("a"),
         stderr=subprocess.STDOUT,
         start_new_session=True,
@@ -47,7 +47,8 @@ def start(storage: Path, name: str, *settings: str) -> subprocess.Popen[bytes]:
 def finish(storage: Path, name: str, *settings: str) -> list[float]:
     """Run to the end and return the loss of every step."""
     process = start(storage, name, *settings)
-    assert process.wait(timeout=300) == 0, (storage / f"{name}.log").read_text()[-3000:]
+    log = storage / f"{name}.log"
+    assert ended(process, log) == 0, log.read_text()[-3000:]
     return losses(storage / name)
 
 
@@ -59,7 +60,7 @@ def losses(folder: Path) -> list[float]:
 def kill_after_the_first_checkpoint(storage: Path, name: str, *settings: str) -> int:
     """Kill all processes of a run with -9 in its middle; return how many steps its checkpoint has."""
     process = start(storage, name, *settings)
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + BOUND
     while not (storage / name / "last" / "progress.json").exists():
         log = (storage / f"{name}.log").read_text()[-3000:]
         assert time.monotonic() < deadline and process.poll() is None, log

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +9,8 @@ import mlflow
 import numpy as np
 import optuna
 import pytest
+
+from tests.commands import gazetune, gazetune_json
 
 SPACE = """
 name: short
@@ -31,11 +30,6 @@ resources: {workers: 2, cpus_per_worker: 1}
 """
 
 
-def gazetune(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gazetune.cli.main", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("search")
@@ -44,9 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def document(folder: Path) -> dict[str, Any]:
     (folder / "space.yaml").write_text(SPACE)
-    done = gazetune("search", folder / "space.yaml", "--storage", folder / "runs", "--json")
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
+    return gazetune_json("search", folder / "space.yaml", "--storage", folder / "runs")
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
+
+from tests.commands import gazetune
 
 SPACE = """
 name: shapes
@@ -24,10 +24,7 @@ search: {trials: 2, sampler: grid, scheduler: none}
 
 def test_trials_of_each_shape_get_slots_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text(SPACE)
-    command = [sys.executable, "-m", "gazetune.cli.main", "search", str(tmp_path / "space.yaml"), "--json"]
-    done = subprocess.run(
-        [*command, "--storage", str(tmp_path / "runs")], capture_output=True, text=True, timeout=400, check=False
-    )
+    done = gazetune("search", tmp_path / "space.yaml", "--storage", tmp_path / "runs", "--json")
     assert done.returncode == 0, done.stderr[-3000:]
     document = json.loads(done.stdout)
     found = {trial["params"]["resources.workers"]: trial for trial in document["trials"]}

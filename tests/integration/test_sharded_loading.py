@@ -12,6 +12,8 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaModel
 
+from tests.commands import BOUND
+
 WORKER = """
 import json, sys, threading, time
 from pathlib import Path
@@ -80,7 +82,7 @@ def run(folder: Path, out: Path, how: str) -> list[dict]:
     # Freed tensors go back to the system at once, so that the memory in use is seen and not what was.
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
     command = [*launcher, str(script), str(folder), str(out), how]
-    done = subprocess.run(command, capture_output=True, timeout=240, env=environment)
+    done = subprocess.run(command, capture_output=True, timeout=BOUND, env=environment)
     assert done.returncode == 0, done.stderr.decode()[-3000:]
     return [json.loads(out.with_suffix(f".{rank}").read_text()) for rank in (0, 1)]
 

@@ -16,6 +16,7 @@ import yaml
 
 from gazetune.config import Config
 from gazetune.reward.dataset import prepare
+from tests.commands import BOUND, ended
 
 BASE = {
     "data": {"source": "planted", "pairs": 900},
@@ -73,7 +74,7 @@ def start(tree: dict, cache: Path, folder: Path, workers: int) -> subprocess.Pop
 def finish(tree: dict, cache: Path, folder: Path, workers: int = 2) -> list[float]:
     """Run to the end and return the loss of every step."""
     process = start(tree, cache, folder, workers)
-    assert process.wait(timeout=300) == 0, (folder / "log").read_text()[-3000:]
+    assert ended(process, folder / "log") == 0, (folder / "log").read_text()[-3000:]
     return losses(folder)
 
 
@@ -109,7 +110,7 @@ def test_a_run_killed_mid_epoch_resumes_to_the_undisturbed_curve(stage: int, cac
     undisturbed = finish(tree, cache, tmp_path / "undisturbed")
     killed = tmp_path / "killed"
     process = start(tree, cache, killed, 2)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + BOUND
     while not (killed / "run" / "last" / "progress.json").exists():
         assert time.monotonic() < deadline and process.poll() is None, (killed / "log").read_text()[-3000:]
         time.sleep(0.02)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
@@ -23,6 +22,7 @@ from gazetune.search.run import search
 from gazetune.search.space.space_file import read_space
 from gazetune.search.study.searcher import open_study
 from gazetune.search.study.storage import check_study_storage, find_study, shared_study, storage_url
+from tests.commands import gazetune, gazetune_json
 
 psycopg2 = pytest.importorskip("psycopg2")
 
@@ -168,25 +168,13 @@ def test_tables_of_another_optuna_are_refused(url: str, tmp_path: Path) -> None:
 
 
 def test_a_search_keeps_its_study_in_the_database(url: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "gazetune.cli.main", "search", "smoke", "--storage", tmp_path, "--json"]
-    given = url.replace("+psycopg2", "")
-    done = subprocess.run(
-        [*map(str, command), "--set", f"search.storage={given}"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=400,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    document = json.loads(done.stdout)
+    smoke = ["search", "smoke", "--set", f"search.storage={url.replace('+psycopg2', '')}"]
+    document = gazetune_json(*smoke, "--storage", tmp_path)
     study = find_study(url, "smoke")
     assert study is not None
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "COMPLETE"]
     assert [trial.value for trial in study.trials] == [trial["val_accuracy"] for trial in document["trials"]]
     assert not (tmp_path / "smoke" / "study.db").exists()
-    again = subprocess.run(
-        [*map(str, command[:-1]), "--name", "smoke", "--storage", str(tmp_path / "elsewhere"), "--set",
-         f"search.storage={given}"], capture_output=True, text=True, check=False, timeout=100,
-    )  # fmt: skip
+    again = gazetune(*smoke, "--name", "smoke", "--storage", tmp_path / "elsewhere")
     assert again.returncode == 2 and "has a study 'smoke' of another search" in again.stderr
     assert len(again.stderr.strip().splitlines()) == 1 and not (tmp_path / "elsewhere").exists()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import pytest
 
 from gazetune.cli.stop import stop
 from gazetune.search.status import SearchStatus, read_status
+from tests.commands import BOUND, command, ended
 
 SPACE = """
 name: watched
@@ -35,7 +35,7 @@ def running_search(folder: Path, rates: str) -> Iterator[tuple[subprocess.Popen[
     (folder / "space.yaml").write_text(SPACE.replace("RATES", rates))
     log = folder / "log"
     process = subprocess.Popen(
-        [sys.executable, "-m", "gazetune.cli.main", "search", folder / "space.yaml", "--storage", folder / "runs"],
+        command("search", folder / "space.yaml", "--storage", folder / "runs"),
         stdout=subprocess.DEVNULL,
         stderr=log.open("w"),
         start_new_session=True,
@@ -50,7 +50,7 @@ def running_search(folder: Path, rates: str) -> Iterator[tuple[subprocess.Popen[
 def seen(folder: Path, condition: Callable[[SearchStatus], bool], process: subprocess.Popen[bytes]) -> SearchStatus:
     """Look at the search until it is as wanted."""
     storage, log = folder / "runs", folder / "log"
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + BOUND
     while True:
         assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-3000:]
         if (storage / "watched" / "space.yaml").exists() and condition(status := read_status(storage, "watched")):
@@ -67,7 +67,7 @@ def test_a_trial_and_then_the_search_are_stopped_from_outside(tmp_path: Path) ->
         seen(tmp_path, lambda now: wanted not in [trial.id for trial in now.running], process)
         seen(tmp_path, lambda now: any(trial.id > wanted for trial in now.running), process)
         stop(tmp_path / "runs", "watched", None)
-        assert process.wait(timeout=120) == 130, log.read_text()[-3000:]
+        assert ended(process, log) == 130, log.read_text()[-3000:]
     study = optuna.load_study(study_name="watched", storage=f"sqlite:///{tmp_path}/runs/watched/study.db")
     stopped = study.trials[int(wanted)]
     assert (stopped.state.name, stopped.user_attrs["record"]["reason"]) == ("PRUNED", "stopped by hand")
@@ -80,7 +80,7 @@ def test_a_trial_and_then_the_search_are_stopped_from_outside(tmp_path: Path) ->
 @pytest.mark.long
 def test_a_search_whose_first_trials_fail_alike_gives_up_and_can_be_resumed(tmp_path: Path) -> None:
     with running_search(tmp_path, "choice: [1.0e30, 2.0e30, 3.0e30]") as (process, log):
-        assert process.wait(timeout=240) == 1, log.read_text()[-3000:]
+        assert ended(process, log) == 1, log.read_text()[-3000:]
     (error,) = [line for line in log.read_text().splitlines() if line.startswith("gazetune: error: ")]
     assert "given up, since the first 3 trials FAILed for the same reason" in error
     assert "of 8 trials finished; go on with: gazetune search --resume watched" in error

@@ -16,6 +16,7 @@ from ray.cluster_utils import Cluster
 from gazetune.cluster.node_watch import NodeWatch
 from gazetune.cluster.storage import require_shared
 from gazetune.errors import InputError
+from tests.commands import BOUND
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_a_node_that_does_not_see_the_storage_folder_is_left_out(
     node = subprocess.Popen(["unshare", "--mount", "sh", "-c", start + options], start_new_session=True,
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + BOUND
         while len([each for each in ray.nodes() if each["Alive"]]) < 2:
             assert time.monotonic() < deadline and node.poll() is None
             time.sleep(0.2)

@@ -19,6 +19,7 @@ from gazetune.errors import InputError
 from gazetune.tracking.lineage import code_version
 from gazetune.tracking.location import check_answers
 from gazetune.tracking.mlflow_runs import Tracker
+from tests.commands import BOUND
 
 
 @pytest.fixture(scope="module")
@@ -246,7 +247,7 @@ def server(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
     uri = f"http://127.0.0.1:{port}"
     try:
-        end = time.monotonic() + 90
+        end = time.monotonic() + BOUND
         while True:
             try:
                 check_answers(uri)

@@ -16,7 +16,8 @@ from gazetune.cluster.node_watch import NodeWatch
 from gazetune.cluster.slots import NodeResources
 from gazetune.config import ResourcesConfig
 from gazetune.search.slots.gone import SlotsGone
-from gazetune.search.slots.slots import NODE_SECONDS, Slots
+from gazetune.search.slots.slots import Slots
+from tests.commands import BOUND
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +46,8 @@ def places_asked_for() -> int:
     return sum(group["state"] == "PENDING" for group in placement_group_table().values())
 
 
-def comes_about(condition: Callable[[], Any], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
+def comes_about(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + BOUND
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -150,7 +151,11 @@ def test_nodes_that_cannot_be_asked_for_are_a_verdict_and_no_silence(open_slots:
     assert slots.verdict == "the slots cannot be looked after any more: the cluster is gone"
 
 
-def test_a_place_on_a_node_that_turns_out_to_be_of_no_use_is_given_back(open_slots: Callable[..., Slots]) -> None:
+def test_a_place_on_a_node_that_turns_out_to_be_of_no_use_is_given_back(
+    open_slots: Callable[..., Slots], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gazetune.search.slots.slots.NODE_SECONDS", 1000.0)  # it is the place that lets it ask again
+
     class Judging(Nodes):
         """Finds out that the node cannot be used when it is asked the second time."""
 
@@ -165,7 +170,7 @@ def test_a_place_on_a_node_that_turns_out_to_be_of_no_use_is_given_back(open_slo
     nodes = Judging(0.5)
     slots = open_slots(nodes, jobs=2, shapes=[ResourcesConfig()])
     # One that may be anywhere is granted at once, where nothing is known of the node yet.
-    comes_about(lambda: nodes.asked == 2 and places_asked_for() == 1, seconds=NODE_SECONDS)
+    comes_about(lambda: nodes.asked == 2 and places_asked_for() == 1)
     asked = len(placement_group_table())
     time.sleep(1.5)
     assert len(placement_group_table()) == asked, "it waits for another node, and is not granted this one again"
@@ -179,7 +184,7 @@ def test_worker_groups_that_never_come_up_are_a_verdict(cluster: None, tmp_path:
     no_folder.touch()
     nodes = NodeWatch(False, tmp_path)
     slots = Slots([ResourcesConfig()], 60.0, nodes, 2, no_folder, tmp_path, lambda count, why: None)
-    comes_about(lambda: slots.verdict is not None, seconds=120)
+    comes_about(lambda: slots.verdict is not None)
     slots.close(10.0)
     assert slots.verdict is not None and slots.verdict.startswith("worker groups cannot be kept up: ")
     assert str(no_folder) in slots.verdict, "it says why"

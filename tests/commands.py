@@ -1,0 +1,55 @@
+"""The package's commands as tests run them: each in a process of its own, as a user would start it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+BOUND = 600.0
+"""Seconds after which something is taken to hang. Far more than it takes: the machine may be busy with other tests."""
+
+
+def command(*arguments: str | Path) -> list[str]:
+    """Return the command line of a process; on SIGABRT it prints where its threads are."""
+    return [sys.executable, "-X", "faulthandler", "-m", "gazetune.cli.main", *map(str, arguments)]
+
+
+def gazetune(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, with these environment variables more."""
+    line = command(*arguments)
+    process = subprocess.Popen(
+        line, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        out, err = process.communicate(timeout=BOUND)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        _, err = process.communicate(timeout=60)
+        raise AssertionError(f"{' '.join(line[4:])} did not end in {BOUND:.0f} s: {err[-6000:]}") from None
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    return subprocess.CompletedProcess(line, process.returncode, out, err)
+
+
+def gazetune_json(*arguments: str | Path, **environment: str) -> Any:
+    """Run a command with `--json`, which must end well, and return its document."""
+    done = gazetune(*arguments, "--json", **environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+def ended(process: subprocess.Popen[Any], log: Path) -> int:
+    """Wait for the end of a process that was made of `command` and logs to this file; return its exit code."""
+    try:
+        return process.wait(timeout=BOUND)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        process.wait()
+        raise AssertionError(f"it did not end in {BOUND:.0f} s: {log.read_text()[-6000:]}") from None
