@@ -6,7 +6,6 @@ They import no more than the slots of a real search do.
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -23,12 +22,10 @@ Loop = Callable[[dict[str, Any]], None]
 
 
 def use(loop: Loop) -> None:
-    """Let the slots that this process starts run `loop` in the place of `slot_loop`."""
-    import gazetune.search.driver  # noqa: F401  # whatever of the slots has taken the loop by name is loaded now
+    """Let the workers of the slots that this process starts run `loop`, which they would not otherwise."""
+    from gazetune.search.slots import slot
 
-    for name, module in list(sys.modules.items()):
-        if name.startswith("gazetune.search.slots") and hasattr(module, "slot_loop"):
-            module.slot_loop = loop
+    slot.work = loop
 
 
 def stamping_loop(settings: dict[str, Any]) -> None:

@@ -19,7 +19,6 @@ from ray.util.placement_group import PlacementGroup, placement_group, placement_
 
 from gazetune.config import ResourcesConfig
 from gazetune.search.slots.feeder import NAMESPACE
-from gazetune.train.ray_worker import slot_loop
 
 _NODE = "ray.io/node-id"
 """Label that each node of a cluster has."""
@@ -138,6 +137,17 @@ class MemoryWatch(UserCallback):
             ray.get(board.fail_at.remote(self._slot, MEMORY_KILL))
 
 
+def work(settings: dict[str, Any]) -> None:
+    """Do what a worker of a slot does.
+
+    Imported only there: Ray Train's controller has this function too, but no use for what trains models, and workers
+    are not started before it.
+    """
+    from gazetune.train.ray_worker import slot_loop
+
+    slot_loop(settings)
+
+
 def _trainer(
     number: int, resources: ResourcesConfig, settings: SlotSettings, where: list[dict[str, str]] | None
 ) -> TorchTrainer:
@@ -159,7 +169,7 @@ def _trainer(
         label_selector=where,
     )
     return TorchTrainer(
-        slot_loop,
+        work,
         train_loop_config=loop,
         scaling_config=scaling,
         run_config=RunConfig(
