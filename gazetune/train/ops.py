@@ -5,6 +5,9 @@
 Between processes on CPUs DeepSpeed reduces through `shm_comm`, a C++ extension that it compiles on first use (tens of
 seconds). Without a compiler it would refuse to start; `prepare_ops` then lets it fall back to gloo, which is slower for
 large models but gives the same sums.
+
+Each Python environment has a folder of its own for what is compiled: torch's own folder is shared by all of them, and
+would hold what was compiled for another one, to be compiled again whenever the other one has run.
 """
 
 from __future__ import annotations
@@ -15,13 +18,18 @@ import os
 import shutil
 import sys
 import sysconfig
-import time
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
-logger = logging.getLogger(__name__)
+from filelock import FileLock
 
 OP_NAME = "deepspeed_shm_comm"
+
+_ROOT = "TORCH_EXTENSIONS_DIR"
+"""Where torch puts what it compiles; set here, so that it is this environment's folder."""
+
+_OURS = "gazetune-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +51,25 @@ def add_ninja_to_path() -> None:
 
 
 def op_library() -> Path:
-    """Return where torch's extension builder puts the op's library on this machine (built or not)."""
-    root = os.environ.get("TORCH_EXTENSIONS_DIR")
-    if root is not None:
-        return Path(root) / OP_NAME / f"{OP_NAME}.so"
+    """Return where the op's library lies for this Python environment (built or not).
+
+    Below `TORCH_EXTENSIONS_DIR` where that is set, else below torch's folder for extensions.
+    """
     import torch
     from torch.utils.cpp_extension import get_default_build_root
 
-    device = f"cu{torch.version.cuda.replace('.', '')}" if torch.version.cuda else "cpu"
-    python = f"py{sys.version_info.major}{sys.version_info.minor}{getattr(sys, 'abiflags', '')}"
-    return Path(get_default_build_root()) / f"{python}_{device}" / OP_NAME / f"{OP_NAME}.so"
+    root = Path(os.environ.get(_ROOT) or get_default_build_root())
+    if not root.name.startswith(_OURS):  # else this process has it from one that came here already
+        environment = f"{sys.prefix} {sys.version} {torch.__version__} {torch.version.cuda}"
+        root /= _OURS + sha256(environment.encode()).hexdigest()[:12]
+    return root / OP_NAME / f"{OP_NAME}.so"
+
+
+def op_lock() -> FileLock:
+    """Return the lock under which the op is built and loaded; the system frees it when its holder dies."""
+    folder = op_library().parent
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / "gazetune.lock")
 
 
 def ops_report() -> OpsReport:
@@ -75,15 +92,23 @@ def ops_report() -> OpsReport:
 
 
 def build_ops() -> OpsReport:
-    """Compile the op when it is needed and missing, and return what is there then. Never raises for a failed build."""
+    """Load the op when it is needed, compiling it when it is missing, and return what is there then.
+
+    Never raises for a failed build.
+    """
     add_ninja_to_path()
     report = ops_report()
-    if report.state != "missing" or "not found" in report.detail:
+    if report.state == "unneeded" or "not found" in report.detail:
         return report
-    _remove_stale_lock()
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    folder = op_library().parent
+    os.environ[_ROOT] = str(folder.parent)
     try:
-        importlib.import_module("deepspeed.ops.op_builder.cpu").ShareMemCommBuilder().load(verbose=False)
+        with op_lock():
+            # Torch's own lock. Whoever took it has died, or it would hold ours; torch would wait for it for ever.
+            (folder / "lock").unlink(missing_ok=True)
+            # DeepSpeed keeps what it has loaded: it will not ask for torch's lock again.
+            importlib.import_module("deepspeed.ops.op_builder.cpu").ShareMemCommBuilder().load(verbose=False)
     except (RuntimeError, ImportError, OSError) as error:  # a compiler's complaint runs over many lines
         return OpsReport("missing", f"the build failed, gloo is used instead: {str(error).strip().splitlines()[0]}")
     return ops_report()
@@ -92,31 +117,12 @@ def build_ops() -> OpsReport:
 def prepare_ops() -> None:
     """Make this process ready for `deepspeed.init_distributed`; to be called before it in every worker.
 
-    Puts `ninja` on PATH (torch asks for it even when there is nothing to build), removes a lock that a killed build
-    left behind (torch would wait for it for ever), and, where the op can neither be found nor built, takes it from
-    DeepSpeed's list of compatible ops, so that gloo is used.
+    Puts `ninja` on PATH (torch asks for it even when there is nothing to build), loads the op, and, where it can
+    neither be found nor built, takes it from DeepSpeed's list of compatible ops, so that gloo is used.
     """
-    add_ninja_to_path()
-    if ops_report().state == "unneeded":
-        return
-    _remove_stale_lock()
     if build_ops().state == "missing":
         ops = importlib.import_module("deepspeed.ops")
         ops.__compatible_ops__[OP_NAME] = False
-
-
-def _remove_stale_lock() -> None:
-    """Remove the builder's lock when its holder must be dead: a check takes under a second, a build a few minutes."""
-    library = op_library()
-    lock = library.parent / "lock"
-    patience = 30 if library.is_file() else 600
-    try:
-        age = time.time() - lock.stat().st_mtime
-        if age > patience:
-            lock.unlink()
-            logger.warning("removed %s, left behind by a build that was killed %d s ago", lock, age)
-    except FileNotFoundError:
-        return  # no lock, or its holder just released it
 
 
 def main() -> None:

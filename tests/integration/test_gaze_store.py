@@ -213,7 +213,7 @@ def free():
     return [found.get("CPU", 0), found.get("GPU", 0)]
 
 def all_come_back():
-    deadline = time.monotonic() + BOUND
+    deadline = time.monotonic() + 300
     while free() != [3, 2] and time.monotonic() < deadline:
         time.sleep(0.05)
     return free()
@@ -245,7 +245,7 @@ print(json.dumps(found))
 
 def test_processes_get_gpus_give_everything_back_and_say_what_was_wrong() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", IN_PROCESSES], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", IN_PROCESSES], capture_output=True, text=True, timeout=BOUND, check=False
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))  # Ray prints too
