@@ -42,7 +42,7 @@ try_first:
   - {{gaze.predictor: recorded, gaze.control: none, fusion.kind: concat}}
   - {{gaze.predictor: roberta, gaze.control: shuffled, fusion.kind: add}}
 search: {{trials: 8, sampler: random, scheduler: none, seed: 21}}
-resources: {{workers: 1, cpus_per_worker: 1}}
+resources: {{cpus_per_worker: 2}}
 """
 
 

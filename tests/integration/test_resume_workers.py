@@ -84,16 +84,19 @@ def undisturbed(storage: Path) -> list[float]:
     return found
 
 
-@pytest.mark.parametrize(("stage", "stage_of_one"), [(2, 2), pytest.param(3, 2, marks=pytest.mark.long)])
-def test_a_killed_run_of_two_workers_goes_on_with_one_and_with_three(
-    stage: int, stage_of_one: int, storage: Path, undisturbed: list[float]
+@pytest.mark.parametrize(
+    ("stage", "on"),
+    [(2, [3]), pytest.param(2, [1], marks=pytest.mark.long), pytest.param(3, [1, 3], marks=pytest.mark.long)],
+)
+def test_a_killed_run_of_two_workers_goes_on_with_other_numbers_of_workers(
+    stage: int, on: list[int], storage: Path, undisturbed: list[float]
 ) -> None:
-    killed = f"killed-{stage}"
+    killed = f"killed-{stage}-{on[0]}"
     kept = kill_after_the_first_checkpoint(storage, killed, f"deepspeed.stage={stage}")
     assert 0 < kept <= len(undisturbed) - COMPARED
     until = kept + COMPARED
-    others = {1: (f"deepspeed.stage={stage_of_one}", f"tracking.uri=sqlite:///{storage}/other.db"), 3: ()}
-    for workers, changes in others.items():
+    for workers in on:
+        changes = ("deepspeed.stage=2", f"tracking.uri=sqlite:///{storage}/other.db") if workers == 1 else ()
         name = f"{killed}-{workers}"
         shutil.copytree(storage / killed, storage / name)
         settings = (f"deepspeed.stage={stage}", f"resources.workers={workers}", "resources.cpus_per_worker=0.5")

@@ -39,13 +39,14 @@ from gazetune.reward.dataset import prepare
 from gazetune.train.loop import Training
 from gazetune.train.processes import join_workers, leave_workers
 
-config = build_config(yaml.safe_load(Path(sys.argv[1]).read_text()), "test")
 worker = join_workers()
-training = Training(
-    config, prepare(config, Path(sys.argv[2])), Path(sys.argv[3]), worker, load_backbone("tiny", torch.float32)
-)
-training.run(lambda report: True)
-training.close()
+folder = Path(sys.argv[1])
+for file in sorted(folder.glob("*.yaml")):
+    config = build_config(yaml.safe_load(file.read_text()), str(file))
+    data = prepare(config, Path(sys.argv[2]))
+    training = Training(config, data, folder / file.stem, worker, load_backbone("tiny", torch.float32))
+    training.run(lambda report: True)
+    training.close()
 leave_workers()
 """
 
@@ -57,29 +58,30 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def start(tree: dict, cache: Path, folder: Path, workers: int) -> subprocess.Popen:
+def start(trees: dict[str, dict], cache: Path, folder: Path, workers: int) -> subprocess.Popen:
+    """Start workers that train one configuration after another."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(tree))
+    for name, tree in trees.items():
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(tree))
     (folder / "worker.py").write_text(WORKER)
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={workers}"]
-    arguments = [folder / "worker.py", folder / "config.yaml", cache, folder / "run"]
     return subprocess.Popen(
-        [sys.executable, *launcher, *map(str, arguments)],
+        [sys.executable, *launcher, str(folder / "worker.py"), str(folder), str(cache)],
         stdout=(folder / "log").open("a"),
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
 
 
-def finish(tree: dict, cache: Path, folder: Path, workers: int = 2) -> list[float]:
-    """Run to the end and return the loss of every step."""
-    process = start(tree, cache, folder, workers)
+def finish(trees: dict[str, dict], cache: Path, folder: Path, workers: int = 2) -> dict[str, list[float]]:
+    """Run to the end and return the loss of every step of each configuration."""
+    process = start(trees, cache, folder, workers)
     assert ended(process, folder / "log") == 0, (folder / "log").read_text()[-3000:]
-    return losses(folder)
+    return {name: losses(folder / name) for name in trees}
 
 
 def losses(folder: Path) -> list[float]:
-    progress = json.loads((folder / "run" / "last" / "progress.json").read_text())
+    progress = json.loads((folder / "last" / "progress.json").read_text())
     return [loss for evaluation in progress["evaluations"] for loss in evaluation["train_losses"]]
 
 
@@ -88,36 +90,48 @@ def with_stage(stage: int) -> dict:
     return {**BASE, **WITHOUT_DROPOUT, "deepspeed": {"stage": stage, "override": override}}
 
 
-def test_zero_stages_0_2_and_3_on_two_workers_have_the_same_losses(cache: Path, tmp_path: Path) -> None:
-    curves = {stage: finish(with_stage(stage), cache, tmp_path / str(stage))[:20] for stage in (0, 2, 3)}
+UNEVEN = {**BASE, **WITHOUT_DROPOUT, "train": {"batch_size": 13, "accumulate": 2, "eval_every": 5}}
+# Dropout stays on: its draws must come back too.
+KILLED = {stage: {**BASE, "deepspeed": {"stage": stage}} for stage in (2, 3)}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[float]]:
+    """What two workers make of each configuration when nobody kills them."""
+    trees = {f"stage-{stage}": with_stage(stage) for stage in (0, 2, 3)}
+    trees |= {"uneven": UNEVEN, **{f"killed-{stage}": tree for stage, tree in KILLED.items()}}
+    return finish(trees, cache, tmp_path_factory.mktemp("undisturbed"))
+
+
+def test_zero_stages_0_2_and_3_on_two_workers_have_the_same_losses(undisturbed: dict[str, list[float]]) -> None:
+    curves = {stage: undisturbed[f"stage-{stage}"][:20] for stage in (0, 2, 3)}
     assert len(curves[0]) == 20
     assert max(curves[0]) - min(curves[0]) > 0.05, "the losses must move for this to say anything"
     np.testing.assert_allclose(curves[2], curves[0], atol=1e-4)
     np.testing.assert_allclose(curves[3], curves[0], atol=1e-4)
 
 
-def test_one_worker_has_the_losses_of_two_with_uneven_shards(cache: Path, tmp_path: Path) -> None:
-    tree = {**BASE, **WITHOUT_DROPOUT, "train": {"batch_size": 13, "accumulate": 2, "eval_every": 5}}
-    one = finish(tree, cache, tmp_path / "one", workers=1)
-    two = finish(tree, cache, tmp_path / "two", workers=2)
-    np.testing.assert_allclose(two[:20], one[:20], atol=1e-4)
+def test_one_worker_has_the_losses_of_two_with_uneven_shards(
+    undisturbed: dict[str, list[float]], cache: Path, tmp_path: Path
+) -> None:
+    one = finish({"uneven": UNEVEN}, cache, tmp_path, workers=1)
+    np.testing.assert_allclose(undisturbed["uneven"][:20], one["uneven"][:20], atol=1e-4)
 
 
 @pytest.mark.parametrize("stage", [pytest.param(2, marks=pytest.mark.long), 3])
-def test_a_run_killed_mid_epoch_resumes_to_the_undisturbed_curve(stage: int, cache: Path, tmp_path: Path) -> None:
-    # Dropout stays on: its draws must come back too.
-    tree = {**BASE, "deepspeed": {"stage": stage}}
-    undisturbed = finish(tree, cache, tmp_path / "undisturbed")
-    killed = tmp_path / "killed"
-    process = start(tree, cache, killed, 2)
+def test_a_run_killed_mid_epoch_resumes_to_the_undisturbed_curve(
+    stage: int, undisturbed: dict[str, list[float]], cache: Path, tmp_path: Path
+) -> None:
+    trees, expected = {"killed": KILLED[stage]}, undisturbed[f"killed-{stage}"]
+    process = start(trees, cache, tmp_path, 2)
     deadline = time.monotonic() + BOUND
-    while not (killed / "run" / "last" / "progress.json").exists():
-        assert time.monotonic() < deadline and process.poll() is None, (killed / "log").read_text()[-3000:]
+    while not (tmp_path / "killed" / "last" / "progress.json").exists():
+        assert time.monotonic() < deadline and process.poll() is None, (tmp_path / "log").read_text()[-3000:]
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    kept = len(losses(killed))
-    assert 0 < kept < len(undisturbed), "it must die mid-epoch"
-    resumed = finish(tree, cache, killed)
-    assert len(resumed) == len(undisturbed)
-    np.testing.assert_allclose(resumed, undisturbed, atol=1e-6)
+    kept = len(losses(tmp_path / "killed"))
+    assert 0 < kept < len(expected), "it must die mid-epoch"
+    resumed = finish(trees, cache, tmp_path)["killed"]
+    assert len(resumed) == len(expected)
+    np.testing.assert_allclose(resumed, expected, atol=1e-6)

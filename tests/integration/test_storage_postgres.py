@@ -103,13 +103,13 @@ def tables(url: str) -> list[tuple[Any, ...]]:
 
 def test_sixteen_writers_at_once_lose_nothing(url: str, tmp_path: Path) -> None:
     shared_study(url, "shared", ["maximize"], tmp_path)
-    subprocess.run([sys.executable, str(WRITERS), url, "shared", "16", "10"], check=True)
+    subprocess.run([sys.executable, str(WRITERS), url, "shared", "16", "5"], check=True)
     study = find_study(url, "shared")
     assert study is not None
     trials = study.trials
-    assert [trial.number for trial in trials] == list(range(160))
+    assert [trial.number for trial in trials] == list(range(80))
     assert {trial.state for trial in trials} == {TrialState.COMPLETE}
-    written = [1000 * writer + turn for writer in range(16) for turn in range(10)]
+    written = [1000 * writer + turn for writer in range(16) for turn in range(5)]
     assert sorted(trial.value for trial in trials) == written
     for trial in trials:
         writer = trial.user_attrs["writer"]
@@ -168,7 +168,8 @@ def test_tables_of_another_optuna_are_refused(url: str, tmp_path: Path) -> None:
 
 
 def test_a_search_keeps_its_study_in_the_database(url: str, tmp_path: Path) -> None:
-    smoke = ["search", "smoke", "--set", f"search.storage={url.replace('+psycopg2', '')}"]
+    study_url = url.replace("+psycopg2", "")
+    smoke = ["search", "smoke", "--set", "resources.cpus_per_worker=2", "--set", f"search.storage={study_url}"]
     document = gazetune_json(*smoke, "--storage", tmp_path)
     study = find_study(url, "smoke")
     assert study is not None

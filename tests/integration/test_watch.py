@@ -27,6 +27,7 @@ base:
 space:
   optim.learning_rate: {RATES}
 search: {trials: 8, sampler: random, scheduler: median, rungs: 100, reduction: 2}
+resources: {cpus_per_worker: 2}
 """
 
 
