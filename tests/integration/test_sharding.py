@@ -1,9 +1,10 @@
-"""Real DeepSpeed on two worker processes: stages agree, and a killed run goes on where it was."""
+"""Real DeepSpeed on worker processes: stages agree, and a run goes on where it was, on other workers too."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -45,7 +46,7 @@ for file in sorted(folder.glob("*.yaml")):
     config = build_config(yaml.safe_load(file.read_text()), str(file))
     data = prepare(config, Path(sys.argv[2]))
     training = Training(config, data, folder / file.stem, worker, load_backbone("tiny", torch.float32))
-    training.run(lambda report: True)
+    training.run(lambda report: not file.stem.startswith("begun"))
     training.close()
 leave_workers()
 """
@@ -91,38 +92,57 @@ def with_stage(stage: int) -> dict:
 
 
 UNEVEN = {**BASE, **WITHOUT_DROPOUT, "train": {"batch_size": 13, "accumulate": 2, "eval_every": 5}}
+# Rates are low and few steps are compared: Adam makes much of the last digits that a sum in another order differs in.
+# 10 pairs a step: two workers have 5 each, three have 4, 3 and 3.
+HANDED_ON = {
+    **BASE, **WITHOUT_DROPOUT, "optim": {"learning_rate": 2e-5}, "deepspeed": {"stage": 2},
+    "train": {"batch_size": 10, "eval_every": 4, "epochs": 0.4},
+}  # fmt: skip
+COMPARED = 10
+"""Steps after a run was handed on whose losses are compared."""
 # Dropout stays on: its draws must come back too.
 KILLED = {stage: {**BASE, "deepspeed": {"stage": stage}} for stage in (2, 3)}
 
 
 @pytest.fixture(scope="module")
-def undisturbed(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[float]]:
-    """What two workers make of each configuration when nobody kills them."""
+def two_workers(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder where two workers trained each configuration, and nobody killed them."""
+    folder = tmp_path_factory.mktemp("two")
     trees = {f"stage-{stage}": with_stage(stage) for stage in (0, 2, 3)}
     trees |= {"uneven": UNEVEN, **{f"killed-{stage}": tree for stage, tree in KILLED.items()}}
-    return finish(trees, cache, tmp_path_factory.mktemp("undisturbed"))
+    finish({**trees, "whole": HANDED_ON, "begun": HANDED_ON}, cache, folder)
+    return folder
 
 
-def test_zero_stages_0_2_and_3_on_two_workers_have_the_same_losses(undisturbed: dict[str, list[float]]) -> None:
-    curves = {stage: undisturbed[f"stage-{stage}"][:20] for stage in (0, 2, 3)}
+def test_zero_stages_0_2_and_3_on_two_workers_have_the_same_losses(two_workers: Path) -> None:
+    curves = {stage: losses(two_workers / f"stage-{stage}")[:20] for stage in (0, 2, 3)}
     assert len(curves[0]) == 20
     assert max(curves[0]) - min(curves[0]) > 0.05, "the losses must move for this to say anything"
     np.testing.assert_allclose(curves[2], curves[0], atol=1e-4)
     np.testing.assert_allclose(curves[3], curves[0], atol=1e-4)
 
 
-def test_one_worker_has_the_losses_of_two_with_uneven_shards(
-    undisturbed: dict[str, list[float]], cache: Path, tmp_path: Path
-) -> None:
-    one = finish({"uneven": UNEVEN}, cache, tmp_path, workers=1)
-    np.testing.assert_allclose(undisturbed["uneven"][:20], one["uneven"][:20], atol=1e-4)
+def test_one_worker_has_the_losses_of_two_with_uneven_shards(two_workers: Path, cache: Path, tmp_path: Path) -> None:
+    one = finish({"uneven": UNEVEN}, cache, tmp_path, workers=1)["uneven"]
+    np.testing.assert_allclose(losses(two_workers / "uneven")[:20], one[:20], atol=1e-4)
+
+
+def test_three_workers_go_on_with_what_two_began(two_workers: Path, cache: Path, tmp_path: Path) -> None:
+    shutil.copytree(two_workers / "begun", tmp_path / "handed-on")
+    expected, kept = losses(two_workers / "whole"), len(losses(two_workers / "begun"))
+    assert 0 < kept < kept + COMPARED <= len(expected)
+    assert np.ptp(expected[:COMPARED]) > 0.02, "the losses must move for this to say anything"
+    resumed = finish({"handed-on": HANDED_ON}, cache, tmp_path, workers=3)["handed-on"]
+    assert len(resumed) == len(expected)
+    until = kept + COMPARED
+    np.testing.assert_allclose(resumed[:until], expected[:until], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("stage", [pytest.param(2, marks=pytest.mark.long), 3])
 def test_a_run_killed_mid_epoch_resumes_to_the_undisturbed_curve(
-    stage: int, undisturbed: dict[str, list[float]], cache: Path, tmp_path: Path
+    stage: int, two_workers: Path, cache: Path, tmp_path: Path
 ) -> None:
-    trees, expected = {"killed": KILLED[stage]}, undisturbed[f"killed-{stage}"]
+    trees, expected = {"killed": KILLED[stage]}, losses(two_workers / f"killed-{stage}")
     process = start(trees, cache, tmp_path, 2)
     deadline = time.monotonic() + BOUND
     while not (tmp_path / "killed" / "last" / "progress.json").exists():
