@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,11 @@ def gazetune(*arguments: str | Path, **environment: str) -> subprocess.Completed
         out, err = process.communicate(timeout=BOUND)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGABRT)
-        _, err = process.communicate(timeout=60)
-        raise AssertionError(f"{' '.join(line[4:])} did not end in {BOUND:.0f} s: {err[-6000:]}") from None
+        process.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # what it has started holds its pipes
+        _, err = process.communicate()
+        raise AssertionError(f"{' '.join(line[4:])} did not end in {BOUND:.0f} s: {_stacks(err)}") from None
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -52,4 +56,9 @@ def ended(process: subprocess.Popen[Any], log: Path) -> int:
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGABRT)
         process.wait()
-        raise AssertionError(f"it did not end in {BOUND:.0f} s: {log.read_text()[-6000:]}") from None
+        raise AssertionError(f"it did not end in {BOUND:.0f} s: {_stacks(log.read_text())}") from None
+
+
+def _stacks(said: str) -> str:
+    """Return the end of what a process said, without the list of modules that follows the stacks of its threads."""
+    return said.partition("\nExtension modules: ")[0][-12000:]

@@ -22,7 +22,7 @@ Loop = Callable[[dict[str, Any]], None]
 
 
 def use(loop: Loop) -> None:
-    """Let the workers of the slots that this process starts run `loop`, which they would not otherwise."""
+    """Let the workers of the slots that this process starts run `loop` in the place of what a slot does."""
     from gazetune.search.slots import slot
 
     slot.work = loop

@@ -18,7 +18,7 @@ import ray
 import yaml
 from ray._common.network_utils import find_free_port
 
-from tests.commands import BOUND, gazetune
+from tests.commands import gazetune
 
 SPACE = """
 name: scaled
@@ -107,7 +107,7 @@ def cluster(tmp_path: Path) -> Iterator[ScaledCluster]:
         stderr=subprocess.STDOUT,
     )  # fmt: skip
     try:
-        deadline = time.monotonic() + BOUND
+        deadline = time.monotonic() + 60
         while "Ray runtime started" not in (tmp_path / "head").read_text():
             assert head.poll() is None and time.monotonic() < deadline, (tmp_path / "head").read_text()[-3000:]
             time.sleep(0.2)
@@ -137,7 +137,7 @@ def test_an_autoscaler_starts_nodes_for_the_slots_of_a_search_and_gets_them_back
     assert states == ["COMPLETE"] * 4
     slots = [int(count) for count in re.findall(r"(\d+) slot\(s\)", done.stderr)]
     assert max(slots) == 2, f"both nodes that the autoscaler may start are used: {slots}"
-    deadline = time.monotonic() + BOUND
+    deadline = time.monotonic() + 120
     while cluster.workers():
         assert time.monotonic() < deadline, "nodes that nothing runs on were not given back"
         time.sleep(0.5)

@@ -103,13 +103,13 @@ def tables(url: str) -> list[tuple[Any, ...]]:
 
 def test_sixteen_writers_at_once_lose_nothing(url: str, tmp_path: Path) -> None:
     shared_study(url, "shared", ["maximize"], tmp_path)
-    subprocess.run([sys.executable, str(WRITERS), url, "shared", "16", "5"], check=True)
+    subprocess.run([sys.executable, str(WRITERS), url, "shared", "16", "10"], check=True)
     study = find_study(url, "shared")
     assert study is not None
     trials = study.trials
-    assert [trial.number for trial in trials] == list(range(80))
+    assert [trial.number for trial in trials] == list(range(160))
     assert {trial.state for trial in trials} == {TrialState.COMPLETE}
-    written = [1000 * writer + turn for writer in range(16) for turn in range(5)]
+    written = [1000 * writer + turn for writer in range(16) for turn in range(10)]
     assert sorted(trial.value for trial in trials) == written
     for trial in trials:
         writer = trial.user_attrs["writer"]

@@ -27,7 +27,6 @@ base:
 space:
   optim.learning_rate: {RATES}
 search: {trials: 8, sampler: random, scheduler: median, rungs: 100, reduction: 2}
-resources: {cpus_per_worker: 2}
 """
 
 
@@ -68,7 +67,7 @@ def test_a_trial_and_then_the_search_are_stopped_from_outside(tmp_path: Path) ->
         seen(tmp_path, lambda now: wanted not in [trial.id for trial in now.running], process)
         seen(tmp_path, lambda now: any(trial.id > wanted for trial in now.running), process)
         stop(tmp_path / "runs", "watched", None)
-        assert ended(process, log) == 130, log.read_text()[-3000:]
+        assert process.wait(timeout=120) == 130, log.read_text()[-3000:]
     study = optuna.load_study(study_name="watched", storage=f"sqlite:///{tmp_path}/runs/watched/study.db")
     stopped = study.trials[int(wanted)]
     assert (stopped.state.name, stopped.user_attrs["record"]["reason"]) == ("PRUNED", "stopped by hand")

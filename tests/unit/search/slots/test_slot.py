@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from gazetune.config import Config
 from gazetune.search.slots.board import Board
 from gazetune.search.slots.feeder import NAMESPACE
 from gazetune.search.slots.slot import MEMORY_KILL, MemoryWatch, Slot, SlotSettings
+from tests.commands import BOUND
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +61,13 @@ def test_a_slot_lost_its_place_with_its_node_or_to_somebody_else_but_not_when_wo
         slot.error = error
         assert slot.place_lost is expected, error
     slot.give_up_place()
+
+
+def test_who_gets_the_work_of_a_slot_and_does_none_imports_nothing_that_trains() -> None:
+    code = (
+        "import sys, pickle; from gazetune.search.slots import slot; from ray import cloudpickle\n"
+        "pickle.loads(cloudpickle.dumps(slot.work))\n"
+        "print([name for name in ('gazetune.train', 'transformers', 'peft', 'deepspeed') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=BOUND)
+    assert done.stdout == "[]\n", done.stderr
