@@ -32,5 +32,5 @@ lint: $(READY)  ## Run ruff and mypy
 $(READY): pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	$(BIN)/python -m gazetune.train.ops
+	$(BIN)/python -m gazetune.train.processes.deepspeed_op
 	@touch $@

@@ -17,10 +17,10 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from gazetune.errors import InputError
-from gazetune.reward.quantization import has_bitsandbytes
+from gazetune.reward.model.quantization import has_bitsandbytes
 from gazetune.tracking.location import check_answers, hide_password, resolve_uri
-from gazetune.train.offload import has_async_io
-from gazetune.train.ops import ops_report
+from gazetune.train.limits.offload import has_async_io
+from gazetune.train.processes.deepspeed_op import ops_report
 
 GIB = 2**30
 

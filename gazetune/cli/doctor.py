@@ -29,8 +29,8 @@ def run(args: argparse.Namespace) -> int:
 
     with stdout_for_results():
         from gazetune.doctor import examine
-        from gazetune.train.compatibility import table_rows
-        from gazetune.train.ops import build_ops
+        from gazetune.train.limits.compatibility import table_rows
+        from gazetune.train.processes.deepspeed_op import build_ops
 
         if args.build_ops:
             build_ops()

@@ -30,8 +30,8 @@ def run(args: argparse.Namespace) -> int:
     with stdout_for_results():
         from gazetune.report.model_card import classifier_card
         from gazetune.report.saved_model import find_saved_model
-        from gazetune.reward.export import export_classifier
-        from gazetune.reward.saving import saved_card
+        from gazetune.reward.saved.export import export_classifier
+        from gazetune.reward.saved.saving import saved_card
 
         folder = find_saved_model(args.model, args.storage)
         export_classifier(folder, args.out, classifier_card(saved_card(folder)))

@@ -111,10 +111,10 @@ def import_command(
     InputError
         If the pairs or the recordings cannot be read or do not fit each other; nothing is written then.
     """
-    from gazetune.gaze.eyetracking.assign import Gates
-    from gazetune.gaze.eyetracking.collect import import_recordings
-    from gazetune.gaze.eyetracking.import_settings import ImportSettings
-    from gazetune.gaze.eyetracking.pymovements_settings import PymovementsSettings
+    from gazetune.eyetracking.assign import Gates
+    from gazetune.eyetracking.collect import import_recordings
+    from gazetune.eyetracking.import_settings import ImportSettings
+    from gazetune.eyetracking.pymovements.settings import PymovementsSettings
 
     settings = ImportSettings(
         screen=screen, assign=assign, max_distance=max_distance, gates=Gates(min_fixations, min_assigned), units=units,

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 def _draw(args: argparse.Namespace) -> list[Path]:
     from gazetune.cli.text_argument import text_of
     from gazetune.config import GazeConfig
-    from gazetune.gaze.pictures.plot import plot_comparison, plot_scanpath, plot_texts
+    from gazetune.pictures.plot import plot_comparison, plot_scanpath, plot_texts
 
     if args.scanpath is not None:
         for option, value in (("--measure", args.measure), ("--predictor", args.predictor), ("--path", args.path)):

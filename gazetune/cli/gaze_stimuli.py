@@ -56,7 +56,7 @@ def stimuli_command(
     InputError
         If the pairs cannot be read, a text cannot be shown, or `out` holds something; nothing is written then.
     """
-    from gazetune.gaze.eyetracking.stimuli import StimuliSettings, render_stimuli
+    from gazetune.eyetracking.stimuli import StimuliSettings, render_stimuli
     from gazetune.preferences.pair import PreferencePair
     from gazetune.preferences.sources import published_splits
 

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--workers {args.workers}: accepted: 1 or more")
     with stdout_for_results():
         from gazetune.config import Config
-        from gazetune.config_file import with_absolute_paths
+        from gazetune.config.yaml_file import with_absolute_paths
 
         gaze = {"predictor": args.predictor, "path": args.path, "store": args.store}
         config = with_absolute_paths(Config.model_validate({"data": {"source": args.data}, "gaze": gaze}))
@@ -67,7 +67,7 @@ def _build(config: Config, storage: Path, workers: int | None, address: str | No
     from gazetune.config import ResourcesConfig
     from gazetune.gaze.store.parallel import RayPrediction
     from gazetune.gaze.store.progress import StoreProgress
-    from gazetune.reward.stored_gaze import store_pairs
+    from gazetune.reward.data.stored_gaze import store_pairs
 
     joined: list[ClusterSize] = []
 

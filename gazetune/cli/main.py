@@ -18,7 +18,7 @@ from gazetune import __version__
 from gazetune.cli import doctor, export, gaze, plan, search, space, status, stop, train
 from gazetune.cli.output import set_up_logging
 from gazetune.errors import GazetuneError
-from gazetune.train.ops import add_ninja_to_path
+from gazetune.train.processes.deepspeed_op import add_ninja_to_path
 
 
 class OneLineParser(argparse.ArgumentParser):

@@ -13,7 +13,7 @@ from gazetune.errors import InputError
 if TYPE_CHECKING:
     from gazetune.config import Config
     from gazetune.search.space.search_space import SearchSpace
-    from gazetune.train.memory import MemoryPlan
+    from gazetune.train.limits.memory_estimate import MemoryPlan
 
 MIB, GIB = 2**20, 2**30
 
@@ -57,11 +57,11 @@ def plan_of(file: str, overrides: list[str]) -> tuple[SearchSpace | None, Config
         For whatever `gazetune train` or `gazetune search` would refuse about the file before they start anything.
     """
     from gazetune.cli.search import space_file
-    from gazetune.config_file import load_config, read_yaml
-    from gazetune.search.largest import largest_trial
+    from gazetune.config.yaml_file import load_config, read_yaml
+    from gazetune.search.planning.largest_trial import largest_trial
     from gazetune.search.space.space_file import read_space
     from gazetune.train.checks import check_config
-    from gazetune.train.memory import memory_plan
+    from gazetune.train.limits.memory_estimate import memory_plan
 
     path = Path(file) if Path(file).suffix in (".yaml", ".yml") else space_file(file)
     if "space" in read_yaml(path):
@@ -74,7 +74,7 @@ def plan_of(file: str, overrides: list[str]) -> tuple[SearchSpace | None, Config
 
 def document_of(kind: str, config: Config, plan: MemoryPlan) -> dict[str, Any]:
     """Return a plan as a JSON object; all sizes in bytes."""
-    from gazetune.train.compatibility import check_combination
+    from gazetune.train.limits.compatibility import check_combination
 
     rows = []
     for each in plan.placements:

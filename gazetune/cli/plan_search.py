@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from gazetune.errors import InputError
 
 if TYPE_CHECKING:
-    from gazetune.cluster.slots import NodeResources
+    from gazetune.cluster.capacity import NodeResources
     from gazetune.config import Config, ResourcesConfig
-    from gazetune.search.plan import SearchPlan, Speed
+    from gazetune.search.planning.plan import SearchPlan, Speed
     from gazetune.search.space.search_space import SearchSpace
-    from gazetune.train.calibration import Calibration
-    from gazetune.train.memory import MemoryPlan
+    from gazetune.train.limits.memory_estimate import MemoryPlan
+    from gazetune.train.limits.speed_calibration import Calibration
 
 _OPTIONS = ("nodes", "cpus", "gpus", "calibrate", "examples_per_second", "price", "prices")
 
@@ -82,10 +82,10 @@ def search_document(
     InputError
         For what `gazetune search` would refuse, and for a table of prices that cannot be read.
     """
-    from gazetune.cluster.slots import widest
-    from gazetune.search.plan import Sizes, plan_search
-    from gazetune.search.prices import read_prices
-    from gazetune.train.calibration import calibrate
+    from gazetune.cluster.capacity import widest
+    from gazetune.search.planning.plan import Sizes, plan_search
+    from gazetune.search.planning.prices import read_prices
+    from gazetune.train.limits.speed_calibration import calibrate
 
     prices = () if args.prices is None else read_prices(args.prices)
     needed = widest(space.shapes())
@@ -115,7 +115,7 @@ def search_document(
 
 
 def _nodes(args: argparse.Namespace, needed: ResourcesConfig) -> list[NodeResources]:
-    from gazetune.cluster.slots import NodeResources
+    from gazetune.cluster.capacity import NodeResources
 
     if args.cpus is None:
         return [_require_here(needed, "", "; --nodes, --cpus and --gpus describe another cluster")]
@@ -126,8 +126,8 @@ def _require_here(needed: ResourcesConfig, before: str, after: str) -> NodeResou
     """Return this machine, or refuse when it does not hold one trial."""
     import torch
 
+    from gazetune.cluster.capacity import NodeResources, require_slots
     from gazetune.cluster.connect import machine_cpus
-    from gazetune.cluster.slots import NodeResources, require_slots
 
     here = NodeResources("this machine", machine_cpus(), torch.cuda.device_count())
     try:
@@ -138,7 +138,7 @@ def _require_here(needed: ResourcesConfig, before: str, after: str) -> NodeResou
 
 
 def _speed(args: argparse.Namespace, measured: Calibration | None) -> Speed | None:
-    from gazetune.search.plan import Speed
+    from gazetune.search.planning.plan import Speed
 
     if measured is not None:
         return Speed(measured.seconds_per_example, measured.seconds_per_evaluated_pair, measured.seconds_per_save)
@@ -146,7 +146,7 @@ def _speed(args: argparse.Namespace, measured: Calibration | None) -> Speed | No
 
 
 def _without_hours(plan: SearchPlan, nodes: list[NodeResources], measured: Calibration | None) -> dict[str, Any]:
-    from gazetune.search.expected_work import ASSUMPTION
+    from gazetune.search.planning.expected_work import ASSUMPTION
 
     return {
         "trials": plan.trials,

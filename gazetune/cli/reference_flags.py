@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gazetune.reward.quantization import has_bitsandbytes
+from gazetune.reward.model.quantization import has_bitsandbytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ def config_of(args: argparse.Namespace, folder: Path | None = None) -> Config:
     InputError
         For whatever is wrong with the file, a flag's value or an override.
     """
-    from gazetune.config_file import build_config, parse_overrides, read_yaml_lines, set_key
+    from gazetune.config.yaml_file import build_config, parse_overrides, read_yaml_lines, set_key
 
     arguments = vars(args)
     file = args.config or (folder / "config.yaml" if folder is not None else None)

@@ -23,8 +23,8 @@ from ray._private.services import canonicalize_bootstrap_address_or_die
 from ray._private.utils import get_num_cpus
 from ray.dashboard.utils import ray_address_to_api_server_url
 
-from gazetune.cluster.slots import NodeResources, less, possible_nodes, require_slots
-from gazetune.cluster.storage import require_shared
+from gazetune.cluster.capacity import NodeResources, less, possible_nodes, require_slots
+from gazetune.cluster.shared_storage import require_shared
 from gazetune.config import ResourcesConfig
 from gazetune.errors import InputError
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from gazetune.cluster.capacity import NodeResources
 from gazetune.cluster.connect import current_nodes
-from gazetune.cluster.slots import NodeResources
-from gazetune.cluster.storage import alive_nodes, refused_nodes
+from gazetune.cluster.shared_storage import alive_nodes, refused_nodes
 
 _LOG = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import field_validator, model_validator
 
 from gazetune.config.model import AdapterConfig, DataConfig, FusionConfig, GazeConfig, ProjectorConfig
+from gazetune.config.presets import known_preset, with_defaults
 from gazetune.config.search import ResourcesConfig, SearchConfig, TrackingConfig
 from gazetune.config.section import (
     LARGEST_SEED,
@@ -24,7 +25,6 @@ from gazetune.config.section import (
     features_from_mask,
 )
 from gazetune.config.training import DeepSpeedConfig, EarlyStopConfig, LossConfig, OptimConfig, TrainConfig
-from gazetune.presets import known_preset, with_defaults
 
 __all__ = [
     "LARGEST_SEED",

@@ -1,7 +1,7 @@
 """Pairwise accuracy of a reward model, from the margins of its preference pairs.
 
 A margin is the reward of the chosen reply minus the reward of the rejected one. Per-item values are float64 throughout,
-so that two runs can be compared item by item later (`gazetune.report.statistics.paired_difference`).
+so that two runs can be compared item by item later (`gazetune.evaluate.statistics.paired_difference`).
 """
 
 from __future__ import annotations

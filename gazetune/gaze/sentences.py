@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gazetune.config import MEASURES
 from gazetune.errors import InputError
-from gazetune.gaze.eyetracking.tables import TableRow, read_table
+from gazetune.files.delimited import TableRow, read_table
 
 _COLUMNS = ("sentence_id", "word", *MEASURES)
 

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from gazetune import __version__
 from gazetune.config import Config
-from gazetune.config_file import dump_yaml
+from gazetune.config.yaml_file import dump_yaml
 from gazetune.evaluate.accuracy import correct
-from gazetune.report.statistics import accuracy_interval
-from gazetune.reward.dataset import DatasetFacts
+from gazetune.evaluate.statistics import accuracy_interval
+from gazetune.reward.data.prepared_data import DatasetFacts
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _LOADING = """\
 ```python
-from gazetune.reward.model import GazeRewardModel
+from gazetune.reward.model.reward_model import GazeRewardModel
 
 model = GazeRewardModel.from_pretrained("FOLDER")  # this folder
 rewards = model.score([[

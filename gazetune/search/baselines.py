@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from gazetune.config import Config
 from gazetune.evaluate.accuracy import correct
 from gazetune.evaluate.length import shorter_baseline
+from gazetune.evaluate.statistics import accuracy_interval, paired_difference
 from gazetune.report.document import BaselineRecord, BestRecord, TestRecord, TrialRecord
-from gazetune.report.statistics import accuracy_interval, paired_difference
-from gazetune.reward.dataset import PreparedData
+from gazetune.reward.data.prepared_data import PreparedData
 
 RunJob = Callable[[dict[str, Any]], dict[str, Any]]
 """Runs one job in a warm slot to its end and returns its last message."""

@@ -19,33 +19,33 @@ from ray.tune.stopper import CombinedStopper
 from gazetune.cluster.connect import ClusterSize
 from gazetune.cluster.node_watch import NodeWatch
 from gazetune.config import Config, ResourcesConfig
-from gazetune.config_file import dump_config
+from gazetune.config.yaml_file import dump_config
 from gazetune.errors import Interrupted, RunError
 from gazetune.report.document import SearchDocument
 from gazetune.report.markdown import write_report
-from gazetune.reward.dataset import PreparedData, prepare, prepared_facts
+from gazetune.reward.data.prepared_data import PreparedData, prepare, prepared_facts
 from gazetune.search.baselines import Candidate, baseline_name, winner_and_baselines
 from gazetune.search.folder import SearchFolder
 from gazetune.search.kept_models import KeptModels
 from gazetune.search.ledger import Ledger, bayes_facts, fingerprint_tags, log_evaluation, told_once, trial_records
 from gazetune.search.progress import SearchProgress
-from gazetune.search.slots.feeder import Feeder
-from gazetune.search.slots.gone import SlotsGone
-from gazetune.search.slots.jobs import run_job
-from gazetune.search.slots.slots import Slots
 from gazetune.search.space.search_space import SearchSpace
-from gazetune.search.stopping.budget import Budget, reason_of
-from gazetune.search.stopping.closing import stop_begun
-from gazetune.search.stopping.failures import Failures
-from gazetune.search.stopping.halting import Halting, StoppedByCap, StoppedByHand
-from gazetune.search.stopping.replay import replay
+from gazetune.search.stopping.caps import Budget, reason_of
+from gazetune.search.stopping.prune_unfinished import stop_begun
+from gazetune.search.stopping.repeated_failures import Failures
+from gazetune.search.stopping.replay_rungs import replay
 from gazetune.search.stopping.schedulers import Rungs, Stopping, create_scheduler, milestones
-from gazetune.search.study.history import own_trials
+from gazetune.search.stopping.stop_rules import Halting, StoppedByCap, StoppedByHand
 from gazetune.search.study.objectives import validation_objective
 from gazetune.search.study.samplers import Samplers
 from gazetune.search.study.searcher import TruthfulOptuna, importance, open_study, pareto_front
+from gazetune.search.study.seeding import own_trials
 from gazetune.tracking.lineage import code_version
 from gazetune.tracking.mlflow_runs import Tracker
+from gazetune.trials.feeder import Feeder
+from gazetune.trials.gone import SlotsGone
+from gazetune.trials.jobs import run_job
+from gazetune.trials.slot_pool import Slots
 
 SLOT_END_SECONDS = 60.0
 """How long a slot may take to give its CPUs back."""

@@ -14,13 +14,13 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from gazetune.config_file import read_yaml
+from gazetune.config.yaml_file import read_yaml
 from gazetune.errors import InputError
 from gazetune.search.space.diff import shown_changes, space_changes
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
-from gazetune.search.steering import Steering
 from gazetune.train.checks import check_storage
+from gazetune.trials.driver_requests import Steering
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from optuna.trial import TrialState
 from gazetune.config import DataConfig
 from gazetune.report.document import TrialRecord
 from gazetune.search.baselines import best_without_gaze
-from gazetune.search.disk import drop_model
 from gazetune.search.folder import SearchFolder
 from gazetune.search.ledger import trial_records
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.study.searcher import pareto_front
+from gazetune.trials.disk import drop_model
 
 
 class KeptModels:

@@ -9,16 +9,16 @@ from typing import Any, cast
 import optuna
 from optuna.trial import FrozenTrial
 
-from gazetune.config_file import dump_config, write_config
-from gazetune.config_keys import get_key
+from gazetune.config.keys import get_key
+from gazetune.config.yaml_file import dump_config, write_config
 from gazetune.report.document import TrialRecord, TrialState
-from gazetune.reward.dataset import PreparedData, is_prepared, prepared_facts
-from gazetune.search.disk import drop_model
+from gazetune.reward.data.prepared_data import PreparedData, is_prepared, prepared_facts
 from gazetune.search.folder import SearchFolder
 from gazetune.search.progress import SearchProgress
 from gazetune.search.space.search_space import SearchSpace
-from gazetune.search.study.history import own_trials, trial_name
+from gazetune.search.study.seeding import own_trials, trial_name
 from gazetune.tracking.mlflow_runs import Tracker
+from gazetune.trials.disk import drop_model
 
 ALWAYS_SHOWN = ("fusion.kind", "gaze.features")
 """Parameters that every trial's record has, searched or not."""

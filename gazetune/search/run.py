@@ -11,27 +11,27 @@ from ray.exceptions import RayError, RayTaskError
 
 from gazetune.cluster.connect import ClusterSize, connect, disconnect
 from gazetune.config import Config
-from gazetune.config_file import load_config, parse_overrides, set_key
+from gazetune.config.yaml_file import load_config, parse_overrides, set_key
 from gazetune.errors import RunError
 from gazetune.gaze.registry import create_predictor
 from gazetune.gaze.store.parallel import RayPrediction
 from gazetune.preferences.splits import load_splits
 from gazetune.report.document import SearchDocument
-from gazetune.reward.backbone import context_length
-from gazetune.reward.dataset import PreparedData, is_prepared, prepare
-from gazetune.reward.losses import check_scores
+from gazetune.reward.data.prepared_data import PreparedData, is_prepared, prepare
+from gazetune.reward.model.backbone import context_length
+from gazetune.reward.model.pair_losses import check_scores
 from gazetune.search.driver import Driver
+from gazetune.search.exit_message import LastWords
 from gazetune.search.folder import Facts, SearchFolder, check_free
-from gazetune.search.last_words import LastWords
 from gazetune.search.progress import SearchProgress
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
-from gazetune.search.stopping.budget import check_caps
+from gazetune.search.stopping.caps import check_caps
 from gazetune.search.stopping.schedulers import check_comparable, plan_rungs
-from gazetune.search.study.history import seed_study
 from gazetune.search.study.objectives import check_objectives
 from gazetune.search.study.samplers import check_sampler
 from gazetune.search.study.searcher import open_study
+from gazetune.search.study.seeding import seed_study
 from gazetune.search.study.storage import check_study_storage
 from gazetune.search.study.warm_start import with_history
 from gazetune.tracking.location import check_tracking

@@ -12,13 +12,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gazetune.config import SearchConfig
 from gazetune.report.document import EndedRecord
-from gazetune.search.disk import folder_bytes
 from gazetune.search.folder import SearchFolder
 from gazetune.search.space.search_space import SearchSpace
-from gazetune.search.steering import DriverNote
-from gazetune.search.stopping.budget import HOURS, WorkingTime
-from gazetune.search.study.history import gpu_seconds, own_trials, trial_name
+from gazetune.search.stopping.caps import HOURS, WorkingTime
+from gazetune.search.study.seeding import gpu_seconds, own_trials, trial_name
 from gazetune.search.study.storage import default_url, find_study
+from gazetune.trials.disk import folder_bytes
+from gazetune.trials.driver_requests import DriverNote
 
 SHOWN = ("COMPLETE", "PRUNED", "FAIL", "RUNNING")
 

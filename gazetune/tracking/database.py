@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from gazetune.gaze.store.lock import build_lock
+from gazetune.files.build_lock import build_lock
 
 
 def make_database(path: Path) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from gazetune.reward.saving import recover_folder, replacing
+from gazetune.reward.saved.saving import recover_folder, replacing
 
 
 @dataclass

@@ -7,14 +7,14 @@ from pathlib import Path
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.gaze.registry import check_predictor
-from gazetune.reward.fusion import check_fusion
-from gazetune.reward.losses import find_loss
-from gazetune.reward.quantization import check_quantization
-from gazetune.reward.reading import check_pool
+from gazetune.reward.layout.layouts import check_pool
+from gazetune.reward.model.fusion import check_fusion
+from gazetune.reward.model.pair_losses import find_loss
+from gazetune.reward.model.quantization import check_quantization
 from gazetune.tracking.location import require_writable
-from gazetune.train.compatibility import check_combination
 from gazetune.train.deepspeed_config import check_sharding
-from gazetune.train.offload import check_disk_offload
+from gazetune.train.limits.compatibility import check_combination
+from gazetune.train.limits.offload import check_disk_offload
 
 
 def check_config(config: Config) -> None:

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from gazetune.evaluate.accuracy import summary
-from gazetune.reward.batching import EncodedSplit, reward_pairs
-from gazetune.reward.passes import divide_passes
-from gazetune.reward.reading import Reading
-from gazetune.train.processes import Worker
+from gazetune.reward.layout.batching import EncodedSplit, reward_pairs
+from gazetune.reward.layout.layouts import Reading
+from gazetune.reward.layout.passes import divide_passes
+from gazetune.train.processes.worker_group import Worker
 
 
 def score_split(model: Any, split: EncodedSplit, reading: Reading, budget: int, worker: Worker) -> NDArray[np.float64]:

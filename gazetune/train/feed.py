@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazetune.config import TrainConfig
-from gazetune.reward.batching import EncodedSplit, PairBatch
-from gazetune.reward.passes import divide_passes
-from gazetune.reward.reading import Reading
-from gazetune.train.processes import Worker
+from gazetune.reward.layout.batching import EncodedSplit, PairBatch
+from gazetune.reward.layout.layouts import Reading
+from gazetune.reward.layout.passes import divide_passes
+from gazetune.train.processes.worker_group import Worker
 from gazetune.train.steps import StepPlan
 
 

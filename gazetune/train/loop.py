@@ -21,12 +21,12 @@ from transformers import PreTrainedModel
 from gazetune.config import Config
 from gazetune.errors import InputError, RunError
 from gazetune.report.model_card import model_card
-from gazetune.reward.batching import reward_pairs
-from gazetune.reward.dataset import PreparedData
-from gazetune.reward.losses import check_scores, create_loss
-from gazetune.reward.model import GazeRewardModel
-from gazetune.reward.reading_choice import choose_reading
-from gazetune.reward.saving import (
+from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.layout.batching import reward_pairs
+from gazetune.reward.layout.layout_choice import choose_reading
+from gazetune.reward.model.pair_losses import check_scores, create_loss
+from gazetune.reward.model.reward_model import GazeRewardModel
+from gazetune.reward.saved.saving import (
     SaveFailed,
     gaze_buffers,
     load_state,
@@ -39,8 +39,8 @@ from gazetune.train.deepspeed_config import deepspeed_config
 from gazetune.train.early_stop import Plateau
 from gazetune.train.evaluation import score_split, split_metrics
 from gazetune.train.feed import StepFeed
-from gazetune.train.memory_error import OutOfMemory, memory_advice, ran_out_of_memory
-from gazetune.train.processes import Worker
+from gazetune.train.limits.out_of_memory import OutOfMemory, memory_advice, ran_out_of_memory
+from gazetune.train.processes.worker_group import Worker
 from gazetune.train.schedule import learning_rate
 from gazetune.train.state import gather_moments, gather_weights, restore
 from gazetune.train.steps import StepPlan

@@ -17,20 +17,20 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from gazetune.config import Config, ResourcesConfig, TrackingConfig
-from gazetune.config_file import build_config, dump_config, load_config, with_absolute_paths, write_config
+from gazetune.config.yaml_file import build_config, dump_config, load_config, with_absolute_paths, write_config
 from gazetune.errors import InputError
 from gazetune.evaluate.accuracy import correct
 from gazetune.evaluate.length import shorter_baseline
-from gazetune.report.statistics import accuracy_interval, paired_difference
-from gazetune.reward.dataset import PreparedData, prepare
-from gazetune.reward.losses import check_scores
+from gazetune.evaluate.statistics import accuracy_interval, paired_difference
+from gazetune.reward.data.prepared_data import PreparedData, prepare
+from gazetune.reward.model.pair_losses import check_scores
 from gazetune.tracking.location import check_tracking
 from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.train.checks import check_config, check_storage
-from gazetune.train.launch import launch
 from gazetune.train.loop import Report, Training, TrialFailed
-from gazetune.train.opening import open_backbone, score_saved
-from gazetune.train.processes import Worker, join_workers, leave_workers
+from gazetune.train.processes.launch import launch
+from gazetune.train.processes.model_placement import open_backbone, score_saved
+from gazetune.train.processes.worker_group import Worker, join_workers, leave_workers
 
 RESULT = "result.json"
 

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gazetune.reward.saving import gaze_buffers, trained_parameters
-from gazetune.reward.sharding import whole
+from gazetune.reward.model.sharding import whole
+from gazetune.reward.saved.saving import gaze_buffers, trained_parameters
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 

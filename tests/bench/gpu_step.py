@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 from torch import nn
 from transformers import MistralConfig, MistralModel, PreTrainedModel
 
-from gazetune.reward.attention import Runs
-from gazetune.reward.batching import EncodedSplit, PairBatch, reward_pairs
-from gazetune.reward.losses import create_loss
-from gazetune.reward.model import GazeRewardModel
-from gazetune.reward.passes import divide_passes
-from gazetune.reward.quantization import has_bitsandbytes, nf4_options, settle_quantized
-from gazetune.reward.reading_choice import choose_reading
+from gazetune.reward.layout.attention import Runs
+from gazetune.reward.layout.batching import EncodedSplit, PairBatch, reward_pairs
+from gazetune.reward.layout.layout_choice import choose_reading
+from gazetune.reward.layout.passes import divide_passes
+from gazetune.reward.model.pair_losses import create_loss
+from gazetune.reward.model.quantization import has_bitsandbytes, nf4_options, settle_quantized
+from gazetune.reward.model.reward_model import GazeRewardModel
 from tests.bench.step_data import config_of, helpsteer2_like
 
 PEAK_FLOP = 989e12

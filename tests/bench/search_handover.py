@@ -22,8 +22,8 @@ import yaml
 from optuna.trial import FrozenTrial, TrialState
 
 from gazetune.cli.main import main as gazetune
-from gazetune.search.slots import slots
 from gazetune.search.study.storage import default_url
+from gazetune.trials import slot_pool as slots
 from tests.bench.search_worker import Stamp, stamping_loop, stamps, use
 
 EARLY, LATE = 5, 50

@@ -21,13 +21,13 @@ import optuna
 from optuna.trial import TrialState
 from ray.tune.schedulers import TrialScheduler
 
-from gazetune.config_file import set_key
+from gazetune.config.yaml_file import set_key
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
 from gazetune.search.stopping.schedulers import Rungs, Stopping, create_scheduler
-from gazetune.search.study.history import trial_name
 from gazetune.search.study.samplers import Samplers
-from gazetune.search.study.tried import tried_in
+from gazetune.search.study.seeding import trial_name
+from gazetune.search.study.tried_configs import tried_in
 from gazetune.train.checkpoint import save_margins
 from tests.bench.search_table import MANY, SPACE, Table, numbers
 

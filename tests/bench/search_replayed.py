@@ -1,6 +1,6 @@
 """The workers of a simulated search: warm slots that look each trial's curve up in the recorded table.
 
-`gazetune.train.ray_worker` does the rest: process group, prepared data, jobs from the board, answers.
+`gazetune.train.processes.slot_worker` does the rest: process group, prepared data, jobs from the board, answers.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy as np
 from transformers import PreTrainedModel
 
 from gazetune.config import Config
-from gazetune.reward.dataset import PreparedData
+from gazetune.reward.data.prepared_data import PreparedData
 from gazetune.search.space.space_file import read_space
-from gazetune.train import ray_worker
 from gazetune.train.checkpoint import save_margins
 from gazetune.train.evaluation import split_metrics
 from gazetune.train.loop import Report, ReportTo
-from gazetune.train.processes import Worker
+from gazetune.train.processes import slot_worker as ray_worker
+from gazetune.train.processes.worker_group import Worker
 from tests.bench.search_table import SPACE, Table, numbers
 
 

@@ -34,18 +34,18 @@ from numpy.typing import NDArray
 from optuna.trial import FixedTrial
 
 from gazetune.config import Config
-from gazetune.config_keys import get_key
+from gazetune.config.keys import get_key
 from gazetune.gaze.registry import create_predictor
 from gazetune.preferences.planted import planted_data
-from gazetune.reward.batching import EncodedSplit
-from gazetune.reward.dataset import PreparedData, prepare
-from gazetune.reward.scoring import ChatReader
+from gazetune.reward.data.prepared_data import PreparedData, prepare
+from gazetune.reward.layout.batching import EncodedSplit
+from gazetune.reward.saved.scoring import ChatReader
 from gazetune.search.space.grid import grid_points
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
 from gazetune.train.loop import Report, Training
-from gazetune.train.opening import open_backbone, score_saved
-from gazetune.train.processes import Worker, join_workers, leave_workers
+from gazetune.train.processes.model_placement import open_backbone, score_saved
+from gazetune.train.processes.worker_group import Worker, join_workers, leave_workers
 
 SPACE = Path(__file__).with_name("regret_table.yaml")
 TABLE = SPACE.with_suffix(".npz")

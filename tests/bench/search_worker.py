@@ -15,15 +15,15 @@ from typing import Any
 import psutil
 from transformers import PreTrainedModel
 
-from gazetune.train import ray_worker
 from gazetune.train.loop import Training
+from gazetune.train.processes import slot_worker as ray_worker
 
 Loop = Callable[[dict[str, Any]], None]
 
 
 def use(loop: Loop) -> None:
     """Let the workers of the slots that this process starts run `loop` in the place of what a slot does."""
-    from gazetune.search.slots import slot
+    from gazetune.trials import slot
 
     slot.work = loop
 

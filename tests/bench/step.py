@@ -33,10 +33,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from gazetune.reward.dataset import PreparedData
-from gazetune.reward.fusion import fusion_names
-from gazetune.reward.reading import Reading
-from gazetune.train.processes import Worker, join_workers, leave_workers
+from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.layout.layouts import Reading
+from gazetune.reward.model.fusion import fusion_names
+from gazetune.train.processes.worker_group import Worker, join_workers, leave_workers
 from tests.bench import step_data
 from tests.bench.step_memory import peak_bytes, zero_parameter_bytes
 from tests.bench.step_sides import OurStep, TrlStep

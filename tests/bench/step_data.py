@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from transformers import LlamaConfig, LlamaModel, PreTrainedModel
 
 from gazetune.config import Config
-from gazetune.reward.batching import EncodedSplit
-from gazetune.reward.dataset import DatasetFacts, PreparedData, prepare
-from gazetune.reward.tiny import POSITIONS, VOCABULARY
+from gazetune.reward.data.prepared_data import DatasetFacts, PreparedData, prepare
+from gazetune.reward.layout.batching import EncodedSplit
+from gazetune.reward.model.tiny import POSITIONS, VOCABULARY
 
 PAIRS = 16
 """Pairs of a batch."""

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch.distributed._tools.mem_tracker import MemTracker
 
-from gazetune.reward.batching import reward_pairs
-from gazetune.reward.dataset import PreparedData
-from gazetune.reward.losses import create_loss
-from gazetune.reward.model import GazeRewardModel
-from gazetune.reward.reading import Reading
-from gazetune.train.processes import join_workers, leave_workers
+from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.layout.batching import reward_pairs
+from gazetune.reward.layout.layouts import Reading
+from gazetune.reward.model.pair_losses import create_loss
+from gazetune.reward.model.reward_model import GazeRewardModel
+from gazetune.train.processes.worker_group import join_workers, leave_workers
 from tests.bench.step_data import PAIRS, config_of, equal_lengths, measured_backbone
 from tests.bench.step_sides import OurStep
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from gazetune.reward.attention import Runs
-from gazetune.reward.model import GazeRewardModel
-from gazetune.reward.reading import Reading
+from gazetune.reward.layout.attention import Runs
+from gazetune.reward.layout.layouts import Reading
+from gazetune.reward.model.reward_model import GazeRewardModel
 from tests.bench.gpu_step import attention_flop, matrix_weights, model_flop, padded_passes, random_backbone
 from tests.bench.step_data import config_of, made_up
 

@@ -14,7 +14,7 @@ import pytest
 
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
-from gazetune.train.processes import join_workers, leave_workers
+from gazetune.train.processes.worker_group import join_workers, leave_workers
 from tests.bench.search import FIGURES
 from tests.bench.search_regret import Found, Replay, summary
 from tests.bench.search_table import SPACE, Recording, Table, configurations, fresh_pairs, numbers

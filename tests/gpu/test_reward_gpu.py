@@ -12,12 +12,12 @@ import torch.distributed as dist
 from torch import Tensor
 
 from gazetune.gaze.predictors import bilstm, roberta
-from gazetune.reward import attention
-from gazetune.reward.dataset import PreparedData
-from gazetune.reward.model import GazeRewardModel
-from gazetune.reward.reading import Reading
+from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.layout import attention
+from gazetune.reward.layout.layouts import Reading
+from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.train.loop import Training
-from gazetune.train.processes import join_workers, leave_workers
+from gazetune.train.processes.worker_group import join_workers, leave_workers
 from tests.bench.step_data import config_of, helpsteer2_like, measured_backbone
 
 pytestmark = [

@@ -13,7 +13,7 @@ import yaml
 
 from gazetune.config import Config
 from gazetune.preferences.splits import load_splits
-from gazetune.reward.fusion import fusion_names
+from gazetune.reward.model.fusion import fusion_names
 from tests.commands import BOUND, gazetune_json
 
 TRAIN = """
@@ -21,11 +21,11 @@ import sys
 from pathlib import Path
 import torch, yaml
 torch.set_num_threads(1)
-from gazetune.config_file import build_config
-from gazetune.reward.backbone import load_backbone
-from gazetune.reward.dataset import prepare
+from gazetune.config.yaml_file import build_config
+from gazetune.reward.model.backbone import load_backbone
+from gazetune.reward.data.prepared_data import prepare
 from gazetune.train.loop import Training
-from gazetune.train.processes import join_workers, leave_workers
+from gazetune.train.processes.worker_group import join_workers, leave_workers
 
 worker = join_workers()
 folder = Path(sys.argv[1])
@@ -39,7 +39,7 @@ leave_workers()
 """
 SCORE = """
 import json, sys
-from gazetune.reward.model import GazeRewardModel
+from gazetune.reward.model.reward_model import GazeRewardModel
 chats = json.load(sys.stdin)
 print(json.dumps({name: GazeRewardModel.from_pretrained(name).score(chats).tolist() for name in sys.argv[1:]}))
 """

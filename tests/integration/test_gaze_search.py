@@ -16,7 +16,7 @@ from gazetune.config import MEASURES, Config
 from gazetune.gaze.registry import predictor_names
 from gazetune.gaze.words import text_key, word_spans
 from gazetune.preferences.splits import load_splits
-from gazetune.reward.dataset import preparation_key
+from gazetune.reward.data.prepared_data import preparation_key
 from gazetune.search.space.space_file import read_space
 from tests.commands import gazetune_json
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gazetune.cli.main import main
-from gazetune.gaze.pictures.colours import DARK, LIGHT
+from gazetune.pictures.colours import DARK, LIGHT
 
 SENTENCE = "Photosynthesis converts light energy into chemical energy, and plants live on it."
 MIXED = (

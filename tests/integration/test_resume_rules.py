@@ -14,7 +14,7 @@ import optuna
 import pytest
 
 from gazetune.cli.stop import stop
-from gazetune.search.study.history import is_history, own_trials
+from gazetune.search.study.seeding import is_history, own_trials
 from tests.commands import BOUND, command, gazetune
 
 # One slot, whatever the machine: its two workers take all CPUs.

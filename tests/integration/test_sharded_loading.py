@@ -20,10 +20,10 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from gazetune.config import Config
-from gazetune.reward.backbone import load_backbone
-from gazetune.reward.adapter import adapt
+from gazetune.reward.model.backbone import load_backbone
+from gazetune.reward.model.adapter import adapt
 from gazetune.train.deepspeed_config import deepspeed_config
-from gazetune.train.processes import join_workers, leave_workers
+from gazetune.train.processes.worker_group import join_workers, leave_workers
 
 def anonymous():
     fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())

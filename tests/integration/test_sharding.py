@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from gazetune.config import Config
-from gazetune.reward.dataset import prepare
+from gazetune.reward.data.prepared_data import prepare
 from tests.commands import BOUND, ended
 
 BASE = {
@@ -34,11 +34,11 @@ import sys
 from pathlib import Path
 import torch, yaml
 torch.set_num_threads(1)
-from gazetune.config_file import build_config
-from gazetune.reward.backbone import load_backbone
-from gazetune.reward.dataset import prepare
+from gazetune.config.yaml_file import build_config
+from gazetune.reward.model.backbone import load_backbone
+from gazetune.reward.data.prepared_data import prepare
 from gazetune.train.loop import Training
-from gazetune.train.processes import join_workers, leave_workers
+from gazetune.train.processes.worker_group import join_workers, leave_workers
 
 worker = join_workers()
 folder = Path(sys.argv[1])

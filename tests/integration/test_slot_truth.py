@@ -13,9 +13,9 @@ import pytest
 from gazetune.cluster.connect import connect, disconnect
 from gazetune.cluster.node_watch import NodeWatch
 from gazetune.config import Config
-from gazetune.reward.dataset import prepare
-from gazetune.search.slots.jobs import run_job
-from gazetune.search.slots.slots import Slots
+from gazetune.reward.data.prepared_data import prepare
+from gazetune.trials.jobs import run_job
+from gazetune.trials.slot_pool import Slots
 
 ONE_THREAD = Config.model_validate(
     {

@@ -13,13 +13,13 @@ import yaml
 
 from gazetune.cli.main import build_parser, leaf_parsers
 from gazetune.cli.reference_flags import reference_table
-from gazetune.config_file import load_config
-from gazetune.config_keys import accepted_values, config_keys
+from gazetune.config.keys import accepted_values, config_keys
+from gazetune.config.yaml_file import load_config
 from gazetune.preferences.pair import PreferencePair
 from gazetune.preferences.sources import published_splits
 from gazetune.report.document import BaselineRecord, BestRecord, SearchDocument, TrialRecord
 from gazetune.search.space.space_file import read_space
-from gazetune.train.compatibility import markdown_table
+from gazetune.train.limits.compatibility import markdown_table
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"

@@ -10,13 +10,28 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "gazetune"
 ROOMS = (
-    "errors", "presets", "config", "config_keys", "config_file", "gaze", "preferences", "reward", "evaluate",
-    "tracking", "report", "train", "cluster", "search", "doctor", "cli",
-)  # fmt: skip
+    "errors",
+    "files",
+    "config",
+    "gaze",
+    "eyetracking",
+    "pictures",
+    "preferences",
+    "reward",
+    "evaluate",
+    "tracking",
+    "report",
+    "train",
+    "cluster",
+    "trials",
+    "search",
+    "doctor",
+    "cli",
+)
 """Each room imports itself and the rooms before it."""
-RAY_ROOMS = ("search", "cluster")
-RAY_FILES = ("gaze/store/parallel.py", "train/ray_worker.py")
-LIGHT = ("errors", "presets", "config", "config_keys", "config_file", "preferences", "report", "cli")
+RAY_ROOMS = ("cluster", "trials", "search")
+RAY_FILES = ("gaze/store/parallel.py", "train/processes/slot_worker.py")
+LIGHT = ("errors", "files", "config", "preferences", "report", "cli")
 """Rooms that must not import torch when they are imported themselves."""
 
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))

@@ -19,10 +19,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from gazetune.errors import InputError
+from gazetune.files.build_lock import build_lock
 from gazetune.gaze.measures import GazePredictor
 from gazetune.gaze.store.gaze_store import GazeStore
 from gazetune.gaze.store.location import RemoteParts, StoreLocation
-from gazetune.gaze.store.lock import build_lock
 from gazetune.gaze.store.part import (
     KEY,
     FlatGaze,

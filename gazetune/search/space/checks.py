@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gazetune.config_keys import accepted_values, config_keys
+from gazetune.config.keys import accepted_values, config_keys
 from gazetune.errors import InputError
 from gazetune.search.space.axes import Axis, ChoiceAxis, FixedAxis, RangeAxis
+from gazetune.search.space.combinations import MOST_CASES, Case
 from gazetune.search.space.conditions import Clause, Condition, is_number, shown_value
 from gazetune.search.space.extras import Extras, first_duplicate
 from gazetune.search.space.groups import PlacedAxis, check_known
 from gazetune.search.space.points import first_points, locate, optuna_parameters
-from gazetune.search.space.reach import MOST_CASES, Case
 from gazetune.search.space.search_space import SearchSpace
-from gazetune.search.study.proposal import share_allowed
+from gazetune.search.study.constrained_sampling import share_allowed
 from gazetune.train.checks import check_config
 
 _DRAWS = 1000

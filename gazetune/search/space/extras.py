@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gazetune.config_keys import config_keys, key_hint
+from gazetune.config.keys import config_keys, key_hint
 from gazetune.errors import InputError
 from gazetune.search.space.conditions import Condition, parse_condition, shown_value
 from gazetune.search.space.groups import dotted

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from gazetune.config_keys import accepted_values, config_keys, config_sections, key_hint
+from gazetune.config.keys import accepted_values, config_keys, config_sections, key_hint
 from gazetune.errors import InputError, did_you_mean
 from gazetune.search.space.axes import Axis, ChoiceAxis, FixedAxis
 from gazetune.search.space.axis_file import axis_kind, is_axis, parse_axis

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gazetune.config_keys import config_keys, get_key, key_hint
+from gazetune.config.keys import config_keys, get_key, key_hint
 from gazetune.errors import InputError, did_you_mean
 from gazetune.search.space.axes import Axis, ChoiceAxis, FixedAxis
 from gazetune.search.space.conditions import Condition, shown_value

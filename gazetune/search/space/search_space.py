@@ -11,13 +11,13 @@ from typing import Any
 import optuna
 
 from gazetune.config import Config, GazeConfig, ResourcesConfig
-from gazetune.config_file import Lines, build_config, dump_yaml, set_key, with_absolute_paths
-from gazetune.config_keys import config_keys, get_key
+from gazetune.config.keys import config_keys, get_key
+from gazetune.config.yaml_file import Lines, build_config, dump_yaml, set_key, with_absolute_paths
 from gazetune.search.space.axes import Asked, Axis, ChoiceAxis, FixedAxis
+from gazetune.search.space.combinations import Reach, combinations
 from gazetune.search.space.conditions import Condition
 from gazetune.search.space.extras import Extras
-from gazetune.search.space.reach import Reach, combinations
-from gazetune.search.study.proposal import Tried, propose
+from gazetune.search.study.constrained_sampling import Tried, propose
 
 _RESOURCES = "resources."
 

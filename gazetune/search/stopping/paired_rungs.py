@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from gazetune.evaluate.accuracy import correct
-from gazetune.report.statistics import p_less_often_right, p_smaller_mean
+from gazetune.evaluate.statistics import p_less_often_right, p_smaller_mean
 from gazetune.train.checkpoint import load_margins
 
 _LOGGER = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ from ray.tune.schedulers import (
 
 from gazetune.config import SearchConfig
 from gazetune.errors import InputError
-from gazetune.search.stopping.halting import StoppedByCap, StoppedByHand
 from gazetune.search.stopping.paired_rungs import PairedRungs
+from gazetune.search.stopping.stop_rules import StoppedByCap, StoppedByHand
 from gazetune.search.study.objectives import validation_objective
 
 

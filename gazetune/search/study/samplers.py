@@ -19,7 +19,7 @@ from gazetune.errors import InputError
 from gazetune.search.space.axes import IntAxis, RangeAxis
 from gazetune.search.space.grid import grid_points
 from gazetune.search.space.search_space import SearchSpace
-from gazetune.search.study.history import own_trials
+from gazetune.search.study.seeding import own_trials
 
 
 class Samplers:

@@ -21,11 +21,11 @@ from gazetune.report.document import ImportanceRecord, ParetoRecord
 from gazetune.report.importance import parameter_importance
 from gazetune.search.ledger import Ledger
 from gazetune.search.space.search_space import SearchSpace
-from gazetune.search.study.history import own_trials, trial_name
 from gazetune.search.study.objectives import directions, objectives, sign, validation_objective, values
 from gazetune.search.study.samplers import Samplers
+from gazetune.search.study.seeding import own_trials, trial_name
 from gazetune.search.study.storage import own_study, shared_study
-from gazetune.search.study.tried import tried_in
+from gazetune.search.study.tried_configs import tried_in
 
 
 def open_study(name: str, search: SearchConfig, folder: Path) -> optuna.Study:

@@ -10,16 +10,16 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from gazetune.config_file import read_yaml
-from gazetune.config_keys import config_keys, get_key
+from gazetune.config.keys import config_keys, get_key
+from gazetune.config.yaml_file import read_yaml
 from gazetune.errors import InputError, did_you_mean
 from gazetune.search.folder import Facts, SearchFolder, search_names
 from gazetune.search.space.extras import PastTrial
 from gazetune.search.space.points import locate
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
-from gazetune.search.study.history import own_trials, trial_name
 from gazetune.search.study.objectives import objectives
+from gazetune.search.study.seeding import own_trials, trial_name
 from gazetune.search.study.storage import default_url, find_study
 
 _LOG = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gazetune.cli.main import main
-from gazetune.train.compatibility import table_rows
+from gazetune.train.limits.compatibility import table_rows
 
 
 def test_json_is_one_document_and_a_failed_check_is_exit_one(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

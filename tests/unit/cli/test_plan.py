@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gazetune.cli.main import main
-from gazetune.train.compatibility import STAGES
+from gazetune.train.limits.compatibility import STAGES
 
 
 def planned(capfd: pytest.CaptureFixture[str], *arguments: str) -> dict:

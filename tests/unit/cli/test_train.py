@@ -13,10 +13,10 @@ from gazetune.cli.main import build_parser
 from gazetune.cli.reference_flags import FLAGS
 from gazetune.cli.train import config_of, place_of, saved_folder
 from gazetune.config import Config
-from gazetune.config_file import write_config
-from gazetune.config_keys import get_key
+from gazetune.config.keys import get_key
+from gazetune.config.yaml_file import write_config
 from gazetune.errors import InputError
-from gazetune.reward.quantization import has_bitsandbytes
+from gazetune.reward.model.quantization import has_bitsandbytes
 
 SHARED_PART = (
     "--concat True --use_softprompt True --learning_rate 5e-5 --logging_steps 64 "

@@ -23,7 +23,7 @@ from pathlib import Path
 import ray
 from ray.util.state import list_nodes
 from gazetune.cluster.connect import connect, disconnect
-from gazetune.cluster.storage import _reason
+from gazetune.cluster.shared_storage import _reason
 from gazetune.config import ResourcesConfig
 from gazetune.errors import InputError
 

@@ -14,7 +14,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from gazetune.cluster.node_watch import NodeWatch
-from gazetune.cluster.storage import require_shared
+from gazetune.cluster.shared_storage import require_shared
 from gazetune.errors import InputError
 from tests.commands import BOUND
 

@@ -10,7 +10,7 @@ from huggingface_hub import ModelCard
 
 from gazetune.config import Config
 from gazetune.report.model_card import classifier_card, model_card, shown_name
-from gazetune.reward.dataset import DatasetFacts
+from gazetune.reward.data.prepared_data import DatasetFacts
 
 FACTS = DatasetFacts(
     data_fingerprint="0123abcd",

@@ -11,8 +11,8 @@ import torch
 from transformers import AutoConfig, AutoModel
 
 from gazetune.config import Config
-from gazetune.reward.dataset import PreparedData, prepare
-from gazetune.reward.tiny import VOCABULARY
+from gazetune.reward.data.prepared_data import PreparedData, prepare
+from gazetune.reward.model.tiny import VOCABULARY
 
 SMALL = {
     "vocab_size": VOCABULARY,

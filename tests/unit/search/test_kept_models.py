@@ -16,8 +16,8 @@ from gazetune.search.kept_models import KeptModels, models_to_keep
 from gazetune.search.ledger import trial_records
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
-from gazetune.search.study.history import trial_name
 from gazetune.search.study.searcher import open_study
+from gazetune.search.study.seeding import trial_name
 
 SPACE = """
 name: kept

@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 from optuna.trial import FrozenTrial
 
-from gazetune.reward.dataset import prepare
+from gazetune.reward.data.prepared_data import prepare
 from gazetune.search.folder import SearchFolder
 from gazetune.search.ledger import Ledger
 from gazetune.search.progress import SearchProgress

@@ -17,11 +17,11 @@ from optuna.trial import TrialState
 from gazetune.cli.main import main
 from gazetune.report.document import EndedRecord
 from gazetune.report.wording import ended_line
-from gazetune.search.disk import folder_bytes
 from gazetune.search.folder import Facts, SearchFolder
 from gazetune.search.space.space_file import read_space
 from gazetune.search.status import read_status
 from gazetune.search.study.searcher import open_study
+from gazetune.trials.disk import folder_bytes
 
 SPACE = """\
 name: watched

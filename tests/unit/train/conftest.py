@@ -12,11 +12,11 @@ import torch
 from transformers import PreTrainedModel
 
 from gazetune.config import Config
-from gazetune.reward.backbone import load_backbone
-from gazetune.reward.dataset import PreparedData, prepare
-from gazetune.reward.saving import model_dtype
+from gazetune.reward.data.prepared_data import PreparedData, prepare
+from gazetune.reward.model.backbone import load_backbone
+from gazetune.reward.saved.saving import model_dtype
 from gazetune.train.loop import Training
-from gazetune.train.processes import Worker, join_workers, leave_workers
+from gazetune.train.processes.worker_group import Worker, join_workers, leave_workers
 
 BASE: dict[str, Any] = {
     "data": {"source": "planted", "pairs": 80},

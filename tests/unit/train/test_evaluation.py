@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gazetune.reward.batching import EncodedSplit, PairBatch
-from gazetune.reward.reading import Reading
+from gazetune.reward.layout.batching import EncodedSplit, PairBatch
+from gazetune.reward.layout.layouts import Reading
 from gazetune.train.evaluation import score_split, split_metrics
-from gazetune.train.processes import Worker
+from gazetune.train.processes.worker_group import Worker
 
 PAIRS = 23
 PACKED, PADDED = Reading("packed"), Reading("padded")

@@ -14,14 +14,14 @@ from torch import Tensor
 
 from gazetune.config import Config
 from gazetune.errors import InputError
-from gazetune.reward.backbone import load_backbone
-from gazetune.reward.dataset import PreparedData
-from gazetune.reward.reading import Reading
-from gazetune.reward.saving import load_reward_model
+from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.layout.layouts import Reading
+from gazetune.reward.model.backbone import load_backbone
+from gazetune.reward.saved.saving import load_reward_model
 from gazetune.train.checkpoint import load_margins
 from gazetune.train.evaluation import score_split
 from gazetune.train.loop import Report, Training, TrialFailed, decay_groups, evaluation_steps
-from gazetune.train.processes import Worker
+from gazetune.train.processes.worker_group import Worker
 from gazetune.train.steps import StepPlan
 
 StartTraining = Callable[..., Training]
@@ -300,7 +300,7 @@ def test_bf16_without_zero_takes_the_steps_of_bf16_with_it(start: StartTraining)
 
 
 def test_weight_decay_spares_biases_norms_and_scales() -> None:
-    from gazetune.reward.model import GazeRewardModel
+    from gazetune.reward.model.reward_model import GazeRewardModel
 
     config = Config.model_validate({"adapter": {"kind": "lora"}, "fusion": {"kind": "concat"}})
     model = GazeRewardModel(config, load_backbone("tiny", torch.float32))

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from gazetune.errors import InputError
-from gazetune.reward.backbone import load_backbone
-from gazetune.reward.dataset import PreparedData
-from gazetune.reward.saving import model_dtype
+from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.model.backbone import load_backbone
+from gazetune.reward.saved.saving import model_dtype
 from gazetune.train.evaluation import score_split
 from gazetune.train.loop import Training
-from gazetune.train.processes import Worker
+from gazetune.train.processes.worker_group import Worker
 
 
 @pytest.mark.parametrize(

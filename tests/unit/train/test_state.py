@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from gazetune.reward.model import GazeRewardModel
-from gazetune.reward.saving import gaze_buffers, trained_parameters
-from gazetune.reward.tiny import tiny_backbone
+from gazetune.reward.model.reward_model import GazeRewardModel
+from gazetune.reward.model.tiny import tiny_backbone
+from gazetune.reward.saved.saving import gaze_buffers, trained_parameters
 from gazetune.train.checkpoint import Progress, save_checkpoint
 from gazetune.train.loop import Training
 from gazetune.train.state import gather_moments, gather_weights, restore

@@ -228,6 +228,6 @@ def test_processes_that_build_one_uri_at_once_end_with_the_same_store(there: Pat
 
 
 def test_the_place_of_the_store_changes_no_result() -> None:
-    from gazetune.reward.dataset import preparation_key
+    from gazetune.reward.data.prepared_data import preparation_key
 
     assert preparation_key(Config()) == preparation_key(Config.model_validate({"gaze": {"store": "s3://a/b"}}))

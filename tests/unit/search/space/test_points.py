@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gazetune.config_file import dump_yaml
+from gazetune.config.yaml_file import dump_yaml
 from gazetune.errors import InputError
 from gazetune.search.space.points import first_points
 from gazetune.search.space.search_space import SearchSpace

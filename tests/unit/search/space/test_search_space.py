@@ -8,8 +8,8 @@ import pytest
 
 from gazetune.config import MEASURES, ResourcesConfig
 from gazetune.errors import InputError
-from gazetune.reward.dataset import preparation_key
-from gazetune.reward.gaze_unit import gaze_unit
+from gazetune.reward.data.gaze_unit import gaze_unit
+from gazetune.reward.data.prepared_data import preparation_key
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
 

@@ -16,7 +16,7 @@ import sqlalchemy
 from optuna.trial import TrialState
 
 from gazetune.cli.search import space_file
-from gazetune.config_file import write_config
+from gazetune.config.yaml_file import write_config
 from gazetune.errors import InputError
 from gazetune.search.folder import Facts, SearchFolder
 from gazetune.search.run import search

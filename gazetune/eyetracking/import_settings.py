@@ -1,0 +1,80 @@
+"""How an import is done, and what it says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from gazetune.errors import InputError
+from gazetune.eyetracking.assign import Gates
+from gazetune.eyetracking.pymovements.settings import PymovementsSettings
+from gazetune.eyetracking.screen import FARTHEST
+
+DEFAULT_SCREEN = (1280, 1024)
+"""Width and height in pixels where neither the user nor the recording says them: those of OASST-ETC."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportSettings:
+    """How fixations become measures."""
+
+    screen: tuple[int, int] | None = None
+    """Width and height in pixels; unset: as the recording says, else `DEFAULT_SCREEN`."""
+    words: Path | None = None
+    """Folder of the word boxes; unset: `words` in the source, or beside it where it is a file."""
+    assign: Literal["recorded", "nearest", "corrected"] = "recorded"
+    """`recorded`: the words that the files give, `corrected` where they give none; the others assign anew."""
+    max_distance: float = 100.0
+    """Pixels from a word's box beyond which a fixation lies on no word."""
+    gates: Gates = field(default_factory=Gates)
+    units: Literal["cmcl", "ms"] = "cmcl"
+    """`cmcl`: the units of every predictor of this package; `ms`: fixations, milliseconds, percent."""
+    first_pass_only: bool = False
+    """FFD and GPT are 0 for a word that was first fixated after a later word."""
+    skip_unmatched: bool = False
+    """Drop a recording whose words are no text, and fixations on a screen without boxes, instead of refusing them."""
+    pymovements: PymovementsSettings = field(default_factory=PymovementsSettings)
+    """For what pymovements loads."""
+
+    def __post_init__(self) -> None:
+        screen = self.screen or DEFAULT_SCREEN
+        checks = (
+            ("screen", f"{screen[0]}x{screen[1]}", max(screen) <= FARTHEST, f"at most {FARTHEST:g} pixels each way"),
+            ("max_distance", self.max_distance, 0 <= self.max_distance <= FARTHEST, f"0 to {FARTHEST:g} pixels"),
+            ("min_fixations", self.gates.min_fixations, self.gates.min_fixations >= 1, "1 or more"),
+            ("min_assigned", self.gates.min_assigned, 0 <= self.gates.min_assigned <= 1, "a share from 0 to 1"),
+        )
+        for name, value, good, accepted in checks:
+            if not good:
+                raise InputError(f"{name}: {value}; accepted: {accepted}")
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Something that was read and not used."""
+
+    what: str
+    """`recording`, `fixations` or `file`."""
+    source: str
+    reason: str
+    count: int = 1
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What was imported, and what was not and why."""
+
+    out: str
+    units: str
+    texts: int = 0
+    readers: int = 0
+    recordings: int = 0
+    rows: int = 0
+    fixations: int = 0
+    dropped: list[Dropped] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as plain values."""
+        return asdict(self)

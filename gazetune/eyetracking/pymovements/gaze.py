@@ -1,0 +1,212 @@
+"""Samples and events that pymovements loaded, to the fixations of one reader with the screen each was made on.
+
+EyeLink: the text file that `edf2asc` makes of a recording (.asc, with samples and events). A message names the screen
+when a trial begins (`TRIALID 1.1_p1`), `TRIAL_RESULT` ends it. Of a binocular recording the right eye is taken. The
+place of a fixation is the mean of its samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gazetune.errors import InputError
+from gazetune.eyetracking.fixations import Fixations
+from gazetune.eyetracking.pymovements.settings import PymovementsSettings, pymovements, read_by_pymovements
+
+_SIDES = {2: {"right": (0, 1), "left": (0, 1)}, 4: {"left": (0, 1), "right": (2, 3)}}
+_SIDES[6] = _SIDES[4]
+
+
+@dataclass(frozen=True, slots=True)
+class GazeFile:
+    """The fixations of one reader in one file."""
+
+    path: Path
+    reader: str
+    screen: tuple[int, int]
+    """Width and height in pixels."""
+    shown: tuple[str | None, ...]
+    """[fixations] name of the screen of each; None outside of the trials."""
+    fixations: Fixations
+    """In the order of the file. The place is NaN where every sample was lost."""
+    note: str = ""
+    """How the fixations came to be."""
+
+
+def load_asc(path: Path, settings: PymovementsSettings) -> Any:
+    """Return the `pymovements.Gaze` of a text file of EyeLink, with the column `trial`.
+
+    Raises
+    ------
+    InputError
+        If pymovements cannot read it.
+    """
+    library = pymovements()
+    patterns = [settings.trial_message, {"pattern": "TRIAL_RESULT", "column": "trial", "value": None}]
+    with read_by_pymovements(path), path.open(encoding="utf-8", errors="replace") as stream:
+        return library.gaze.from_asc(stream, patterns=patterns, schema={"trial": str}, trial_columns=["trial"],
+                                     events=True)  # fmt: skip
+
+
+def gaze_file(
+    gaze: Any, path: Path, reader: str, settings: PymovementsSettings, screen: tuple[int, int] | None
+) -> GazeFile:
+    """Return the fixations of a `pymovements.Gaze`: its events, or those that are detected in its samples.
+
+    Parameters
+    ----------
+    screen
+        Width and height in pixels as the user gave them.
+
+    Raises
+    ------
+    InputError
+        If there are no samples, no places in pixels or no fixations, if the size of the screen is unknown or another
+        than the file says, or if detection lacks what it needs.
+    """
+    if not len(gaze.samples):
+        raise InputError(f"{path}: has no samples; accepted: samples and events, as edf2asc writes without options")
+    if "pixel" not in gaze.samples.columns:
+        raise InputError(f"{path}: has no places in pixels; accepted: a definition with pixel_columns")
+    size = _screen_size(gaze, path, screen)
+    _set_trials(gaze, path, settings)
+    note = _detect(gaze, path, settings, size) if settings.detect else "fixations as the files have them"
+    frame = gaze.events.frame if gaze.events is not None else None
+    if frame is not None:
+        frame = frame.filter(frame["name"].str.starts_with("fixation"))
+    if frame is None or not len(frame):
+        found = f"{settings.detect} finds no fixations" if settings.detect else "has no fixations"
+        raise InputError(f"{path}: {found}; accepted: events of fixations, or samples and --detect ivt or idt")
+    eye = "right"
+    if "eye" in frame.columns and settings.detect is None:
+        eye = "right" if (frame["eye"] == "right").any() else "left"
+        frame = frame.filter((frame["eye"] == eye) | frame["eye"].is_null())
+    shown = _joined(frame, gaze.trial_columns, gaze.metadata)
+    x, y = _places(gaze, frame, eye, path)
+    x, y = _from_upper_left(x, y, gaze, size, path)
+    onset, offset = (frame[name].cast(float).to_numpy() / 1000.0 for name in ("onset", "offset"))
+    # An event names its last sample, which lasts one interval; idt names the sample after it.
+    last = 0.0 if settings.detect == "idt" else _interval(gaze)
+    return GazeFile(path, reader, size, shown, Fixations(x, y, offset - onset + last, onset), note)
+
+
+def defined_size(experiment: Any) -> tuple[int, int] | None:
+    """Return width and height in pixels of a `pymovements.Experiment`, None where it has none."""
+    if experiment is None or not experiment.screen.width_px or not experiment.screen.height_px:
+        return None
+    return int(experiment.screen.width_px), int(experiment.screen.height_px)
+
+
+def _screen_size(gaze: Any, path: Path, given: tuple[int, int] | None) -> tuple[int, int]:
+    own = defined_size(gaze.experiment)
+    size = own or given
+    if size is None:
+        raise InputError(f"{path}: has no size of the screen (GAZE_COORDS, or the definition's experiment); "
+                         "accepted: --screen WIDTHxHEIGHT")  # fmt: skip
+    if own is not None and given is not None and own != given:
+        raise InputError(f"{path}: the screen has {own[0]}x{own[1]} pixels, but --screen says {given[0]}x{given[1]}")
+    return size
+
+
+def _set_trials(gaze: Any, path: Path, settings: PymovementsSettings) -> None:
+    """Let `gaze.trial_columns` be the columns that name the screen, and drop samples outside of trials."""
+    named = settings.columns.get("trial")
+    if named is not None:
+        gaze.trial_columns = named.split("+")
+    if not gaze.trial_columns:
+        raise InputError(f"{path}: has no column for the trial; accepted: trial_columns in the definition, or "
+                         "--columns trial=NAME")  # fmt: skip
+    for name in gaze.trial_columns:
+        if name not in gaze.samples.columns and name not in (gaze.metadata or {}):
+            raise InputError(f"{path}: has no column '{name}' for the trial; it has {', '.join(gaze.samples.columns)}")
+    for name in gaze.trial_columns:
+        if name in gaze.samples.columns:
+            gaze.samples = gaze.samples.filter(gaze.samples[name].is_not_null())
+    if not len(gaze.samples):
+        raise InputError(f"{path}: has no trial; accepted: messages '{settings.trial_message}', or --trial-message")
+
+
+def _detect(gaze: Any, path: Path, settings: PymovementsSettings, size: tuple[int, int]) -> str:
+    """Detect fixations in the samples of each trial and return what was done, for the report."""
+    if gaze.experiment is None or not gaze.experiment.sampling_rate:
+        gaze.experiment = gaze.experiment or pymovements().Experiment()
+        gaze.experiment.sampling_rate = 1.0 / _interval(gaze)
+    screen = gaze.experiment.screen
+    screen.width_px, screen.height_px = size
+    if settings.viewing is not None:
+        screen.width_cm, screen.height_cm, screen.distance_cm = settings.viewing
+    if None in (screen.width_cm, screen.height_cm) or (screen.distance_cm is None and "distance" not in gaze.columns):
+        raise InputError(f"{path}: degrees of visual angle need the size of the screen in cm and its distance; "
+                         "accepted: --viewing WIDTHxHEIGHT@DISTANCE")  # fmt: skip
+    screen.origin = screen.origin or "upper left"
+    arguments = settings.detection()
+    outer = gaze.trial_columns
+    gaze.trial_columns = [name for name in outer if name in gaze.samples.columns] or None
+    with read_by_pymovements(path):
+        gaze.pix2deg()
+        if settings.detect == "ivt":
+            gaze.pos2vel()
+        eye = "right" if gaze.n_components > 2 else "auto"
+        gaze.detect(settings.detect, eye=eye, clear=True, name="fixation", **arguments)
+    gaze.trial_columns = outer
+    told = ", ".join(f"{name}={value:g}" for name, value in arguments.items())
+    return (f"fixations by {settings.detect} of pymovements {pymovements().__version__} ({told}), screen "
+            f"{screen.width_cm:g}x{screen.height_cm:g} cm at {screen.distance_cm or 0:g} cm")  # fmt: skip
+
+
+def _joined(frame: Any, columns: Sequence[str], metadata: Mapping[str, Any] | None) -> tuple[str | None, ...]:
+    """Return [events] the values of the columns, or of the file's name, joined by _; None where one is missing."""
+    rows = range(len(frame))
+    known = {name: [value] * len(frame) for name, value in (metadata or {}).items()}
+    known |= {name: frame[name].to_list() for name in columns if name in frame.columns}
+    values = [known[name] for name in columns]
+    return tuple(None if any(each[row] is None for each in values) else "_".join(str(each[row]) for each in values)
+                 for row in rows)  # fmt: skip
+
+
+def _places(gaze: Any, frame: Any, eye: str, path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean place of the samples of each event; NaN where all are lost."""
+    inside = [name for name in gaze.trial_columns if name in gaze.samples.columns and name in frame.columns]
+    parts = gaze.samples.partition_by(inside, as_dict=True) if inside else {(): gaze.samples}
+    if gaze.n_components not in _SIDES:
+        raise InputError(f"{path}: has {gaze.n_components} coordinates a sample; accepted: 2, 4 or 6")
+    sides = _SIDES[gaze.n_components][eye]
+    samples = {}
+    for key, part in parts.items():
+        sides_xy = [part["pixel"].list.get(side).cast(float).fill_null(np.nan).to_numpy() for side in sides]
+        samples[key] = part["time"].cast(float).to_numpy(), np.stack(sides_xy, axis=1)
+    places = np.full((len(frame), 2), np.nan)
+    for row, event in enumerate(frame.select([*inside, "onset", "offset"]).iter_rows()):
+        *key, onset, offset = event
+        if tuple(key) not in samples:
+            continue
+        time, xy = samples[tuple(key)]
+        mine = xy[np.searchsorted(time, onset) : np.searchsorted(time, offset, side="right")]
+        mine = mine[np.isfinite(mine).all(axis=1)]
+        if len(mine):
+            places[row] = mine.mean(axis=0)
+    return places[:, 0], places[:, 1]
+
+
+def _from_upper_left(
+    x: NDArray[np.float64], y: NDArray[np.float64], gaze: Any, size: tuple[int, int], path: Path
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    origin = (gaze.experiment.screen.origin if gaze.experiment is not None else None) or "upper left"
+    if origin == "center":
+        return x + (size[0] - 1) / 2, y + (size[1] - 1) / 2
+    if origin != "upper left":
+        raise InputError(f"{path}: origin: '{origin}'; accepted: upper left, center")
+    return x, y
+
+
+def _interval(gaze: Any) -> float:
+    """Return the seconds from one sample to the next."""
+    if gaze.experiment is not None and gaze.experiment.sampling_rate:
+        return 1.0 / float(gaze.experiment.sampling_rate)
+    return float(np.median(np.diff(gaze.samples["time"].cast(float).to_numpy(), prepend=0.0))) / 1000.0

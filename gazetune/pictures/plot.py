@@ -1,0 +1,118 @@
+"""What `gazetune gaze plot` does: measures from a predictor, a picture of them, its file or files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gazetune.config import MEASURES, Config, GazeConfig
+from gazetune.errors import InputError, did_you_mean
+from gazetune.eyetracking.screen import read_boxes, read_fixations
+from gazetune.gaze.measures import GazePredictor
+from gazetune.gaze.registry import check_predictor, create_predictor
+from gazetune.pictures.comparison import compare, comparison_html, comparison_png
+from gazetune.pictures.heatmap import HeatMap, heatmap_html, read_panels, unit_of
+from gazetune.pictures.heatmap_png import heatmap_png
+from gazetune.pictures.scanpath import Scanpath, scanpath_html, scanpath_png
+
+SUFFIXES = (".png", ".html")
+"""The endings of a picture's file."""
+
+
+def plot_texts(
+    gaze: GazeConfig, texts: Mapping[str, str], out: Path, measure: str = "TRT", note: str = ""
+) -> list[Path]:
+    """Draw texts, given by their captions, side by side as heat maps of a measure.
+
+    Parameters
+    ----------
+    gaze
+        Names the predictor, and its file where it has one.
+    texts
+        Caption to text; one text needs no caption (an empty one).
+    out
+        `FILE.png` or `FILE.html`. Further pages of a PNG are `FILE-2.png` and so on.
+    measure
+        One of `MEASURES`.
+    note
+        The prompt that the texts answer.
+
+    Returns
+    -------
+    list of Path
+        The files that were written.
+
+    Raises
+    ------
+    InputError
+        For another ending, a folder that does not exist, a measure that there is not or that the predictor lacks, a
+        text without words, or when the predictor refuses its file or a text. Nothing is written then.
+    """
+    _check(out, measure)
+    predictor, name = _predictor(gaze, (measure,)), gaze.predictor
+    picture = HeatMap(
+        panels=read_panels(predictor, texts),
+        measure=measure,
+        unit=unit_of(name, measure),
+        source="recorded" if name == "recorded" else f"predicted by {name}",
+        note=note,
+    )
+    return _write(out, heatmap_png(picture) if out.suffix == ".png" else [heatmap_html(picture).encode()])
+
+
+def plot_comparison(gaze: GazeConfig, data_csv: Path, out: Path, measure: str | None = None) -> list[Path]:
+    """Draw a predictor against the readers of a CMCL-format CSV, for one measure or for all five.
+
+    Raises
+    ------
+    InputError
+        As `plot_texts`, and if the CSV cannot be used. Nothing is written then.
+    """
+    measures = (measure,) if measure is not None else MEASURES
+    _check(out, *measures)
+    picture = compare(_predictor(gaze, measures), gaze.predictor, data_csv, measures)
+    return _write(out, [comparison_png(picture) if out.suffix == ".png" else comparison_html(picture).encode()])
+
+
+def plot_scanpath(fixations_csv: Path, boxes_csv: Path, out: Path) -> list[Path]:
+    """Draw fixations in their order over the words of a screen (see `read_fixations` and `read_boxes`).
+
+    Raises
+    ------
+    InputError
+        For another ending, a folder that does not exist, or a file that cannot be used. Nothing is written then.
+    """
+    _check(out)
+    picture = Scanpath(read_fixations(fixations_csv), read_boxes(boxes_csv))
+    return _write(out, [scanpath_png(picture) if out.suffix == ".png" else scanpath_html(picture).encode()])
+
+
+def _predictor(gaze: GazeConfig, measures: tuple[str, ...]) -> GazePredictor:
+    config = Config(gaze=gaze.model_copy(update={"features": measures}))
+    check_predictor(config)
+    return create_predictor(config)
+
+
+def _check(out: Path, *measures: str) -> None:
+    if out.suffix not in SUFFIXES:
+        raise InputError(f"--out: '{out}'; accepted: a file that ends in {' or '.join(SUFFIXES)}")
+    if not out.parent.is_dir():
+        raise InputError(f"--out: '{out}': there is no folder '{out.parent}'")
+    for measure in measures:
+        if measure not in MEASURES:
+            raise InputError(f"--measure: '{measure}' is no reading measure; {did_you_mean(measure, MEASURES)}")
+
+
+def _write(out: Path, pages: Sequence[bytes]) -> list[Path]:
+    """Write the pages, each whole or not at all."""
+    files = [out, *(out.with_name(f"{out.stem}-{page}{out.suffix}") for page in range(2, len(pages) + 1))]
+    for file, content in zip(files, pages, strict=True):
+        partial = file.with_name(f".{file.name}.partial")
+        try:
+            partial.write_bytes(content)
+            os.replace(partial, file)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise InputError(f"--out: '{file}' cannot be written ({error.strerror or error})") from None
+    return files

@@ -1,0 +1,25 @@
+"""What one unit of gaze is to the model: a word, or a token of the predictor."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from gazetune.config import Config
+from gazetune.gaze.registry import predictor_units
+from gazetune.reward.model.fusion import takes_sequence
+
+
+def gaze_unit(config: Config) -> Literal["word", "predictor"]:
+    """Return what a unit of the prepared gaze is under `config`.
+
+    A token of the predictor only where it has tokens, `fusion.unit` asks for them, and the fusion takes units as a
+    sequence. On the tokens of the backbone units are words: a token holds one unit, so several to a token would be
+    lost, all but one. Every fusion shares one prepared data set where this is the same.
+
+    Raises
+    ------
+    InputError
+        If no predictor or no fusion has the config's name.
+    """
+    own_tokens = config.fusion.unit == "predictor" and takes_sequence(config.fusion.kind)
+    return "predictor" if own_tokens and predictor_units(config) == "token" else "word"

@@ -1,0 +1,261 @@
+"""The prepared data set: pairs divided, tokenised, with gaze aligned, in flat files that every worker maps.
+
+It is made once per combination of data, tokenizer and gaze (not per feature mask, fusion or trial) in a folder named by
+that combination, so that all trials of a search share it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from gazetune import __version__
+from gazetune.config import Config
+from gazetune.errors import InputError
+from gazetune.files.build_lock import build_lock
+from gazetune.gaze.controls import add_noise, apply_control, training_statistics
+from gazetune.gaze.published import BESIDE
+from gazetune.gaze.registry import create_predictor
+from gazetune.preferences.pair import PreferencePair, margins_of
+from gazetune.preferences.splits import load_splits
+from gazetune.reward.data.conversation import ChatEncoder
+from gazetune.reward.data.encoding import AlignedChat, TextRows, align_chat, flat_arrays, model_units
+from gazetune.reward.data.gaze_unit import gaze_unit
+from gazetune.reward.data.stored_gaze import Elsewhere, distinct_texts, stored_gaze, texts_read
+from gazetune.reward.layout.batching import EncodedSplit
+from gazetune.reward.model.backbone import context_length, load_tokenizer
+from gazetune.reward.model.fusion import fused_length
+
+SPLITS = ("train", "validation", "test")
+FORMAT = 4
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What is known of a prepared data set without reading its arrays."""
+
+    data_fingerprint: str
+    gaze_fingerprint: str
+    pairs: dict[str, int]
+    """Pairs of each split."""
+    dropped: dict[str, int]
+    """Pairs left out, by reason."""
+    bayes: dict[str, float] | None
+    """Planted data only: the best accuracies that are possible, by what is seen."""
+    gaze_mean: list[float]
+    """[5] over the units of the training split."""
+    gaze_sd: list[float]
+    context: int | None
+    """The most positions that the backbone takes, None for no limit."""
+    longest: dict[str, int]
+    """`tokens` and gaze `units` of the conversation that has most of both together."""
+    longest_origin: str
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """A prepared data set, open for reading."""
+
+    folder: Path
+    facts: DatasetFacts
+    train: EncodedSplit
+    validation: EncodedSplit
+    test: EncodedSplit
+
+    @classmethod
+    def open(cls, folder: Path) -> PreparedData:
+        """Map a finished folder into memory."""
+        facts = DatasetFacts(**json.loads((folder / "facts.json").read_text()))
+        values = np.load(folder / "values.npy", mmap_mode="r")
+        return cls(folder, facts, *(EncodedSplit.open(folder, split, values) for split in SPLITS))
+
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        """Return the tokenizer that the data set was made with."""
+        return cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(self.folder / "tokenizer"))
+
+    def response_words(self, split: str) -> NDArray[np.int32]:
+        """[pairs, 2] white-space words of the chosen and the rejected response, for the length baseline."""
+        return np.load(self.folder / f"{split}.words.npy", mmap_mode="r")
+
+
+def prepare(
+    config: Config, cache: Path, progress: Progress | None = None, elsewhere: Elsewhere | None = None
+) -> PreparedData:
+    """Open the prepared data set of `config` below `cache`, making it first where it is missing.
+
+    Safe when several processes ask at once; a killed preparation leaves nothing that is taken for finished, one that
+    is refused leaves nothing at all. With `elsewhere`, measures that are not stored yet may be predicted in other
+    processes.
+
+    Raises
+    ------
+    InputError
+        For pairs, gaze or a backbone that cannot be read, and a conversation that the backbone has no room for.
+    """
+    folder = cache / "prepared" / preparation_key(config)
+    if not (folder / "facts.json").exists():
+        with build_lock(folder.with_suffix(".lock"), f"prepared data {folder}"):
+            if not (folder / "facts.json").exists():
+                _make(folder, _Preparation(config, cache, progress, elsewhere))
+    data = PreparedData.open(folder)
+    _check_room(config, data.facts)
+    return data
+
+
+def is_prepared(config: Config, cache: Path) -> bool:
+    """Tell whether `prepare` finds the data set below `cache`."""
+    return _facts_file(config, cache).exists()
+
+
+def prepared_facts(config: Config, cache: Path) -> DatasetFacts:
+    """Return the facts of a data set that has been prepared below `cache`."""
+    return DatasetFacts(**json.loads(_facts_file(config, cache).read_text()))
+
+
+def _facts_file(config: Config, cache: Path) -> Path:
+    return cache / "prepared" / preparation_key(config) / "facts.json"
+
+
+def _make(folder: Path, preparation: _Preparation) -> None:
+    """Write a prepared data set beside its place and move it there."""
+    partial = folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        preparation.write(partial)
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def preparation_key(config: Config) -> str:
+    """Return the name of the folder that everything with the same data, tokenizer and gaze shares."""
+    in_model = {"features", "normalise", "store"}
+    gaze = {**config.gaze.model_dump(mode="json", exclude=in_model), "unit": gaze_unit(config)}
+    files = [_state(name) for name in (config.data.source, config.backbone, config.gaze.path) if name]
+    if config.gaze.path and Path(config.gaze.path).is_file():  # the state of a folder has all that is in it
+        files += [_state(str(Path(config.gaze.path).with_name(name))) for name in BESIDE]
+    # The version stands for what comes with the package: the lexical predictor's weights, the planted words.
+    content = [FORMAT, __version__, config.data.model_dump(mode="json"), config.backbone, gaze, files]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _state(name: str) -> list[list[str | int]]:
+    """Return name, size and time of a local file or of a folder's files, so that a changed file is prepared anew."""
+    path = Path(name)
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [[str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()]
+
+
+def _check_room(config: Config, facts: DatasetFacts) -> None:
+    """Refuse a fusion that makes a conversation longer than the backbone's context; the text alone was seen to fit."""
+    length = fused_length(config.fusion.kind, **facts.longest)
+    if facts.context is not None and length > facts.context:
+        raise InputError(
+            f"{facts.longest_origin}: the conversation has {facts.longest['tokens']} tokens and "
+            f"{facts.longest['units']} gaze units, {length} positions with fusion.kind {config.fusion.kind}, and "
+            f"backbone '{config.backbone}' takes {facts.context}; a lower data.max_chars drops such pairs"
+        )
+
+
+class _Preparation:
+    """One preparation: reads the pairs, predicts gaze, tokenises, aligns, and writes the arrays."""
+
+    def __init__(
+        self, config: Config, cache: Path, progress: Progress | None, elsewhere: Elsewhere | None = None
+    ) -> None:
+        self.config = config
+        self.elsewhere = elsewhere
+        self.cache = cache
+        self.progress = progress or (lambda stage, done, total: None)
+        # What can be refused is read first, and what is read soonest before the rest.
+        self.context = context_length(config.backbone)
+        self.predictor = create_predictor(config)
+        self.splits = load_splits(config.data)
+        self.tokenizer = load_tokenizer(config.backbone, distinct_texts(self.splits.train, "prompt+response"))
+        self.longest, self.longest_origin = {"tokens": 0, "units": 0}, ""
+
+    def write(self, folder: Path) -> None:
+        """Write all files of the prepared data set into `folder`."""
+        splits = self.splits
+        self.tokenizer.save_pretrained(folder / "tokenizer")
+        texts, values = self._gaze()
+        np.save(folder / "values.npy", values)
+        encoder = ChatEncoder(self.tokenizer, self.config.data.max_tokens)
+        for split in SPLITS:
+            arrays = self._encode(split, getattr(splits, split), encoder, texts)
+            for name, array in arrays.items():
+                np.save(folder / f"{split}.{name}.npy", array)
+            np.save(folder / f"{split}.scores.npy", margins_of(getattr(splits, split)))
+            counts = [[len(pair.chosen.split()), len(pair.rejected.split())] for pair in getattr(splits, split)]
+            np.save(folder / f"{split}.words.npy", np.asarray(counts, dtype=np.int32))
+            if split == "train":
+                mean, sd = training_statistics(values[arrays["unit_index"]])
+        facts = DatasetFacts(
+            data_fingerprint=splits.fingerprint,
+            gaze_fingerprint=self.predictor.fingerprint,
+            pairs={split: len(getattr(splits, split)) for split in SPLITS},
+            dropped=splits.dropped,
+            bayes=splits.bayes,
+            gaze_mean=[float(value) for value in mean],
+            gaze_sd=[float(value) for value in sd],
+            context=self.context,
+            longest=self.longest,
+            longest_origin=self.longest_origin,
+        )
+        (folder / "facts.json").write_text(json.dumps(asdict(facts), indent=1))
+
+    def _gaze(self) -> tuple[TextRows, NDArray[np.float32]]:
+        """Predict every text once and return where each text's units stand, and their values [N, 5]."""
+        of_split = {split: texts_read(getattr(self.splits, split), self.config.gaze) for split in SPLITS}
+        texts = list(dict.fromkeys(text for split in SPLITS for text in of_split[split]))
+        store = stored_gaze(
+            self.config,
+            self.cache,
+            texts,
+            self.predictor,
+            lambda done, total: self.progress("gaze", done, total),
+            self.elsewhere,
+        )
+        spans, values, _, offsets = model_units(self.config, store.gather(store.rows(texts)))
+        rows = {text: row for row, text in enumerate(texts)}
+        split_rows = {split: np.asarray([rows[text] for text in of_split[split]], dtype=np.int64) for split in SPLITS}
+        seed = self.config.data.seed
+        values = apply_control(self.config.gaze.control, values, offsets, split_rows, split_rows["train"], seed)
+        if self.config.gaze.noise:
+            values = add_noise(values, self.config.gaze.noise, seed)
+        return TextRows(rows, offsets, spans), np.ascontiguousarray(values, dtype=np.float32)
+
+    def _encode(
+        self, split: str, pairs: Sequence[PreferencePair], encoder: ChatEncoder, texts: TextRows
+    ) -> dict[str, NDArray[Any]]:
+        """Return the flat arrays of one split (see `EncodedSplit`)."""
+        rows: list[AlignedChat] = []
+        for done, pair in enumerate(pairs):
+            chats = [pair.chat(pair.chosen), pair.chat(pair.rejected)]
+            for chat, encoded in zip(chats, encoder.encode(chats, [pair.origin] * 2), strict=True):
+                rows.append(align_chat(encoded, chat, texts, self.config.gaze))
+                self._measure(len(encoded.ids), len(rows[-1].unit_index), pair.origin)
+            self.progress(f"tokens of {split}", done + 1, len(pairs))
+        return flat_arrays(rows)
+
+    def _measure(self, tokens: int, units: int, origin: str) -> None:
+        """Refuse a conversation that is longer than the backbone's context, and remember the longest one."""
+        if self.context is not None and tokens > self.context:
+            raise InputError(
+                f"{origin}: the conversation has {tokens} tokens and backbone '{self.config.backbone}' takes "
+                f"{self.context}; a lower data.max_chars drops such pairs"
+            )
+        if tokens + units > sum(self.longest.values()):
+            self.longest, self.longest_origin = {"tokens": tokens, "units": units}, origin

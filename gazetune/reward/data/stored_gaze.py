@@ -1,0 +1,77 @@
+"""The reading measures of the texts of preference pairs, from the store that the config names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from gazetune.config import Config, GazeConfig
+from gazetune.gaze.measures import GazePredictor
+from gazetune.gaze.registry import create_predictor
+from gazetune.gaze.store.build import PredictBatches, Progress, build_store
+from gazetune.gaze.store.gaze_store import GazeStore
+from gazetune.gaze.store.location import locate_store
+from gazetune.preferences.pair import PreferencePair
+from gazetune.preferences.splits import load_splits
+from gazetune.reward.data.gaze_context import passages
+
+Elsewhere = Callable[[Config, GazePredictor], PredictBatches]
+"""Predicts with the config's predictor in other processes, such as `gaze.store.parallel.RayPrediction`."""
+
+
+def distinct_texts(pairs: Sequence[PreferencePair], scope: Literal["prompt+response", "response"]) -> list[str]:
+    """Return the texts of pairs that are in the scope, each once, in their order."""
+    prompts = scope == "prompt+response"
+    texts = (
+        text
+        for pair in pairs
+        for text in (*(message.content for message in pair.prompt if prompts), pair.chosen, pair.rejected)
+    )
+    return list(dict.fromkeys(texts))
+
+
+def texts_read(pairs: Sequence[PreferencePair], gaze: GazeConfig) -> list[str]:
+    """Return the texts that the gaze predictor reads, each once, in their order.
+
+    Messages in the scope, or whole chats: of these the scope takes its part only after they were read.
+    """
+    if gaze.context == "message":
+        return distinct_texts(pairs, gaze.scope)
+    chats = (pair.chat(reply) for pair in pairs for reply in (pair.chosen, pair.rejected))
+    return list(dict.fromkeys(passages([message.content for message in chat], "chat")[0].text for chat in chats))
+
+
+def stored_gaze(
+    config: Config,
+    cache: Path,
+    texts: Sequence[str],
+    predictor: GazePredictor,
+    progress: Progress | None = None,
+    elsewhere: Elsewhere | None = None,
+) -> GazeStore:
+    """Return the store of the config, with `texts` in it.
+
+    Raises
+    ------
+    InputError
+        As `locate_store` and `build_store`.
+    """
+    location = locate_store(config.gaze.store, cache)
+    return build_store(texts, predictor, location, progress, elsewhere and elsewhere(config, predictor))
+
+
+def store_pairs(
+    config: Config, cache: Path, progress: Progress | None = None, elsewhere: Elsewhere | None = None
+) -> GazeStore:
+    """Store the measures of all texts of the config's preference pairs, as preparing them would.
+
+    Raises
+    ------
+    InputError
+        For pairs that cannot be read, and as `stored_gaze`.
+    """
+    predictor = create_predictor(config)
+    splits = load_splits(config.data)
+    texts = texts_read([*splits.train, *splits.validation, *splits.test], config.gaze)
+    return stored_gaze(config, cache, texts, predictor, progress, elsewhere)

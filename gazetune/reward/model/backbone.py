@@ -1,0 +1,188 @@
+"""Backbones and their tokenizers: `tiny`, a local folder, or a hub id; decoders and encoders that `AutoModel` loads."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+from transformers.utils.logging import disable_progress_bar
+
+from gazetune.errors import InputError
+from gazetune.reward.data.chat_templates import sibling_template
+from gazetune.reward.model.quantization import nf4_options, settle_quantized
+from gazetune.reward.model.tiny import POSITIONS, tiny_backbone, tiny_tokenizer
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+_ENCODERS = frozenset(
+    [
+        "albert",
+        "bert",
+        "camembert",
+        "deberta",
+        "deberta-v2",
+        "distilbert",
+        "electra",
+        "modernbert",
+        "mpnet",
+        "roberta",
+        "xlm-roberta",
+    ]
+)
+_POSITIONS_AFTER_PADDING = frozenset(["camembert", "mpnet", "roberta", "xlm-roberta"])
+"""Models whose first token has the position after `pad_token_id`, so that they take fewer tokens than positions."""
+
+
+def load_tokenizer(backbone: str, training_texts: Iterable[str]) -> PreTrainedTokenizerFast:
+    """Return the fast tokenizer of `backbone`; the tiny one is trained on `training_texts`.
+
+    Raises
+    ------
+    InputError
+        When there is no such tokenizer, it is not a fast one, or it has no chat template.
+    """
+    if backbone == "tiny":
+        return tiny_tokenizer(training_texts)
+    try:
+        # Said aloud, or transformers would ask on a terminal whether to run code that came with the weights.
+        tokenizer = AutoTokenizer.from_pretrained(backbone, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise _cannot_load(backbone, "tokenizer", error) from error
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise InputError(f"backbone '{backbone}': its tokenizer has no character offsets; a fast tokenizer is needed")
+    tokenizer.chat_template = tokenizer.chat_template or sibling_template(tokenizer)
+    if not tokenizer.chat_template:
+        raise InputError(
+            f"backbone '{backbone}': its tokenizer has no chat template; put a chat_template.jinja into its folder"
+        )
+    if tokenizer.pad_token is None:
+        # Padding is masked everywhere, so any existing id will do and the embedding need not grow.
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
+    return tokenizer
+
+
+def load_backbone(
+    backbone: str, dtype: torch.dtype, quantization: str = "none", sharded: Mapping[str, Any] | None = None
+) -> PreTrainedModel:
+    """Return the backbone without a head, in `dtype`, on the CPU.
+
+    Parameters
+    ----------
+    backbone : str
+        `tiny`, a local folder or a hub id.
+    dtype : torch.dtype
+        Of the weights; of those that `nf4` leaves alone when quantised.
+    quantization : str
+        `nf4`: weights of linear layers in 4 bits, on the current GPU where there is one (`reward.quantization`).
+    sharded : mapping, optional
+        The run's DeepSpeed settings with ZeRO stage 3. Every worker of the process group must then call this: each
+        weight is divided over them as soon as it is read, so that no worker ever holds the whole model.
+
+    Raises
+    ------
+    InputError
+        When there is no such model, or bitsandbytes, which `nf4` needs, is not installed.
+    """
+    if backbone == "tiny" and quantization == "none" and sharded is None:
+        return tiny_backbone().to(dtype)  # type: ignore[arg-type]  # transformers wraps `to` without its signature
+    options = nf4_options(dtype) if quantization == "nf4" else {}
+    _draw_no_bar()
+    try:
+        made = tiny_backbone() if backbone == "tiny" else None
+        with _dividing_weights(sharded):
+            if made is not None:
+                model = type(made).from_pretrained(
+                    None, config=made.config, state_dict=dict(made.state_dict()), dtype=dtype, **options
+                )
+            else:
+                model = AutoModel.from_pretrained(backbone, dtype=dtype, trust_remote_code=False, **options)
+    except (OSError, ValueError) as error:
+        raise _cannot_load(backbone, "model", error) from error
+    if quantization == "nf4":
+        settle_quantized(model)
+    return _without_pooler(model)
+
+
+def _draw_no_bar() -> None:
+    """Keep transformers from drawing a bar while it reads weights; a download keeps its own."""
+    downloads_shown = not are_progress_bars_disabled()
+    disable_progress_bar()
+    if downloads_shown:
+        enable_progress_bars()
+
+
+def empty_backbone(backbone: str) -> PreTrainedModel:
+    """Return the backbone with shapes but no weights (on torch's meta device): nothing but its config is read."""
+    with torch.device("meta"):
+        if backbone == "tiny":
+            return tiny_backbone()
+        return _without_pooler(AutoModel.from_config(_config_of(backbone), trust_remote_code=False))
+
+
+def _without_pooler(model: PreTrainedModel) -> PreTrainedModel:
+    if reads_both_ways(model) and getattr(model, "pooler", None) is not None:
+        # The head reads the first token itself; weights behind it would wait for a gradient that never comes.
+        model.register_module("pooler", None)
+    return model
+
+
+def _config_of(backbone: str) -> PreTrainedConfig:
+    try:
+        return AutoConfig.from_pretrained(backbone, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise _cannot_load(backbone, "config", error) from error
+
+
+@contextlib.contextmanager
+def _dividing_weights(settings: Mapping[str, Any] | None) -> Iterator[None]:
+    """Let `from_pretrained` inside the block divide weights as `settings` say; None leaves them whole."""
+    if settings is None:
+        yield
+        return
+    from transformers.integrations import deepspeed as integration
+
+    kept = integration.HfDeepSpeedConfig(dict(settings))  # transformers itself holds only a weak reference to it
+    try:
+        yield
+    finally:
+        integration.unset_hf_deepspeed_config()
+        del kept
+
+
+def context_length(backbone: str) -> int | None:
+    """Return the most tokens the backbone can take, or None when its config sets no limit."""
+    if backbone == "tiny":
+        return POSITIONS
+    config = _config_of(backbone)
+    limit = getattr(config.get_text_config(), "max_position_embeddings", None)
+    if not limit:
+        return None
+    return int(limit) - (config.pad_token_id + 1 if config.model_type in _POSITIONS_AFTER_PADDING else 0)
+
+
+def first_position(model: PreTrainedModel) -> int:
+    """Return the number that the model's first position has."""
+    return model.config.pad_token_id + 1 if model.config.model_type in _POSITIONS_AFTER_PADDING else 0
+
+
+def reads_both_ways(model: PreTrainedModel) -> bool:
+    """Tell whether the backbone is an encoder, whose first token sees the whole text."""
+    return not getattr(model.config, "is_decoder", False) and model.config.model_type in _ENCODERS
+
+
+def _cannot_load(backbone: str, part: str, error: Exception) -> InputError:
+    first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return InputError(
+        f"backbone: cannot load the {part} of '{backbone}' ({first_line}); accepted: tiny, a local folder, a hub id"
+    )

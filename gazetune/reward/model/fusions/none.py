@@ -1,0 +1,16 @@
+"""The fusion `none`: the baseline without gaze."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from gazetune.reward.model.fusion import Fusion, GazeBatch, TokenBatch, fusion
+
+
+@fusion("none")
+class NoFusion(Fusion):
+    """The text alone."""
+
+    def fuse(self, tokens: TokenBatch, gaze: GazeBatch) -> Tensor:
+        """Return the tokens as they are."""
+        return tokens.embeddings

@@ -1,0 +1,174 @@
+"""The reward model: a backbone, a fusion and a score head beside it, by composition."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from gazetune.config import Config
+from gazetune.gaze.measures import feature_columns
+from gazetune.reward.layout.attention import SEGMENTS
+from gazetune.reward.layout.batching import PairBatch
+from gazetune.reward.layout.layouts import Reading, default_reading
+from gazetune.reward.model.adapter import adapt
+from gazetune.reward.model.backbone import first_position
+from gazetune.reward.model.fusion import GazeBatch, TokenBatch, create_fusion
+from gazetune.reward.model.sharding import full_shape, whole
+
+if TYPE_CHECKING:
+    from gazetune.reward.saved.scoring import Chat, ChatReader
+
+
+class GazeRewardModel(nn.Module):
+    """A scalar reward of a conversation and the gaze on it.
+
+    The adapter sits on the backbone only; the head always trains, the fusion unless `fusion.freeze` is set. The score
+    head has no bias, since a preference pair gives it no gradient.
+    """
+
+    def __init__(self, config: Config, backbone: PreTrainedModel) -> None:
+        super().__init__()
+        hidden = int(backbone.config.get_text_config().hidden_size)
+        embedding: Tensor = cast(nn.Embedding, backbone.get_input_embeddings()).weight
+        with whole(embedding):
+            rms = _root_mean_square(embedding) * _factor_of_lookup(backbone)
+        self.config = config
+        self._first_position = first_position(backbone)
+        self._takes_token_types = "token_type_ids" in inspect.signature(backbone.forward).parameters
+        self._attention = backbone.config._attn_implementation
+        self.columns = feature_columns(config.gaze.features)
+        # Each part draws from a seed of its own, so that two runs that differ in one part share the others' start.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.train.seed)
+            self.head = nn.Linear(hidden, 1, bias=False)
+            torch.manual_seed(config.train.seed + 1)
+            # Not `hidden`: the input embeddings of ALBERT and ELECTRA are narrower.
+            self.fusion = create_fusion(config, full_shape(embedding)[1], rms)
+            torch.manual_seed(config.train.seed + 2)
+            self.backbone: Any = adapt(backbone, config.adapter)
+        nn.init.normal_(self.head.weight, std=hidden**-0.5, generator=torch.Generator().manual_seed(config.train.seed))
+        self.fusion.to(embedding.dtype)
+        self.head.to(embedding.dtype)
+        self.reading = default_reading(config, backbone)
+        self.reader: ChatReader | None = None
+        """What `score` reads chats with; `from_pretrained` sets it."""
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | Path, backbone: str | None = None, gaze_path: str | None = None
+    ) -> GazeRewardModel:
+        """Load a saved model in evaluation mode, ready to `score`.
+
+        Parameters
+        ----------
+        folder
+            A saved model: the folder `best` of a run.
+        backbone, gaze_path
+            Where the backbone and the gaze predictor's file are now, if not where the config says.
+
+        Raises
+        ------
+        InputError
+            As `gazetune.reward.saved.scoring.load_scoring_model`.
+        """
+        from gazetune.reward.saved.scoring import load_scoring_model  # which imports this file
+
+        return load_scoring_model(Path(folder), backbone, gaze_path)
+
+    def score(self, chats: Sequence[Chat]) -> Tensor:
+        """Return the rewards [n] float32, on the CPU, of conversations that end with an assistant's reply.
+
+        A message is a `Message` or a mapping with `role` and `content`.
+
+        Raises
+        ------
+        InputError
+            As `gazetune.reward.saved.scoring.score_chats`.
+        ValueError
+            If the model does not come from `from_pretrained`.
+        """
+        from gazetune.reward.saved.scoring import score_chats
+
+        if self.reader is None:
+            raise ValueError("only a model from GazeRewardModel.from_pretrained has a tokenizer to score chats with")
+        return score_chats(self, self.reader, chats)
+
+    def read_by(self, reading: Reading) -> None:
+        """Take batches of this layout from now on."""
+        self.reading = reading
+        own = self._attention if reading.way == "padded" else SEGMENTS
+        self.bare_backbone().set_attn_implementation(own)
+
+    def forward(self, batch: PairBatch) -> Tensor:
+        """Rewards [S], float32 or wider: those of the chosen sequences of a batch, then those of the rejected ones."""
+        tokens = TokenBatch(self.backbone.get_input_embeddings()(batch.input_ids))
+        gaze = GazeBatch(
+            batch.units[:, self.columns],
+            batch.token_unit,
+            batch.token_share,
+            batch.unit_place,
+            batch.token_place,
+            batch.text_and_gaze,
+        )
+        rows = self.fusion(tokens, gaze)
+        if batch.order is not None:
+            if batch.mask is not None:  # the row that stands on padding
+                rows = torch.cat([rows, rows.new_zeros(1, rows.shape[1])])
+            rows = rows.index_select(0, batch.order)
+        states = self.backbone(
+            inputs_embeds=rows.view(*batch.positions.shape, -1), **self._position_inputs(batch)
+        ).last_hidden_state
+        pooled = states.flatten(0, 1).index_select(0, batch.pool)
+        rewards = self.head(pooled).squeeze(-1)
+        return rewards.to(torch.promote_types(rewards.dtype, torch.float32))
+
+    def _position_inputs(self, batch: PairBatch) -> dict[str, Any]:
+        """Return what the backbone takes beside the embeddings."""
+        inputs: dict[str, Any] = {}
+        if batch.mask is not None:
+            inputs["attention_mask"] = batch.mask.long()
+        else:
+            inputs["runs"] = batch.runs
+        if self.reading.causal:
+            return {**inputs, "position_ids": batch.positions, "use_cache": False}
+        if batch.mask is None:
+            # An encoder that counts positions itself would count through all texts.
+            inputs["position_ids"] = batch.positions + self._first_position
+            if self._takes_token_types:
+                inputs["token_type_ids"] = torch.zeros_like(batch.positions)
+        return inputs
+
+    def set_gaze_statistics(self, mean: Tensor, sd: Tensor) -> None:
+        """Standardise measures by the training split's mean [5] and sd [5], unless `gaze.normalise` is off."""
+        if self.config.gaze.normalise:
+            self.fusion.standardise_by(mean[self.columns], sd[self.columns])
+
+    def release_backbone(self) -> PreTrainedModel:
+        """Give the backbone back without its adapter, for the next model of a warm slot."""
+        backbone = self.backbone.unload() if isinstance(self.backbone, PeftModel) else self.backbone
+        backbone.set_attn_implementation(self._attention)
+        return backbone
+
+    def bare_backbone(self) -> PreTrainedModel:
+        """Return the backbone as transformers knows it, without the adapter's wrapper."""
+        bare = self.backbone.get_base_model() if isinstance(self.backbone, PeftModel) else self.backbone
+        return cast(PreTrainedModel, bare)
+
+
+def _factor_of_lookup(backbone: PreTrainedModel) -> float:
+    """Return by how much larger the embeddings of tokens are than the weights they are looked up in (Gemma 3)."""
+    lookup = cast(nn.Embedding, backbone.get_input_embeddings())
+    some = torch.arange(min(64, lookup.weight.shape[0]), device=lookup.weight.device)
+    with torch.no_grad():
+        return _root_mean_square(lookup(some)) / _root_mean_square(lookup.weight[some])
+
+
+def _root_mean_square(values: Tensor) -> float:
+    return float(values.detach().float().pow(2).mean().sqrt())

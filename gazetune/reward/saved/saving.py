@@ -1,0 +1,265 @@
+"""Saved reward models: a folder with safetensors, the resolved config, the tokenizer, facts and a model card.
+
+`weights.safetensors` holds what trained and the gaze statistics; a frozen backbone is loaded from where it came.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+
+from gazetune import __version__
+from gazetune.config import Config
+from gazetune.config.yaml_file import dump_config, load_config
+from gazetune.errors import InputError, RunError
+from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.model.backbone import DTYPES, load_backbone
+from gazetune.reward.model.reward_model import GazeRewardModel
+from gazetune.reward.model.sharding import full_shape, whole
+
+WEIGHTS = "weights.safetensors"
+CONFIG = "config.yaml"
+TOKENIZER = "tokenizer"
+FACTS = "facts.json"
+CARD = "README.md"
+
+
+class SaveFailed(RunError):
+    """A folder could not be written; what was saved there before is whole."""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a saved model remembers of its training, beside the config."""
+
+    gazetune: str
+    """Version that wrote it."""
+    data_fingerprint: str
+    gaze_fingerprint: str
+    gaze_mean: list[float]
+    """[5] over the units of the training split; the weights hold those of the model's features."""
+    gaze_sd: list[float]
+    context: int | None
+    """The most positions that the backbone takes, None for no limit."""
+
+    @classmethod
+    def of(cls, data: PreparedData) -> ModelFacts:
+        """Return the facts of a model that trained on `data`."""
+        facts = data.facts
+        return cls(
+            __version__, facts.data_fingerprint, facts.gaze_fingerprint, facts.gaze_mean, facts.gaze_sd, facts.context
+        )
+
+
+def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the parameters that train, by name."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def gaze_buffers(model: GazeRewardModel) -> dict[str, Tensor]:
+    """Return what of the fusion is kept though it does not train: gaze statistics, a fixed scale, frozen weights."""
+    frozen = {name: each for name, each in model.fusion.named_parameters() if not each.requires_grad}
+    return {f"fusion.{name}": each for name, each in (*model.fusion.named_buffers(), *frozen.items())}
+
+
+def save_reward_model(
+    folder: Path,
+    state: Mapping[str, Tensor],
+    config: Config,
+    data: PreparedData,
+    margins: NDArray[np.float64],
+    card: str,
+) -> None:
+    """Write `state`, the config, tokenizer and facts of `data`, validation `margins` [pairs] and the model card.
+
+    An older save in `folder` is replaced only when this one is complete.
+
+    Raises
+    ------
+    SaveFailed
+        As `replacing`.
+    """
+    with replacing(folder) as partial:
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, partial / WEIGHTS)
+        (partial / CONFIG).write_text(dump_config(config), encoding="utf-8")
+        shutil.copytree(data.folder / "tokenizer", partial / TOKENIZER)
+        (partial / FACTS).write_text(json.dumps(asdict(ModelFacts.of(data)), indent=1))
+        np.save(partial / "margins.npy", margins)
+        (partial / CARD).write_text(card, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """Give an empty folder to write to; it takes the place of `folder` when the block ends without an error.
+
+    Raises
+    ------
+    SaveFailed
+        When the disk is full or cannot be written. What was in `folder` stays.
+    """
+    partial = _sibling(folder, "partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
+        replace_folder(partial, folder)
+    except (OSError, SafetensorError, shutil.Error) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise SaveFailed(f"{folder}: cannot be saved ({reason}); what was saved there before is untouched") from error
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Put the finished folder `new` in the place of `folder`; at every moment one of the two is whole."""
+    previous = _sibling(folder, "previous")
+    if folder.exists():
+        shutil.rmtree(previous, ignore_errors=True)
+        folder.rename(previous)
+    new.rename(folder)
+    shutil.rmtree(previous, ignore_errors=True)
+
+
+def recover_folder(folder: Path) -> bool:
+    """Undo a replacement that was killed half-way; tell whether `folder` exists now.
+
+    Several processes may ask at once, but none while another one replaces the folder.
+    """
+    previous = _sibling(folder, "previous")
+    if not folder.exists():
+        with contextlib.suppress(FileNotFoundError):  # there is none, or another worker was faster
+            previous.rename(folder)
+    return folder.exists()
+
+
+def saved_config(folder: Path) -> Config:
+    """Return the config of a saved model.
+
+    Raises
+    ------
+    InputError
+        When the folder holds no saved model, or its config is not one of this version's.
+    """
+    if not recover_folder(folder) or not (folder / WEIGHTS).is_file():
+        raise InputError(f"{folder}: no saved reward model here ({WEIGHTS} is missing)")
+    try:
+        return load_config(folder / CONFIG)
+    except InputError as error:
+        if not (folder / FACTS).is_file():
+            raise
+        writer = read_facts(folder).gazetune
+        other = f" (saved by gazetune {writer}, this is {__version__})" if writer != __version__ else ""
+        raise InputError(f"{error}{other}") from None
+
+
+def read_facts(folder: Path) -> ModelFacts:
+    """Return what a saved model remembers of its training.
+
+    Raises
+    ------
+    InputError
+        When the file is missing or damaged.
+    """
+    path = folder / FACTS
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        # A newer version may know more.
+        return ModelFacts(**{name: values[name] for name in ModelFacts.__dataclass_fields__})
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; train the model or copy its folder again") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: damaged ({error}); train the model or copy its folder again") from None
+
+
+def saved_card(folder: Path) -> str:
+    """Return the model card of a saved model; an empty text where somebody removed it."""
+    path = folder / CARD
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def saved_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """Return the tokenizer of a saved model.
+
+    Raises
+    ------
+    InputError
+        When its files are missing or damaged.
+    """
+    path = folder / TOKENIZER
+    if not (path / "tokenizer.json").is_file():
+        raise InputError(f"{path / 'tokenizer.json'}: no such file; train the model or copy its folder again")
+    try:
+        return cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(path, trust_remote_code=False))
+    except Exception as error:  # the tokenizers library has no class of its own for a file it cannot read
+        raise InputError(f"{path}: the tokenizer is damaged ({error}); train the model or copy it again") from error
+
+
+def load_reward_model(
+    folder: Path, backbone: PreTrainedModel | None = None, config: Config | None = None
+) -> GazeRewardModel:
+    """Load a saved model in evaluation mode.
+
+    Parameters
+    ----------
+    folder
+        A folder `best` of a run.
+    backbone
+        The model's backbone, where it is loaded already.
+    config
+        The saved config with the places of files changed.
+
+    Raises
+    ------
+    InputError
+        When the folder holds no saved model or its weights are of another shape.
+    """
+    config = config or saved_config(folder)
+    model = GazeRewardModel(
+        config, backbone or load_backbone(config.backbone, torch.float32, config.adapter.quantization)
+    )
+    try:
+        state = load_file(folder / WEIGHTS)
+    except SafetensorError as error:
+        raise InputError(f"{folder / WEIGHTS}: damaged ({error}); train or copy it again") from error
+    load_state(model, state, str(folder / WEIGHTS))
+    return model.eval()
+
+
+def load_state(model: GazeRewardModel, state: Mapping[str, Tensor], origin: str) -> None:
+    """Fill what trains and the gaze statistics from `state`, refusing missing, extra and misshapen names."""
+    own = {**trained_parameters(model), **gaze_buffers(model)}
+    missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    wrong = sorted(name for name in own.keys() & state.keys() if full_shape(own[name]) != state[name].shape)
+    for problem, names in (("missing", missing), ("not of this model", extra), ("of another shape", wrong)):
+        if names:
+            raise InputError(
+                f"{origin}: {len(names)} weights {problem}, first '{names[0]}'; the config does not fit "
+                f"(backbone '{model.config.backbone}', adapter.kind {model.config.adapter.kind})"
+            )
+    for name, target in own.items():
+        with torch.no_grad(), whole(target, changed=True):
+            target.copy_(state[name])
+
+
+def model_dtype(config: Config, device: torch.device) -> torch.dtype:
+    """Return the dtype that `train.precision` means on `device`."""
+    precision = config.train.precision
+    if precision == "auto":
+        precision = "bf16" if device.type == "cuda" else "fp32"
+    return DTYPES[precision]
+
+
+def _sibling(folder: Path, kind: str) -> Path:
+    return folder.with_name(f".{folder.name}.{kind}")

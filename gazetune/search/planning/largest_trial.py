@@ -1,0 +1,61 @@
+"""The trial of a search that needs the most memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gazetune.config import Config
+from gazetune.errors import InputError
+from gazetune.search.space.axes import Axis
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.train.checks import check_config
+from gazetune.train.limits.memory_estimate import MemoryPlan, Placement, memory_plan
+
+_LARGER = ("adapter.r", "train.batch_size")
+"""Keys whose largest value needs the most memory, whatever the others are."""
+_DECISIVE = ("backbone", "adapter.kind", "adapter.targets", "adapter.quantization", "fusion.kind", "train.precision",
+             "train.gradient_checkpointing", "deepspeed.stage", "deepspeed.offload", "data.max_chars",
+             "resources.workers", "resources.gpus_per_worker")  # fmt: skip
+"""Keys whose every value must be tried."""
+
+
+def largest_trial(space: SearchSpace) -> tuple[Config, MemoryPlan]:
+    """Return the config, among those a space can propose, whose workers hold the most on their devices, and its plan.
+
+    A condition on a key that decides nothing about memory may hold or not. Combinations that would be refused are left
+    out.
+
+    Raises
+    ------
+    InputError
+        When every combination is refused; says what the first one is refused for.
+    """
+    refused: InputError | None = None
+    largest: tuple[int, Config, MemoryPlan] | None = None
+    for params in space.combinations(_tried):
+        config = space.trial_config(params)
+        try:
+            check_config(config)
+            plan = memory_plan(config)
+        except InputError as error:
+            refused = refused or error
+            continue
+        needed = chosen_placement(config, plan).device + plan.activations
+        if largest is None or needed > largest[0]:
+            largest = needed, config, plan
+    if largest is None:
+        raise refused or InputError(f"{space.origin}: space: nothing can be proposed")
+    return largest[1], largest[2]
+
+
+def chosen_placement(config: Config, plan: MemoryPlan) -> Placement:
+    """Return the placement of the ZeRO stage and offload that `config` has."""
+    wanted = (config.deepspeed.stage, config.deepspeed.offload)
+    return next(each for each in plan.placements if (each.stage, each.offload) == wanted)
+
+
+def _tried(axis: Axis) -> list[Any]:
+    """Return the values of an axis that decide about memory."""
+    if axis.key in _LARGER:
+        return [max(axis.examples())]
+    return axis.examples() if axis.key in _DECISIVE else []

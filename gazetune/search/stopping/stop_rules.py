@@ -1,0 +1,73 @@
+"""What ends trials and searches other than their own results: a hand at another terminal, failures, a cap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray import tune
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from gazetune.search.stopping.caps import Budget, reason_of
+from gazetune.search.stopping.repeated_failures import Failures
+from gazetune.trials.driver_requests import Steering
+
+BY_HAND = "stopped by hand"
+
+
+class StoppedByHand(FIFOScheduler):
+    """A rule of the scheduler: it stops the trials that somebody asked to stop, at their next report."""
+
+    def __init__(self, steering: Steering) -> None:
+        super().__init__()
+        self._steering = steering
+        self.reasons: dict[str, str] = {}
+        """By trial id, those that were stopped."""
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Stop the trial if that was asked for."""
+        if not self._steering.asked_to_stop(trial.trial_id):
+            return TrialScheduler.CONTINUE
+        self.reasons[trial.trial_id] = BY_HAND
+        return TrialScheduler.STOP
+
+
+class StoppedByCap(FIFOScheduler):
+    """A rule of the scheduler: once a cap of the search is reached, it stops every trial at its next report."""
+
+    def __init__(self, budget: Budget) -> None:
+        super().__init__()
+        self._budget = budget
+        self.reasons: dict[str, str] = {}
+        """By trial id, those that were stopped."""
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Stop the trial if a cap is reached."""
+        self._budget.evaluated(trial.trial_id, result["report"][0]["gpu_seconds"])
+        if self._budget.reached is None:
+            return TrialScheduler.CONTINUE
+        self.reasons[trial.trial_id] = reason_of(self._budget.reached)
+        return TrialScheduler.STOP
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """Count the last report of a trial too; one that FAILed has none."""
+        if "report" in result:
+            self._budget.evaluated(trial.trial_id, result["report"][0]["gpu_seconds"])
+
+
+class Halting(tune.Stopper):
+    """Ends all trials at once without a word to the study, where they stay to be resumed, as Ctrl-C does."""
+
+    def __init__(self, steering: Steering, failures: Failures, budget: Budget) -> None:
+        self._steering, self._failures, self._budget = steering, failures, budget
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Never stop one trial: a rule of the scheduler does."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Tell whether the search has to end; Tune asks about ten times a second.
+
+        A cap does not end it so: its trials end one by one (`StoppedByCap`), each with its word to the study.
+        """
+        self._budget.tick()
+        return self._failures.verdict is not None or self._steering.asked_to_stop(None)

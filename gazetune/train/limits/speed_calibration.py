@@ -1,0 +1,146 @@
+"""How fast a run trains and evaluates on this machine, measured over a few steps of the real loop."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import resource
+import tempfile
+import time
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gazetune.config import Config
+from gazetune.config.yaml_file import build_config
+from gazetune.errors import RunError
+from gazetune.reward.data.prepared_data import prepare
+from gazetune.train.evaluation import score_split
+from gazetune.train.loop import Report, Training
+from gazetune.train.processes.launch import launch
+from gazetune.train.processes.model_placement import open_backbone
+from gazetune.train.processes.worker_group import Worker, join_workers, leave_workers
+from gazetune.train.steps import StepPlan
+
+PAIRS = 600
+"""Preference pairs that are prepared, or as many as four optimiser steps take."""
+EVALUATED_AFTER = (3, 4, 12, 13, 21)
+"""Steps; what two neighbours take differs by seven steps, everything else is the same. The first ones warm up."""
+_RESULT = "calibration.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What was measured. Sizes in bytes."""
+
+    seconds_per_example: float
+    """Of training, with all workers of the run."""
+    seconds_per_evaluated_pair: float
+    seconds_per_save: float
+    """What an evaluation takes beside its pairs: gathering and writing checkpoint and best model."""
+    peak_memory: int
+    """Of the first worker: on its GPU, or else the resident memory of its process."""
+    checkpoint: int
+    saved_model: int
+    steps: int
+
+
+def calibrate(config: Config) -> Calibration:
+    """Train a few steps of a run on some of its pairs, in a temporary folder, without MLflow, and measure them.
+
+    The workers are processes of this machine. Nothing is left behind.
+
+    Raises
+    ------
+    InputError
+        When the data, the gaze or the backbone cannot be read.
+    RunError
+        When the run failed or was killed.
+    """
+    with tempfile.TemporaryDirectory(prefix="gazetune-") as folder:
+        # A process of its own: its memory is that of a worker, and this one joins no process group.
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            try:
+                pool.submit(_launch, _short(config).model_dump(mode="json"), folder).result()
+            except BrokenProcessPool:
+                raise RunError("--calibrate: its process was killed, perhaps for want of memory") from None
+        return Calibration(**json.loads(Path(folder, _RESULT).read_text()))
+
+
+def _short(config: Config) -> Config:
+    """Return the config with fewer pairs, and more epochs than are ever trained."""
+    wanted = max(PAIRS, 4 * config.train.batch_size * config.train.accumulate)
+    pairs = wanted if config.data.pairs is None else min(wanted, config.data.pairs)
+    train = config.train.model_copy(update={"epochs": 1e6, "early_stop": None})
+    return config.model_copy(update={"data": config.data.model_copy(update={"pairs": pairs}), "train": train})
+
+
+def _launch(tree: dict[str, Any], folder: str) -> None:
+    launch(int(tree["resources"]["workers"]), _work, tree, folder)
+
+
+def _work(tree: dict[str, Any], folder: str) -> None:
+    """One worker: train to the last evaluation; rank 0 writes what was measured."""
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore", FutureWarning)  # as in `gazetune train`
+    config, place = build_config(tree, "--calibrate"), Path(folder)
+    torch.set_num_threads(max(1, int(config.resources.cpus_per_worker)))  # as a slot does
+    worker = join_workers()
+    try:
+        data = prepare(config, place / "cache")
+        plan = StepPlan.of(config.train, len(data.train))
+        milestones = [plan.examples(steps) for steps in EVALUATED_AFTER]
+        training = Training(config, data, place / "run", worker, open_backbone(config, worker), milestones)
+        reports: list[Report] = []
+
+        def report(made: Report) -> bool:
+            reports.append(made)
+            return len(reports) < len(EVALUATED_AFTER)
+
+        training.run(report)
+        pair_seconds = _evaluation_seconds(training, worker) / len(data.validation)
+        if worker.leads:
+            made = _measured(reports, pair_seconds, len(data.validation), place / "run", worker)
+            (place / _RESULT).write_text(json.dumps(asdict(made)))
+        training.close()
+    finally:
+        leave_workers()
+
+
+def _evaluation_seconds(training: Training, worker: Worker) -> float:
+    began = time.monotonic()
+    score_split(
+        training.engine, training.data.validation, training.model.reading, training.config.train.eval_tokens, worker
+    )
+    return time.monotonic() - began
+
+
+def _measured(reports: list[Report], pair_seconds: float, pairs: int, run: Path, worker: Worker) -> Calibration:
+    took = [(after.seconds - before.seconds, after.examples - before.examples)
+            for before, after in itertools.pairwise(reports)]  # fmt: skip
+    short, long = took[::2], took[1::2]
+    differing = sum(seconds for seconds, _ in long) - sum(seconds for seconds, _ in short)
+    example_seconds = max(1e-9, differing / (sum(count for _, count in long) - sum(count for _, count in short)))
+    evaluation = sum(seconds - count * example_seconds for seconds, count in short) / len(short)
+    on_gpu = worker.device.type == "cuda"
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return Calibration(
+        seconds_per_example=example_seconds,
+        seconds_per_evaluated_pair=pair_seconds,
+        seconds_per_save=max(0.0, evaluation - pair_seconds * pairs),
+        peak_memory=torch.cuda.max_memory_allocated(worker.device) if on_gpu else resident,
+        checkpoint=_bytes(run / "last"),
+        saved_model=_bytes(run / "best"),
+        steps=EVALUATED_AFTER[-1],
+    )
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,101 @@
+"""What of a backbone trains with each kind of adapter, on every supported architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gazetune.config import Config
+from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.model.adapter import adapt
+from gazetune.reward.model.backbone import load_backbone, load_tokenizer
+from gazetune.reward.model.reward_model import GazeRewardModel
+
+BackboneFolder = Callable[..., Path]
+ARCHITECTURES = ["llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi", "phi3",
+                 "bert", "roberta", "modernbert"]  # fmt: skip
+MATRICES = {"lora_A", "lora_B"}
+
+
+def config_of(kind: str, **adapter: object) -> Config:
+    return Config.model_validate({"adapter": {"kind": kind, "dropout": 0.0, **adapter}})
+
+
+@pytest.mark.parametrize(
+    ("kind", "parts"),
+    [("lora", MATRICES), ("rslora", MATRICES), ("dora", MATRICES | {"lora_magnitude_vector"}), ("none", set())],
+)
+def test_an_adapter_trains_its_own_weights_and_no_others(kind: str, parts: set[str]) -> None:
+    adapted = adapt(load_backbone("tiny", torch.float32), config_of(kind).adapter)
+    trained = [name for name, each in adapted.named_parameters() if each.requires_grad]
+    assert {part for name in trained for part in name.split(".") if part.startswith("lora_")} == parts
+    assert all("lora_" in name and ("q_proj" in name or "v_proj" in name) for name in trained)
+
+
+def test_without_an_adapter_everything_trains() -> None:
+    assert all(
+        each.requires_grad
+        for each in adapt(load_backbone("tiny", torch.float32), config_of("full").adapter).parameters()
+    )
+
+
+@pytest.mark.parametrize(("kind", "scale"), [("lora", 32 / 16), ("rslora", 32 / 4)])
+def test_the_matrices_are_scaled_by_alpha_over_r_or_over_its_root(kind: str, scale: float) -> None:
+    plain, adapted = (load_backbone("tiny", torch.float32) for _ in range(2))
+    adapter = config_of(kind, r=16, alpha=32, targets=["q_proj"]).adapter
+    layer = adapt(adapted, adapter).get_submodule("base_model.model.layers.0.self_attn.q_proj")
+    with torch.no_grad():
+        layer.lora_B["default"].weight.normal_()
+    given = torch.randn(3, 64)
+    added = layer.lora_B["default"](layer.lora_A["default"](given)) * scale
+    expected = plain.layers[0].self_attn.q_proj(given) + added
+    torch.testing.assert_close(layer(given), expected)
+
+
+def test_dora_starts_as_the_backbone_and_its_magnitude_moves_the_output() -> None:
+    plain, adapted = (load_backbone("tiny", torch.float32) for _ in range(2))
+    layer = adapt(adapted, config_of("dora").adapter).get_submodule("base_model.model.layers.0.self_attn.q_proj")
+    given = torch.randn(3, 64)
+    torch.testing.assert_close(layer(given), plain.layers[0].self_attn.q_proj(given))
+    with torch.no_grad():
+        layer.lora_magnitude_vector["default"].weight.mul_(2.0)
+    torch.testing.assert_close(layer(given), 2.0 * plain.layers[0].self_attn.q_proj(given))
+
+
+@pytest.mark.parametrize("kind", ["lora", "dora", "rslora"])
+def test_a_released_backbone_is_what_it_was(kind: str) -> None:
+    backbone = load_backbone("tiny", torch.float32)
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    after = GazeRewardModel(config_of(kind, targets="all-linear"), backbone).release_backbone().state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_loads_takes_lora_everywhere_and_trains_a_step(
+    architecture: str, backbone_folder: BackboneFolder, planted: PreparedData
+) -> None:
+    folder = str(backbone_folder(architecture))
+    tokenizer = load_tokenizer(folder, [])
+    assert tokenizer.apply_chat_template([{"role": "user", "content": "Hello."}], tokenize=False).count("Hello.") == 1
+    config = Config.model_validate(
+        {"backbone": folder, "adapter": {"targets": "all-linear"}, "train": {"gradient_checkpointing": True}}
+    )
+    model = GazeRewardModel(config, load_backbone(folder, torch.float32))
+    model.backbone.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    trained = {name: each for name, each in model.named_parameters() if each.requires_grad}
+    layers = {name.split(".lora_")[0] for name in trained if ".lora_" in name}
+    attention = [name for name in layers if "attn" in name or "attention" in name]
+    assert attention and len(layers) > len(attention), "attention and feed-forward both have matrices"
+    before = {name: each.detach().clone() for name, each in trained.items()}
+    optimizer = torch.optim.AdamW(trained.values(), lr=1e-3)
+    for _ in range(2):  # the first step moves B alone: A's gradient is zero while B is
+        chosen, rejected = model(planted.train.batch(np.arange(4), model.reading)).view(2, -1)
+        torch.nn.functional.softplus(rejected - chosen).mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert [name for name, each in trained.items() if torch.equal(each, before[name])] == []

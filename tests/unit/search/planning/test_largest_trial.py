@@ -1,0 +1,58 @@
+"""The trial of a space that needs the most memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gazetune.errors import InputError
+from gazetune.search.planning.largest_trial import chosen_placement, largest_trial
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.space.space_file import read_space
+
+
+def space_of(text: str, folder: Path) -> SearchSpace:
+    file = folder / "space.yaml"
+    file.write_text(f"name: sizes\n{text}")
+    return read_space(file)
+
+
+def test_the_adapter_and_stage_with_the_most_memory_are_found(tmp_path: Path) -> None:
+    space = space_of(
+        "space: {adapter.kind: {choice: [lora, full, none]}, deepspeed.stage: {choice: [2, 0, 3]}}", tmp_path
+    )
+    config, plan = largest_trial(space)
+    assert config.adapter.kind == "full"
+    needed = chosen_placement(config, plan).device
+    assert needed == max(each.device for each in plan.placements if each.offload == "none")
+
+
+def test_an_axis_whose_condition_fails_is_not_counted(tmp_path: Path) -> None:
+    space = space_of(
+        "base: {adapter: {r: 4, kind: lora}}\n"
+        "space: {adapter.kind: {choice: [lora, none]}, adapter.r: {int: [8, 256], when: adapter.kind == none}}",
+        tmp_path,
+    )
+    config, _ = largest_trial(space)
+    assert (config.adapter.kind, config.adapter.r) == ("lora", 4)
+
+
+def test_fewer_workers_that_share_a_model_hold_more_of_it_each(tmp_path: Path) -> None:
+    space = space_of(
+        "base: {adapter: {kind: full}, deepspeed: {stage: 3}}\nspace: {resources.workers: {choice: [4, 1, 2]}}",
+        tmp_path,
+    )
+    config, _ = largest_trial(space)
+    assert config.resources.workers == 1
+
+
+def test_combinations_that_are_refused_are_left_out(tmp_path: Path) -> None:
+    space = space_of(
+        "base: {deepspeed: {stage: 2}}\n"
+        "space: {deepspeed.stage: {choice: [2, 3]}, deepspeed.offload: {choice: [none, cpu]}}",
+        tmp_path,
+    )
+    largest_trial(space)
+    with pytest.raises(InputError):
+        space_of("base: {deepspeed: {stage: 1, offload: cpu}}\nspace: {adapter.r: {int: [1, 2]}}", tmp_path)

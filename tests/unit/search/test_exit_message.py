@@ -1,0 +1,55 @@
+"""Real processes that end in every way; what they leave on stderr."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import os, signal, subprocess, sys, time
+from gazetune.search.exit_message import LastWords
+with LastWords() as words:
+    words.leave("go on 'so' & \\"$HOME\\"")
+    END
+"""
+
+
+def said(end: str) -> tuple[int, str]:
+    command = [sys.executable, "-c", PROGRAM.replace("END", end)]
+    # Its stderr is open until the child that waits for its end is gone, too.
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL),
+        ("os._exit(1)", 1),
+        # Another child of the process outlives it.
+        ("subprocess.Popen(['sleep', '20'], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL); os._exit(1)", 1),
+    ],
+)
+def test_a_process_that_ends_without_a_word_has_the_last_one(end: str, code: int) -> None:
+    assert said(end) == (code, "go on 'so' & \"$HOME\"\n")
+
+
+@pytest.mark.parametrize(("end", "code"), [("pass", 0), ("sys.exit(3)", 3)])
+def test_a_block_that_ends_says_nothing(end: str, code: int) -> None:
+    assert said(end) == (code, "")
+
+
+def test_an_error_says_itself_alone() -> None:
+    code, text = said("raise ValueError('mine')")
+    assert code == 1 and text.splitlines()[-1] == "ValueError: mine" and "go on" not in text
+
+
+def test_ctrl_c_at_the_terminal_does_not_silence_it() -> None:
+    # A terminal sends it to every process of the group; this process is the first of a group of its own.
+    end = "signal.signal(signal.SIGINT, signal.SIG_IGN); os.killpg(0, signal.SIGINT); time.sleep(0.2); os._exit(1)"
+    command = [sys.executable, "-c", PROGRAM.replace("END", end)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, start_new_session=True)
+    assert done.stderr.startswith("go on")

@@ -1,0 +1,38 @@
+"""What tests of the board have in common: jobs of one shape or two, and slots that take them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from gazetune.trials.board import Board, Shape
+
+ONE, TWO = ({"workers": workers, "cpus_per_worker": 1.0, "gpus_per_worker": 0.0} for workers in (1, 2))
+
+
+def ends(scenario: Coroutine[Any, Any, Any]) -> Any:
+    """Run a scenario; a call of it that never comes back is a failure."""
+    return asyncio.run(asyncio.wait_for(scenario, 20.0))
+
+
+def report(examples: int, done: bool = False) -> dict[str, Any]:
+    return {"examples": examples, "done": done}
+
+
+async def submit(board: Board, *ids: str, shape: Shape = ONE) -> None:
+    for job_id in ids:
+        await board.submit({"id": job_id, "kind": "train", "config": {"resources": shape}})
+
+
+async def taken(board: Board, slot: int) -> str:
+    """Let a slot take a job, and return which one."""
+    spec = await board.take(slot, ONE, 1.0)
+    assert spec is not None and spec["slot"] == slot
+    return str(spec["id"])
+
+
+async def other_calls() -> None:
+    """Let the calls that were begun come to where they wait."""
+    for _ in range(3):
+        await asyncio.sleep(0)

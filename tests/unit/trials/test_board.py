@@ -1,0 +1,171 @@
+"""Jobs and slots come together at the board, whose answers to reports say whether a trial goes on."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gazetune.trials.board import CLOSE, Board, State
+from tests.unit.trials.board_calls import ONE, TWO, ends, other_calls, report, submit, taken
+
+
+def test_asking_for_the_next_report_lets_the_job_go_on() -> None:
+    async def scenario() -> None:
+        board = Board()
+        await submit(board, "a")
+        assert await taken(board, 0) == "a"
+        waiting = asyncio.create_task(board.report("a", 0, report(10)))
+        assert await board.next("a") == report(10)
+        assert not waiting.done()
+        following = asyncio.create_task(board.next("a"))
+        assert await waiting is True
+        assert await board.report("a", 0, report(20, done=True)) is False
+        assert await following == report(20, done=True)
+
+    ends(scenario())
+
+
+def test_cancel_stops_a_job_that_waits_in_its_report() -> None:
+    async def scenario() -> None:
+        board = Board()
+        await submit(board, "a", "b")
+        await board.take(0, ONE, 1.0)
+        waiting = asyncio.create_task(board.report("a", 0, report(10)))
+        await board.next("a")
+        await board.cancel("a")
+        assert await waiting is False
+        assert await taken(board, 0) == "b"
+
+    ends(scenario())
+
+
+def test_a_cancel_that_crosses_a_report_stops_the_job_at_that_report() -> None:
+    async def scenario() -> None:
+        board = Board()
+        await submit(board, "a", "b")
+        await board.take(0, ONE, 1.0)
+        await board.cancel("a")
+        assert await board.report("a", 0, report(10)) is False
+        assert await taken(board, 0) == "b"
+
+    ends(scenario())
+
+
+def test_cancel_takes_a_job_back_that_no_slot_has_yet() -> None:
+    async def scenario() -> None:
+        board = Board()
+        await submit(board, "a", "b")
+        await board.cancel("a")
+        assert await taken(board, 0) == "b"
+
+    ends(scenario())
+
+
+def test_a_failure_is_delivered_and_not_tried_again() -> None:
+    async def scenario() -> None:
+        board = Board()
+        await submit(board, "a", "b")
+        await board.take(0, ONE, 1.0)
+        await board.fail("a", 0, "loss is nan at step 3")
+        await board.slot_ended(0, place_lost=False)
+        assert await board.next("a") == {"failed": "loss is nan at step 3"}
+        assert await taken(board, 1) == "b"
+
+    ends(scenario())
+
+
+def test_an_idle_slot_hears_nothing_then_close() -> None:
+    async def scenario() -> None:
+        board = Board()
+        assert await board.take(0, ONE, 0.01) is None
+        waiting = asyncio.create_task(board.take(0, ONE, 10.0))
+        await asyncio.sleep(0.01)
+        await board.close()
+        assert await waiting == CLOSE
+
+    ends(scenario())
+
+
+def test_idle_slots_are_let_go_and_those_at_a_job_are_not() -> None:
+    async def scenario() -> None:
+        board = Board()
+        await submit(board, "a")
+        await taken(board, 1)
+        idle = {slot: asyncio.create_task(board.take(slot, ONE, 60.0)) for slot in (0, 2)}
+        await other_calls()
+        assert await board.look() == State(up=[0, 1, 2], idle=[0, 2], wanted=[ONE])
+        assert await board.release([1, 2]) == [2], "slot 1 is at a job"
+        assert await asyncio.wait_for(idle[2], 5.0) == CLOSE
+        assert await asyncio.wait_for(idle[0], 5.0) is None, "woken for nothing, it asks again"
+        assert await board.release([2, 0]) == [0], "one that was let go no longer counts"
+        assert await board.take(0, ONE, 1.0) == CLOSE
+        await board.report("a", 1, report(10, done=True))
+        assert await board.release([1]) == [], "it has not asked for the next one yet"
+        last = asyncio.create_task(board.take(1, ONE, 60.0))
+        await other_calls()
+        assert await board.look() == State(up=[1], idle=[1], wanted=[])
+        assert await board.release([1]) == [1]
+        assert await asyncio.wait_for(last, 5.0) == CLOSE
+
+    ends(scenario())
+
+
+def test_a_slot_takes_the_first_job_that_needs_what_it_has() -> None:
+    async def scenario() -> None:
+        board = Board()
+        waiting = asyncio.create_task(board.take(0, ONE, 60.0))
+        await other_calls()
+        await submit(board, "wide", "wider", shape=TWO)
+        assert await waiting is None, "none of them is for it"
+        await submit(board, "narrow", "cancelled")
+        await board.cancel("cancelled")
+        assert await board.look() == State(up=[0], idle=[0], wanted=[TWO, TWO, ONE])
+        assert await taken(board, 0) == "narrow"
+        wide = await board.take(1, TWO, 1.0)
+        assert wide is not None and wide["id"] == "wide", "in the order in which they came"
+        await board.slot_ended(1, place_lost=True)
+        assert await board.take(2, ONE, 0.01) is None
+        again = await board.take(3, TWO, 1.0)
+        assert again is not None and again["id"] == "wide", "handed back, it is the first again, for its own shape"
+
+    ends(scenario())
+
+
+def test_one_job_goes_to_one_of_the_slots_that_wait() -> None:
+    async def scenario() -> None:
+        board = Board()
+        waiting = [asyncio.create_task(board.take(slot, ONE, 0.2)) for slot in range(3)]
+        await other_calls()
+        await submit(board, "a")
+        answers = [await each for each in waiting]
+        assert [answer["id"] for answer in answers if answer is not None] == ["a"]
+
+    ends(scenario())
+
+
+def test_closing_stops_a_running_job_at_its_report() -> None:
+    async def scenario() -> None:
+        board = Board()
+        await submit(board, "a")
+        await board.take(0, ONE, 1.0)
+        waiting = asyncio.create_task(board.report("a", 0, report(10)))
+        await board.next("a")
+        await board.close()
+        assert await waiting is False
+        assert await board.take(0, ONE, 1.0) == CLOSE
+
+    ends(scenario())
+
+
+def test_a_job_that_fails_where_it_runs_is_not_handed_out_again() -> None:
+    async def scenario() -> None:
+        board = Board(max_attempts=2)
+        await board.fail_at(0, "out of memory")
+        await submit(board, "a", "b")
+        assert await taken(board, 0) == "a"
+        await board.fail_at(1, "another slot")
+        await board.fail_at(0, "out of memory")
+        await board.slot_ended(0, place_lost=False)
+        assert await board.next("a") == {"failed": "out of memory"}
+        assert await taken(board, 1) == "b", "a is not tried again"
+
+    ends(scenario())

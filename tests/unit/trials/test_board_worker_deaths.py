@@ -1,0 +1,234 @@
+"""Workers that die at a job: it is handed out again, goes on where it was, and fails in the end."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gazetune.trials.board import CLOSE, Board
+from tests.unit.trials.board_calls import ONE, ends, other_calls, report, submit, taken
+
+
+def test_a_job_whose_slots_died_is_handed_out_again_and_then_fails() -> None:
+    async def scenario() -> None:
+        board = Board(max_attempts=2)
+        await submit(board, "a", "b")
+        for slot in (0, 1):
+            assert await taken(board, slot) == "a"
+            assert await board.slot_ended(slot, place_lost=False), "it had a job"
+            await board.blame(slot)
+        assert await taken(board, 2) == "b"
+        assert await board.next("a") == {"failed": "its workers died 2 times at the same place"}
+
+    ends(scenario())
+
+
+def test_a_job_whose_nodes_went_away_is_handed_out_again_however_often() -> None:
+    async def scenario() -> None:
+        board = Board(max_attempts=2)
+        await submit(board, "a")
+        for slot in range(5):
+            assert await taken(board, slot) == "a"
+            await board.slot_ended(slot, place_lost=True)
+        for slot in (5, 6):
+            assert await taken(board, slot) == "a"
+            await board.slot_ended(slot, place_lost=False)
+            await board.blame(slot)
+        assert await board.next("a") == {"failed": "its workers died 2 times at the same place"}
+
+    ends(scenario())
+
+
+def test_a_loss_that_turns_out_to_be_a_nodes_is_not_counted_any_more() -> None:
+    async def scenario() -> None:
+        board = Board()
+        await submit(board, "a")
+        for slot in range(4):
+            assert await taken(board, slot) == "a"
+            await board.slot_ended(slot, False)
+            await board.excuse(slot)
+            await board.excuse(slot)
+        assert await taken(board, 4) == "a"
+        await board.slot_ended(4, False)
+        assert await taken(board, 5) == "a"
+        await board.slot_ended(5, False)
+        await board.blame(4)
+        await board.blame(5)
+        assert "failed" in await board.next("a"), "two losses that nobody excused"
+
+    ends(scenario())
+
+
+def test_two_losses_at_once_wait_until_it_is_known_whether_nodes_went_away() -> None:
+    async def scenario(excused: int) -> str | None:
+        board = Board(max_attempts=2)
+        await submit(board, "a", "b")
+        for slot in (0, 1):
+            assert await taken(board, slot) == "a"
+            await board.slot_ended(slot, place_lost=False)
+        assert await taken(board, 2) == "b", "meanwhile others are trained"
+        following = asyncio.create_task(board.next("a"))
+        await other_calls()
+        assert not following.done()
+        await board.excuse(excused)
+        await board.blame(1 - excused)
+        assert await taken(board, 3) == "a", "one loss alone is not enough"
+        assert not following.done()
+        await board.slot_ended(3, place_lost=False)
+        await board.blame(3)
+        return str((await following)["failed"])
+
+    for excused in (0, 1):
+        assert ends(scenario(excused)) == "its workers died 2 times at the same place"
+
+
+def test_a_loss_is_not_excused_once_the_job_came_further() -> None:
+    async def scenario() -> None:
+        board = Board()
+        await submit(board, "a")
+        assert await taken(board, 0) == "a"
+        await board.slot_ended(0, False)
+        assert await taken(board, 1) == "a"
+        waiting = asyncio.create_task(board.report("a", 1, report(10)))
+        await board.next("a")
+        following = asyncio.create_task(board.next("a"))
+        assert await waiting is True
+        await board.excuse(0)
+        await board.slot_ended(1, False)
+        assert await taken(board, 2) == "a"
+        await board.slot_ended(2, False)
+        await board.blame(2)
+        assert "failed" in await following
+
+    ends(scenario())
+
+
+def test_a_slot_that_asks_again_in_the_middle_of_a_job_has_lost_its_workers() -> None:
+    async def scenario() -> None:
+        board = Board(max_attempts=2)
+        await submit(board, "a", "b")
+        assert [await taken(board, 0), await taken(board, 0), await taken(board, 0)] == ["a", "a", "b"]
+        assert await board.next("a") == {"failed": "its workers died 2 times at the same place"}
+
+    ends(scenario())
+
+
+def test_a_lost_job_wakes_a_slot_that_waits_for_work() -> None:
+    async def scenario() -> None:
+        board = Board()
+        await submit(board, "a")
+        await taken(board, 0)
+        idle = asyncio.create_task(board.take(1, ONE, 60.0))
+        await other_calls()
+        await board.slot_ended(0, place_lost=False)
+        assert (await asyncio.wait_for(idle, 5.0))["id"] == "a"
+
+    ends(scenario())
+
+
+def test_a_slot_that_is_lost_while_it_waits_for_work_is_given_none() -> None:
+    """Its call outlives its workers; what it took would be at a slot that is no more."""
+
+    async def scenario() -> None:
+        board = Board()
+        orphan = asyncio.create_task(board.take(0, ONE, 60.0))
+        await other_calls()
+        assert not await board.slot_ended(0, place_lost=False), "it never had a job"
+        await submit(board, "a")
+        assert await asyncio.wait_for(orphan, 5.0) == CLOSE
+        assert await board.take(0, ONE, 0.1) == CLOSE, "nor does a call that comes late"
+        assert await taken(board, 1) == "a"
+
+    ends(scenario())
+
+
+def test_a_slot_that_dies_while_its_report_waits_leaves_no_call_behind() -> None:
+    async def scenario() -> None:
+        board = Board()
+        await submit(board, "a")
+        await taken(board, 0)
+        orphan = asyncio.create_task(board.report("a", 0, report(10)))
+        assert await board.next("a") == report(10)
+        await board.slot_ended(0, place_lost=False)
+        assert await asyncio.wait_for(orphan, 5.0) is False
+        assert await taken(board, 1) == "a"
+
+    ends(scenario())
+
+
+def test_a_lost_slot_cannot_report_for_the_slot_that_has_its_job_now() -> None:
+    async def scenario() -> None:
+        board = Board()
+        await submit(board, "a")
+        await taken(board, 0)
+        await board.slot_ended(0, place_lost=False)
+        await taken(board, 1)
+        assert await board.report("a", 0, report(10)) is False
+        await board.fail("a", 0, "from the dead")
+        await board.finish("a", 0, {"rewards": []})
+        waiting = asyncio.create_task(board.report("a", 1, report(10)))
+        assert await board.next("a") == report(10), "nothing of the lost slot came before it"
+        waiting.cancel()
+
+    ends(scenario())
+
+
+def test_a_report_that_was_answered_before_the_death_is_not_repeated() -> None:
+    async def scenario() -> None:
+        board = Board()
+        await submit(board, "a")
+        await taken(board, 0)
+        lost = asyncio.create_task(board.report("a", 0, report(10)))
+        await board.next("a")
+        following = asyncio.create_task(board.next("a"))
+        assert await lost is True
+        await board.slot_ended(0, place_lost=False)
+        await taken(board, 1)
+        assert await board.report("a", 1, report(10)) is True
+        again = asyncio.create_task(board.report("a", 1, report(20)))
+        assert await following == report(20)
+        again.cancel()
+
+    ends(scenario())
+
+
+def test_a_report_that_was_delivered_but_not_answered_before_the_death_waits_for_the_answer() -> None:
+    """The scheduler has not decided yet: nothing may be trained beyond its rung."""
+
+    async def scenario(stopped: bool) -> bool:
+        board = Board()
+        await submit(board, "a")
+        await taken(board, 0)
+        lost = asyncio.create_task(board.report("a", 0, report(10)))
+        await board.next("a")
+        await board.slot_ended(0, place_lost=False)
+        assert await lost is False
+        await taken(board, 1)
+        repeated = asyncio.create_task(board.report("a", 1, report(10)))
+        await other_calls()
+        assert not repeated.done()
+        following = asyncio.create_task(board.cancel("a") if stopped else board.next("a"))
+        goes_on = await asyncio.wait_for(repeated, 5.0)
+        following.cancel()
+        return goes_on
+
+    assert ends(scenario(stopped=False)) is True
+    assert ends(scenario(stopped=True)) is False
+
+
+def test_lost_workers_are_not_counted_when_the_job_came_further() -> None:
+    async def scenario() -> None:
+        board = Board(max_attempts=2)
+        await submit(board, "a")
+        for slot, examples in enumerate((10, 20, 30)):
+            assert await taken(board, slot) == "a"
+            lost = asyncio.create_task(board.report("a", slot, report(examples)))
+            assert await board.next("a") == report(examples)
+            await board.slot_ended(slot, place_lost=False)
+            assert await lost is False
+        assert await taken(board, 3) == "a"
+        await board.slot_ended(3, place_lost=False)
+        await board.blame(3)
+        assert await board.take(4, ONE, 0.1) is None
+        assert await board.next("a") == {"failed": "its workers died 2 times at the same place"}
+
+    ends(scenario())

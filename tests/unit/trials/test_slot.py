@@ -1,0 +1,73 @@
+"""What a slot makes of workers that ended, with a real board and what Ray raises."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from ray.core.generated.common_pb2 import ActorDiedErrorContext
+from ray.exceptions import ActorDiedError, OutOfMemoryError
+from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError, WorkerHealthCheckFailedError
+from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
+
+from gazetune.config import Config
+from gazetune.trials.board import Board
+from gazetune.trials.feeder import NAMESPACE
+from gazetune.trials.slot import MEMORY_KILL, MemoryWatch, Slot, SlotSettings
+from tests.commands import BOUND
+
+
+@pytest.fixture(scope="module")
+def board() -> Iterator[Any]:
+    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
+    yield ray.remote(Board).options(num_cpus=0, name="board", namespace=NAMESPACE).remote()
+    ray.shutdown()
+
+
+def test_a_job_whose_worker_ray_killed_for_memory_fails_and_one_whose_worker_died_does_not(board: Any) -> None:
+    for job_id in ("a", "b"):
+        ray.get(board.submit.remote({"id": job_id, "kind": "train", "config": {"resources": {}}}))
+    assert ray.get(board.take.remote(0, {}, 1.0))["id"] == "a"
+    watch: Any = MemoryWatch("board", 0)
+    watch.after_exception(None, {1: WorkerHealthCheckFailedError("lost", ActorDiedError())})
+    assert ray.wait([message := board.next.remote("a")], timeout=0.5)[0] == [], "this one is handed out again"
+    watch.after_exception(None, {1: WorkerHealthCheckFailedError("lost", OutOfMemoryError("node running low"))})
+    assert ray.get(message) == {"failed": MEMORY_KILL}
+    assert ray.get(board.take.remote(0, {}, 1.0))["id"] == "b"
+
+
+def worker_died(reason: str) -> Exception:
+    context = ActorDiedErrorContext(error_message=reason, actor_id=b"0" * 16)
+    return WorkerHealthCheckFailedError("lost", ActorDiedError(context))
+
+
+def test_a_slot_lost_its_place_with_its_node_or_to_somebody_else_but_not_when_workers_died(
+    board: Any, tmp_path: Path
+) -> None:
+    slot = Slot(0, Config().resources, SlotSettings("board", tmp_path, tmp_path))
+    died = worker_died("The actor is dead because its worker process has died.")
+    with_node = worker_died("The actor died because its node has died. Node Id: 3f")
+    for error, expected in (
+        (WorkerGroupError("", {0: died}), False),
+        (WorkerGroupError("", {0: RuntimeError("gloo: connection closed"), 1: with_node}), True),
+        (ControllerError(WorkerGroupStartupTimeoutError(1)), True),
+        (ControllerError(OSError("no space left")), False),
+    ):
+        slot.error = error
+        assert slot.place_lost is expected, error
+    slot.give_up_place()
+
+
+def test_who_gets_the_work_of_a_slot_and_does_none_imports_nothing_that_trains() -> None:
+    code = (
+        "import sys, pickle; from gazetune.trials import slot; from ray import cloudpickle\n"
+        "pickle.loads(cloudpickle.dumps(slot.work))\n"
+        "print([name for name in ('gazetune.train', 'transformers', 'peft', 'deepspeed') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=BOUND)
+    assert done.stdout == "[]\n", done.stderr

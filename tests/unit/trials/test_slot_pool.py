@@ -1,0 +1,190 @@
+"""What becomes of slots as nodes and jobs change, with a real board and a Ray that is too small for them."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from ray.util.placement_group import placement_group_table
+
+from gazetune.cluster.capacity import NodeResources
+from gazetune.cluster.node_watch import NodeWatch
+from gazetune.config import ResourcesConfig
+from gazetune.trials.gone import SlotsGone
+from gazetune.trials.slot_pool import Slots
+from tests.commands import BOUND
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+WIDE = ResourcesConfig(cpus_per_worker=2)
+
+
+class Nodes:
+    """Nodes as somebody says they are, by the slots they hold. A slot has 2 CPUs, which Ray never grants here."""
+
+    usable = refused = frozenset[str]()
+
+    def __init__(self, *slots: float) -> None:
+        self.slots: Sequence[float] = slots
+
+    def __call__(self) -> list[NodeResources]:
+        return [NodeResources(f"node {number}", 2 * slots) for number, slots in enumerate(self.slots)]
+
+
+def places_asked_for() -> int:
+    return sum(group["state"] == "PENDING" for group in placement_group_table().values())
+
+
+def comes_about(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + BOUND
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def open_slots(cluster: None, tmp_path: Path) -> Iterator[Callable[..., Slots]]:
+    opened: list[Slots] = []
+
+    def make(nodes: Nodes, jobs: int, patience: float = 60.0, shapes: Sequence[ResourcesConfig] = (WIDE,)) -> Slots:
+        opened.append(Slots(shapes, patience, nodes, jobs, tmp_path, tmp_path, lambda count, why: None))
+        return opened[-1]
+
+    yield make
+    for slots in opened:
+        slots.close(10.0)
+    assert places_asked_for() == 0
+
+
+def test_as_many_places_are_asked_for_as_nodes_and_jobs_allow(open_slots: Callable[..., Slots]) -> None:
+    nodes = Nodes(2, 2)
+    slots = open_slots(nodes, jobs=3)
+    assert places_asked_for() == 3, "no more than there are jobs"
+    slots.over("a")
+    slots.over("b")
+    comes_about(lambda: places_asked_for() == 1)
+    slots.over("c")
+    time.sleep(1.5)
+    assert places_asked_for() == 1, "one is kept for what follows the last job"
+
+
+def test_places_are_given_up_when_nodes_go_and_asked_for_when_they_come(open_slots: Callable[..., Slots]) -> None:
+    nodes = Nodes(1, 1, 1)
+    open_slots(nodes, jobs=9)
+    assert places_asked_for() == 3
+    nodes.slots = (1,)
+    comes_about(lambda: places_asked_for() == 1)
+    nodes.slots = (1, 4)
+    comes_about(lambda: places_asked_for() == 5)
+
+
+def test_a_slot_without_a_place_is_no_room_for_a_trial(open_slots: Callable[..., Slots]) -> None:
+    assert not open_slots(Nodes(4), jobs=4).room([])
+
+
+def test_places_are_asked_for_by_what_jobs_need_where_trials_need_different_resources(
+    open_slots: Callable[..., Slots],
+) -> None:
+    wider = ResourcesConfig(workers=2, cpus_per_worker=2)
+    slots = open_slots(Nodes(2, 1), jobs=9, shapes=[WIDE, wider])
+    assert places_asked_for() == 0, "nobody knows yet what the first trial needs"
+    for job_id, shape in (("a", wider), ("b", WIDE)):
+        spec = {"id": job_id, "kind": "train", "config": {"resources": shape.model_dump(mode="json")}}
+        ray.get(slots.board.submit.remote(spec))
+    comes_about(lambda: places_asked_for() == 2)
+    assert slots.room([]) and slots.room([WIDE]) and slots.room([wider]) and slots.room([WIDE, WIDE])
+    assert not slots.room([wider, WIDE]) and not slots.room([WIDE] * 3)
+    assert not slots.room([WIDE, WIDE, wider]), "a wide one that has to wait is the next"
+    slots.over("a")
+    comes_about(lambda: places_asked_for() == 1)
+
+
+def test_a_shape_that_is_needed_and_held_nowhere_is_a_verdict(open_slots: Callable[..., Slots]) -> None:
+    wider = ResourcesConfig(workers=2, cpus_per_worker=2)
+    slots = open_slots(Nodes(1), jobs=9, patience=1.0, shapes=[WIDE, wider])
+    time.sleep(2.0)
+    assert slots.verdict is None, "nobody needs it"
+    spec = {"id": "a", "kind": "train", "config": {"resources": wider.model_dump(mode="json")}}
+    ray.get(slots.board.submit.remote(spec))
+    comes_about(lambda: slots.verdict is not None)
+    assert slots.verdict is not None and "one trial needs 2 workers of 2 CPUs each" in slots.verdict
+
+
+def test_there_is_a_verdict_only_after_the_nodes_were_gone_for_long_enough(open_slots: Callable[..., Slots]) -> None:
+    nodes = Nodes(1)
+    patient, hasty = open_slots(nodes, jobs=2), open_slots(nodes, jobs=2, patience=1.0)
+    time.sleep(2.5)
+    assert hasty.verdict is None, "there is a node that may grant the place yet"
+    nodes.slots = (0.5,)
+    comes_about(lambda: hasty.verdict is not None)
+    assert hasty.verdict == (
+        "no slot can be held since 1 s: no node can hold one worker, which needs 2 CPUs (resources.cpus_per_worker, "
+        "resources.gpus_per_worker): node 0 has 1 CPUs"
+    )
+    assert patient.verdict is None
+    assert SlotsGone(hasty).stop_all() and not SlotsGone(patient).stop_all()
+    assert not pickle.loads(pickle.dumps(SlotsGone(hasty))).stop_all(), "what Tune writes down ends nothing"
+
+
+def test_nodes_that_cannot_be_asked_for_are_a_verdict_and_no_silence(open_slots: Callable[..., Slots]) -> None:
+    class Unreachable(Nodes):
+        def __call__(self) -> list[NodeResources]:
+            if not self.slots:
+                raise ConnectionError("the cluster is gone")
+            return super().__call__()
+
+    nodes = Unreachable(1)
+    slots = open_slots(nodes, jobs=2)
+    nodes.slots = ()
+    comes_about(lambda: slots.verdict is not None)
+    assert slots.verdict == "the slots cannot be looked after any more: the cluster is gone"
+
+
+def test_a_place_on_a_node_that_turns_out_to_be_of_no_use_is_given_back(
+    open_slots: Callable[..., Slots], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gazetune.trials.slot_pool.NODE_SECONDS", 1000.0)  # it is the place that lets it ask again
+
+    class Judging(Nodes):
+        """Finds out that the node cannot be used when it is asked the second time."""
+
+        asked = 0
+
+        def __call__(self) -> list[NodeResources]:
+            self.asked += 1
+            if self.asked == 2:
+                self.refused = frozenset(node["NodeID"] for node in ray.nodes())
+            return super().__call__()
+
+    nodes = Judging(0.5)
+    slots = open_slots(nodes, jobs=2, shapes=[ResourcesConfig()])
+    # One that may be anywhere is granted at once, where nothing is known of the node yet.
+    comes_about(lambda: nodes.asked == 2 and places_asked_for() == 1)
+    asked = len(placement_group_table())
+    time.sleep(1.5)
+    assert len(placement_group_table()) == asked, "it waits for another node, and is not granted this one again"
+    assert places_asked_for() == 1 and not slots.room([])
+    assert ray.available_resources()["CPU"] == 1.0
+
+
+@pytest.mark.long
+def test_worker_groups_that_never_come_up_are_a_verdict(cluster: None, tmp_path: Path) -> None:
+    no_folder = tmp_path / "file"
+    no_folder.touch()
+    nodes = NodeWatch(False, tmp_path)
+    slots = Slots([ResourcesConfig()], 60.0, nodes, 2, no_folder, tmp_path, lambda count, why: None)
+    comes_about(lambda: slots.verdict is not None)
+    slots.close(10.0)
+    assert slots.verdict is not None and slots.verdict.startswith("worker groups cannot be kept up: ")
+    assert str(no_folder) in slots.verdict, "it says why"
