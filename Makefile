@@ -27,6 +27,7 @@ test-long: $(READY)  ## Run the tests that take minutes
 
 lint: $(READY)  ## Run ruff and mypy
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 $(READY): pyproject.toml

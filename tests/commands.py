@@ -24,9 +24,13 @@ def gazetune(*arguments: str | Path, **environment: str) -> subprocess.Completed
     """Run a command to its end, with these environment variables more."""
     line = command(*arguments)
     process = subprocess.Popen(
-        line, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        line,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         start_new_session=True,
-    )  # fmt: skip
+    )
     try:
         out, err = process.communicate(timeout=BOUND)
     except subprocess.TimeoutExpired:

@@ -77,8 +77,15 @@ def roberta_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from gazetune.gaze.predictors.roberta import ROBERTA_BASE, roberta_network
 
     folder = tmp_path_factory.mktemp("roberta")
-    small = {**ROBERTA_BASE, "model_type": "roberta", "vocab_size": 260, "hidden_size": 16, "num_hidden_layers": 1,
-             "num_attention_heads": 2, "intermediate_size": 16}  # fmt: skip
+    small = {
+        **ROBERTA_BASE,
+        "model_type": "roberta",
+        "vocab_size": 260,
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+    }
     (folder / "config.json").write_text(json.dumps(small))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)

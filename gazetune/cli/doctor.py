@@ -12,8 +12,13 @@ def add_parser(subparsers: Any) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser("doctor", help="check this machine", allow_abbrev=False)
     parser.add_argument("--json", action="store_true", help="print the checks as one JSON document")
-    parser.add_argument("--storage", type=Path, default=Path("gazetune_runs"), metavar="DIR",
-                        help="folder of all results (default: ./gazetune_runs)")  # fmt: skip
+    parser.add_argument(
+        "--storage",
+        type=Path,
+        default=Path("gazetune_runs"),
+        metavar="DIR",
+        help="folder of all results (default: ./gazetune_runs)",
+    )
     parser.add_argument("--tracking-uri", metavar="URI", help="MLflow server (default: a sqlite file in the storage)")
     parser.add_argument("--build-ops", action="store_true", help="first build the DeepSpeed op that CPU runs use")
     parser.set_defaults(run=run)

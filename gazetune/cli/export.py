@@ -11,14 +11,21 @@ from typing import Any
 def add_parser(subparsers: Any) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser(
-        "export", help="write a model without gaze as a sequence-classification model of transformers",
+        "export",
+        help="write a model without gaze as a sequence-classification model of transformers",
         allow_abbrev=False,
-    )  # fmt: skip
-    parser.add_argument("model", metavar="RUN",
-                        help="a saved model's folder, or the name of a run or a finished search")  # fmt: skip
+    )
+    parser.add_argument(
+        "model", metavar="RUN", help="a saved model's folder, or the name of a run or a finished search"
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="the folder to write; new or empty")
-    parser.add_argument("--storage", type=Path, default=Path("gazetune_runs"), metavar="DIR",
-                        help="folder of all results (default: ./gazetune_runs)")  # fmt: skip
+    parser.add_argument(
+        "--storage",
+        type=Path,
+        default=Path("gazetune_runs"),
+        metavar="DIR",
+        help="folder of all results (default: ./gazetune_runs)",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(run=run)
 

@@ -50,8 +50,11 @@ def _add_fit(commands: Any) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make, for gaze.path")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the fit (default: 0)")
     roberta = parser.add_argument_group("of kind roberta")
-    roberta.add_argument("--base", metavar="PATH_OR_HUB_ID", help="what to begin with: a RoBERTa or an earlier fit "
-                         "(default: FacebookAI/roberta-base/model.safetensors)")  # fmt: skip
+    roberta.add_argument(
+        "--base",
+        metavar="PATH_OR_HUB_ID",
+        help="what to begin with: a RoBERTa or an earlier fit (default: FacebookAI/roberta-base/model.safetensors)",
+    )
     roberta.add_argument("--epochs", type=int, metavar="N", help="epochs to train, the best one is kept (default: 20)")
     roberta.add_argument("--learning-rate", type=float, metavar="X", help="highest learning rate (default: 5e-5)")
     parser.add_argument("--json", action="store_true", help="print the errors as one JSON document")
@@ -60,8 +63,13 @@ def _add_fit(commands: Any) -> None:
 
 def _add_predictor(parser: argparse.ArgumentParser, required: bool) -> None:
     default = "" if required else " (default: lexical)"
-    parser.add_argument("--predictor", default="lexical", required=required, metavar="NAME",
-                        help=f"gaze predictor, as gaze.predictor{default}")  # fmt: skip
+    parser.add_argument(
+        "--predictor",
+        default="lexical",
+        required=required,
+        metavar="NAME",
+        help=f"gaze predictor, as gaze.predictor{default}",
+    )
     parser.add_argument("--path", metavar="FILE", help="the predictor's file, as gaze.path")
 
 

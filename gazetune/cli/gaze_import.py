@@ -12,32 +12,68 @@ from typing import Any, Literal
 
 def add_parser(subparsers: Any) -> None:
     """Add the subcommand below `gazetune gaze`."""
-    parser = subparsers.add_parser("import", help="make recorded measures from an eye tracker's files",
-                                   allow_abbrev=False)  # fmt: skip
-    parser.add_argument("source", type=Path, metavar="SOURCE",
-                        help="folder of recordings (OASST-ETC, Gazepoint, EyeLink .asc), an .asc file, or a data set "
-                             "of pymovements (its definition.yaml, or its folder and --dataset)")  # fmt: skip
+    parser = subparsers.add_parser(
+        "import", help="make recorded measures from an eye tracker's files", allow_abbrev=False
+    )
+    parser.add_argument(
+        "source",
+        type=Path,
+        metavar="SOURCE",
+        help="folder of recordings (OASST-ETC, Gazepoint, EyeLink .asc), an .asc file, or a data set "
+        "of pymovements (its definition.yaml, or its folder and --dataset)",
+    )
     parser.add_argument("--data", required=True, metavar="PAIRS", help="the pairs that were read, as data.source")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="Parquet file to write, for gaze.path")
-    parser.add_argument("--screen", type=screen_size, metavar="WxH",
-                        help="size of the screen in pixels (default: the recording's, else 1280x1024)")  # fmt: skip
+    parser.add_argument(
+        "--screen",
+        type=screen_size,
+        metavar="WxH",
+        help="size of the screen in pixels (default: the recording's, else 1280x1024)",
+    )
     parser.add_argument("--words", type=Path, metavar="DIR", help="folder of the word boxes (default: SOURCE/words)")
-    parser.add_argument("--assign", choices=("recorded", "nearest", "corrected"), default="recorded",
-                        help="word of a fixation: as the files have it (the default; else corrected), the nearest box "
-                             "on the nearest line, or that after a vertical offset is taken out")  # fmt: skip
-    parser.add_argument("--max-distance", type=float, default=100.0, metavar="PIXELS",
-                        help="farthest from a word's box that a fixation counts for it (default: 100)")  # fmt: skip
-    parser.add_argument("--min-fixations", type=int, default=5, metavar="N",
-                        help="drop a recording with fewer on the screen (default: 5)")  # fmt: skip
-    parser.add_argument("--min-assigned", type=float, default=0.5, metavar="SHARE",
-                        help="drop a recording with a smaller share of them on words (default: 0.5)")  # fmt: skip
-    parser.add_argument("--units", choices=("cmcl", "ms"), default="cmcl",
-                        help="cmcl: those of all predictors (1 = 48.5 ms, 100 = 7.25 fixations; the default); "
-                             "ms: milliseconds and fixations")  # fmt: skip
-    parser.add_argument("--first-pass-only", action="store_true",
-                        help="FFD and GPT are 0 for a word first fixated after a later word")  # fmt: skip
-    parser.add_argument("--skip-unmatched", action="store_true",
-                        help="drop what belongs to no text of the pairs or no screen, instead of refusing")  # fmt: skip
+    parser.add_argument(
+        "--assign",
+        choices=("recorded", "nearest", "corrected"),
+        default="recorded",
+        help="word of a fixation: as the files have it (the default; else corrected), the nearest box "
+        "on the nearest line, or that after a vertical offset is taken out",
+    )
+    parser.add_argument(
+        "--max-distance",
+        type=float,
+        default=100.0,
+        metavar="PIXELS",
+        help="farthest from a word's box that a fixation counts for it (default: 100)",
+    )
+    parser.add_argument(
+        "--min-fixations",
+        type=int,
+        default=5,
+        metavar="N",
+        help="drop a recording with fewer on the screen (default: 5)",
+    )
+    parser.add_argument(
+        "--min-assigned",
+        type=float,
+        default=0.5,
+        metavar="SHARE",
+        help="drop a recording with a smaller share of them on words (default: 0.5)",
+    )
+    parser.add_argument(
+        "--units",
+        choices=("cmcl", "ms"),
+        default="cmcl",
+        help="cmcl: those of all predictors (1 = 48.5 ms, 100 = 7.25 fixations; the default); "
+        "ms: milliseconds and fixations",
+    )
+    parser.add_argument(
+        "--first-pass-only", action="store_true", help="FFD and GPT are 0 for a word first fixated after a later word"
+    )
+    parser.add_argument(
+        "--skip-unmatched",
+        action="store_true",
+        help="drop what belongs to no text of the pairs or no screen, instead of refusing",
+    )
     _add_pymovements_flags(parser)
     parser.add_argument("--json", action="store_true", help="print the report as one JSON document")
     parser.set_defaults(run=run)
@@ -45,32 +81,63 @@ def add_parser(subparsers: Any) -> None:
 
 def _add_pymovements_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("EyeLink and data sets, read by pymovements (extra: eyetracking)")
-    group.add_argument("--trial-message", default=r"TRIALID (?P<trial>\S+)", metavar="REGEX",
-                       help="EyeLink message that begins a trial and names its screen "
-                            "(default: 'TRIALID (?P<trial>\\S+)')")  # fmt: skip
+    group.add_argument(
+        "--trial-message",
+        default=r"TRIALID (?P<trial>\S+)",
+        metavar="REGEX",
+        help="EyeLink message that begins a trial and names its screen (default: 'TRIALID (?P<trial>\\S+)')",
+    )
     group.add_argument("--dataset", metavar="NAME", help="SOURCE is a folder of this data set of pymovements")
-    group.add_argument("--content", choices=("measures", "fixations", "gaze"),
-                       help="what of a data set to read (default: the first of these that is there)")  # fmt: skip
-    group.add_argument("--columns", type=column_names, default={}, metavar="KEY=NAME,...",
-                       help="columns of a data set: reader, trial (A+B joins two), x, y, start, duration, word, nFix, "
-                            "FFD, GPT, TRT")  # fmt: skip
-    group.add_argument("--detect", choices=("ivt", "idt"),
-                       help="find fixations in the samples, by velocity or by dispersion "
-                            "(default: take those recorded)")  # fmt: skip
-    group.add_argument("--threshold", type=float, metavar="DEGREES",
-                       help="of --detect: degrees a second for ivt, degrees for idt (default: 20 and 1)")  # fmt: skip
-    group.add_argument("--min-duration", type=int, metavar="MS",
-                       help="shortest fixation of --detect (default: 100)")  # fmt: skip
-    group.add_argument("--viewing", type=viewing_geometry, metavar="WxH@D",
-                       help="size of the screen and distance of the eyes in cm, for --detect")  # fmt: skip
+    group.add_argument(
+        "--content",
+        choices=("measures", "fixations", "gaze"),
+        help="what of a data set to read (default: the first of these that is there)",
+    )
+    group.add_argument(
+        "--columns",
+        type=column_names,
+        default={},
+        metavar="KEY=NAME,...",
+        help="columns of a data set: reader, trial (A+B joins two), x, y, start, duration, word, nFix, FFD, GPT, TRT",
+    )
+    group.add_argument(
+        "--detect",
+        choices=("ivt", "idt"),
+        help="find fixations in the samples, by velocity or by dispersion (default: take those recorded)",
+    )
+    group.add_argument(
+        "--threshold",
+        type=float,
+        metavar="DEGREES",
+        help="of --detect: degrees a second for ivt, degrees for idt (default: 20 and 1)",
+    )
+    group.add_argument("--min-duration", type=int, metavar="MS", help="shortest fixation of --detect (default: 100)")
+    group.add_argument(
+        "--viewing",
+        type=viewing_geometry,
+        metavar="WxH@D",
+        help="size of the screen and distance of the eyes in cm, for --detect",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Import, and print what was imported and what was dropped and why."""
     from gazetune.cli.output import stdout_for_results
 
-    names = ("source", "data", "out", "screen", "assign", "max_distance", "min_fixations", "min_assigned", "units",
-             "first_pass_only", "skip_unmatched", "words")  # fmt: skip
+    names = (
+        "source",
+        "data",
+        "out",
+        "screen",
+        "assign",
+        "max_distance",
+        "min_fixations",
+        "min_assigned",
+        "units",
+        "first_pass_only",
+        "skip_unmatched",
+        "words",
+    )
     loaded = ("trial_message", "dataset", "content", "columns", "detect", "threshold", "min_duration", "viewing")
     with stdout_for_results():
         pymovements = {name: getattr(args, name) for name in loaded}
@@ -78,8 +145,10 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(report, indent=2))
         return 0
-    print(f"{report['out']}: {report['rows']} rows, {report['texts']} texts, {report['readers']} readers, "
-          f"{report['recordings']} recordings, {report['fixations']} fixations")  # fmt: skip
+    print(
+        f"{report['out']}: {report['rows']} rows, {report['texts']} texts, {report['readers']} readers, "
+        f"{report['recordings']} recordings, {report['fixations']} fixations"
+    )
     for each in report["dropped"]:
         print(f"dropped {each['count']} {each['what']}: {each['source']}: {each['reason']}")
     for note in report["notes"]:
@@ -117,10 +186,16 @@ def import_command(
     from gazetune.eyetracking.pymovements.settings import PymovementsSettings
 
     settings = ImportSettings(
-        screen=screen, assign=assign, max_distance=max_distance, gates=Gates(min_fixations, min_assigned), units=units,
-        first_pass_only=first_pass_only, skip_unmatched=skip_unmatched, words=words,
+        screen=screen,
+        assign=assign,
+        max_distance=max_distance,
+        gates=Gates(min_fixations, min_assigned),
+        units=units,
+        first_pass_only=first_pass_only,
+        skip_unmatched=skip_unmatched,
+        words=words,
         pymovements=PymovementsSettings(**(pymovements or {})),
-    )  # fmt: skip
+    )
     return import_recordings(source, _texts(data), out, settings).to_json()
 
 

@@ -19,12 +19,22 @@ def add_parser(subparsers: Any) -> None:
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--text", help="draw this text as a heat map; - reads it from standard input")
-    what.add_argument("--pair", metavar="FILE:ROW",
-                      help="draw the chosen and the rejected reply of a preference pair side by side")  # fmt: skip
-    what.add_argument("--compare", type=Path, metavar="CSV",
-                      help="draw the predictor against the readers of a CSV in the shared task's columns")  # fmt: skip
-    what.add_argument("--scanpath", type=Path, nargs=2, metavar=("FIXATIONS", "BOXES"),
-                      help="draw fixations (x, y, duration in s) over word boxes (text, x1, y1, x2, y2)")  # fmt: skip
+    what.add_argument(
+        "--pair", metavar="FILE:ROW", help="draw the chosen and the rejected reply of a preference pair side by side"
+    )
+    what.add_argument(
+        "--compare",
+        type=Path,
+        metavar="CSV",
+        help="draw the predictor against the readers of a CSV in the shared task's columns",
+    )
+    what.add_argument(
+        "--scanpath",
+        type=Path,
+        nargs=2,
+        metavar=("FIXATIONS", "BOXES"),
+        help="draw fixations (x, y, duration in s) over word boxes (text, x1, y1, x2, y2)",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="FILE.png or FILE.html")
     parser.add_argument("--measure", help="nFix, FFD, GPT, TRT or fixProp (default: TRT; with --compare all five)")
     parser.add_argument("--predictor", metavar="NAME", help="the gaze predictor (default: lexical)")

@@ -15,8 +15,13 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("stimuli", help="render pairs to screen pages for an experiment", allow_abbrev=False)
     parser.add_argument("--data", required=True, metavar="PAIRS", help="the pairs to show, as data.source")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")
-    parser.add_argument("--screen", type=screen_size, default=(1280, 1024), metavar="WxH",
-                        help="size of the screen in pixels (default: 1280x1024)")  # fmt: skip
+    parser.add_argument(
+        "--screen",
+        type=screen_size,
+        default=(1280, 1024),
+        metavar="WxH",
+        help="size of the screen in pixels (default: 1280x1024)",
+    )
     parser.add_argument("--font", type=Path, metavar="FILE", help="font file (default: DejaVu Sans Mono)")
     parser.add_argument("--font-size", type=int, default=24, metavar="PIXELS", help="size of the font (default: 24)")
     parser.add_argument("--readers", type=int, default=1, metavar="N", help="orders to draw (default: 1)")
@@ -35,8 +40,10 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(report, indent=2))
     else:
-        print(f"{report['out']}: {report['pairs']} pairs, {report['texts']} texts, {report['pages']} pages, "
-              f"orders for {report['readers']} readers")  # fmt: skip
+        print(
+            f"{report['out']}: {report['pairs']} pairs, {report['texts']} texts, {report['pages']} pages, "
+            f"orders for {report['readers']} readers"
+        )
     return 0
 
 
@@ -62,6 +69,8 @@ def stimuli_command(
 
     settings = StimuliSettings(screen, font, font_size, readers, seed)
     pairs = [pair for rows in published_splits(data).values() for pair in rows if isinstance(pair, PreferencePair)]
-    shown = [{f"{number}.0": pair.prompt[-1].content, f"{number}.1": pair.chosen, f"{number}.2": pair.rejected}
-             for number, pair in enumerate(pairs, start=1)]  # fmt: skip
+    shown = [
+        {f"{number}.0": pair.prompt[-1].content, f"{number}.1": pair.chosen, f"{number}.2": pair.rejected}
+        for number, pair in enumerate(pairs, start=1)
+    ]
     return render_stimuli(shown, out, settings)

@@ -21,14 +21,24 @@ def add_parser(subparsers: Any) -> None:
         "store", help="predict the measures of all texts of a data set ahead, in parallel", allow_abbrev=False
     )
     parser.add_argument("--data", required=True, metavar="SOURCE", help="preference pairs, as data.source")
-    parser.add_argument("--predictor", default="lexical", metavar="NAME",
-                        help="gaze predictor, as gaze.predictor (default: lexical)")  # fmt: skip
+    parser.add_argument(
+        "--predictor", default="lexical", metavar="NAME", help="gaze predictor, as gaze.predictor (default: lexical)"
+    )
     parser.add_argument("--path", metavar="FILE", help="the predictor's file, as gaze.path")
-    parser.add_argument("--storage", type=Path, default=Path("gazetune_runs"), metavar="DIR",
-                        help="folder of all results (default: ./gazetune_runs)")  # fmt: skip
+    parser.add_argument(
+        "--storage",
+        type=Path,
+        default=Path("gazetune_runs"),
+        metavar="DIR",
+        help="folder of all results (default: ./gazetune_runs)",
+    )
     parser.add_argument("--store", metavar="PLACE", help="folder or URI of the store, as gaze.store")
-    parser.add_argument("--workers", type=int, metavar="N",
-                        help="processes that predict (default: where it pays, all CPUs; 1: this one)")  # fmt: skip
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that predict (default: where it pays, all CPUs; 1: this one)",
+    )
     parser.add_argument("--address", metavar="ADDRESS", help="join a running Ray cluster; auto finds it")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(run=run)

@@ -9,9 +9,24 @@ import sys
 from collections.abc import Iterator
 
 NOISY = (
-    "alembic", "asyncio", "datasets", "DeepSpeed", "filelock", "fsspec", "httpx", "huggingface_hub", "mlflow",
-    "optuna", "peft", "py.warnings", "ray", "sqlalchemy", "torch", "transformers", "urllib3",
-)  # fmt: skip
+    "alembic",
+    "asyncio",
+    "datasets",
+    "DeepSpeed",
+    "filelock",
+    "fsspec",
+    "httpx",
+    "huggingface_hub",
+    "mlflow",
+    "optuna",
+    "peft",
+    "py.warnings",
+    "ray",
+    "sqlalchemy",
+    "torch",
+    "transformers",
+    "urllib3",
+)
 """Loggers of libraries whose advice is not the user's concern unless `--verbose` asks for it."""
 
 
@@ -22,9 +37,7 @@ def set_up_logging(verbose: bool, quiet: bool) -> None:
 
     handler = RichHandler(console=Console(stderr=True), show_path=verbose, markup=False, log_time_format="[%X]")
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler], format="%(message)s")
-    logging.getLogger("gazetune").setLevel(
-        logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
-    )  # fmt: skip
+    logging.getLogger("gazetune").setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
     logging.captureWarnings(True)
     if verbose:
         return

@@ -22,8 +22,14 @@ def add_parser(subparsers: Any) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser("plan", help="print what a run or search needs", allow_abbrev=False)
     parser.add_argument("file", metavar="FILE", help="a YAML config, a search space, or the name of a shipped space")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
-                        help="set a config key, such as resources.workers=4; may be repeated")  # fmt: skip
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="set a config key, such as resources.workers=4; may be repeated",
+    )
     add_options(parser)
     parser.add_argument("--json", action="store_true", help="print the plan as one JSON document")
     parser.set_defaults(run=run)

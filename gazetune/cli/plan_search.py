@@ -26,10 +26,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nodes", type=int, metavar="N", help="search: plan for N alike nodes, not for this machine")
     parser.add_argument("--cpus", type=float, metavar="C", help="search: CPUs of each of these nodes")
     parser.add_argument("--gpus", type=float, metavar="G", help="search: GPUs of each of these nodes (default: 0)")
-    parser.add_argument("--calibrate", action="store_true",
-                        help="search: train a few steps of the largest trial here, for the hours")  # fmt: skip
-    parser.add_argument("--examples-per-second", type=float, metavar="X",
-                        help="search: training examples a second of one trial, for the hours")  # fmt: skip
+    parser.add_argument(
+        "--calibrate", action="store_true", help="search: train a few steps of the largest trial here, for the hours"
+    )
+    parser.add_argument(
+        "--examples-per-second",
+        type=float,
+        metavar="X",
+        help="search: training examples a second of one trial, for the hours",
+    )
     parser.add_argument("--price", type=float, metavar="P", help="search: price of a GPU hour")
     parser.add_argument("--prices", type=Path, metavar="FILE", help="search: YAML or CSV table of machines and prices")
 
@@ -109,8 +114,7 @@ def search_document(
     if args.price is not None:
         document["price"] = [{"instance": None, "price": (trials + baselines) * needed.gpus * args.price}]
     elif prices:
-        document["price"] = [{"instance": each.name, "price": each.cost(trials + baselines, needed)}
-                             for each in prices]  # fmt: skip
+        document["price"] = [{"instance": each.name, "price": each.cost(trials + baselines, needed)} for each in prices]
     return document
 
 

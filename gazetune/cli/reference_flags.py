@@ -95,17 +95,32 @@ def _name(text: str) -> str | None:
 
 
 FLAGS: tuple[Flag, ...] = (
-    Flag(("-d", "--dataset", "--dataset_name"), "OpenAssistant/oasst1", str, ("data.source",),
-         "preference pairs: a hub id or a local file"),
-    Flag(("-m", "--model", "--model_name"), "mistralai/Mistral-7B-v0.1", str, ("backbone",),
-         "backbone: a hub id, a local folder or tiny; with --mode evaluate the saved folder"),
+    Flag(
+        ("-d", "--dataset", "--dataset_name"),
+        "OpenAssistant/oasst1",
+        str,
+        ("data.source",),
+        "preference pairs: a hub id or a local file",
+    ),
+    Flag(
+        ("-m", "--model", "--model_name"),
+        "mistralai/Mistral-7B-v0.1",
+        str,
+        ("backbone",),
+        "backbone: a hub id, a local folder or tiny; with --mode evaluate the saved folder",
+    ),
     Flag(("--dataset_split",), "", _name, ("data.split",), "load this published split alone"),
     Flag(("--subsample_percentage",), "1", float, ("data.subsample",), "share of the train split that is kept"),
     Flag(("--concat",), "True", truth, ("fusion.kind",), "True: GazeConcat or the baseline; False: GazeAdd"),
     Flag(("--use_softprompt",), "True", truth, ("fusion.kind",), "with --concat True; False is the baseline"),
     Flag(("--use_lora",), "True", _lora, ("adapter.kind",), "LoRA on the backbone; False trains all of it"),
-    Flag(("--use_quantization",), "True", _quantization, ("adapter.quantization",),
-         "NF4 weights of the backbone, but of tiny; needs bitsandbytes (extra quant)"),
+    Flag(
+        ("--use_quantization",),
+        "True",
+        _quantization,
+        ("adapter.quantization",),
+        "NF4 weights of the backbone, but of tiny; needs bitsandbytes (extra quant)",
+    ),
     Flag(("--seed",), "42", int, ("train.seed", "data.seed"), "seed of the run and of the splits"),
     Flag(("--batch_size",), "16", int, ("train.batch_size",), "pairs of one forward pass"),
     Flag(("--fold",), "0", int, ("data.fold",), "fold k of 5 over train and test is the test split; 0: off"),
@@ -122,10 +137,15 @@ FLAGS: tuple[Flag, ...] = (
     Flag(("--train_samples",), "0", _count, ("data.pairs",), "first n pairs; 0: all"),
     Flag(("--mode",), "train", _mode, (), "train, or evaluate a saved folder"),
     Flag(("--fp_dropout",), "0.1,0.3", _dropouts, ("projector.dropout",), "dropouts p1,p2 of the gaze projector"),
-    Flag(("-fmv", "--fmv", "--fixations_model_version"), "1", _predictor_version, ("gaze.predictor", "gaze.features"),
-         "published gaze predictor 1 or 2, with its file in gaze.path; without, the lexical one stands in"),
+    Flag(
+        ("-fmv", "--fmv", "--fixations_model_version"),
+        "1",
+        _predictor_version,
+        ("gaze.predictor", "gaze.features"),
+        "published gaze predictor 1 or 2, with its file in gaze.path; without, the lexical one stands in",
+    ),
     Flag(("--features_used",), "1,1,1,1,1", _mask, ("gaze.features",), "with -fmv 2: flags nFix,FFD,GPT,TRT,fixProp"),
-)  # fmt: skip
+)
 
 PUBLISHED = {1: "bilstm", 2: "roberta"}
 """The gaze predictor of each version that -fmv names."""
@@ -179,12 +199,17 @@ def reference_params(arguments: Mapping[str, Any], defaults: bool = True, has_we
 
 def reference_notes(arguments: Mapping[str, Any], params: Mapping[str, Any]) -> list[str]:
     """Return a warning, one line each, for every flag that does not do here what it says."""
-    notes = [f"{flag} has no effect (nor has it in the reference)" for flag in IGNORED
-             if arguments.get(flag.lstrip("-")) is not None]  # fmt: skip
+    notes = [
+        f"{flag} has no effect (nor has it in the reference)"
+        for flag in IGNORED
+        if arguments.get(flag.lstrip("-")) is not None
+    ]
     version = 1 if arguments.get("fixations_model_version") is None else arguments["fixations_model_version"]
     if params.get("gaze.predictor") == "lexical" and params.get("fusion.kind") != "none":
-        notes.append(f"-fmv {version}: the published predictor {version} file is not configured "
-                     "(--set gaze.path=FILE); the embedded lexical predictor stands in")  # fmt: skip
+        notes.append(
+            f"-fmv {version}: the published predictor {version} file is not configured "
+            "(--set gaze.path=FILE); the embedded lexical predictor stands in"
+        )
     asked = "backbone" in params or arguments.get("use_quantization") == "nf4"
     reason = _unquantized_because(params.get("backbone", ""), params.get("adapter.kind", "lora"))
     if asked and arguments.get("use_quantization") != "none" and reason:

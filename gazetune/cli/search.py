@@ -18,20 +18,47 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--name", help="name of the search, its folder and its study (default: the space's name)")
     parser.add_argument("--resume", metavar="NAME", help="go on with a search that was stopped; instead of SPACE")
     parser.add_argument("--trials", type=int, metavar="N", help="trials in all (search.trials)")
-    parser.add_argument("--max-failures", type=int, metavar="N",
-                        help="give up when more trials FAIL for the same reason (search.max_failures)")  # fmt: skip
-    parser.add_argument("--max-hours", type=float, metavar="HOURS",
-                        help="end early, with the comparison, after so many hours (search.max_hours)")  # fmt: skip
-    parser.add_argument("--max-gpu-hours", type=float, metavar="HOURS",
-                        help="the same for hours of training times GPUs (search.max_gpu_hours)")  # fmt: skip
-    parser.add_argument("--max-disk", metavar="SIZE",
-                        help="the same for the folder of the search, such as 20GB (search.max_disk)")  # fmt: skip
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
-                        help="set a config key, such as data.source=pairs.jsonl; may be repeated")  # fmt: skip
-    parser.add_argument("--warm-start", metavar="SEARCH",
-                        help="let the sampler know another search's COMPLETE trials: its name, or folder")  # fmt: skip
-    parser.add_argument("--storage", type=Path, default=Path("gazetune_runs"), metavar="DIR",
-                        help="folder of all results (default: ./gazetune_runs)")  # fmt: skip
+    parser.add_argument(
+        "--max-failures",
+        type=int,
+        metavar="N",
+        help="give up when more trials FAIL for the same reason (search.max_failures)",
+    )
+    parser.add_argument(
+        "--max-hours",
+        type=float,
+        metavar="HOURS",
+        help="end early, with the comparison, after so many hours (search.max_hours)",
+    )
+    parser.add_argument(
+        "--max-gpu-hours",
+        type=float,
+        metavar="HOURS",
+        help="the same for hours of training times GPUs (search.max_gpu_hours)",
+    )
+    parser.add_argument(
+        "--max-disk", metavar="SIZE", help="the same for the folder of the search, such as 20GB (search.max_disk)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="set a config key, such as data.source=pairs.jsonl; may be repeated",
+    )
+    parser.add_argument(
+        "--warm-start",
+        metavar="SEARCH",
+        help="let the sampler know another search's COMPLETE trials: its name, or folder",
+    )
+    parser.add_argument(
+        "--storage",
+        type=Path,
+        default=Path("gazetune_runs"),
+        metavar="DIR",
+        help="folder of all results (default: ./gazetune_runs)",
+    )
     parser.add_argument("--tracking-uri", metavar="URI", help="MLflow server (default: a sqlite file in the storage)")
     parser.add_argument("--address", metavar="ADDRESS", help="join a running Ray cluster; auto finds it")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
@@ -85,9 +112,15 @@ def _check_what_to_search(args: argparse.Namespace) -> None:
         if args.space is None:
             raise InputError("search: needs SPACE or --resume NAME")
         return
-    given = {"SPACE": args.space, "--name": args.name, "--trials": args.trials,
-             "--max-failures": args.max_failures, "--set": args.overrides or None,
-             "--warm-start": args.warm_start, "--tracking-uri": args.tracking_uri}  # fmt: skip
+    given = {
+        "SPACE": args.space,
+        "--name": args.name,
+        "--trials": args.trials,
+        "--max-failures": args.max_failures,
+        "--set": args.overrides or None,
+        "--warm-start": args.warm_start,
+        "--tracking-uri": args.tracking_uri,
+    }
     for option, value in given.items():
         if value is not None:
             raise InputError(

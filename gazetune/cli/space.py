@@ -20,8 +20,14 @@ def add_parser(subparsers: Any) -> None:
     commands = space.add_subparsers(metavar="COMMAND", required=True)
     show = commands.add_parser("show", help="print size, axes, conditions and five samples", allow_abbrev=False)
     show.add_argument("file", metavar="FILE", help="a YAML search space, or the name of a shipped one")
-    show.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
-                      help="set a config key, as in gazetune search; may be repeated")  # fmt: skip
+    show.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="set a config key, as in gazetune search; may be repeated",
+    )
     show.add_argument("--json", action="store_true", help="print the space as one JSON document")
     show.set_defaults(run=run)
 

@@ -17,8 +17,13 @@ def add_parser(subparsers: Any) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser("status", help="show how far a search is", allow_abbrev=False)
     parser.add_argument("name", metavar="NAME", help="name of the search")
-    parser.add_argument("--storage", type=Path, default=Path("gazetune_runs"), metavar="DIR",
-                        help="folder of all results (default: ./gazetune_runs)")  # fmt: skip
+    parser.add_argument(
+        "--storage",
+        type=Path,
+        default=Path("gazetune_runs"),
+        metavar="DIR",
+        help="folder of all results (default: ./gazetune_runs)",
+    )
     parser.add_argument("--json", action="store_true", help="print the status as one JSON document")
     parser.set_defaults(run=run)
 

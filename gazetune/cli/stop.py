@@ -14,8 +14,13 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("stop", help="stop a running search, or one trial of it", allow_abbrev=False)
     parser.add_argument("name", metavar="NAME", help="name of the search")
     parser.add_argument("--trial", metavar="ID", help="stop this trial alone, at its next evaluation: it is PRUNED")
-    parser.add_argument("--storage", type=Path, default=Path("gazetune_runs"), metavar="DIR",
-                        help="folder of all results (default: ./gazetune_runs)")  # fmt: skip
+    parser.add_argument(
+        "--storage",
+        type=Path,
+        default=Path("gazetune_runs"),
+        metavar="DIR",
+        help="folder of all results (default: ./gazetune_runs)",
+    )
     parser.set_defaults(run=run)
 
 

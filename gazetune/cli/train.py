@@ -33,15 +33,24 @@ EVALUATED = "data."
 def add_parser(subparsers: Any) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser(
-        "train", help="train one reward model; takes the flags of the GazeReward reference", allow_abbrev=False,
+        "train",
+        help="train one reward model; takes the flags of the GazeReward reference",
+        allow_abbrev=False,
         epilog="The value of a key is that of --set, else of a flag, else of CONFIG, else the default: that of the "
-               "reference when one of its flags was given and no CONFIG, that of the preset otherwise.",
-    )  # fmt: skip
+        "reference when one of its flags was given and no CONFIG, that of the preset otherwise.",
+    )
     parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG", help="a YAML config")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
-                        help="set a config key, such as optim.learning_rate=1e-4; may be repeated")  # fmt: skip
-    parser.add_argument("--preset", metavar="NAME",
-                        help="corrected (default), or reference: its recipe with its defects")  # fmt: skip
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="set a config key, such as optim.learning_rate=1e-4; may be repeated",
+    )
+    parser.add_argument(
+        "--preset", metavar="NAME", help="corrected (default), or reference: its recipe with its defects"
+    )
     parser.add_argument("--name", help="name of the run and its folder")
     parser.add_argument("--storage", type=Path, metavar="DIR", help="folder of all results (default: ./gazetune_runs)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of this run, instead of --storage and --name")

@@ -15,8 +15,11 @@ from gazetune.config.section import (
 
 Cap = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
-_UNITS = {name: base**power for power, letter in enumerate("KMGT", start=1)
-          for name, base in ((f"{letter}B", 1000), (f"{letter}iB", 1024))} | {"": 1, "B": 1}  # fmt: skip
+_UNITS = {
+    name: base**power
+    for power, letter in enumerate("KMGT", start=1)
+    for name, base in ((f"{letter}B", 1000), (f"{letter}iB", 1024))
+} | {"": 1, "B": 1}
 
 
 def bytes_of(size: str) -> int:

@@ -31,9 +31,21 @@ from gazetune.config.keys import (
 from gazetune.errors import InputError
 
 __all__ = [
-    "Lines", "apply_overrides", "build_config", "config_keys", "dump_config", "dump_yaml", "get_key", "load_config",
-    "parse_overrides", "read_yaml", "read_yaml_lines", "set_key", "with_absolute_paths", "write_config",
-]  # fmt: skip
+    "Lines",
+    "apply_overrides",
+    "build_config",
+    "config_keys",
+    "dump_config",
+    "dump_yaml",
+    "get_key",
+    "load_config",
+    "parse_overrides",
+    "read_yaml",
+    "read_yaml_lines",
+    "set_key",
+    "with_absolute_paths",
+    "write_config",
+]
 
 Lines = Mapping[str, int | str]
 """Where each dotted key was set: a line of the file (counted from 1), or the name of what set it, such as `--set`."""

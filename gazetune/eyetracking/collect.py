@@ -30,10 +30,16 @@ from gazetune.eyetracking.reading_measures import measure_words, to_cmcl_scale
 from gazetune.eyetracking.recordings import read_recordings
 from gazetune.gaze.words import text_key
 
-_SCHEMA = pa.schema([
-    ("text_sha256", pa.string()), ("reader", pa.string()), ("word", pa.string()), ("start", pa.int64()),
-    ("end", pa.int64()), *((name, pa.float64()) for name in MEASURES),
-])  # fmt: skip
+_SCHEMA = pa.schema(
+    [
+        ("text_sha256", pa.string()),
+        ("reader", pa.string()),
+        ("word", pa.string()),
+        ("start", pa.int64()),
+        ("end", pa.int64()),
+        *((name, pa.float64()) for name in MEASURES),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +141,16 @@ def _measure_text(
         report.recordings += 1
         for (start, end), measures in zip(units.tolist(), values.tolist(), strict=True):
             row = dict(zip(MEASURES, measures, strict=True))
-            rows.append({"text_sha256": text_key(text).hex(), "reader": each.recording.reader,
-                         "word": text[start:end], "start": start, "end": end, **row})  # fmt: skip
+            rows.append(
+                {
+                    "text_sha256": text_key(text).hex(),
+                    "reader": each.recording.reader,
+                    "word": text[start:end],
+                    "start": start,
+                    "end": end,
+                    **row,
+                }
+            )
     return rows
 
 
@@ -171,9 +185,13 @@ def _measures(
 
 
 def _from_measures(
-    recording: Recording, measures: NDArray[np.float64], unit: NDArray[np.int64], units: int,
-    settings: ImportSettings, report: ImportReport,
-) -> NDArray[np.float64] | None:  # fmt: skip
+    recording: Recording,
+    measures: NDArray[np.float64],
+    unit: NDArray[np.int64],
+    units: int,
+    settings: ImportSettings,
+    report: ImportReport,
+) -> NDArray[np.float64] | None:
     """Return [units, 5] of a trial whose files have measures; None, and a line in the report, for too few fixations."""
     if settings.first_pass_only:
         raise InputError(f"{recording.path}: has measures; accepted: first_pass_only with fixations")

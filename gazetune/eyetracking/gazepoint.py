@@ -35,8 +35,11 @@ def is_export(path: Path) -> bool:
 
 def without_twins(exports: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Return the exports to read, and those of all gaze whose recording has a file of fixations too."""
-    twins = [path for path in exports if path.stem.endswith("_all_gaze")
-             and path.with_name(path.name.replace("_all_gaze", "_fixations")) in exports]  # fmt: skip
+    twins = [
+        path
+        for path in exports
+        if path.stem.endswith("_all_gaze") and path.with_name(path.name.replace("_all_gaze", "_fixations")) in exports
+    ]
     return [path for path in exports if path not in twins], twins
 
 
@@ -100,9 +103,13 @@ def _shown(row: TableRow, screens: Mapping[str, Screen]) -> Screen | None:
 
 
 def _recording(
-    path: Path, reader: str, trial: str, screens: Mapping[str, Screen], rows: Mapping[tuple[int, int], TableRow],
+    path: Path,
+    reader: str,
+    trial: str,
+    screens: Mapping[str, Screen],
+    rows: Mapping[tuple[int, int], TableRow],
     screen: tuple[int, int],
-) -> Recording:  # fmt: skip
+) -> Recording:
     """Return a trial of all its pages. The rows are in time order, as the file is."""
     x, y, start, duration = (np.array([row.float(name) for row in rows.values()]) for name in _COLUMNS[:4])
     page = np.array([page for page, _ in rows], dtype=np.int64)

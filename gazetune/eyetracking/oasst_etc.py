@@ -92,16 +92,25 @@ def _read_words(named: _Named, screen: tuple[int, int]) -> Recording:
     for index, row in enumerate(rows):
         if row.int("number") != index:
             raise InputError(f"{row.place}: number: '{row.values['number']}'; accepted: {index}, the word's place")
-    totals = np.array([[row.float("fix_number", 0.0), row.seconds("first_fix_duration"), row.seconds("fix_duration")]
-                       for row in rows])  # fmt: skip
+    totals = np.array(
+        [[row.float("fix_number", 0.0), row.seconds("first_fix_duration"), row.seconds("fix_duration")] for row in rows]
+    )
     words, places = tuple(row.word("text") for row in rows), tuple(row.place for row in rows)
     if not set(BOX_COLUMNS) <= set(rows[0].values):
         return Recording(named.path, named.reader, named.trial, words, places, True, averages=totals)
     fixations, assigned, estimated = _scanpath(rows)
     return Recording(
-        named.path, named.reader, named.trial, words, places, True, read_boxes(rows, screen), fixations, assigned,
+        named.path,
+        named.reader,
+        named.trial,
+        words,
+        places,
+        True,
+        read_boxes(rows, screen),
+        fixations,
+        assigned,
         estimated=estimated,
-    )  # fmt: skip
+    )
 
 
 def _scanpath(rows: Sequence[TableRow]) -> tuple[Fixations, NDArray[np.int64], bool]:
@@ -117,8 +126,10 @@ def _scanpath(rows: Sequence[TableRow]) -> tuple[Fixations, NDArray[np.int64], b
             raise InputError(f"{row.path} row 1: column 'fixations' is missing; it has {', '.join(row.values)}")
         ids = [int(number) for number in re.findall(r"\d+", row.values["fixations"])]
         if len(ids) != row.int("fix_number"):
-            raise InputError(f"{row.place}: fix_number: '{row.values['fix_number']}'; accepted: {len(ids)}, "
-                             "the number of ids in fixations")  # fmt: skip
+            raise InputError(
+                f"{row.place}: fix_number: '{row.values['fix_number']}'; accepted: {len(ids)}, "
+                "the number of ids in fixations"
+            )
         if not ids:
             continue
         first, total = row.float("first_fix_duration", 0.0), row.float("fix_duration", 0.0)
@@ -173,5 +184,13 @@ def _read_assigned_alone(named: _Named) -> Recording:
         if words[word] not in (None, row.word("word")):
             raise InputError(f"{row.place}: word: '{row.values['word']}'; accepted: '{words[word]}', as before")
         words[word], places[word] = row.word("word"), row.place
-    return Recording(named.path, named.reader, named.trial, tuple(words), tuple(places), False,
-                     fixations=fixations, assigned=assigned)  # fmt: skip
+    return Recording(
+        named.path,
+        named.reader,
+        named.trial,
+        tuple(words),
+        tuple(places),
+        False,
+        fixations=fixations,
+        assigned=assigned,
+    )

@@ -57,9 +57,14 @@ def find_screen(screens: Mapping[str, Screen], *names: str) -> Screen | None:
 
 
 def paged_recording(
-    path: Path, reader: str, trial: str, screens: Mapping[str, Screen], screen: tuple[int, int], fixations: Fixations,
+    path: Path,
+    reader: str,
+    trial: str,
+    screens: Mapping[str, Screen],
+    screen: tuple[int, int],
+    fixations: Fixations,
     page: NDArray[np.int64],
-) -> Recording:  # fmt: skip
+) -> Recording:
     """Return the recording of a trial, with page k and the fixations on it put k screens lower.
 
     Parameters
@@ -88,6 +93,14 @@ def paged_recording(
     shown = [row for each in pages for row in each.rows]
     moved = Fixations(fixations.x, fixations.y + page * float(height), fixations.duration, fixations.start)
     return Recording(
-        path, reader, trial, tuple(row.word("text") for row in shown), tuple(row.place for row in shown), True,
-        WordBoxes(corners, line), moved, pages=len(pages), screen=screen,
-    )  # fmt: skip
+        path,
+        reader,
+        trial,
+        tuple(row.word("text") for row in shown),
+        tuple(row.place for row in shown),
+        True,
+        WordBoxes(corners, line),
+        moved,
+        pages=len(pages),
+        screen=screen,
+    )

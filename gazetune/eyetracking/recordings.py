@@ -39,8 +39,10 @@ def read_recordings(source: Path, settings: ImportSettings, report: ImportReport
         shown = _shown(source, settings)
         recordings += _take(pymovements_source.read_asc_files(asc, source, settings.pymovements, shown), report)
     elif settings.pymovements != PymovementsSettings():
-        raise InputError(f"{source}: has no *.asc of EyeLink; accepted: --detect, --columns and the other flags of "
-                         "pymovements with what it reads")  # fmt: skip
+        raise InputError(
+            f"{source}: has no *.asc of EyeLink; accepted: --detect, --columns and the other flags of "
+            "pymovements with what it reads"
+        )
     if not recordings and not report.dropped:
         raise InputError(
             f"{source}: has no recordings; accepted: word_cor_image_fixations_*.csv, fixations_assigned_*.csv, "

@@ -52,8 +52,10 @@ class StimuliSettings:
             raise InputError(f"screen: {self.screen[0]}x{self.screen[1]}; accepted: at most {_WIDEST} pixels each way")
         room = min(self.screen[0] - 2 * self.margin, self.line_height * 2)
         if self.font_size < 6 or room < 4 * self.font_size or self.screen[1] < 2 * self.margin + self.line_height:
-            raise InputError(f"font_size: {self.font_size}; accepted: 6 or more, small enough for some words of "
-                             f"{self.screen[0]}x{self.screen[1]} pixels")  # fmt: skip
+            raise InputError(
+                f"font_size: {self.font_size}; accepted: 6 or more, small enough for some words of "
+                f"{self.screen[0]}x{self.screen[1]} pixels"
+            )
         if not 0 <= self.seed <= LARGEST_SEED:
             raise InputError(f"seed: {self.seed}; accepted: 0 to {LARGEST_SEED}")
         if self.readers < 1:
@@ -107,8 +109,13 @@ def render_stimuli(
         pages = _write(out, texts, font, known, settings)
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror})") from None
-    return {"out": str(out), "pairs": len(texts), "texts": len(pages), "pages": sum(pages.values()),
-            "readers": settings.readers}  # fmt: skip
+    return {
+        "out": str(out),
+        "pairs": len(texts),
+        "texts": len(pages),
+        "pages": sum(pages.values()),
+        "readers": settings.readers,
+    }
 
 
 def _font(settings: StimuliSettings) -> tuple[ImageFont.FreeTypeFont, frozenset[int]]:
@@ -120,9 +127,12 @@ def _font(settings: StimuliSettings) -> tuple[ImageFont.FreeTypeFont, frozenset[
 
 
 def _write(
-    out: Path, pairs: Sequence[Mapping[str, str]], font: ImageFont.FreeTypeFont, known: frozenset[int],
+    out: Path,
+    pairs: Sequence[Mapping[str, str]],
+    font: ImageFont.FreeTypeFont,
+    known: frozenset[int],
     settings: StimuliSettings,
-) -> dict[str, int]:  # fmt: skip
+) -> dict[str, int]:
     """Write the folder beside its place, rename it, and return the number of pages of each trial."""
     out.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
@@ -145,8 +155,10 @@ def _render(
         raise InputError(f"trial {trial}: the text has no words")
     strange = next((each for each in text if not each.isspace() and not _has(known, each)), None)
     if strange is not None:
-        raise InputError(f"trial {trial}: the font lacks {strange!r} (U+{ord(strange):04X}); accepted: a font that has "
-                         "it, or a text without it")  # fmt: skip
+        raise InputError(
+            f"trial {trial}: the font lacks {strange!r} (U+{ord(strange):04X}); accepted: a font that has "
+            "it, or a text without it"
+        )
     lines = wrap(text, settings.screen[0] - 2 * settings.margin, font.getlength)
     ascent, descent = font.getmetrics()
     for name in ("screens", "words"):

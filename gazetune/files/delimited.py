@@ -127,8 +127,10 @@ def read_table(path: Path, required: Sequence[str]) -> list[TableRow]:
             if any(values[name] is None for name in required):
                 raise InputError(f"{row.place}: has fewer values than the header has columns")
             if any(map(str.strip, values.get(None) or ())):  # an export may end every line with a separator
-                raise InputError(f"{row.place}: has more values than the header has columns; "
-                                 "accepted: numbers with a decimal point, text with commas in quotes")  # fmt: skip
+                raise InputError(
+                    f"{row.place}: has more values than the header has columns; "
+                    "accepted: numbers with a decimal point, text with commas in quotes"
+                )
             rows.append(row)
     except csv.Error as error:
         raise InputError(f"{path} row {len(rows) + 1}: cannot be read as CSV ({error})") from None

@@ -23,10 +23,26 @@ SOFT = "#595959"
 """The colour of what is not the matter itself."""
 
 _FALLBACKS = (
-    "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Noto Sans JP", "WenQuanYi Zen Hei", "Droid Sans Fallback",
-    "PingFang SC", "Hiragino Sans", "Apple SD Gothic Neo", "Microsoft YaHei", "Yu Gothic", "Malgun Gothic",
-    "Noto Sans", "Noto Sans Arabic", "Noto Sans Devanagari", "Nirmala UI", "Noto Emoji", "Segoe UI Emoji", "Symbola",
-)  # fmt: skip
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Noto Sans SC",
+    "Noto Sans JP",
+    "WenQuanYi Zen Hei",
+    "Droid Sans Fallback",
+    "PingFang SC",
+    "Hiragino Sans",
+    "Apple SD Gothic Neo",
+    "Microsoft YaHei",
+    "Yu Gothic",
+    "Malgun Gothic",
+    "Noto Sans",
+    "Noto Sans Arabic",
+    "Noto Sans Devanagari",
+    "Nirmala UI",
+    "Noto Emoji",
+    "Segoe UI Emoji",
+    "Symbola",
+)
 
 logger = logging.getLogger(__name__)
 
@@ -73,8 +89,16 @@ def sheet(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def write(axes: Axes, x: float, y: float, text: str, points: float = 9.0, colour: str = "#1a1a1a",
-          weight: str = "normal", align: str = "left") -> None:  # fmt: skip
+def write(
+    axes: Axes,
+    x: float,
+    y: float,
+    text: str,
+    points: float = 9.0,
+    colour: str = "#1a1a1a",
+    weight: str = "normal",
+    align: str = "left",
+) -> None:
     """Write a line of text with its baseline at y. A dollar sign is a dollar sign."""
     axes.text(x, y, text, fontproperties=font(points, weight), color=colour, ha=align, va="baseline", parse_math=False)
 

@@ -36,8 +36,10 @@ def heatmap_png(picture: HeatMap) -> list[bytes]:
     columns = [wrap(panel.text, column, text_width(_POINTS)) for panel in picture.panels]
     cut = [[lines[start : start + LINES] for start in range(0, len(lines), LINES)] for lines in columns]
     pages = list(zip_longest(*cut, fillvalue=[]))
-    return [_page(picture, lines, column, f"page {place} of {len(pages)}" if len(pages) > 1 else "")
-            for place, lines in enumerate(pages, start=1)]  # fmt: skip
+    return [
+        _page(picture, lines, column, f"page {place} of {len(pages)}" if len(pages) > 1 else "")
+        for place, lines in enumerate(pages, start=1)
+    ]
 
 
 def _page(picture: HeatMap, columns: tuple[list[list[Piece]], ...], column: float, number: str) -> bytes:
@@ -78,8 +80,12 @@ def _line(axes: Axes, left: float, top: float, line: list[Piece], levels: list[i
         colour = LIGHT[levels[piece.word]]
         axes.add_patch(
             FancyBboxPatch(
-                (left + piece.left - _PAD, top + 0.015), piece.width + 2 * _PAD, _LINE - 0.03,
-                boxstyle="round,pad=0,rounding_size=0.035", facecolor=colour, linewidth=0.0,
+                (left + piece.left - _PAD, top + 0.015),
+                piece.width + 2 * _PAD,
+                _LINE - 0.03,
+                boxstyle="round,pad=0,rounding_size=0.035",
+                facecolor=colour,
+                linewidth=0.0,
             )
-        )  # fmt: skip
+        )
         write(axes, left + piece.left, top + 0.185, piece.text, _POINTS, ink(colour))

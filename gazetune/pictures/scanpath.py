@@ -84,8 +84,15 @@ def scanpath_png(picture: Scanpath) -> bytes:
         size = picture.radius(each.duration) * scale
         look = {"facecolor": LIGHT[step], "edgecolor": "white", "linewidth": 0.5, "alpha": 0.5}
         axes.add_patch(Circle(point, size, zorder=4, **look))
-        axes.text(*point, str(number), fontproperties=font(6.0), ha="center", va="center", zorder=5,
-                  path_effects=[withStroke(linewidth=1.4, foreground="white")])  # fmt: skip
+        axes.text(
+            *point,
+            str(number),
+            fontproperties=font(6.0),
+            ha="center",
+            va="center",
+            zorder=5,
+            path_effects=[withStroke(linewidth=1.4, foreground="white")],
+        )
     return png(figure, picture.title)
 
 
@@ -93,8 +100,17 @@ def _box(axes: Axes, corner: tuple[float, float], width: float, height: float, t
     axes.add_patch(Rectangle(corner, width, height, facecolor="#f3f4f6", edgecolor="#c4c9d1", linewidth=0.5, zorder=1))
     # As large as the box holds: its height in points, less where the word is wide.
     points = min(0.8 * height * 72.0, 10.0 * 0.94 * width / max(text_width(10.0)(text), 1e-6))
-    axes.text(corner[0] + width / 2, corner[1] + height / 2, text, fontproperties=font(points), color="#1a1a1a",
-              ha="center", va="center_baseline", parse_math=False, zorder=2)  # fmt: skip
+    axes.text(
+        corner[0] + width / 2,
+        corner[1] + height / 2,
+        text,
+        fontproperties=font(points),
+        color="#1a1a1a",
+        ha="center",
+        va="center_baseline",
+        parse_math=False,
+        zorder=2,
+    )
 
 
 def _legend(axes: Axes, picture: Scanpath, scale: float) -> None:
@@ -134,8 +150,10 @@ def scanpath_html(picture: Scanpath) -> str:
         f'stroke="var(--page)" stroke-width="{0.14 * size:.1f}" paint-order="stroke">{number}</text></g>'
         for number, (each, step) in enumerate(zip(picture.fixations, picture.steps(), strict=True), start=1)
     )
-    rows = [[str(number), f"{each.x:.0f}", f"{each.y:.0f}", f"{each.duration * 1000:.0f}"]
-            for number, each in enumerate(picture.fixations, start=1)]  # fmt: skip
+    rows = [
+        [str(number), f"{each.x:.0f}", f"{each.y:.0f}", f"{each.duration * 1000:.0f}"]
+        for number, each in enumerate(picture.fixations, start=1)
+    ]
     return page(
         picture.title,
         f"<h1>{escape(picture.title)}</h1>\n"

@@ -93,11 +93,14 @@ class Driver:
         self.budget = Budget(self.config.search, self.folder.path)
         self.budget.begin(own_trials(self.study))
         self.slots = Slots(
-            self.space.shapes(), self.config.search.node_patience,
+            self.space.shapes(),
+            self.config.search.node_patience,
             NodeWatch(self.cluster.joined, self.folder.path.parent),
             self.config.search.trials - len(own_trials(self.study, _FINISHED)),
-            self.folder.path / "slots", self.folder.cache, self._slots_changed,
-        )  # fmt: skip
+            self.folder.path / "slots",
+            self.folder.cache,
+            self._slots_changed,
+        )
         try:
             self._tune()
             document = self._document()
@@ -174,10 +177,18 @@ class Driver:
     def _tuner(self, scheduler: Stopping, trials: int) -> tune.Tuner:
         """Return what runs so many trials."""
         searcher = TruthfulOptuna(
-            self.space, self.study, Samplers(self.space, self.cluster.slots > 1 or self.cluster.joined), self.ledger,
-            self.slots.board_name, self._job, cancel=self.slots.over, why=scheduler.reason, ended=self._note_end,
-            room=self.slots.room, over=self.budget.spent,
-        )  # fmt: skip
+            self.space,
+            self.study,
+            Samplers(self.space, self.cluster.slots > 1 or self.cluster.joined),
+            self.ledger,
+            self.slots.board_name,
+            self._job,
+            cancel=self.slots.over,
+            why=scheduler.reason,
+            ended=self._note_end,
+            room=self.slots.room,
+            over=self.budget.spent,
+        )
         return tune.Tuner(
             tune.with_resources(Feeder, tune.PlacementGroupFactory([{"node:__internal_head__": 0.001}])),
             tune_config=tune.TuneConfig(

@@ -31,8 +31,12 @@ class StepFeed:
 
     def __init__(self, train: TrainConfig, plan: StepPlan, split: EncodedSplit, reading: Reading, worker: Worker):
         self._budget, self._plan, self._split, self._reading, self._worker = (
-            train.batch_tokens, plan, split, reading, worker,
-        )  # fmt: skip
+            train.batch_tokens,
+            plan,
+            split,
+            reading,
+            worker,
+        )
         self._lengths = split.lengths(reading) if self._budget else None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._ahead: tuple[int, Future[list[Pass]]] | None = None
@@ -61,7 +65,11 @@ class StepFeed:
     def _make(self, step: int) -> list[Pass]:
         return [
             # A worker without a pair still takes part in the collectives, with one pair that weighs nothing.
-            Pass(self._split.batch(own if len(own) else self._plan.step_pairs(step)[:1], self._reading).to(
-                self._worker.device), bool(len(own)))
+            Pass(
+                self._split.batch(own if len(own) else self._plan.step_pairs(step)[:1], self._reading).to(
+                    self._worker.device
+                ),
+                bool(len(own)),
+            )
             for own in self.shares(step)
-        ]  # fmt: skip
+        ]

@@ -241,8 +241,7 @@ class Training:
         if metrics["val/accuracy"] >= progress.best_accuracy:
             progress.best_accuracy, progress.best_step = metrics["val/accuracy"], step
             card = model_card(self.config, self.data.facts, margins, self.plan.examples(step))
-            self._save(lambda: save_reward_model(
-                self.folder / "best", weights, self.config, self.data, margins, card))  # fmt: skip
+            self._save(lambda: save_reward_model(self.folder / "best", weights, self.config, self.data, margins, card))
         progress.step, progress.seconds = step, time.monotonic() - self._started
         enough = self.plateau is not None and self.plateau.update(metrics[self.plateau.metric])
         progress.plateau = asdict(self.plateau) if self.plateau is not None else {}

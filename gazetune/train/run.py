@@ -147,8 +147,12 @@ def _mlflow_run(tracker: Tracker, folder: Path, name: str, config: Config, tags:
 
 def _flat(config: Config) -> dict[str, Any]:
     tree = config.model_dump(mode="json")
-    sections = {f"{section}.{key}": value for section, part in tree.items() if isinstance(part, dict)
-                for key, value in part.items()}  # fmt: skip
+    sections = {
+        f"{section}.{key}": value
+        for section, part in tree.items()
+        if isinstance(part, dict)
+        for key, value in part.items()
+    }
     return {"backbone": config.backbone, **sections}
 
 

@@ -28,15 +28,29 @@ from typing import Any
 
 PARTS = ("handover", "study", "regret")
 FIGURES = (
-    "handover_seconds", "fresh_group_seconds", "overhead_share", "rss_growth", "proposal_ms_at_1000",
-    "proposal_ratio_at_1000", "driver_mb_growth", "resume_seconds_1000", "regret_budget_share", "regret_points",
+    "handover_seconds",
+    "fresh_group_seconds",
+    "overhead_share",
+    "rss_growth",
+    "proposal_ms_at_1000",
+    "proposal_ratio_at_1000",
+    "driver_mb_growth",
+    "resume_seconds_1000",
+    "regret_budget_share",
+    "regret_points",
     "random_regret_points",
-)  # fmt: skip
+)
 """What every document has, null where it was not measured."""
 GOALS = {
-    "handover_seconds": 1.0, "overhead_share": 0.10, "rss_growth": 1.05, "proposal_ratio_at_1000": 1.5,
-    "driver_mb_growth": 200, "resume_seconds_1000": 20, "regret_budget_share": 0.15, "regret_points": 1.5,
-}  # fmt: skip
+    "handover_seconds": 1.0,
+    "overhead_share": 0.10,
+    "rss_growth": 1.05,
+    "proposal_ratio_at_1000": 1.5,
+    "driver_mb_growth": 200,
+    "resume_seconds_1000": 20,
+    "regret_budget_share": 0.15,
+    "regret_points": 1.5,
+}
 """At most."""
 SIZES = ("short_trials", "trials", "minutes", "study_trials", "seeds")
 
@@ -55,9 +69,7 @@ def measure(part: str, arguments: argparse.Namespace) -> dict[str, Any]:
             return search_study.measure(Path(folder), arguments.study_trials)
         from tests.bench import search_handover
 
-        return search_handover.measure(
-            Path(folder), arguments.short_trials, arguments.trials, arguments.minutes
-        )  # fmt: skip
+        return search_handover.measure(Path(folder), arguments.short_trials, arguments.trials, arguments.minutes)
 
 
 def measure_apart(part: str, arguments: argparse.Namespace) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def space(name: str, trials: int, epochs: float, kinds: list[str]) -> dict[str, 
         },
         "search": {"trials": trials, "sampler": "random", "scheduler": "none", "seed": 0},
         "resources": {"workers": 2, "cpus_per_worker": 1, "gpus_per_worker": 0},
-    }  # fmt: skip
+    }
 
 
 def run_search(storage: Path, tree: Mapping[str, Any]) -> Measured:

@@ -138,8 +138,9 @@ def measure(quick: bool) -> dict[str, Any]:
         folder, file = Path(name), step_data.shared_pairs()
         kinds = {} if file is None else {"hh": step_data.hh_data(file, folder)}
         kinds |= {
-            "helpsteer2_like": step_data.helpsteer2_like(generator), "equal": step_data.equal_lengths(generator),
-        }  # fmt: skip
+            "helpsteer2_like": step_data.helpsteer2_like(generator),
+            "equal": step_data.equal_lengths(generator),
+        }
         found = {}
         for kind, data in kinds.items():
             found[kind] = beside_others(data, worker, folder / kind, steps)

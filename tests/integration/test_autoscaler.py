@@ -100,12 +100,17 @@ def cluster(tmp_path: Path) -> Iterator[ScaledCluster]:
         "temp-dir": f"{os.environ['RAY_TMPDIR']}/scaled",
     }
     head = subprocess.Popen(
-        [Path(sys.executable).with_name("ray"), "start", "--head", "--block",
-         *(f"--{name}={value}" for name, value in options.items())],
+        [
+            Path(sys.executable).with_name("ray"),
+            "start",
+            "--head",
+            "--block",
+            *(f"--{name}={value}" for name, value in options.items()),
+        ],
         env={**os.environ, "AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_FAKE_CLUSTER": "1", "RAY_AUTH_MODE": "disabled"},
         stdout=(tmp_path / "head").open("w"),
         stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    )
     try:
         deadline = time.monotonic() + 60
         while "Ray runtime started" not in (tmp_path / "head").read_text():

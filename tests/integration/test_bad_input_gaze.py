@@ -36,8 +36,16 @@ def table(**wrong: object) -> bytes:
     rows = []
     for text in PAIR.values():
         for start, end in word_spans(text).tolist():
-            rows.append({"text_sha256": text_key(text).hex(), "reader": "r", "word": text[start:end],
-                         "start": start, "end": end, **dict.fromkeys(MEASURES, 1.0)})  # fmt: skip
+            rows.append(
+                {
+                    "text_sha256": text_key(text).hex(),
+                    "reader": "r",
+                    "word": text[start:end],
+                    "start": start,
+                    "end": end,
+                    **dict.fromkeys(MEASURES, 1.0),
+                }
+            )
     rows[3] |= wrong
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(rows), sink)
@@ -117,10 +125,15 @@ def test_a_wrong_csv_of_measured_words(
 
 @pytest.mark.parametrize(
     "content",
-    [READ.replace("\n", "\r\n").encode(), b"\xef\xbb\xbf" + READ.encode(), READ.replace(",", ";").encode(),
-     READ.replace("\n", ",\n").encode(), (READ + "\n").encode()],
+    [
+        READ.replace("\n", "\r\n").encode(),
+        b"\xef\xbb\xbf" + READ.encode(),
+        READ.replace(",", ";").encode(),
+        READ.replace("\n", ",\n").encode(),
+        (READ + "\n").encode(),
+    ],
     ids=["CRLF", "byte-order mark", "semicolons", "separator at the end", "blank line"],
-)  # fmt: skip
+)
 def test_what_spreadsheets_do_to_a_csv_is_no_mistake(
     content: bytes, desk: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -294,8 +307,12 @@ def test_training_and_search_refuse_a_wrong_predictor_and_make_nothing(
     rows = [{**PAIR, "prompt": f"Tell me {number}.", "chosen": f"{REPLY} {number}"} for number in range(20)]
     (desk / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (desk / "bad.parquet").write_bytes(table(TRT=-1.0))
-    keys = {"data.source": desk / "pairs.jsonl", "gaze.predictor": predictor, "gaze.path": desk / path,
-            "gaze.features": "[TRT]"}  # fmt: skip
+    keys = {
+        "data.source": desk / "pairs.jsonl",
+        "gaze.predictor": predictor,
+        "gaze.path": desk / path,
+        "gaze.features": "[TRT]",
+    }
     settings = [part for key, value in keys.items() for part in ("--set", f"{key}={value}")]
     assert main([*command.split(), "--storage", str(desk / "runs"), *settings]) == 2
     out, error = capfd.readouterr()

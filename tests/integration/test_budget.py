@@ -49,8 +49,11 @@ def gone_on(ended: dict[str, Any], storage: Path) -> dict[str, Any]:
 
 def test_a_cap_stops_running_trials_at_their_next_report_and_begins_no_other(ended: dict[str, Any]) -> None:
     assert ended["ended_by"] == {
-        "cap": "search.max_disk", "limit": 3000000, "trials": len(ended["trials"]), "planned": 8,
-    }  # fmt: skip
+        "cap": "search.max_disk",
+        "limit": 3000000,
+        "trials": len(ended["trials"]),
+        "planned": 8,
+    }
     assert 1 <= len(ended["trials"]) < 8
     assert {(trial["state"], trial["reason"]) for trial in ended["trials"]} == {("PRUNED", "search.max_disk reached")}
     assert all(trial["examples"] == 320 for trial in ended["trials"])

@@ -144,8 +144,12 @@ def blind_node(cluster: Cluster, hidden: Path) -> Iterator[None]:
     """A node for which a folder is empty, as one without the mount that the others have."""
     start = f"mount -t tmpfs none {hidden} && exec {Path(sys.executable).parent}/ray start --block --num-cpus 1 "
     options = f"--address {cluster.address} --object-store-memory {200 << 20}"
-    node = subprocess.Popen(["unshare", "--mount", "sh", "-c", start + options], start_new_session=True,
-                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    node = subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", start + options],
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         yield
     finally:

@@ -64,8 +64,14 @@ def test_trials_that_cannot_be_trained_fail_with_reasons_and_the_search_ends_as_
     document = json.loads((tmp_path / "out").read_text())
     trials = {trial["params"]["arm"]: trial for trial in document["trials"]}
     states = {arm: trial["state"] for arm, trial in trials.items()}
-    assert states == {"good": "COMPLETE", "better": "COMPLETE", "diverges": "FAIL", "too_large": "FAIL",
-                      "vanishes": "FAIL", "changes": "FAIL"}  # fmt: skip
+    assert states == {
+        "good": "COMPLETE",
+        "better": "COMPLETE",
+        "diverges": "FAIL",
+        "too_large": "FAIL",
+        "vanishes": "FAIL",
+        "changes": "FAIL",
+    }
     assert "nan" in trials["diverges"]["reason"] or "inf" in trials["diverges"]["reason"]
     assert trials["too_large"]["reason"].startswith("out of memory; what helps: ")
     assert f"{tmp_path}/vanishes.jsonl" in trials["vanishes"]["reason"]

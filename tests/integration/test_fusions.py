@@ -71,8 +71,12 @@ def config_of(fusion: str, source: Path) -> Config:
 def python(code: str, *arguments: str | Path, chats: object = None) -> str:
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
-        input=json.dumps(chats), capture_output=True, text=True, timeout=BOUND, check=False,
-    )  # fmt: skip
+        input=json.dumps(chats),
+        capture_output=True,
+        text=True,
+        timeout=BOUND,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 

@@ -54,10 +54,17 @@ def record(path: Path) -> Path:
     texts = sorted({message.content for message in chats})
     random = np.random.default_rng(0)
     rows = [
-        {"text_sha256": text_key(text).hex(), "reader": "r1", "word": text[start:end], "start": start, "end": end,
-         **dict(zip(MEASURES, random.uniform(1.0, 20.0, len(MEASURES)).tolist(), strict=True))}
-        for text in texts for start, end in word_spans(text).tolist()
-    ]  # fmt: skip
+        {
+            "text_sha256": text_key(text).hex(),
+            "reader": "r1",
+            "word": text[start:end],
+            "start": start,
+            "end": end,
+            **dict(zip(MEASURES, random.uniform(1.0, 20.0, len(MEASURES)).tolist(), strict=True)),
+        }
+        for text in texts
+        for start, end in word_spans(text).tolist()
+    ]
     pq.write_table(pa.Table.from_pylist(rows), path)
     return path
 

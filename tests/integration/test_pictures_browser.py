@@ -41,10 +41,22 @@ def browse(chromium: str, tmp_path: Path) -> Callable[..., tuple[str, str]]:
     def run(page: Path, *flags: str) -> tuple[str, str]:
         profile = tmp_path / "profile"
         command = [
-            chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-            "--enable-logging=stderr", "--log-level=0", f"--user-data-dir={profile}", *flags, page.as_uri(),
-        ]  # fmt: skip
+            chromium,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--hide-scrollbars",
+            "--enable-logging=stderr",
+            "--log-level=0",
+            f"--user-data-dir={profile}",
+            *flags,
+            page.as_uri(),
+        ]
         done = subprocess.run(command, capture_output=True, timeout=120, check=False)
         shutil.rmtree(profile, ignore_errors=True)
         log = done.stderr.decode(errors="replace")

@@ -35,15 +35,26 @@ def reply(number: int, rank: int) -> str:
 
 
 def helpsteer2(number: int) -> list[dict[str, Any]]:
-    return [{"prompt": f"What is number {number}?", "response": reply(number, rank), "helpfulness": 4 - rank}
-            for rank in (0, 2)]  # fmt: skip
+    return [
+        {"prompt": f"What is number {number}?", "response": reply(number, rank), "helpfulness": 4 - rank}
+        for rank in (0, 2)
+    ]
 
 
 def oasst1(number: int) -> list[dict[str, Any]]:
     common = {"message_tree_id": f"t{number}", "lang": "en", "deleted": False}
     question = {"message_id": f"q{number}", "parent_id": None, "role": "prompter", "text": f"What is {number}?"}
-    replies = [{"message_id": f"a{number}-{rank}", "parent_id": f"q{number}", "role": "assistant", "rank": float(rank),
-                "text": reply(number, rank), **common} for rank in (0, 1, 2)]  # fmt: skip
+    replies = [
+        {
+            "message_id": f"a{number}-{rank}",
+            "parent_id": f"q{number}",
+            "role": "assistant",
+            "rank": float(rank),
+            "text": reply(number, rank),
+            **common,
+        }
+        for rank in (0, 1, 2)
+    ]
     return [{**question, "rank": None, **common}, *replies]
 
 

@@ -95,9 +95,12 @@ UNEVEN = {**BASE, **WITHOUT_DROPOUT, "train": {"batch_size": 13, "accumulate": 2
 # Rates are low and few steps are compared: Adam makes much of the last digits that a sum in another order differs in.
 # 10 pairs a step: two workers have 5 each, three have 4, 3 and 3.
 HANDED_ON = {
-    **BASE, **WITHOUT_DROPOUT, "optim": {"learning_rate": 2e-5}, "deepspeed": {"stage": 2},
+    **BASE,
+    **WITHOUT_DROPOUT,
+    "optim": {"learning_rate": 2e-5},
+    "deepspeed": {"stage": 2},
     "train": {"batch_size": 10, "eval_every": 4, "epochs": 0.4},
-}  # fmt: skip
+}
 COMPARED = 10
 """Steps after a run was handed on whose losses are compared."""
 # Dropout stays on: its draws must come back too.

@@ -47,9 +47,14 @@ def slots(tmp_path: Path) -> Iterator[Slots]:
     connect(None, [ONE_THREAD.resources], tmp_path)
     try:
         slots = Slots(
-            [ONE_THREAD.resources], 60.0, NodeWatch(False, tmp_path), 1, tmp_path / "slots", tmp_path / "cache",
+            [ONE_THREAD.resources],
+            60.0,
+            NodeWatch(False, tmp_path),
+            1,
+            tmp_path / "slots",
+            tmp_path / "cache",
             lambda n, why: None,
-        )  # fmt: skip
+        )
         try:
             yield slots
         finally:
@@ -69,8 +74,15 @@ def trained(slots: Slots, name: str, change: dict[str, Any], folder: Path) -> li
     """Train in the slot and return every report without what a clock has measured."""
     config = config_with(change)
     pairs = prepare(config, folder / "cache").facts.data_fingerprint
-    job = {"id": name, "kind": "train", "config": config.model_dump(mode="json"), "data": [pairs],
-           "folder": str(folder / name), "milestones": [64, 128], "objective": "val/accuracy"}  # fmt: skip
+    job = {
+        "id": name,
+        "kind": "train",
+        "config": config.model_dump(mode="json"),
+        "data": [pairs],
+        "folder": str(folder / name),
+        "milestones": [64, 128],
+        "objective": "val/accuracy",
+    }
     reports: list[dict[str, Any]] = []
 
     def may_go_on() -> None:

@@ -56,7 +56,7 @@ def server() -> Iterator[str]:
         subprocess.run(
             [initdb, "-D", data, "-U", "tester", "-A", "scram-sha-256", f"--pwfile={secret}", "--no-sync"],
             **who,
-        )  # fmt: skip
+        )
         options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
         subprocess.run([pg_ctl, "-D", data, "-l", folder / "log", "-w", "-o", options, "start"], **who)
         with pytest.MonkeyPatch.context() as patch:

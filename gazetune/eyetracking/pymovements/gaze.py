@@ -50,8 +50,9 @@ def load_asc(path: Path, settings: PymovementsSettings) -> Any:
     library = pymovements()
     patterns = [settings.trial_message, {"pattern": "TRIAL_RESULT", "column": "trial", "value": None}]
     with read_by_pymovements(path), path.open(encoding="utf-8", errors="replace") as stream:
-        return library.gaze.from_asc(stream, patterns=patterns, schema={"trial": str}, trial_columns=["trial"],
-                                     events=True)  # fmt: skip
+        return library.gaze.from_asc(
+            stream, patterns=patterns, schema={"trial": str}, trial_columns=["trial"], events=True
+        )
 
 
 def gaze_file(
@@ -107,8 +108,10 @@ def _screen_size(gaze: Any, path: Path, given: tuple[int, int] | None) -> tuple[
     own = defined_size(gaze.experiment)
     size = own or given
     if size is None:
-        raise InputError(f"{path}: has no size of the screen (GAZE_COORDS, or the definition's experiment); "
-                         "accepted: --screen WIDTHxHEIGHT")  # fmt: skip
+        raise InputError(
+            f"{path}: has no size of the screen (GAZE_COORDS, or the definition's experiment); "
+            "accepted: --screen WIDTHxHEIGHT"
+        )
     if own is not None and given is not None and own != given:
         raise InputError(f"{path}: the screen has {own[0]}x{own[1]} pixels, but --screen says {given[0]}x{given[1]}")
     return size
@@ -120,8 +123,9 @@ def _set_trials(gaze: Any, path: Path, settings: PymovementsSettings) -> None:
     if named is not None:
         gaze.trial_columns = named.split("+")
     if not gaze.trial_columns:
-        raise InputError(f"{path}: has no column for the trial; accepted: trial_columns in the definition, or "
-                         "--columns trial=NAME")  # fmt: skip
+        raise InputError(
+            f"{path}: has no column for the trial; accepted: trial_columns in the definition, or --columns trial=NAME"
+        )
     for name in gaze.trial_columns:
         if name not in gaze.samples.columns and name not in (gaze.metadata or {}):
             raise InputError(f"{path}: has no column '{name}' for the trial; it has {', '.join(gaze.samples.columns)}")
@@ -142,8 +146,10 @@ def _detect(gaze: Any, path: Path, settings: PymovementsSettings, size: tuple[in
     if settings.viewing is not None:
         screen.width_cm, screen.height_cm, screen.distance_cm = settings.viewing
     if None in (screen.width_cm, screen.height_cm) or (screen.distance_cm is None and "distance" not in gaze.columns):
-        raise InputError(f"{path}: degrees of visual angle need the size of the screen in cm and its distance; "
-                         "accepted: --viewing WIDTHxHEIGHT@DISTANCE")  # fmt: skip
+        raise InputError(
+            f"{path}: degrees of visual angle need the size of the screen in cm and its distance; "
+            "accepted: --viewing WIDTHxHEIGHT@DISTANCE"
+        )
     screen.origin = screen.origin or "upper left"
     arguments = settings.detection()
     outer = gaze.trial_columns
@@ -156,8 +162,10 @@ def _detect(gaze: Any, path: Path, settings: PymovementsSettings, size: tuple[in
         gaze.detect(settings.detect, eye=eye, clear=True, name="fixation", **arguments)
     gaze.trial_columns = outer
     told = ", ".join(f"{name}={value:g}" for name, value in arguments.items())
-    return (f"fixations by {settings.detect} of pymovements {pymovements().__version__} ({told}), screen "
-            f"{screen.width_cm:g}x{screen.height_cm:g} cm at {screen.distance_cm or 0:g} cm")  # fmt: skip
+    return (
+        f"fixations by {settings.detect} of pymovements {pymovements().__version__} ({told}), screen "
+        f"{screen.width_cm:g}x{screen.height_cm:g} cm at {screen.distance_cm or 0:g} cm"
+    )
 
 
 def _joined(frame: Any, columns: Sequence[str], metadata: Mapping[str, Any] | None) -> tuple[str | None, ...]:
@@ -166,8 +174,10 @@ def _joined(frame: Any, columns: Sequence[str], metadata: Mapping[str, Any] | No
     known = {name: [value] * len(frame) for name, value in (metadata or {}).items()}
     known |= {name: frame[name].to_list() for name in columns if name in frame.columns}
     values = [known[name] for name in columns]
-    return tuple(None if any(each[row] is None for each in values) else "_".join(str(each[row]) for each in values)
-                 for row in rows)  # fmt: skip
+    return tuple(
+        None if any(each[row] is None for each in values) else "_".join(str(each[row]) for each in values)
+        for row in rows
+    )
 
 
 def _places(gaze: Any, frame: Any, eye: str, path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

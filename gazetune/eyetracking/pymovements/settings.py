@@ -78,8 +78,10 @@ def pymovements() -> Any:
     try:
         import pymovements as package
     except ImportError as error:
-        raise InputError(f"pymovements cannot be imported ({error}); it reads files of EyeLink and data sets: "
-                         "pip install 'gazetune[eyetracking]'") from None  # fmt: skip
+        raise InputError(
+            f"pymovements cannot be imported ({error}); it reads files of EyeLink and data sets: "
+            "pip install 'gazetune[eyetracking]'"
+        ) from None
     return package
 
 

@@ -93,8 +93,9 @@ def read_dataset(source: Path, settings: PymovementsSettings, shown: Shown) -> L
     definition, root = _definition(source, settings)
     content = settings.content or _first_content(definition, root)
     if settings.detect is not None and content != "gaze":
-        raise InputError(f"detect: {settings.detect}; accepted: with content gaze, but the {content} of "
-                         f"{definition.name} are read")  # fmt: skip
+        raise InputError(
+            f"detect: {settings.detect}; accepted: with content gaze, but the {content} of {definition.name} are read"
+        )
     loaded = Loaded()
     for file in _files(definition, root, content):
         for found in _read_file(file, definition, content, settings, shown):
@@ -126,8 +127,10 @@ def _first_content(definition: Any, root: Path) -> str:
             return content
     folders = [folder for name, folder in _CONTENTS.values() if definition.resources.has_content(name)]
     named = " or ".join(f"{folder}/" for folder in folders) or "no content that can be read"
-    raise InputError(f"{root}: the definition of {definition.name} names {named}, which is not there; accepted: files "
-                     "laid out as pymovements does")  # fmt: skip
+    raise InputError(
+        f"{root}: the definition of {definition.name} names {named}, which is not there; accepted: files "
+        "laid out as pymovements does"
+    )
 
 
 def _files(definition: Any, root: Path, content: str) -> list[Any]:
@@ -173,8 +176,10 @@ def _spelt(key: str, settings: PymovementsSettings) -> tuple[str, ...]:
 def _add(loaded: Loaded, found: GazeFile, shown: Shown) -> None:
     """Add the trials of one reader, and what of the fixations was left out."""
     if not shown.screens:
-        raise InputError(f"{found.path}: no word boxes in {shown.words}; accepted: TRIAL.csv there with text, x1, y1, "
-                         "x2, y2, or --words DIR")  # fmt: skip
+        raise InputError(
+            f"{found.path}: no word boxes in {shown.words}; accepted: TRIAL.csv there with text, x1, y1, "
+            "x2, y2, or --words DIR"
+        )
     loaded.note(found.note)
     counts = dict.fromkeys((_OUTSIDE, _ELSEWHERE, _LOST), 0)
     trials: dict[str, list[tuple[int, int]]] = {}
@@ -183,8 +188,10 @@ def _add(loaded: Loaded, found: GazeFile, shown: Shown) -> None:
         if name is None:
             counts[_OUTSIDE] += 1
         elif screen is None and not shown.skip_unknown:
-            raise InputError(f"{found.path}: trial: '{name}' has no word boxes in {shown.words}; accepted: the name of "
-                             f"one of its {len(shown.screens)} files, as '{next(iter(shown.screens))}'")  # fmt: skip
+            raise InputError(
+                f"{found.path}: trial: '{name}' has no word boxes in {shown.words}; accepted: the name of "
+                f"one of its {len(shown.screens)} files, as '{next(iter(shown.screens))}'"
+            )
         elif screen is None:
             counts[_ELSEWHERE] += 1
         elif not np.isfinite([found.fixations.x[row], found.fixations.y[row]]).all():

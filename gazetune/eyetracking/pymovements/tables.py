@@ -55,8 +55,9 @@ def fixation_files(
         screen is unknown.
     """
     if screen is None:
-        raise InputError(f"{path}: has no size of the screen (the definition's experiment); accepted: --screen "
-                         "WIDTHxHEIGHT")  # fmt: skip
+        raise InputError(
+            f"{path}: has no size of the screen (the definition's experiment); accepted: --screen WIDTHxHEIGHT"
+        )
     frame = frame.with_row_index("__row", offset=1)
     readers = _names(frame, path, metadata, settings, "reader") or (path.stem,) * len(frame)
     trials = _names(frame, path, metadata, settings, "trial")
@@ -69,8 +70,16 @@ def fixation_files(
     for reader in dict.fromkeys(readers):
         rows = np.array([row for row, each in enumerate(readers) if each == reader])
         fixations = Fixations(x[rows], y[rows], duration[rows] / 1000.0, start[rows] / 1000.0)
-        files.append(GazeFile(path, str(reader), screen, tuple(trials[row] for row in rows), fixations,
-                              "fixations as the files have them"))  # fmt: skip
+        files.append(
+            GazeFile(
+                path,
+                str(reader),
+                screen,
+                tuple(trials[row] for row in rows),
+                fixations,
+                "fixations as the files have them",
+            )
+        )
     return files
 
 
@@ -98,10 +107,17 @@ def measure_recordings(
             raise InputError(f"{path} row {row + 1}: word: is empty; accepted: a word")
         groups.setdefault((str(reader), str(trial)), []).append(row)
     return [
-        Recording(path, reader, trial, tuple(str(words[row]) for row in rows),
-                  tuple(f"{path} row {row + 1}" for row in rows), True, measures=values[rows])
+        Recording(
+            path,
+            reader,
+            trial,
+            tuple(str(words[row]) for row in rows),
+            tuple(f"{path} row {row + 1}" for row in rows),
+            True,
+            measures=values[rows],
+        )
         for (reader, trial), rows in groups.items()
-    ]  # fmt: skip
+    ]
 
 
 def measures_of_units(measures: NDArray[np.float64], unit: NDArray[np.int64], units: int) -> NDArray[np.float64]:
@@ -130,8 +146,10 @@ def _column(frame: Any, path: Path, key: str, settings: PymovementsSettings) -> 
 
 def _missing(frame: Any, path: Path, key: str, settings: PymovementsSettings) -> InputError:
     names = ", ".join(name for name in frame.columns if name != "__row")[:200]
-    return InputError(f"{path}: has no column '{settings.columns.get(key, key)}' for {key}; it has {names}; "
-                      f"accepted: --columns {key}=NAME")  # fmt: skip
+    return InputError(
+        f"{path}: has no column '{settings.columns.get(key, key)}' for {key}; it has {names}; "
+        f"accepted: --columns {key}=NAME"
+    )
 
 
 def _names(
@@ -163,8 +181,10 @@ def _starts(
     for row, (*trial, start) in enumerate(zip(readers, trials, starts.tolist(), strict=True)):
         before = last.get((trial[0], trial[1]), start)
         if start < before:
-            raise InputError(f"{path} row {row + 1}: {_column(frame, path, 'start', settings)}: '{start:g}'; accepted: "
-                             f"at least {before:g}, which the fixation before it has (time order)")  # fmt: skip
+            raise InputError(
+                f"{path} row {row + 1}: {_column(frame, path, 'start', settings)}: '{start:g}'; accepted: "
+                f"at least {before:g}, which the fixation before it has (time order)"
+            )
         last[trial[0], trial[1]] = start
     return starts
 

@@ -199,9 +199,17 @@ def attend(
 
 
 def _attend_stretch(
-    query: Tensor, key: Tensor, value: Tensor, runs: Runs, first: int, repeats: int, dropout: float,
-    scaling: float | None, window: int | None, softcap: float | None,
-) -> Tensor:  # fmt: skip
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    runs: Runs,
+    first: int,
+    repeats: int,
+    dropout: float,
+    scaling: float | None,
+    window: int | None,
+    softcap: float | None,
+) -> Tensor:
     if key.shape[1] == 0:
         return query * 0.0
     mask = runs.mask(first, window, query.device)
@@ -215,9 +223,14 @@ def _attend_stretch(
 
 
 def _attend_flash(
-    query: Tensor, key: Tensor, value: Tensor, runs: Runs, flash: _FlashArguments, scaling: float | None,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    runs: Runs,
+    flash: _FlashArguments,
+    scaling: float | None,
     window: int | None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     from torch.nn.attention.varlen import varlen_attn
 
     query, key, value = query.transpose(0, 1), key.transpose(0, 1), value.transpose(0, 1)
@@ -240,9 +253,15 @@ def _attend_flash(
 
 
 def _attend_capped(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool, dropout: float,
-    scaling: float | None, softcap: float,
-) -> Tensor:  # fmt: skip
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    causal: bool,
+    dropout: float,
+    scaling: float | None,
+    softcap: float,
+) -> Tensor:
     scores = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
     scores = softcap * torch.tanh(scores / softcap)
     if causal:

@@ -13,9 +13,20 @@ from gazetune.train.limits.memory_estimate import MemoryPlan, Placement, memory_
 
 _LARGER = ("adapter.r", "train.batch_size")
 """Keys whose largest value needs the most memory, whatever the others are."""
-_DECISIVE = ("backbone", "adapter.kind", "adapter.targets", "adapter.quantization", "fusion.kind", "train.precision",
-             "train.gradient_checkpointing", "deepspeed.stage", "deepspeed.offload", "data.max_chars",
-             "resources.workers", "resources.gpus_per_worker")  # fmt: skip
+_DECISIVE = (
+    "backbone",
+    "adapter.kind",
+    "adapter.targets",
+    "adapter.quantization",
+    "fusion.kind",
+    "train.precision",
+    "train.gradient_checkpointing",
+    "deepspeed.stage",
+    "deepspeed.offload",
+    "data.max_chars",
+    "resources.workers",
+    "resources.gpus_per_worker",
+)
 """Keys whose every value must be tried."""
 
 

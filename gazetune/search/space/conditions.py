@@ -15,8 +15,11 @@ from gazetune.errors import InputError
 
 _CLAUSE = re.compile(r"^\s*([A-Za-z_][\w.]*)(?:\s*(==|!=|<=|>=|<|>)\s*|\s+(not\s+in|in)\s+)(\S.*?)\s*$")
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-}  # fmt: skip
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 # PyYAML reads 1e-4 as a text; see `config_file`.
 _EXPONENT = re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
 

@@ -19,8 +19,18 @@ from gazetune.search.space.search_space import SearchSpace, space_config
 from gazetune.search.study.storage import storage_url
 
 _TOP_LEVEL = (
-    "name", "preset", "base", "space", "forbid", "try_first", "search", "resources", "tracking", "fixed", "history",
-)  # fmt: skip
+    "name",
+    "preset",
+    "base",
+    "space",
+    "forbid",
+    "try_first",
+    "search",
+    "resources",
+    "tracking",
+    "fixed",
+    "history",
+)
 _MERGED = ("preset", "search", "resources", "tracking")
 _PATHS = ("data.source", "backbone", "gaze.path")
 

@@ -46,8 +46,9 @@ def _size(space: SearchSpace) -> float:
     if trials > size.finite:
         _LOG.warning(
             "search.trials: %d are more than the %d combinations of the space; the others repeat some of them",
-            trials, size.finite,
-        )  # fmt: skip
+            trials,
+            size.finite,
+        )
     return size.finite
 
 

@@ -123,8 +123,10 @@ def _evaluation_seconds(training: Training, worker: Worker) -> float:
 
 
 def _measured(reports: list[Report], pair_seconds: float, pairs: int, run: Path, worker: Worker) -> Calibration:
-    took = [(after.seconds - before.seconds, after.examples - before.examples)
-            for before, after in itertools.pairwise(reports)]  # fmt: skip
+    took = [
+        (after.seconds - before.seconds, after.examples - before.examples)
+        for before, after in itertools.pairwise(reports)
+    ]
     short, long = took[::2], took[1::2]
     differing = sum(seconds for seconds, _ in long) - sum(seconds for seconds, _ in short)
     example_seconds = max(1e-9, differing / (sum(count for _, count in long) - sum(count for _, count in short)))

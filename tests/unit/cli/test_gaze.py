@@ -31,8 +31,10 @@ def test_predict_prints_words_spans_and_measures_as_json(capfd: pytest.CaptureFi
     assert list(document) == ["predictor", "words"]
     assert document["predictor"] == LexicalPredictor().fingerprint
     assert [(word["word"], word["start"], word["end"]) for word in document["words"]] == [
-        ("A", 0, 1), ("réal", 2, 6), ("[bold]one[/bold].", 7, 24),
-    ]  # fmt: skip
+        ("A", 0, 1),
+        ("réal", 2, 6),
+        ("[bold]one[/bold].", 7, 24),
+    ]
     (expected,) = LexicalPredictor().predict(["A réal\n[bold]one[/bold]."])
     found = [[word[name] for name in MEASURES] for word in document["words"]]
     assert found == pytest.approx(expected.values, abs=1e-4)

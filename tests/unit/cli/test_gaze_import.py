@@ -28,9 +28,11 @@ def source(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "fixations_assigned_1.1.csv").write_text(
         ";ID;x;y;duration;word;word_number\n"
-        + "".join(f"{n};{n};10;10;0.1;{word};{place}.0\n" for n, (place, word) in enumerate(
-            [(0, "one"), (1, "two"), (0, "one"), (2, "three"), (2, "three")]))
-    )  # fmt: skip
+        + "".join(
+            f"{n};{n};10;10;0.1;{word};{place}.0\n"
+            for n, (place, word) in enumerate([(0, "one"), (1, "two"), (0, "one"), (2, "three"), (2, "three")])
+        )
+    )
     return folder
 
 
@@ -56,9 +58,7 @@ def test_without_json_each_drop_is_a_line(
     source: Path, pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     args = parse(str(source), "--data", str(pairs), "--out", str(tmp_path / "g.parquet"), "--screen", "800x600")
-    (source / "fixations_assigned_2.1.csv").write_text(
-        ";ID;x;y;duration;word;word_number\n0;0;10;10;0.1;no;0.0\n"
-    )  # fmt: skip
+    (source / "fixations_assigned_2.1.csv").write_text(";ID;x;y;duration;word;word_number\n0;0;10;10;0.1;no;0.0\n")
     assert args.run(args) == 0
     printed = capsys.readouterr().out
     assert "3 rows, 1 texts, 1 readers, 1 recordings, 5 fixations" in printed
@@ -96,10 +96,29 @@ def test_an_eyelink_file_is_imported_by_the_flags_that_it_needs(
     (tmp_path / "eva.asc").write_text("\n".join(lines) + "\n")
     out = tmp_path / "gaze.parquet"
     args = parse(
-        str(tmp_path / "eva.asc"), "--data", str(pairs), "--out", str(out), "--words", str(tmp_path / "boxes"),
-        "--trial-message", r"SHOW (?P<trial>\S+)", "--detect", "ivt", "--threshold", "30", "--min-duration", "150",
-        "--viewing", "40x30@60", "--min-fixations", "4", "--units", "ms", "--json",
-    )  # fmt: skip
+        str(tmp_path / "eva.asc"),
+        "--data",
+        str(pairs),
+        "--out",
+        str(out),
+        "--words",
+        str(tmp_path / "boxes"),
+        "--trial-message",
+        r"SHOW (?P<trial>\S+)",
+        "--detect",
+        "ivt",
+        "--threshold",
+        "30",
+        "--min-duration",
+        "150",
+        "--viewing",
+        "40x30@60",
+        "--min-fixations",
+        "4",
+        "--units",
+        "ms",
+        "--json",
+    )
     assert args.run(args) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["fixations"], report["readers"]) == (4, 1)
@@ -113,14 +132,29 @@ def test_the_columns_of_a_data_set_are_named_by_key(pairs: Path, tmp_path: Path)
     pytest.importorskip("pymovements", reason="pymovements is not installed (extra eyetracking)")
     measures = tmp_path / "set" / "precomputed_reading_measures"
     measures.mkdir(parents=True)
-    rows = [f"r{reader},a,b,{word},{n},{100 * n},{100 * n},{100 * n}" for reader in (1, 2)
-            for n, word in enumerate(TEXT.split())]  # fmt: skip
+    rows = [
+        f"r{reader},a,b,{word},{n},{100 * n},{100 * n},{100 * n}"
+        for reader in (1, 2)
+        for n, word in enumerate(TEXT.split())
+    ]
     (measures / "ia_Paragraph.csv").write_text("who,book,page,token,n,first,past,total\n" + "\n".join(rows) + "\n")
     args = parse(
-        str(tmp_path / "set"), "--data", str(pairs), "--out", str(tmp_path / "g.parquet"), "--dataset", "OneStop",
-        "--content", "measures", "--units", "ms", "--min-fixations", "1", "--columns",
+        str(tmp_path / "set"),
+        "--data",
+        str(pairs),
+        "--out",
+        str(tmp_path / "g.parquet"),
+        "--dataset",
+        "OneStop",
+        "--content",
+        "measures",
+        "--units",
+        "ms",
+        "--min-fixations",
+        "1",
+        "--columns",
         "reader=who,trial=book+page,word=token,nFix=n,FFD=first,GPT=past,TRT=total",
-    )  # fmt: skip
+    )
     assert args.run(args) == 0
     (gaze,) = RecordedPredictor(tmp_path / "g.parquet", "r2").predict([TEXT])
     assert gaze.values[2].tolist() == [2, 200, 200, 200, 100]

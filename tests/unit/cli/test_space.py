@@ -52,8 +52,10 @@ def test_json_is_one_document_and_a_seed_repeats_the_samples(file: Path, capfd: 
     assert first == again and first["samples"] == other["samples"] != seeded["samples"]
     assert (first["combinations"], first["finite_combinations"], first["exact"]) == (11, 11, True)
     assert [(axis["key"], axis["count"], axis["when"]) for axis in first["axes"]] == [
-        ("fusion.kind", 2, None), ("gaze.align", 2, "fusion.kind == add"), ("adapter.r", 4, None),
-    ]  # fmt: skip
+        ("fusion.kind", 2, None),
+        ("gaze.align", 2, "fusion.kind == add"),
+        ("adapter.r", 4, None),
+    ]
     assert len(first["samples"]) == 5 and all(sample["refused"] is None for sample in first["samples"])
 
 

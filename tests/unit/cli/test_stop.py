@@ -60,8 +60,9 @@ def test_a_trial_that_is_over_needs_no_request_and_one_that_is_not_there_is_refu
     for trial in ("7", "-3", "last"):
         assert gazetune(folder, "stop", "steered", f"--trial={trial}") == 2
         error = capfd.readouterr().err
-        assert error == (f"gazetune: error: --trial {trial}: search 'steered' has begun no such trial; "
-                         "accepted: 0001\n")  # fmt: skip
+        assert error == (
+            f"gazetune: error: --trial {trial}: search 'steered' has begun no such trial; accepted: 0001\n"
+        )
     assert not (folder.path / "driver").exists()
 
 

@@ -45,15 +45,19 @@ def test_both_readme_lines_of_the_reference_give_their_config() -> None:
         assert (each.fusion.kind, each.adapter.kind, each.projector.dropout) == ("concat", "lora", (0.1, 0.3))
         assert (each.train.seed, each.data.seed, each.train.batch_size, each.train.epochs) == (44, 44, 8, 2)
         assert (each.optim.schedule, each.optim.learning_rate, each.optim.min_lr_ratio) == (
-            "cosine_with_min_lr", 5e-5, 0.7,
-        )  # fmt: skip
+            "cosine_with_min_lr",
+            5e-5,
+            0.7,
+        )
         assert (each.train.eval_every, each.train.gradient_checkpointing, each.data.max_chars) == (64, True, 10000)
 
 
 def test_both_spellings_of_a_flag_mean_the_same() -> None:
     short = "-d a.jsonl -m tiny -fmv 2"
-    for long in ("--dataset a.jsonl --model tiny --fmv 2",
-                 "--dataset_name a.jsonl --model_name tiny --fixations_model_version 2"):  # fmt: skip
+    for long in (
+        "--dataset a.jsonl --model tiny --fmv 2",
+        "--dataset_name a.jsonl --model_name tiny --fixations_model_version 2",
+    ):
         assert config(long) == config(short)
 
 
@@ -100,8 +104,10 @@ def test_flags_without_effect_and_stand_ins_are_told_in_one_line_each(caplog: py
     assert told.startswith("-fmv 2: the published predictor 2 file") and told.endswith(stand_in)
     ignored = warnings_of(f"-d planted {quiet} --freeze --grid_search True --freeze_layer 3 --input_layer 1", caplog)
     assert [line.split()[0] for line in ignored] == ["--input_layer", "--freeze_layer", "--freeze", "--grid_search"]
-    assert "--features_used has no effect with -fmv 1" in warnings_of(f"-d planted {quiet} --features_used 1,0,0,0,0",
-                                                                      caplog)[0]  # fmt: skip
+    assert (
+        "--features_used has no effect with -fmv 1"
+        in warnings_of(f"-d planted {quiet} --features_used 1,0,0,0,0", caplog)[0]
+    )
 
 
 def test_with_a_path_the_flag_takes_the_published_predictor(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -56,8 +56,12 @@ def test_a_node_that_does_not_see_the_storage_folder_is_left_out(
     alone, watch = NodeWatch(False, tmp_path), NodeWatch(True, tmp_path)
     start = f"mount -t tmpfs none {tmp_path} && exec {Path(sys.executable).parent}/ray start --block --num-cpus 1 "
     options = f"--address {cluster.address} --object-store-memory {100 << 20}"
-    node = subprocess.Popen(["unshare", "--mount", "sh", "-c", start + options], start_new_session=True,
-                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    node = subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", start + options],
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         deadline = time.monotonic() + BOUND
         while len([each for each in ray.nodes() if each["Alive"]]) < 2:

@@ -41,8 +41,11 @@ def test_each_preset_has_its_side_of_every_switch(key: str) -> None:
 def test_the_reference_has_the_values_of_its_recipe() -> None:
     config = preset(backbone="org/model")
     assert {key: get_key(config, key) for key in ("adapter.kind", "adapter.r", "adapter.alpha", "adapter.dropout")} == {
-        "adapter.kind": "lora", "adapter.r": 8, "adapter.alpha": 32, "adapter.dropout": 0.1,
-    }  # fmt: skip
+        "adapter.kind": "lora",
+        "adapter.r": 8,
+        "adapter.alpha": 32,
+        "adapter.dropout": 0.1,
+    }
     assert config.adapter.targets == ("q_proj", "v_proj")
     assert (config.train.epochs, config.optim.weight_decay, config.train.gradient_checkpointing) == (2, 0.1, True)
     assert (config.optim.schedule, config.optim.min_lr_ratio, config.data.max_chars) == (
@@ -56,15 +59,23 @@ def test_the_reference_has_the_values_of_its_recipe() -> None:
 def test_corrected_is_the_default_and_sets_nothing() -> None:
     assert preset("corrected") == Config()
     assert with_defaults({"preset": "corrected", "train": {"epochs": 3}}) == {
-        "preset": "corrected", "train": {"epochs": 3}, "adapter": {"kind": "full"},
-    }  # fmt: skip
+        "preset": "corrected",
+        "train": {"epochs": 3},
+        "adapter": {"kind": "full"},
+    }
 
 
 def test_all_that_differs_between_the_presets_is_a_default_of_the_reference() -> None:
     corrected, reference = Config(), preset()
     differing = {key for key in config_keys() if get_key(corrected, key) != get_key(reference, key)}
-    assert differing == {*SWITCHES, "preset", "adapter.kind", "fusion.kind", "train.epochs",
-                         "train.gradient_checkpointing"}  # fmt: skip
+    assert differing == {
+        *SWITCHES,
+        "preset",
+        "adapter.kind",
+        "fusion.kind",
+        "train.epochs",
+        "train.gradient_checkpointing",
+    }
 
 
 OTHER = {
@@ -74,9 +85,16 @@ OTHER = {
     "fusion": {"kind": "add", "unit": "word", "position": "after", "scale": 0.5},
     "projector": {"dropout": [0, 0]},
     "optim": {"learning_rate": 3, "weight_decay": 3, "schedule": "linear", "min_lr_ratio": 0.3},
-    "train": {"epochs": 3, "batch_size": 3, "accumulate": 3, "eval_every": 3, "batching": "auto", "pool": "last",
-              "gradient_checkpointing": False},
-}  # fmt: skip
+    "train": {
+        "epochs": 3,
+        "batch_size": 3,
+        "accumulate": 3,
+        "eval_every": 3,
+        "batching": "auto",
+        "pool": "last",
+        "gradient_checkpointing": False,
+    },
+}
 
 
 def test_a_key_that_is_given_wins_over_the_preset() -> None:
@@ -105,8 +123,11 @@ def test_the_reference_quantizes_where_that_can_be_done() -> None:
     there = "nf4" if has_bitsandbytes() else "none"
     assert preset(backbone="org/model").adapter.quantization == there
     assert preset(backbone="org/model", adapter={"quantization": "none"}).adapter.quantization == "none"
-    for other in ({}, {"backbone": "org/model", "adapter": {"kind": "full"}},
-                  {"backbone": "org/model", "deepspeed": {"stage": 3}}):  # fmt: skip
+    for other in (
+        {},
+        {"backbone": "org/model", "adapter": {"kind": "full"}},
+        {"backbone": "org/model", "deepspeed": {"stage": 3}},
+    ):
         assert preset(**other).adapter.quantization == "none"
 
 
@@ -141,8 +162,9 @@ def test_a_section_that_is_no_mapping_is_refused_with_a_preset_too(section: str)
         build_config({"preset": "reference", section: 3}, "run.yaml")
 
 
-@pytest.mark.parametrize(("value", "hint"), [("referense", "did you mean 'reference'?"),
-                                             (7, "accepted: corrected, reference")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("value", "hint"), [("referense", "did you mean 'reference'?"), (7, "accepted: corrected, reference")]
+)
 def test_an_unknown_preset_is_one_line_that_names_the_near_one(value: Any, hint: str, tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text(f"data: {{pairs: 3}}\npreset: {value}\n")
@@ -169,8 +191,11 @@ def test_a_space_has_its_preset_at_the_top_and_trials_take_it(tmp_path: Path) ->
     space = read_space(file)
     trial = space.trial_config({"optim.learning_rate": 1e-5, "adapter.kind": "full", "gaze.normalise": True})
     assert (trial.preset, trial.train.pool, trial.fusion.scale, trial.gaze.normalise) == (
-        "reference", "last_padded", "learned", True,
-    )  # fmt: skip
+        "reference",
+        "last_padded",
+        "learned",
+        True,
+    )
     # A default that hangs on another key is that of the trial's key.
     assert not trial.fusion.freeze and space.trial_config({"adapter.kind": "lora"}).fusion.freeze
     again = tmp_path / "again.yaml"
@@ -184,12 +209,14 @@ def test_a_space_has_its_preset_at_the_top_and_trials_take_it(tmp_path: Path) ->
     [
         (("preset: reference", "preset: referense"), ":3: preset: .* did you mean 'reference'"),
         (("base: {", "base: {preset: corrected, "), ":3: preset: stands both here and in base; keep one"),
-        (("adapter.kind: {choice: [lora, full]}", "preset: {choice: [corrected, reference]}"),
-         "preset holds for the whole search and cannot be searched"),
+        (
+            ("adapter.kind: {choice: [lora, full]}", "preset: {choice: [corrected, reference]}"),
+            "preset holds for the whole search and cannot be searched",
+        ),
         (("predictor: planted", "predictor: recorded"), "gaze.context: chat: .* accepted: message"),
         (("scale: learned}", "scale: learned}, train: {batching: packed}"), "last_padded reads padding"),
     ],
-)  # fmt: skip
+)
 def test_a_space_with_a_wrong_preset_is_refused(change: tuple[str, str], says: str, tmp_path: Path) -> None:
     file = tmp_path / "small.yaml"
     file.write_text(SPACE.replace(*change))

@@ -48,8 +48,11 @@ def test_every_spelling_of_a_float_is_a_float(tmp_path: Path, number: str) -> No
 
 def test_words_that_only_look_like_numbers_stay_text(tmp_path: Path) -> None:
     assert read_yaml(write(tmp_path, 'a: e5\nb: 1e\nc: "1e-4"\nd: 0,1,0,1,0')) == {
-        "a": "e5", "b": "1e", "c": "1e-4", "d": "0,1,0,1,0",
-    }  # fmt: skip
+        "a": "e5",
+        "b": "1e",
+        "c": "1e-4",
+        "d": "0,1,0,1,0",
+    }
 
 
 def test_lines_of_nested_and_dotted_keys_are_known(tmp_path: Path) -> None:
@@ -88,33 +91,59 @@ def test_an_anchor_that_contains_itself_ends(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("optim:\n  lernin_rate: 1", "run.yaml:2: unknown key 'optim.lernin_rate'; did you mean "
-                                     "'optim.learning_rate'?"),
+        (
+            "optim:\n  lernin_rate: 1",
+            "run.yaml:2: unknown key 'optim.lernin_rate'; did you mean 'optim.learning_rate'?",
+        ),
         ("\nlearning_rate: 1", "run.yaml:2: unknown key 'learning_rate'; did you mean 'optim.learning_rate'?"),
-        ("optim.learning_rate: 1", "run.yaml:1: unknown key 'optim.learning_rate'; write it as a section: "
-                                   "optim: {learning_rate: ...}"),
+        (
+            "optim.learning_rate: 1",
+            "run.yaml:1: unknown key 'optim.learning_rate'; write it as a section: optim: {learning_rate: ...}",
+        ),
         ("optim:\n  learning_rate: -1", "run.yaml:2: optim.learning_rate: -1 is not accepted; accepted: a number > 0"),
-        ("gaze:\n  features: [1, 0, 1, 0]", "run.yaml:2: gaze.features: [1, 0, 1, 0] is not accepted: a feature mask "
-                                            "has 5 flags (nFix, FFD, GPT, TRT, fixProp), got 4"),
-        ("gaze: {control: shufled}", 'run.yaml:1: gaze.control: "shufled" is not accepted; accepted: none, shuffled, '
-                                     "noise, constant"),
-        ("projector: {dropout: [0.1, 1.5]}", "run.yaml:1: projector.dropout: [0.1, 1.5] is not accepted; accepted: "
-                                             "a list of 2, each a number >= 0 and < 1"),
+        (
+            "gaze:\n  features: [1, 0, 1, 0]",
+            "run.yaml:2: gaze.features: [1, 0, 1, 0] is not accepted: a feature mask "
+            "has 5 flags (nFix, FFD, GPT, TRT, fixProp), got 4",
+        ),
+        (
+            "gaze: {control: shufled}",
+            'run.yaml:1: gaze.control: "shufled" is not accepted; accepted: none, shuffled, noise, constant',
+        ),
+        (
+            "projector: {dropout: [0.1, 1.5]}",
+            "run.yaml:1: projector.dropout: [0.1, 1.5] is not accepted; accepted: "
+            "a list of 2, each a number >= 0 and < 1",
+        ),
         ("fusion: {scale: -1}", "run.yaml:1: fusion.scale: -1 is not accepted; accepted: learned or a number > 0"),
-        ("adapter: lora", 'run.yaml:1: adapter: "lora" is not accepted; accepted: a mapping with the keys kind, r, '
-                          "alpha, dropout, targets, quantization"),
-        ("train:\n  early_stop: 3", "run.yaml:2: train.early_stop: 3 is not accepted; accepted: a mapping with the "
-                                    "keys patience, min_delta, metric or null"),
-        ("train:\n  early_stop:\n    patince: 3", "run.yaml:3: unknown key 'train.early_stop.patince'; did you mean "
-                                                 "'train.early_stop.patience'?"),
-        ("train:\n  early_stop:\n    patience: 0", "run.yaml:3: train.early_stop.patience: 0 is not accepted; "
-                                                  "accepted: an integer >= 1"),
-        ("loss: {margin: scores}", 'run.yaml:1: loss.margin: "scores" is not accepted; accepted: none, score or a '
-                                   "number >= 0"),
-        ("optim: {learning_rate: a, weight_decay: -1}\ntrain: {x: 1}", "run.yaml:1: optim.learning_rate: "
-         '"a" is not accepted; accepted: a number > 0 (and 2 more)'),
+        (
+            "adapter: lora",
+            'run.yaml:1: adapter: "lora" is not accepted; accepted: a mapping with the keys kind, r, '
+            "alpha, dropout, targets, quantization",
+        ),
+        (
+            "train:\n  early_stop: 3",
+            "run.yaml:2: train.early_stop: 3 is not accepted; accepted: a mapping with the "
+            "keys patience, min_delta, metric or null",
+        ),
+        (
+            "train:\n  early_stop:\n    patince: 3",
+            "run.yaml:3: unknown key 'train.early_stop.patince'; did you mean 'train.early_stop.patience'?",
+        ),
+        (
+            "train:\n  early_stop:\n    patience: 0",
+            "run.yaml:3: train.early_stop.patience: 0 is not accepted; accepted: an integer >= 1",
+        ),
+        (
+            "loss: {margin: scores}",
+            'run.yaml:1: loss.margin: "scores" is not accepted; accepted: none, score or a number >= 0',
+        ),
+        (
+            "optim: {learning_rate: a, weight_decay: -1}\ntrain: {x: 1}",
+            'run.yaml:1: optim.learning_rate: "a" is not accepted; accepted: a number > 0 (and 2 more)',
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_value_is_one_line_with_what_is_accepted(tmp_path: Path, text: str, expected: str) -> None:
     assert mistake(tmp_path, text) == expected
 
@@ -149,8 +178,17 @@ def test_a_wrong_override_is_refused(tmp_path: Path, override: str, expected: st
 
 def test_an_override_wins_over_the_file_and_the_last_one_over_the_first(tmp_path: Path) -> None:
     path = write(tmp_path, "optim: {learning_rate: 1e-3, weight_decay: 0.2}")
-    config = load_config(path, ["optim.learning_rate=1e-5", "optim.learning_rate=1e-6", "gaze.features=TRT,FFD",
-                                "data.split=", "projector.dropout=[0, 0.5]", "data.source=a=b"])  # fmt: skip
+    config = load_config(
+        path,
+        [
+            "optim.learning_rate=1e-5",
+            "optim.learning_rate=1e-6",
+            "gaze.features=TRT,FFD",
+            "data.split=",
+            "projector.dropout=[0, 0.5]",
+            "data.source=a=b",
+        ],
+    )
     assert (config.optim.learning_rate, config.optim.weight_decay) == (1e-6, 0.2)
     assert config.gaze.features == ("FFD", "TRT")
     assert (config.data.split, config.projector.dropout, config.data.source) == (None, (0.0, 0.5), "a=b")

@@ -14,9 +14,17 @@ Scanpath = Sequence[tuple[str | None, float, float, float]]
 class AscWriter:
     """Writes fixations (name of the screen or None, x, y in pixels, seconds) with saccades of 24 ms between them."""
 
-    def __init__(self, rate: int = 1000, screen: tuple[int, int] = (1280, 1024), events: bool = True,
-                 resolution: bool = True, samples: bool = True, eyes: str = "R", message: str = "TRIALID ",
-                 noise: float = 0.2) -> None:  # fmt: skip
+    def __init__(
+        self,
+        rate: int = 1000,
+        screen: tuple[int, int] = (1280, 1024),
+        events: bool = True,
+        resolution: bool = True,
+        samples: bool = True,
+        eyes: str = "R",
+        message: str = "TRIALID ",
+        noise: float = 0.2,
+    ) -> None:
         self.rate, self.screen, self.events, self.resolution = rate, screen, events, resolution
         self.samples, self.eyes, self.message, self.noise = samples, eyes, message, noise
         self.step = 1000 // rate
@@ -25,10 +33,13 @@ class AscWriter:
     def __call__(self, path: Path, fixations: Scanpath) -> Path:
         named = {"R": "RIGHT", "L": "LEFT", "LR": "LEFT\tRIGHT"}[self.eyes]
         lines = [
-            "** CONVERTED FROM made_up.edf using edfapi 4.2.1", "** DATE: Wed Mar  8 09:25:20 2023",
-            "** VERSION: EYELINK II 1", "** EYELINK II CL v6.12 Feb  1 2018 (EyeLink Portable Duo)",
-            f"MSG\t1001 RECCFG CR {self.rate} 2 1 {self.eyes}", "MSG\t1001 ELCLCFG BTABLER",
-        ]  # fmt: skip
+            "** CONVERTED FROM made_up.edf using edfapi 4.2.1",
+            "** DATE: Wed Mar  8 09:25:20 2023",
+            "** VERSION: EYELINK II 1",
+            "** EYELINK II CL v6.12 Feb  1 2018 (EyeLink Portable Duo)",
+            f"MSG\t1001 RECCFG CR {self.rate} 2 1 {self.eyes}",
+            "MSG\t1001 ELCLCFG BTABLER",
+        ]
         if self.resolution:
             width, height = self.screen
             lines.append(f"MSG\t1001 GAZE_COORDS 0.00 0.00 {width - 1}.00 {height - 1}.00")
@@ -50,8 +61,11 @@ class AscWriter:
             for _ in range(count):
                 dx, dy = self.random.normal(0.0, self.noise, 2)
                 now = self._sample(lines, now, x + dx, y + dy)
-            lines += [f"EFIX {eye}   {start}\t{now - self.step}\t{count * self.step}\t  {x:.1f}\t  {y:.1f}\t    900"
-                      for eye in self.eyes if self.events]  # fmt: skip
+            lines += [
+                f"EFIX {eye}   {start}\t{now - self.step}\t{count * self.step}\t  {x:.1f}\t  {y:.1f}\t    900"
+                for eye in self.eyes
+                if self.events
+            ]
             before = (x, y)
         lines += [f"MSG\t{now} TRIAL_RESULT 0", f"END\t{now} \tSAMPLES\tEVENTS\tRES\t  38.54\t  31.12"]
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -42,8 +42,9 @@ def test_a_fixation_goes_to_the_nearest_box_on_the_nearest_line(point: tuple[flo
 
 def test_the_line_is_chosen_by_its_band_and_not_by_the_single_box() -> None:
     # The tall second word reaches down to 140, so at y 150 its line is nearer although word 0's own box is not.
-    boxes = WordBoxes(np.array([[100, 100, 180, 120], [200, 100, 280, 140], [100, 164, 180, 180]], dtype=float),
-                      np.array([0, 0, 1]))  # fmt: skip
+    boxes = WordBoxes(
+        np.array([[100, 100, 180, 120], [200, 100, 280, 140], [100, 164, 180, 180]], dtype=float), np.array([0, 0, 1])
+    )
     assert assign_nearest(fixations((150, 150)), boxes, 100).tolist() == [0]
 
 

@@ -21,8 +21,13 @@ GATES = Gates(min_fixations=2, min_assigned=0.5)
 BOXES = [(100, 100, 180, 120), (200, 100, 280, 120), (100, 200, 180, 220), (200, 200, 280, 220)]
 
 
-def add_reader(folder: Path, path: list[tuple[int, float]], words: tuple[str, ...] = tuple(TEXT.split()),
-               shift: float = 0.0, trial: str = "7.2") -> Path:  # fmt: skip
+def add_reader(
+    folder: Path,
+    path: list[tuple[int, float]],
+    words: tuple[str, ...] = tuple(TEXT.split()),
+    shift: float = 0.0,
+    trial: str = "7.2",
+) -> Path:
     """Write the files of one reader, whose fixations (word, seconds) lie in the middles of the boxes plus `shift`."""
     folder.mkdir(parents=True, exist_ok=True)
     boxes = [BOXES[min(number, 3)] for number in range(len(words))]
@@ -58,12 +63,16 @@ def test_several_readers_are_averaged_with_zeros_for_what_they_skipped(tmp_path:
     assert (report.texts, report.readers, report.recordings, report.rows, report.fixations) == (1, 2, 2, 8, 7)
     (gaze,) = RecordedPredictor(tmp_path / "out.parquet").predict([TEXT])
     assert [TEXT[a:b] for a, b in gaze.spans.tolist()] == TEXT.split()
-    assert gaze.values == pytest.approx(np.array([
-        [1.5, (100 + 300) / 2, (100 + 300) / 2, (150 + 300) / 2, 100],
-        [0.5, 200 / 2, (200 + 50) / 2, 200 / 2, 50],
-        [0.5, 100 / 2, 100 / 2, 100 / 2, 50],
-        [1.0, 300, 300, 300, 100],
-    ]))  # fmt: skip
+    assert gaze.values == pytest.approx(
+        np.array(
+            [
+                [1.5, (100 + 300) / 2, (100 + 300) / 2, (150 + 300) / 2, 100],
+                [0.5, 200 / 2, (200 + 50) / 2, 200 / 2, 50],
+                [0.5, 100 / 2, 100 / 2, 100 / 2, 50],
+                [1.0, 300, 300, 300, 100],
+            ]
+        )
+    )
     (one,) = RecordedPredictor(tmp_path / "out.parquet", "participant_2").predict([TEXT])
     assert one.values[1] == pytest.approx(np.zeros(5))
 
@@ -78,8 +87,9 @@ def test_the_default_units_are_those_of_the_shared_task(tmp_path: Path) -> None:
 
 def test_readers_whose_boxes_divide_the_text_otherwise_share_units(tmp_path: Path) -> None:
     source = tmp_path / "in"
-    add_reader(source / "participant_1", [(0, 0.1), (2, 0.2), (3, 0.3), (4, 0.4)],
-               ("Alpha", "beta", "gamma", "self-", "made."))  # fmt: skip
+    add_reader(
+        source / "participant_1", [(0, 0.1), (2, 0.2), (3, 0.3), (4, 0.4)], ("Alpha", "beta", "gamma", "self-", "made.")
+    )
     add_reader(source / "participant_2", [(0, 0.3), (1, 0.1)], ("Alphabeta", "gamma", "self-made."))
     run(source)
     table = rows(source)
@@ -232,8 +242,11 @@ def test_a_source_without_recordings_says_what_is_accepted(tmp_path: Path) -> No
         run(tmp_path)
     (tmp_path / "words").mkdir()
     (tmp_path / "words" / "1.1.csv").write_text("text,x1,y1,x2,y2\nOne,1,1,2,2\n")
-    for content, said in ((b"", "is empty"), ("FPOGX,FPOGY\n".encode("utf-16"), "is not UTF-8"),
-                          ("FPOGX,FPOGY\n".encode("utf-16-le"), "is not UTF-8")):  # fmt: skip
+    for content, said in (
+        (b"", "is empty"),
+        ("FPOGX,FPOGY\n".encode("utf-16"), "is not UTF-8"),
+        ("FPOGX,FPOGY\n".encode("utf-16-le"), "is not UTF-8"),
+    ):
         (tmp_path / "Ann_fixations.csv").write_bytes(content)
         with pytest.raises(InputError, match=rf"Ann_fixations\.csv.*: {said}"):
             run(tmp_path)

@@ -19,24 +19,28 @@ def row(media: str, x: float, y: float, start: float, duration: float, number: i
     return f"0,{media},5,{start + duration},{x},{y},{start},{duration},{number},{valid},,\n"
 
 
-FIXATIONS = HEADER + "".join((
-    row("7.2.png", 0.1, 0.11, 1.0, 0.20, 3),
-    row("7.2.png", 0.2, 0.12, 1.3, 0.25, 4),
-    row("7.2.png", 0.3, 0.12, 1.6, 0.40, 5, valid=0),
-    row("other.png", 0.3, 0.12, 2.1, 0.30, 6),
-    row("7.2.png", 0.1, 0.21, 2.5, 0.15, 7),
-))  # fmt: skip
+FIXATIONS = HEADER + "".join(
+    (
+        row("7.2.png", 0.1, 0.11, 1.0, 0.20, 3),
+        row("7.2.png", 0.2, 0.12, 1.3, 0.25, 4),
+        row("7.2.png", 0.3, 0.12, 1.6, 0.40, 5, valid=0),
+        row("other.png", 0.3, 0.12, 2.1, 0.30, 6),
+        row("7.2.png", 0.1, 0.21, 2.5, 0.15, 7),
+    )
+)
 # The place and duration of a fixation grow with its samples, and a last sample may come when it is over already.
-ALL_GAZE = HEADER + "".join((
-    row("7.2.png", 0.3, 0.30, 1.0, 0.02, 3),
-    row("7.2.png", 0.1, 0.11, 1.0, 0.20, 3),
-    row("7.2.png", 0.9, 0.90, 1.0, 0.21, 3, valid=0),
-    row("7.2.png", 0.2, 0.12, 1.3, 0.25, 4),
-    row("7.2.png", 0.3, 0.12, 1.6, 0.40, 5, valid=0),
-    row("other.png", 0.3, 0.12, 2.1, 0.10, 6),
-    row("other.png", 0.3, 0.12, 2.1, 0.30, 6),
-    row("7.2.png", 0.1, 0.21, 2.5, 0.15, 7),
-))  # fmt: skip
+ALL_GAZE = HEADER + "".join(
+    (
+        row("7.2.png", 0.3, 0.30, 1.0, 0.02, 3),
+        row("7.2.png", 0.1, 0.11, 1.0, 0.20, 3),
+        row("7.2.png", 0.9, 0.90, 1.0, 0.21, 3, valid=0),
+        row("7.2.png", 0.2, 0.12, 1.3, 0.25, 4),
+        row("7.2.png", 0.3, 0.12, 1.6, 0.40, 5, valid=0),
+        row("other.png", 0.3, 0.12, 2.1, 0.10, 6),
+        row("other.png", 0.3, 0.12, 2.1, 0.30, 6),
+        row("7.2.png", 0.1, 0.21, 2.5, 0.15, 7),
+    )
+)
 
 
 def read(source: Path, name: str, text: str) -> tuple[list[Recording], dict[str, int]]:

@@ -16,22 +16,30 @@ def measure(path: list[tuple[int, int]], words: int, first_pass_only: bool = Fal
 
 
 def test_reading_from_left_to_right_makes_all_times_equal() -> None:
-    assert measure([(0, 200), (1, 150), (2, 300)], 3) == pytest.approx(np.array([
-        [1, 200, 200, 200, 100],
-        [1, 150, 150, 150, 100],
-        [1, 300, 300, 300, 100],
-    ]))  # fmt: skip
+    assert measure([(0, 200), (1, 150), (2, 300)], 3) == pytest.approx(
+        np.array(
+            [
+                [1, 200, 200, 200, 100],
+                [1, 150, 150, 150, 100],
+                [1, 300, 300, 300, 100],
+            ]
+        )
+    )
 
 
 def test_a_regression_counts_to_the_go_past_time_of_the_word_it_starts_from_and_to_no_other() -> None:
     # 0, 2, back to 1 and 0, 2 again, then past it.
     values = measure([(0, 100), (2, 200), (1, 50), (0, 70), (2, 30), (3, 400)], 4)
-    assert values == pytest.approx(np.array([
-        [2, 100, 100, 170, 100],
-        [1, 50, 50 + 70, 50, 100],
-        [2, 200, 200 + 50 + 70 + 30, 230, 100],
-        [1, 400, 400, 400, 100],
-    ]))  # fmt: skip
+    assert values == pytest.approx(
+        np.array(
+            [
+                [2, 100, 100, 170, 100],
+                [1, 50, 50 + 70, 50, 100],
+                [2, 200, 200 + 50 + 70 + 30, 230, 100],
+                [1, 400, 400, 400, 100],
+            ]
+        )
+    )
 
 
 def test_refixations_count_to_total_and_go_past_time_and_not_to_the_first_duration() -> None:

@@ -66,13 +66,16 @@ def test_each_reader_has_an_own_order_with_prompts_first_that_the_seed_fixes(tmp
     render_stimuli(pairs, tmp_path / "c", StimuliSettings(screen=(1000, 800), readers=3, seed=6))
     assert (tmp_path / "a" / "order.csv").read_text() == (tmp_path / "b" / "order.csv").read_text()
     assert (tmp_path / "a" / "order.csv").read_text() != (tmp_path / "c" / "order.csv").read_text()
-    orders = [[row["trial"] for row in table(tmp_path / "a" / "order.csv") if row["reader"] == reader]
-              for reader in "123"]  # fmt: skip
+    orders = [
+        [row["trial"] for row in table(tmp_path / "a" / "order.csv") if row["reader"] == reader] for reader in "123"
+    ]
     assert orders[0] != orders[1] != orders[2]
     for order in orders:
         assert sorted(order) == sorted(trial for pair in pairs for trial in pair)
-        assert all(trial.endswith(".0") and {order[3 * n + 1][:-1], order[3 * n + 2][:-1]} == {trial[:-1]}
-                   for n, trial in enumerate(order[::3]))  # fmt: skip
+        assert all(
+            trial.endswith(".0") and {order[3 * n + 1][:-1], order[3 * n + 2][:-1]} == {trial[:-1]}
+            for n, trial in enumerate(order[::3])
+        )
     firsts = {order[3 * n + 1][-1] for order in orders for n in range(8)}
     assert firsts == {"1", "2"}
 

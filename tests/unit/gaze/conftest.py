@@ -56,9 +56,15 @@ def tiny_roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
         config = RobertaConfig(
-            vocab_size=600, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48,
-            max_position_embeddings=514, layer_norm_eps=1e-5, type_vocab_size=1,
-        )  # fmt: skip
+            vocab_size=600,
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            intermediate_size=48,
+            max_position_embeddings=514,
+            layer_norm_eps=1e-5,
+            type_vocab_size=1,
+        )
         RobertaForMaskedLM(config).save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
     return folder

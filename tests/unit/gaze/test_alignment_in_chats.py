@@ -23,9 +23,24 @@ from gazetune.reward.model.tiny import CHAT_TEMPLATE
 
 Policy = Literal["spread", "first"]
 SPECIALS = [
-    "<s>", "</s>", "<unk>", "<pad>", "<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>", "[INST]", "[/INST]",
-    "<|im_start|>", "<|im_end|>", "<|user|>", "<|assistant|>", "<|end|>", "[UNK]", "[CLS]", "[SEP]",
-]  # fmt: skip
+    "<s>",
+    "</s>",
+    "<unk>",
+    "<pad>",
+    "<|eot_id|>",
+    "<|start_header_id|>",
+    "<|end_header_id|>",
+    "[INST]",
+    "[/INST]",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|user|>",
+    "<|assistant|>",
+    "<|end|>",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+]
 MADE_UP = [
     "the reader looks at the words and the words look back user assistant eot_id INST pad end",
     "naïve café, Zürich! 日本語の文 🙂🙂 tabs\tand  spaces don't matter (much) 25 °C — or \u2013 so",
@@ -43,11 +58,37 @@ TEMPLATES = {
     "words alone": "{% for m in messages %}{{ m.role }}: {{ m.content.rstrip() }}\n{% endfor %}",
 }
 FRAGMENTS = [
-    *"ab1.,-—\u2013°'\"<|>[]", " ", "  ", "\t", "\n", "\r\n", "\u00a0", "\u3000", "the", " words", "don't",
-    "25 °C", "user\n", "assistant\n", "日本", "語", "🙂", "👩‍👩‍👧", "🇩🇪", "👍🏽", "e\u0301", "\u0915\u094d\u0937", "ﬁ",
-    "İ", "\u200d", "\u200b", "\ufeff",
-    "\ue0000\ue001", "def f(x):\n\treturn x", *SPECIALS,
-]  # fmt: skip
+    *"ab1.,-—\u2013°'\"<|>[]",
+    " ",
+    "  ",
+    "\t",
+    "\n",
+    "\r\n",
+    "\u00a0",
+    "\u3000",
+    "the",
+    " words",
+    "don't",
+    "25 °C",
+    "user\n",
+    "assistant\n",
+    "日本",
+    "語",
+    "🙂",
+    "👩‍👩‍👧",
+    "🇩🇪",
+    "👍🏽",
+    "e\u0301",
+    "\u0915\u094d\u0937",
+    "ﬁ",
+    "İ",
+    "\u200d",
+    "\u200b",
+    "\ufeff",
+    "\ue0000\ue001",
+    "def f(x):\n\treturn x",
+    *SPECIALS,
+]
 CONTENTS = st.lists(st.sampled_from(FRAGMENTS), max_size=14).map("".join)
 
 
@@ -93,8 +134,11 @@ def word_piece() -> Tokenizer:
 
 
 MAKERS: dict[str, Callable[[], Tokenizer]] = {
-    "byte-level BPE": byte_level, "SentencePiece BPE": llama_2, "SentencePiece Unigram": t5, "WordPiece": word_piece,
-}  # fmt: skip
+    "byte-level BPE": byte_level,
+    "SentencePiece BPE": llama_2,
+    "SentencePiece Unigram": t5,
+    "WordPiece": word_piece,
+}
 
 
 @pytest.fixture(scope="module", params=MAKERS)

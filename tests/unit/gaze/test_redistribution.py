@@ -48,9 +48,7 @@ def plain(text: list[tuple[int, float]], sigma: tuple[float, float]) -> list[flo
     return [new[word] * (trt / total[word] if total[word] else 1 / units[word]) for word, trt in text]
 
 
-unit_lists = st.lists(
-    st.tuples(st.integers(0, 12), st.sampled_from([0.0, 0.5, 3.0, 11.0])), max_size=15
-).map(sorted)  # fmt: skip
+unit_lists = st.lists(st.tuples(st.integers(0, 12), st.sampled_from([0.0, 0.5, 3.0, 11.0])), max_size=15).map(sorted)
 deviations = st.sampled_from([0.0, 0.2, 0.5, 1.0, 2.5, 40.0])
 
 

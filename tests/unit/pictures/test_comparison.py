@@ -25,8 +25,10 @@ def comparison(human: list[float], predicted: list[float], measures: tuple[str, 
 @pytest.fixture
 def sentences(tmp_path: Path) -> Path:
     file = tmp_path / "read.csv"
-    rows = [f"0,{place},{word},{3 * place},{place % 3},{place % 4},{place % 5},{10 * place}"
-            for place, word in enumerate(SENTENCE)]  # fmt: skip
+    rows = [
+        f"0,{place},{word},{3 * place},{place % 3},{place % 4},{place % 5},{10 * place}"
+        for place, word in enumerate(SENTENCE)
+    ]
     file.write_text("\n".join(["sentence_id,word_id,word,nFix,FFD,GPT,TRT,fixProp", *rows]) + "\n")
     return file
 

@@ -56,9 +56,12 @@ def models(folder: SearchFolder) -> set[str]:
 
 
 def test_the_best_stay_with_the_earliest_on_ties_and_the_best_without_gaze_on_each_data_set() -> None:
-    trials = [complete(number, kind, accuracy) for number, (kind, accuracy) in enumerate(
-        [("add", 0.7), ("add", 0.9), ("none", 0.5), ("add", 0.7), ("none", 0.4), ("none", 0.6), ("add", None)]
-    )]  # fmt: skip
+    trials = [
+        complete(number, kind, accuracy)
+        for number, (kind, accuracy) in enumerate(
+            [("add", 0.7), ("add", 0.9), ("none", 0.5), ("add", 0.7), ("none", 0.4), ("none", 0.6), ("add", None)]
+        )
+    ]
     data = {"0002": DataConfig(), "0004": DataConfig(seed=1), "0005": DataConfig()}
     assert models_to_keep(trials, 2, data, []) == {"0001", "0000", "0005", "0004"}
     assert models_to_keep(trials, 1, data, ["0003"]) == {"0001", "0003", "0005", "0004"}
@@ -72,8 +75,11 @@ def test_what_the_end_needs_is_there_after_every_trial_and_nothing_that_stays_ou
     study, random = open_study("kept", space.config.search, folder.path), np.random.default_rng(seed)
     kept = KeptModels(study, space, folder)
     for number in range(40):
-        params = {"optim.learning_rate": 1e-3, "fusion.kind": str(random.choice(["none", "add"])),
-                  "data.max_chars": int(random.choice([5000, 10000]))}  # fmt: skip
+        params = {
+            "optim.learning_rate": 1e-3,
+            "fusion.kind": str(random.choice(["none", "add"])),
+            "data.max_chars": int(random.choice([5000, 10000])),
+        }
         end_trial(study, folder, params, round(float(random.random()), 1))
         if number == 20:
             kept = KeptModels(study, space, folder)  # another driver

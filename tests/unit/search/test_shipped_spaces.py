@@ -14,8 +14,15 @@ from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
 from gazetune.train.checks import check_config
 
-NAMES = ("demo", "feature_masks", "fusion_ablation", "pairs", "reference_helpsteer2_mistral", "reference_oasst1_llama3",
-         "smoke")  # fmt: skip
+NAMES = (
+    "demo",
+    "feature_masks",
+    "fusion_ablation",
+    "pairs",
+    "reference_helpsteer2_mistral",
+    "reference_oasst1_llama3",
+    "smoke",
+)
 
 
 def shipped(name: str) -> SearchSpace:

@@ -194,20 +194,38 @@ def test_a_fixation_whose_samples_are_lost_is_left_out(study: Path, asc: Callabl
     ("options", "screen", "pymovements", "expected"),
     [
         ({"samples": False}, None, {}, "has no samples; accepted: samples and events, as edf2asc writes"),
-        ({"resolution": False}, None, {}, "has no size of the screen (GAZE_COORDS, or the definition's experiment); "
-                                          "accepted: --screen WIDTHxHEIGHT"),
+        (
+            {"resolution": False},
+            None,
+            {},
+            "has no size of the screen (GAZE_COORDS, or the definition's experiment); accepted: --screen WIDTHxHEIGHT",
+        ),
         ({}, (1920, 1080), {}, "the screen has 1280x1024 pixels, but --screen says 1920x1080"),
-        ({}, None, {"detect": "ivt"}, "degrees of visual angle need the size of the screen in cm and its distance; "
-                                      "accepted: --viewing WIDTHxHEIGHT@DISTANCE"),
-        ({}, None, {"detect": "idt", "viewing": VIEWING, "min_duration": 101},
-         "pymovements cannot read it (ValueError: minimum_duration must be divisible by the constant interval"),
+        (
+            {},
+            None,
+            {"detect": "ivt"},
+            "degrees of visual angle need the size of the screen in cm and its distance; "
+            "accepted: --viewing WIDTHxHEIGHT@DISTANCE",
+        ),
+        (
+            {},
+            None,
+            {"detect": "idt", "viewing": VIEWING, "min_duration": 101},
+            "pymovements cannot read it (ValueError: minimum_duration must be divisible by the constant interval",
+        ),
         ({}, None, {"detect": "ivt", "viewing": VIEWING, "min_duration": 5000}, "ivt finds no fixations"),
     ],
-)  # fmt: skip
+)
 def test_an_eyelink_file_that_cannot_be_used_is_one_line_that_names_it(
-    study: Path, asc: Callable[..., Any], options: dict[str, Any], screen: tuple[int, int] | None,
-    pymovements: dict[str, Any], expected: str, tmp_path: Path,
-) -> None:  # fmt: skip
+    study: Path,
+    asc: Callable[..., Any],
+    options: dict[str, Any],
+    screen: tuple[int, int] | None,
+    pymovements: dict[str, Any],
+    expected: str,
+    tmp_path: Path,
+) -> None:
     path = asc(250, **options)(tmp_path / "in" / "finn.asc", reading(study, 4, 7)[0])
     settings = replace(SETTINGS, screen=screen, words=study / "words", pymovements=PymovementsSettings(**pymovements))
     with pytest.raises(InputError) as caught:
@@ -242,8 +260,9 @@ def test_an_unknown_trial_is_refused_or_left_out(study: Path, asc: Callable[...,
     path = asc(250)(tmp_path / "hugo.asc", [("practice", 10.0, 10.0, 0.2), *fixations])
     with pytest.raises(InputError) as caught:
         run(path, study / "words", tmp_path / "g.parquet")
-    assert str(caught.value).startswith(f"{path}: trial: 'practice' has no word boxes in {study / 'words'}; accepted: "
-                                        "the name of one of its ")  # fmt: skip
+    assert str(caught.value).startswith(
+        f"{path}: trial: 'practice' has no word boxes in {study / 'words'}; accepted: the name of one of its "
+    )
     settings = replace(SETTINGS, words=study / "words", skip_unmatched=True)
     report = import_recordings(path, TEXTS, tmp_path / "g.parquet", settings)
     assert [(each.reason, each.count) for each in report.dropped] == [("on a screen without word boxes", 1)]

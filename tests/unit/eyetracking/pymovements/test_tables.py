@@ -24,8 +24,12 @@ TEXT = "Alpha beta\n\ngamma self-made."
 SETTINGS = ImportSettings(gates=Gates(1, 0.5), units="ms", max_distance=20.0)
 BOXES = [(100, 100, 180, 120), (200, 100, 280, 120), (100, 200, 180, 220), (200, 200, 280, 220)]
 # Word, FFD (first pass), FD, TFT, RPD_inc, TFC: beta was skipped, gamma first fixated after self-made.
-MEASURED = [("Alpha", 200, 200, 260, 200, 2), ("beta", 0, 0, 0, 0, 0), ("gamma", 0, 150, 150, 0, 1),
-            ("self-made.", 300, 300, 300, 510, 1)]  # fmt: skip
+MEASURED = [
+    ("Alpha", 200, 200, 260, 200, 2),
+    ("beta", 0, 0, 0, 0, 0),
+    ("gamma", 0, 150, 150, 0, 1),
+    ("self-made.", 300, 300, 300, 510, 1),
+]
 EXPECTED = [[2, 200, 200, 260, 100], [0, 0, 0, 0, 0], [1, 150, 0, 150, 100], [1, 300, 510, 300, 100]]
 
 
@@ -46,10 +50,25 @@ def values(source: Path, reader: str | None = None) -> np.ndarray:
 
 
 def emtec(root: Path, rows: list[tuple[Any, ...]] = MEASURED) -> Path:
-    header = ("subject_id", "item_id", "model", "decoding_strategy", "TRIAL_ID", "word_id", "word", "FFD", "FD", "TFT",
-              "RPD_inc", "TFC")  # fmt: skip
-    table = [(reader, "item01", "phi2", "topk", trial, n, *row)
-             for reader, trial in (("ET_01", 3), ("ET_02", 9)) for n, row in enumerate(rows)]  # fmt: skip
+    header = (
+        "subject_id",
+        "item_id",
+        "model",
+        "decoding_strategy",
+        "TRIAL_ID",
+        "word_id",
+        "word",
+        "FFD",
+        "FD",
+        "TFT",
+        "RPD_inc",
+        "TFC",
+    )
+    table = [
+        (reader, "item01", "phi2", "topk", trial, n, *row)
+        for reader, trial in (("ET_01", 3), ("ET_02", 9))
+        for n, row in enumerate(rows)
+    ]
     return write(root / "precomputed_reading_measures" / "reading_measures.csv", [header, *table])
 
 
@@ -76,10 +95,22 @@ def test_measures_in_the_layout_of_potec_take_the_reader_from_the_name_of_the_fi
 
 def test_measures_in_the_layout_of_onestop_are_those_of_interest_areas(tmp_path: Path) -> None:
     source = tmp_path / "OneStop"
-    rows = [("participant_id", "unique_trial_id", "IA_ID", "IA_LABEL", "IA_FIRST_FIXATION_DURATION", "IA_DWELL_TIME",
-             "IA_REGRESSION_PATH_DURATION", "IA_FIXATION_COUNT")]  # fmt: skip
-    rows += [("l1_1", "l1_1_4_2", n, word, first or ".", total, past or ".", count)
-             for n, (word, _, first, total, past, count) in enumerate(MEASURED, start=1)]  # fmt: skip
+    rows = [
+        (
+            "participant_id",
+            "unique_trial_id",
+            "IA_ID",
+            "IA_LABEL",
+            "IA_FIRST_FIXATION_DURATION",
+            "IA_DWELL_TIME",
+            "IA_REGRESSION_PATH_DURATION",
+            "IA_FIXATION_COUNT",
+        )
+    ]
+    rows += [
+        ("l1_1", "l1_1_4_2", n, word, first or ".", total, past or ".", count)
+        for n, (word, _, first, total, past, count) in enumerate(MEASURED, start=1)
+    ]
     write(source / "precomputed_reading_measures" / "ia_Paragraph.csv", rows, ",")
     run(source, dataset="OneStop")
     assert values(source, "l1_1").tolist() == EXPECTED
@@ -145,8 +176,9 @@ def middle(word: int) -> tuple[float, float]:
 def fixation_table(root: Path, change: tuple[str, str] = ("", "")) -> Path:
     rows: list[tuple[Any, ...]] = [("participant_id", "item", "CURRENT_FIX_X", "CURRENT_FIX_Y", "onset", "duration")]
     for reader in ("r1", "r2"):
-        rows += [(reader, "saga_1", *middle(word), n * 500, round(seconds * 1000))
-                 for n, (word, seconds) in enumerate(PATH)]  # fmt: skip
+        rows += [
+            (reader, "saga_1", *middle(word), n * 500, round(seconds * 1000)) for n, (word, seconds) in enumerate(PATH)
+        ]
     path = write(root / "precomputed_events" / "fixations.csv", rows, ",")
     path.write_text(path.read_text().replace(*change) if change[0] else path.read_text())
     return path
@@ -201,7 +233,7 @@ def test_samples_of_a_data_set_become_fixations_of_their_trials(origin: str, tmp
         ((",1000,100", ",499,100"), {}, " row 3: onset: '499'; accepted: at least 500, which the fixation before it"),
         (("saga_1,240.0,110.0,500", "other,240.0,110.0,500"), {}, "trial: 'other' has no word boxes in "),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_table_of_fixations_is_one_line(
     change: tuple[str, str], settings: dict[str, Any], expected: str, tmp_path: Path
 ) -> None:

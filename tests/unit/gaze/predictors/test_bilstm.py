@@ -20,13 +20,24 @@ from gazetune.gaze.registry import create_predictor
 from gazetune.gaze.words import word_spans
 
 TRT = MEASURES.index("TRT")
-LSTM = {"weight_ih_l0": (512, 512), "weight_hh_l0": (512, 128), "weight_ih_l1": (512, 256), "weight_hh_l1": (512, 128),
-        "bias_ih_l0": (512,), "bias_hh_l0": (512,), "bias_ih_l1": (512,), "bias_hh_l1": (512,)}  # fmt: skip
+LSTM = {
+    "weight_ih_l0": (512, 512),
+    "weight_hh_l0": (512, 128),
+    "weight_ih_l1": (512, 256),
+    "weight_hh_l1": (512, 128),
+    "bias_ih_l0": (512,),
+    "bias_hh_l0": (512,),
+    "bias_ih_l1": (512,),
+    "bias_hh_l1": (512,),
+}
 SHAPES = {
     "emb.weight": (32128, 512),
     **{f"lstm.{name}{end}": shape for name, shape in LSTM.items() for end in ("", "_reverse")},
-    "head.0.weight": (128, 256), "head.0.bias": (128,), "head.2.weight": (1, 128), "head.2.bias": (1,),
-}  # fmt: skip
+    "head.0.weight": (128, 256),
+    "head.0.bias": (128,),
+    "head.2.weight": (1, 128),
+    "head.2.bias": (1,),
+}
 TEXTS = (
     "The quick brown fox (jumps) over the lazy dogs.",
     "",

@@ -21,9 +21,14 @@ from gazetune.gaze.registry import create_predictor
 from gazetune.gaze.words import word_spans
 
 SMALL = {
-    **ROBERTA_BASE, "model_type": "roberta", "vocab_size": 330, "hidden_size": 32, "num_hidden_layers": 2,
-    "num_attention_heads": 4, "intermediate_size": 48,
-}  # fmt: skip
+    **ROBERTA_BASE,
+    "model_type": "roberta",
+    "vocab_size": 330,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+}
 LONG = " ".join(f"{word}{place}" for place in range(260) for word in ("reading", "(takes)", "time;"))
 TEXTS = (
     "The quick brown fox (jumps) over the lazy dogs.",

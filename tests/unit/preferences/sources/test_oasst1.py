@@ -73,11 +73,18 @@ def test_replies_to_the_assistant_and_by_the_prompter_make_no_pair() -> None:
 
 def test_ties_single_replies_and_broken_paths_are_dropped_with_their_reason() -> None:
     dropped = _converted(
-        _message("q", None), _message("a0", "q", 1), _message("a1", "q", 1),
-        _message("r", None), _message("a2", "r", 0),
-        _message("s", "gone"), _message("a3", "s", 0), _message("a4", "s", 1),
-        _message("t", "a5"), _message("a5", "t", 0), _message("a6", "t", 1),
-    )  # fmt: skip
+        _message("q", None),
+        _message("a0", "q", 1),
+        _message("a1", "q", 1),
+        _message("r", None),
+        _message("a2", "r", 0),
+        _message("s", "gone"),
+        _message("a3", "s", 0),
+        _message("a4", "s", 1),
+        _message("t", "a5"),
+        _message("a5", "t", 0),
+        _message("a6", "t", 1),
+    )
     reasons = [item.reason for item in dropped if isinstance(item, Dropped)]
     assert reasons == ["tie", "single reply", "incomplete path to the root", "incomplete path to the root"]
 
@@ -89,8 +96,9 @@ def test_a_question_below_a_deleted_message_is_dropped() -> None:
 
 
 def _copy_of_oasst1(path: Path) -> Path:
-    trees = [[_message(f"q{n}", None), *(_message(f"a{n}-{rank}", f"q{n}", rank) for rank in (1, 0, 2))]
-             for n in range(40)]  # fmt: skip
+    trees = [
+        [_message(f"q{n}", None), *(_message(f"a{n}-{rank}", f"q{n}", rank) for rank in (1, 0, 2))] for n in range(40)
+    ]
     rows = [{**message, "message_tree_id": f"tree{n}"} for n, tree in enumerate(trees) for message in tree]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path

@@ -112,11 +112,16 @@ def test_a_margin_that_is_negative_or_no_finite_number_is_refused_with_its_row(m
 
 def test_scores_that_contradict_the_preference_are_refused_with_their_row() -> None:
     row = {"prompt": "Hi", "chosen": "a", "rejected": "b"}
-    _refused("key 'chosen_score' is 2 and 'rejected_score' 4.5; accepted: a chosen score that is not below",
-             **row, chosen_score=2, rejected_score=4.5)  # fmt: skip
+    _refused(
+        "key 'chosen_score' is 2 and 'rejected_score' 4.5; accepted: a chosen score that is not below",
+        **row,
+        chosen_score=2,
+        rejected_score=4.5,
+    )
     _refused("key 'score_chosen' is 1e", **row, score_chosen=1e300, score_rejected=-1e300)
-    _refused("key 'rejected_score' must be a finite number, got nan",
-             **row, chosen_score=2, rejected_score=float("nan"))  # fmt: skip
+    _refused(
+        "key 'rejected_score' must be a finite number, got nan", **row, chosen_score=2, rejected_score=float("nan")
+    )
 
 
 def test_a_row_without_one_of_the_replies_is_refused() -> None:

@@ -92,8 +92,11 @@ def test_a_run_without_keys_gives_zeros_and_a_gradient() -> None:
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(0, 6)), min_size=1, max_size=4))
 def test_pairs_of_any_lengths_equal_the_mask(pairs: list[tuple[int, int, int]]) -> None:
     lengths = [length for pair in pairs for length in pair[:2]]
-    shared = [entry for number, (chosen, _, common) in enumerate(pairs)
-              for entry in ((0, 0), (2 * number, min(common, chosen)))]  # fmt: skip
+    shared = [
+        entry
+        for number, (chosen, _, common) in enumerate(pairs)
+        for entry in ((0, 0), (2 * number, min(common, chosen)))
+    ]
     assert_same(Runs.of(lengths, shared, causal=True))
 
 

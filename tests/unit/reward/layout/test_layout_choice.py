@@ -161,8 +161,9 @@ def test_auto_packs_where_sharing_saves_little(monkeypatch: pytest.MonkeyPatch, 
 
 
 def other_backbone() -> PreTrainedModel:
-    config = AutoConfig.for_model("gpt2", vocab_size=VOCABULARY, n_embd=32, n_layer=1, n_head=2, bos_token_id=1,
-                                  eos_token_id=1)  # fmt: skip
+    config = AutoConfig.for_model(
+        "gpt2", vocab_size=VOCABULARY, n_embd=32, n_layer=1, n_head=2, bos_token_id=1, eos_token_id=1
+    )
     return AutoModel.from_config(config)
 
 
@@ -196,8 +197,10 @@ def rewards_of(pool: str, kind: str, data: PreparedData, sizes: tuple[int, ...])
     found = []
     for size in sizes:
         with torch.no_grad():
-            parts = [torch.stack(reward_pairs(model(data.train.batch(pairs, model.reading))), dim=1)
-                     for pairs in np.split(np.arange(16), 16 // size)]  # fmt: skip
+            parts = [
+                torch.stack(reward_pairs(model(data.train.batch(pairs, model.reading))), dim=1)
+                for pairs in np.split(np.arange(16), 16 // size)
+            ]
         found.append(torch.cat(parts).numpy())
     return found
 

@@ -16,8 +16,20 @@ from gazetune.reward.model.backbone import load_backbone, load_tokenizer
 from gazetune.reward.model.reward_model import GazeRewardModel
 
 BackboneFolder = Callable[..., Path]
-ARCHITECTURES = ["llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi", "phi3",
-                 "bert", "roberta", "modernbert"]  # fmt: skip
+ARCHITECTURES = [
+    "llama",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "gemma",
+    "gemma2",
+    "gemma3_text",
+    "phi",
+    "phi3",
+    "bert",
+    "roberta",
+    "modernbert",
+]
 MATRICES = {"lora_A", "lora_B"}
 
 

@@ -94,8 +94,11 @@ def test_a_fusion_that_starts_closed_is_at_first_the_text_alone(kind: str, token
 def test_a_fusion_that_starts_closed_can_open(kind: str, tokens: TokenBatch, gaze: GazeBatch) -> None:
     closed = made(kind)
     closed(tokens, gaze).pow(2).sum().backward()
-    moved = {name for name, parameter in closed.named_parameters() if parameter.grad is not None and
-             parameter.grad.abs().max() > 0}  # fmt: skip
+    moved = {
+        name
+        for name, parameter in closed.named_parameters()
+        if parameter.grad is not None and parameter.grad.abs().max() > 0
+    }
     assert moved >= {"gate.weight" if kind == "gated" else "output.weight"}
 
 

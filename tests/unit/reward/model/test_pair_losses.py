@@ -36,9 +36,15 @@ def trl_loss(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrlLoss]:
     trl = pytest.importorskip("trl", reason="TRL is not installed (extra dev)")
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=64, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=2, num_labels=1, pad_token_id=0,
-    )  # fmt: skip
+        vocab_size=64,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        num_labels=1,
+        pad_token_id=0,
+    )
     model = LlamaForSequenceClassification(config).double()  # float32 would round a loss of hundreds
     torch.nn.init.normal_(model.score.weight, std=2.0)  # rewards of some size
     before = dict(os.environ)
@@ -51,12 +57,16 @@ def trl_loss(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrlLoss]:
         trainer = trl.RewardTrainer(
             model=model,
             args=trl.RewardConfig(
-                str(folder), use_cpu=True, report_to="none", bf16=False, gradient_checkpointing=False,
+                str(folder),
+                use_cpu=True,
+                report_to="none",
+                bf16=False,
+                gradient_checkpointing=False,
                 center_rewards_coefficient=center,
             ),
             train_dataset=Dataset.from_dict(rows),
             processing_class=tiny_tokenizer(["a"]),
-        )  # fmt: skip
+        )
         batch = trainer.data_collator([trainer.train_dataset[row] for row in range(len(CHOSEN))])
         value, outputs = trainer.compute_loss(model, batch, return_outputs=True)
         (gradient,) = torch.autograd.grad(value, outputs.logits)

@@ -20,8 +20,14 @@ from gazetune.reward.model.pair_losses import bradley_terry
 from gazetune.reward.model.reward_model import GazeRewardModel
 
 FUSIONS = ["none", "concat", "add", "gated", "cross"]
-PLACES = [("none", "before"), ("concat", "before"), ("concat", "after"), ("add", "before"), ("gated", "before"),
-          ("cross", "before")]  # fmt: skip
+PLACES = [
+    ("none", "before"),
+    ("concat", "before"),
+    ("concat", "after"),
+    ("add", "before"),
+    ("gated", "before"),
+    ("cross", "before"),
+]
 
 
 def build(config: Config, data: PreparedData, batching: str = "padded", **changes: dict) -> GazeRewardModel:

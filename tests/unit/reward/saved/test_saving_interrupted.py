@@ -51,8 +51,11 @@ def test_a_save_killed_with_9_at_random_moments_leaves_a_whole_model(tmp_path: P
     # One process imports torch, and forks those that are killed while they save models of one number each.
     done = subprocess.run(
         [sys.executable, "-c", KILLED_SAVES, str(tmp_path / "best"), "20"],
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     numbers = [int(line) for line in done.stdout.split()]
     assert len(numbers) == 20 and len(set(numbers)) > 5, "the saves must get somewhere between the kills"

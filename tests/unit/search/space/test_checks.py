@@ -59,8 +59,9 @@ def with_forbid(*conditions: str) -> str:
         (SPACE.replace("kind == add", "kid == add"), r"yaml:5: gaze.align: when: unknown key 'fusion.kid'"),
         (SPACE.replace("== add", "== add and adapter.r > 16"), r"yaml:5: gaze.align: when: .* never holds"),
         (
-            SPACE.replace("concat]}", "concat], when: adapter.r > 4}")
-            .replace("step: 4}", "step: 4, when: gaze.align == first}"),
+            SPACE.replace("concat]}", "concat], when: adapter.r > 4}").replace(
+                "step: 4}", "step: 4, when: gaze.align == first}"
+            ),
             r"yaml:4: fusion.kind: when: .* in a circle: fusion.kind -> adapter.r -> gaze.align -> fusion.kind",
         ),
         (SPACE.replace("== add", "== add and gaze.align == first"), r"yaml:5: .* gaze.align -> gaze.align"),
@@ -70,7 +71,7 @@ def with_forbid(*conditions: str) -> str:
         (SPACE.replace("[none, add, concat]", "[none, add"), r"yaml:\d: not YAML"),
         (SPACE + "try_first: [{fusion.kind: add}]\nspace: {}\n", r"yaml:10: the key 'space' stands twice"),
     ],
-)  # fmt: skip
+)
 def test_a_space_that_cannot_work_is_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         read(tmp_path, text)

@@ -39,10 +39,13 @@ def size_of(tmp_path: Path, text: str) -> Size:
             (167 + 167 * 10, False),
         ),
         ("  adapter.r: {int: [1, 100]}\nforbid: [adapter.r >= 10 and adapter.r <= 19]\n", (90, False)),
-        ("  adapter.r: {int: [1, 4]}\n  optim.weight_decay: {uniform: [0, 1]}\n"
-         "forbid: [adapter.r == 2 and optim.weight_decay > 0.5]\n", (4, True)),
+        (
+            "  adapter.r: {int: [1, 4]}\n  optim.weight_decay: {uniform: [0, 1]}\n"
+            "forbid: [adapter.r == 2 and optim.weight_decay > 0.5]\n",
+            (4, True),
+        ),
     ],
-)  # fmt: skip
+)
 def test_size(tmp_path: Path, text: str, size: tuple[int, bool]) -> None:
     assert size_of(tmp_path, text) == Size(*size, exact=True)
 

@@ -74,8 +74,10 @@ def test_a_list_of_partial_configs_is_chosen_as_one(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"when: 'recipe == 3' never holds; recipe: choice 1, 2"):
         read_space(write(tmp_path, text.replace("recipe == 2", "recipe == 3")))
     space = read_space(write(tmp_path, text))
-    found = {(config.fusion.kind, config.train.batch_size, config.train.seed)
-             for config in map(space.trial_config, samples(space, 20))}  # fmt: skip
+    found = {
+        (config.fusion.kind, config.train.batch_size, config.train.seed)
+        for config in map(space.trial_config, samples(space, 20))
+    }
     assert found == {("none", 16, 42), ("add", 8, 7)}
     assert all(("gaze.align" in params) == (params["recipe"] == 2) for params in samples(space, 20))
 
@@ -129,7 +131,7 @@ def test_set_of_a_key_in_a_group_takes_it_from_every_choice_and_outlives_a_resum
         ('"32":', '"32": {fusion.kind: add}', r"space.yaml:18: space: fusion.kind: stands twice, first at .*yaml:7"),
         ("train.batch_size:", "search.trials:", r"space.yaml:15: space: search.trials holds for the whole search"),
     ],
-)  # fmt: skip
+)
 def test_mistakes_in_groups_are_one_line_with_their_place(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in GROUPS
     with pytest.raises(InputError, match=message) as caught:

@@ -111,8 +111,11 @@ def test_data_configs_cover_the_units_that_fusions_take(tmp_path: Path) -> None:
     )
     configs = read_space(write(tmp_path, text)).data_configs()
     assert {(config.fusion.kind, config.fusion.unit) for config in configs} == {
-        ("none", "predictor"), ("concat", "word"), ("concat", "predictor"), ("add", "predictor"),
-    }  # fmt: skip
+        ("none", "predictor"),
+        ("concat", "word"),
+        ("concat", "predictor"),
+        ("add", "predictor"),
+    }
     units = {preparation_key(config): gaze_unit(config) for config in configs if config.fusion.kind != "none"}
     assert sorted(units.values()) == ["predictor", "word"]
 

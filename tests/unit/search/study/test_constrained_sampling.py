@@ -73,8 +73,10 @@ def test_what_is_allowed_keeps_the_samplers_distribution(tmp_path: Path) -> None
 
 
 def test_a_forbid_that_is_never_met_changes_no_proposal(tmp_path: Path) -> None:
-    for make in (lambda: optuna.samplers.TPESampler(seed=5, multivariate=True, n_startup_trials=5),
-                 lambda: optuna.samplers.RandomSampler(seed=5)):  # fmt: skip
+    for make in (
+        lambda: optuna.samplers.TPESampler(seed=5, multivariate=True, n_startup_trials=5),
+        lambda: optuna.samplers.RandomSampler(seed=5),
+    ):
         _, plain = run(space_of(tmp_path, SPACE), make(), 25)
         rare = "forbid: [train.batch_size == 32 and adapter.r == 4 and optim.learning_rate > 1.4999]\n"
         _, kept = run(space_of(tmp_path, SPACE + rare), make(), 25)

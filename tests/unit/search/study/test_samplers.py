@@ -52,9 +52,11 @@ def serial(space: SearchSpace, storage: InMemoryStorage, trials: int) -> list[di
     """Run trials one after another, in a study that is opened anew, and return the parameters of all there are."""
     several = not isinstance(space.config.search.objective, str)
     study = optuna.create_study(
-        study_name="drawn", storage=storage, load_if_exists=True,
+        study_name="drawn",
+        storage=storage,
+        load_if_exists=True,
         directions=["maximize", "minimize"] if several else ["maximize"],
-    )  # fmt: skip
+    )
     samplers = Samplers(space, parallel=False)
     for _ in range(trials):
         study.sampler = samplers.at(len(study.get_trials(deepcopy=False)))

@@ -55,15 +55,28 @@ def space(tmp_path: Path) -> SearchSpace:
 
 
 def searcher(
-    space: SearchSpace, folder: Path, notes: Notes, cancelled: list[str], reasons: dict[str, str] | None = None,
-    slots: int = 100, over: Callable[[], bool] = lambda: False,
-) -> TruthfulOptuna:  # fmt: skip
+    space: SearchSpace,
+    folder: Path,
+    notes: Notes,
+    cancelled: list[str],
+    reasons: dict[str, str] | None = None,
+    slots: int = 100,
+    over: Callable[[], bool] = lambda: False,
+) -> TruthfulOptuna:
     study = open_study(space.name, space.config.search, folder)
     return TruthfulOptuna(
-        space, study, Samplers(space, parallel=False), notes, "board", lambda job, params: {"id": job, **params},
-        cancel=cancelled.append, why=(reasons or {}).get, ended=notes.heard.append,
-        room=lambda running: len(running) < slots, over=over,
-    )  # fmt: skip
+        space,
+        study,
+        Samplers(space, parallel=False),
+        notes,
+        "board",
+        lambda job, params: {"id": job, **params},
+        cancel=cancelled.append,
+        why=(reasons or {}).get,
+        ended=notes.heard.append,
+        room=lambda running: len(running) < slots,
+        over=over,
+    )
 
 
 def result(examples: int, value: float, outcome: str = "RUNNING", seconds: float = 1.0) -> dict[str, Any]:

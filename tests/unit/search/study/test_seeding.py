@@ -118,14 +118,22 @@ def test_history_moves_the_sampler(tmp_path: Path) -> None:
 
 def test_trials_outside_this_space_are_left_out_and_none_inside_is_refused(tmp_path: Path) -> None:
     finished_search(tmp_path, OLD, [0.6, 0.7, 0.8, 0.9])
-    inside = with_history(space_of(tmp_path, SPACE.replace("none: {}, ", "")
-                                   .replace("[{fusion.kind: none, optim.learning_rate: 1e-3}, ", "[")), "old",
-                          tmp_path, FACTS)  # fmt: skip
+    inside = with_history(
+        space_of(
+            tmp_path, SPACE.replace("none: {}, ", "").replace("[{fusion.kind: none, optim.learning_rate: 1e-3}, ", "[")
+        ),
+        "old",
+        tmp_path,
+        FACTS,
+    )
     assert 0 < len(inside.extras.history) < 4
     assert all(past.params["fusion.kind"] == "add" for past in inside.extras.history)
     elsewhere = SPACE.replace("predictor: planted}", "predictor: planted}, train: {seed: 7}")
-    with pytest.raises(InputError, match=r"--warm-start old: none of its COMPLETE trials lies inside .*yaml; the first "
-                                         r"one: trial 0000: train.seed: 42 is outside the space"):  # fmt: skip
+    with pytest.raises(
+        InputError,
+        match=r"--warm-start old: none of its COMPLETE trials lies inside .*yaml; the first "
+        r"one: trial 0000: train.seed: 42 is outside the space",
+    ):
         with_history(space_of(tmp_path, elsewhere), "old", tmp_path, FACTS)
 
 
@@ -137,7 +145,7 @@ def test_trials_outside_this_space_are_left_out_and_none_inside_is_refused(tmp_p
         (SPACE.replace("s: 5", "s: 5, objective: val/loss"), FACTS, r"it improved val/accuracy and .* val/loss"),
         (SPACE.replace("s: 5", "s: 5, sampler: random"), FACTS, r"sampler: random does not learn .* accepted: tpe"),
     ],
-)  # fmt: skip
+)
 def test_values_that_do_not_compare_are_refused_with_the_reason(
     tmp_path: Path, text: str, facts: Facts, message: str
 ) -> None:

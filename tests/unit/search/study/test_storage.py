@@ -79,9 +79,18 @@ def test_urls_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize(
     "given",
-    ["journal:", "/a/file", "oracle://h/d", "nope://me:secret@h/d?x=secret", "postgresql://h:port/d", "postgresql://h",
-     "sqlite://", "sqlite:///:memory:", ""],
-)  # fmt: skip
+    [
+        "journal:",
+        "/a/file",
+        "oracle://h/d",
+        "nope://me:secret@h/d?x=secret",
+        "postgresql://h:port/d",
+        "postgresql://h",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "",
+    ],
+)
 def test_other_urls_are_refused_at_their_line(given: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"space\.yaml:7: search\.storage: '.*accepted: postgresql://") as caught:
         space_with(given, tmp_path)

@@ -58,9 +58,11 @@ def value_of(params: dict[str, Any], several: bool) -> float | list[float]:
 def open_study(space: SearchSpace, storage: Any = None) -> optuna.Study:
     several = not isinstance(space.config.search.objective, str)
     return optuna.create_study(
-        study_name="tried", storage=storage, load_if_exists=True,
+        study_name="tried",
+        storage=storage,
+        load_if_exists=True,
         directions=["maximize", "minimize"] if several else ["maximize"],
-    )  # fmt: skip
+    )
 
 
 def serial(space: SearchSpace, trials: int, storage: Any = None, check: bool = True) -> list[FrozenTrial]:
