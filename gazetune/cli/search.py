@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from gazetune.errors import InputError, did_you_mean
+from gazetune.errors import InputError
 
 
 def add_parser(subparsers: Any) -> None:
@@ -74,13 +74,13 @@ def run(args: argparse.Namespace) -> int:
     _check_what_to_search(args)
     with stdout_for_results():
         from gazetune.report.table import print_table
-        from gazetune.search.run import resume, search
+        from gazetune.search.run import resume_search, run_search
 
         if args.resume is not None:
-            document = resume(args.resume, args.storage, args.address, _caps(args))
+            document = resume_search(args.resume, storage=args.storage, address=args.address, caps=_caps(args))
         else:
-            document = search(
-                space_file=space_file(args.space),
+            document = run_search(
+                args.space,
                 name=args.name,
                 trials=args.trials,
                 overrides=_overrides(args),
@@ -127,28 +127,3 @@ def _check_what_to_search(args: argparse.Namespace) -> None:
                 f"--resume {args.resume}: {option} cannot be changed; accepted: --max-hours, --max-gpu-hours, "
                 "--max-disk, --storage, --address, --json"
             )
-
-
-def space_file(space: str) -> Path:
-    """Return the file of a search space, given by its path or as the name of a shipped one.
-
-    Raises
-    ------
-    InputError
-        When there is neither.
-    """
-    path = Path(space)
-    if path.is_file():
-        return path
-    shipped = shipped_spaces()
-    if space in shipped:
-        return shipped[space]
-    raise InputError(f"search space '{space}': neither a file nor a shipped space; {did_you_mean(space, shipped)}")
-
-
-def shipped_spaces() -> dict[str, Path]:
-    """Return the search spaces that come with the package, by name."""
-    package = Path(__file__).parents[1]
-    # In the wheel they stand inside the package, in a checkout beside it.
-    folders = (package / "search_spaces", package.parent / "search_spaces")
-    return {file.stem: file for folder in folders for file in sorted(folder.glob("*.yaml"))}

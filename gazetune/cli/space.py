@@ -35,12 +35,12 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read the space, and print it."""
     from gazetune.cli.output import stdout_for_results
-    from gazetune.cli.search import space_file
 
     with stdout_for_results():
+        from gazetune.search.space.shipped_spaces import find_space_file
         from gazetune.search.space.space_file import read_space
 
-        document = document_of(read_space(space_file(args.file), overrides=args.overrides))
+        document = document_of(read_space(find_space_file(args.file), overrides=args.overrides))
     if args.json:
         print(json.dumps(document, indent=2))
     else:

@@ -1,7 +1,10 @@
-"""What is said when a search ends because its process or its Ray instance was killed: how to go on.
+"""A message on stderr when a search ends because its process or its Ray instance was killed.
 
-A driver whose raylet dies is ended by Ray from below Python, and one that is killed says nothing either. So a child
-process waits for its end and has the word then.
+A process that is killed cannot print anything. A driver whose raylet dies cannot either: Ray ends it from below Python.
+So a child process prints the message. It reads from a pipe whose other end the driver holds:
+
+    driver ends the block    a line comes through the pipe    the child prints nothing
+    driver is killed         the pipe is closed, empty        the child prints the message
 """
 
 from __future__ import annotations
@@ -11,28 +14,31 @@ import subprocess
 from contextlib import AbstractContextManager
 from types import TracebackType
 
-_WAIT = 'read -r said || printf "%s\\n" "$0" >&2'
-"""For a shell: say the line once the other end of stdin is closed without a word."""
+_CHILD_SCRIPT = 'read -r line || printf "%s\\n" "$0" >&2'
+"""For a shell: `read` fails, and the message is printed, once the other end of stdin is closed without a line."""
 
 
-class LastWords(AbstractContextManager["LastWords"]):
-    """Around a block that may not live to its end. Nothing is said of a block that ends, with an error or without."""
+class ExitMessage(AbstractContextManager["ExitMessage"]):
+    """Around a block that may be killed. Nothing is printed for a block that ends, with an error or without."""
 
     def __init__(self) -> None:
         self._pipe: int | None = None
-        self._waiting: subprocess.Popen[bytes] | None = None
+        self._child: subprocess.Popen[bytes] | None = None
 
-    def leave(self, line: str) -> None:
-        """Have this line on stderr if the process ends inside the block."""
-        read, self._pipe = os.pipe()  # neither is inherited: the pipe is closed when this process is gone
-        # In a session of its own, so that Ctrl-C on the terminal does not end it before.
-        self._waiting = subprocess.Popen(["/bin/sh", "-c", _WAIT, line], stdin=read, start_new_session=True)
-        os.close(read)
+    def print_if_killed(self, message: str) -> None:
+        """Have the message printed on stderr if this process ends inside the block."""
+        # Neither end is inherited by other children. So the pipe is closed as soon as this process is gone.
+        child_end, self._pipe = os.pipe()
+        # In a session of its own, so that Ctrl-C on the terminal does not end the child first.
+        self._child = subprocess.Popen(
+            ["/bin/sh", "-c", _CHILD_SCRIPT, message], stdin=child_end, start_new_session=True
+        )
+        os.close(child_end)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._pipe is not None and self._waiting is not None:
+        if self._pipe is not None and self._child is not None:
             os.write(self._pipe, b"\n")
             os.close(self._pipe)
-            self._waiting.wait()
+            self._child.wait()

@@ -1,4 +1,4 @@
-"""One search, from a space file to the table of what won; and going on with one that was stopped."""
+"""The doors of this room: run one search from its space to its document, or resume one that was stopped."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from gazetune.reward.data.prepared_data import PreparedData, is_prepared, prepar
 from gazetune.reward.model.backbone import context_length
 from gazetune.reward.model.pair_losses import check_scores
 from gazetune.search.driver import Driver
-from gazetune.search.exit_message import LastWords
+from gazetune.search.exit_message import ExitMessage
 from gazetune.search.folder import Facts, SearchFolder, check_free
 from gazetune.search.progress import SearchProgress
 from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.space.shipped_spaces import find_space_file
 from gazetune.search.space.space_file import read_space
 from gazetune.search.stopping.caps import check_caps
 from gazetune.search.stopping.schedulers import check_comparable, plan_rungs
@@ -39,17 +40,42 @@ from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.train.steps import StepPlan
 
 
-def search(
-    space_file: Path,
-    name: str | None,
-    trials: int | None,
-    overrides: Sequence[str],
-    storage: Path,
-    tracking_uri: str | None,
-    address: str | None,
+def run_search(
+    space: str | Path,
+    *,
+    storage: str | Path = Path("gazetune_runs"),
+    name: str | None = None,
+    trials: int | None = None,
+    overrides: Sequence[str] = (),
+    tracking_uri: str | None = None,
+    address: str | None = None,
     warm_start: str | None = None,
 ) -> SearchDocument:
-    """Run a search to its end and return what it found.
+    """Run a search to its end and return what it found; what `gazetune search` does.
+
+    Parameters
+    ----------
+    space : str or Path
+        A YAML search space, or the name of a shipped one, such as `demo`.
+    storage : str or Path
+        The folder of all results; the search lies in it under its name.
+    name : str, optional
+        Name of the search, its folder and its study; the space's own name by default.
+    trials : int, optional
+        Trials in all, in the place of the space's `search.trials`.
+    overrides : sequence of str
+        `dotted.key=value` each, as `--set` has them; a searched key that is set is searched no more.
+    tracking_uri : str, optional
+        The MLflow server; a sqlite file in `storage` by default.
+    address : str, optional
+        A running Ray cluster to join, or `auto` to find it; by default Ray runs on this machine, for this search.
+    warm_start : str, optional
+        Another search, by name or folder, whose COMPLETE trials the sampler is to know.
+
+    Returns
+    -------
+    SearchDocument
+        Every trial, the winner, the baselines it was compared with on the test split, and where the report is.
 
     Raises
     ------
@@ -60,41 +86,61 @@ def search(
         When every trial FAILed.
     Interrupted
         When the user stopped it.
+
+    Examples
+    --------
+    >>> from gazetune.search.run import run_search
+    >>> document = run_search("demo", trials=4)  # doctest: +SKIP
+    >>> document.best.params["fusion.kind"]  # doctest: +SKIP
+    'add'
     """
-    space = read_space(space_file, name, trials, overrides)
+    searched = read_space(find_space_file(space), name, trials, overrides)
     if tracking_uri is not None:
-        set_key(space.base, "tracking.uri", tracking_uri)
-    storage = storage.resolve()
-    check_free(storage, space)
-    return _drive(space, storage, None, address, warm_start)
+        set_key(searched.base, "tracking.uri", tracking_uri)
+    storage = Path(storage).resolve()
+    check_free(storage, searched)
+    return _prepare_and_run(searched, storage, None, address, warm_start)
 
 
-def resume(name: str, storage: Path, address: str | None, caps: Sequence[str] = ()) -> SearchDocument:
+def resume_search(
+    name: str,
+    *,
+    storage: str | Path = Path("gazetune_runs"),
+    address: str | None = None,
+    caps: Sequence[str] = (),
+) -> SearchDocument:
     """Go on with a search that was stopped: finished trials stay, running ones continue from their checkpoints.
 
-    `caps` are `search.max_hours=VALUE` and the like, and stand in place of what the search had of them.
+    Parameters
+    ----------
+    name : str
+        Name of the search.
+    storage, address
+        As for `run_search`.
+    caps : sequence of str
+        `search.max_hours=VALUE` and the like; they stand in place of what the search had of them.
 
     Raises
     ------
     InputError
         When there is no such search, it is finished, or another driver works on it; for a cap that is not accepted; and
-        as `search`.
+        as `run_search`.
     RunError, Interrupted
-        As `search`.
+        As `run_search`.
     """
-    storage = storage.resolve()
+    storage = Path(storage).resolve()
     given = parse_overrides(caps)
     load_config(None, caps)  # refuses a wrong value before the folder is held
     folder, space = SearchFolder.open(storage, name, more=bool(given))
     for key, value in given.items():
         set_key(space.base, key, value)
-    return _drive(space, storage, folder, address)
+    return _prepare_and_run(space, storage, folder, address)
 
 
-def _drive(
+def _prepare_and_run(
     space: SearchSpace, storage: Path, folder: SearchFolder | None, address: str | None, warm_start: str | None = None
 ) -> SearchDocument:
-    """Check and prepare everything, then connect and search; a new search gets its folder last.
+    """Check and prepare everything, then connect and search; a new search (`folder` is None) gets its folder last.
 
     Ray is there earlier only when there are so many reading measures to predict that it pays.
     """
@@ -103,27 +149,28 @@ def _drive(
     check_caps(space.config.search, space.shapes(), space.origin)
     check_tracking(space.config.tracking.uri, storage)
     check_study_storage(space.config.search.storage, space.name, storage / space.name)
-    with SearchProgress(space.config.search.trials) as progress, ExitStack() as undo:
-        words = undo.enter_context(LastWords())  # ends last, after Ray
+    with SearchProgress(space.config.search.trials) as progress, ExitStack() as stack:
+        # The stack ends in reverse order: Ray first, the exit message last.
+        exit_message = stack.enter_context(ExitMessage())
 
-        @undo.callback
-        def let_go() -> None:
+        @stack.callback
+        def release_folder() -> None:
             if folder is not None:
                 folder.release()
 
         @functools.cache
-        def join() -> ClusterSize:
+        def join_cluster() -> ClusterSize:
             size = connect(address, space.shapes(), storage)
-            undo.callback(disconnect)
+            stack.callback(disconnect)
             return size
 
-        data = _prepare_data(space, storage / "cache", progress, RayPrediction(join))
+        data = _prepare_data(space, storage / "cache", progress, RayPrediction(join_cluster))
         check_comparable(space.config.search, [each.facts.data_fingerprint for each in data])
-        rungs = plan_rungs(space.config.search, _budget(space.config, data[0]))
+        rungs = plan_rungs(space.config.search, _full_budget(space.config, data[0]))
         facts = Facts(" ".join(sorted({each.facts.data_fingerprint for each in data})), rungs.budget)
         if warm_start is not None:
             space = with_history(space, warm_start, storage, facts)
-        cluster = join()
+        cluster = join_cluster()
         tracker = Tracker.open(space.config.tracking.uri, storage, "gazetune")
         if folder is None:
             folder = SearchFolder.create(storage, space)
@@ -131,27 +178,28 @@ def _drive(
             folder.write_space(space)
         folder.write_facts(facts)
         seed_study(open_study(space.name, space.config.search, folder.path), space)
-        return _run(Driver(space, folder, tracker, data, rungs, cluster, progress), words)
+        return _run_driver(Driver(space, folder, tracker, data, rungs, cluster, progress), exit_message)
 
 
-def _run(driver: Driver, words: LastWords) -> SearchDocument:
+def _run_driver(driver: Driver, exit_message: ExitMessage) -> SearchDocument:
     """Run the driver. If it or its Ray is killed on the way, one line says how to go on."""
     name, storage = driver.space.name, driver.folder.path.parent
-    kept = (
+    resume = (
         "finished trials stay, and those that ran go on from their last checkpoints with: "
         f"gazetune search --resume {name} --storage {storage}"
     )
-    words.leave(f"gazetune: error: search '{name}' ended, as its process or its Ray was killed; {kept}")
+    killed = f"search '{name}' ended, as its process or its Ray was killed; {resume}"
+    exit_message.print_if_killed(f"gazetune: error: {killed}")
     try:
         return driver.run()
     except RayError as error:
         if isinstance(error, RayTaskError) and not isinstance(error.cause, RayError):
             raise  # an error of our own code, in a Ray that is well
-        raise RunError(f"search '{name}' ended, as its Ray was killed; {kept}") from error
+        raise RunError(f"search '{name}' ended, as its Ray was killed; {resume}") from error
 
 
 def _prepare_data(
-    space: SearchSpace, cache: Path, progress: SearchProgress, elsewhere: RayPrediction
+    space: SearchSpace, cache: Path, progress: SearchProgress, prediction: RayPrediction
 ) -> list[PreparedData]:
     """Prepare every data set that trials can ask for; the first one is the base config's, where that is one of them."""
     progress.stage("preparing data and gaze")
@@ -159,7 +207,7 @@ def _prepare_data(
     _check_inputs([config for config in configs if not is_prepared(config, cache)])
     prepared = []
     for config in configs:
-        prepared.append(prepare(config, cache, elsewhere=elsewhere))
+        prepared.append(prepare(config, cache, elsewhere=prediction))
         check_scores(config.loss, config.data.source, prepared[-1].train.scores)
     for data in {data.folder: data for data in prepared}.values():
         pairs = ", ".join(f"{split} {count}" for split, count in data.facts.pairs.items())
@@ -173,16 +221,18 @@ def _check_inputs(configs: Sequence[Config]) -> None:
         return  # `prepare` itself reads them before it writes
     for backbone in {config.backbone: None for config in configs}:
         context_length(backbone)
-    for config in {_predictor_of(config): config for config in configs}.values():
+    for config in {_predictor_key(config): config for config in configs}.values():
         create_predictor(config)
     for data in {config.data: None for config in configs}:
         load_splits(data)
 
 
-def _predictor_of(config: Config) -> tuple[str | int | None, ...]:
+def _predictor_key(config: Config) -> tuple[str | int | None, ...]:
+    """Return what a gaze predictor is made from; configs that agree in it have the same one."""
     return (config.gaze.predictor, config.gaze.path, config.gaze.reader, config.data.seed)
 
 
-def _budget(config: Config, data: PreparedData) -> int:
+def _full_budget(config: Config, data: PreparedData) -> int:
+    """Return the training examples of a trial that nothing stops."""
     plan = StepPlan.of(config.train, len(data.train))
     return plan.examples(plan.total_steps)

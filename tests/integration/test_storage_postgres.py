@@ -16,9 +16,9 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from gazetune.cli.search import space_file
 from gazetune.errors import InputError
-from gazetune.search.run import search
+from gazetune.search.run import run_search
+from gazetune.search.space.shipped_spaces import find_space_file
 from gazetune.search.space.space_file import read_space
 from gazetune.search.study.searcher import open_study
 from gazetune.search.study.storage import check_study_storage, find_study, shared_study, storage_url
@@ -130,7 +130,7 @@ def test_asking_writes_nothing(url: str, tmp_path: Path) -> None:
 
 
 def test_a_search_goes_on_with_its_study_and_another_one_is_refused(url: str, tmp_path: Path) -> None:
-    space = read_space(space_file("smoke"), None, None, [f"search.storage={url}"])
+    space = read_space(find_space_file("smoke"), None, None, [f"search.storage={url}"])
     study = open_study("shared", space.config.search, tmp_path)
     study.tell(study.ask(), 0.5)
     left = space.suggest(study.ask())
@@ -156,7 +156,7 @@ def test_what_a_server_refuses_is_refused_in_one_line(server: str, url: str, tmp
         patch.delenv("PGPASSWORD")
         assert "no password supplied" in refused(url, tmp_path)
         with pytest.raises(InputError, match="no password supplied"):
-            search(space_file("smoke"), None, None, [f"search.storage={url}"], tmp_path / "runs", None, None)
+            run_search("smoke", storage=tmp_path / "runs", overrides=[f"search.storage={url}"])
     assert tables(url) == [] and not list(tmp_path.iterdir())
 
 

@@ -1,4 +1,4 @@
-"""What `gazetune search` takes together, and where it finds a space."""
+"""What `gazetune search` takes together."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 
 from gazetune.cli.main import main
-from gazetune.cli.search import shipped_spaces, space_file
-from gazetune.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -40,13 +38,3 @@ def test_a_search_that_is_not_there_cannot_be_resumed(tmp_path: Path, capfd: pyt
     (tmp_path / "other" / "space.yaml").write_text("")
     assert main(["search", "--resume", "mine", "--storage", str(tmp_path)]) == 2
     assert f"there is no search 'mine' in {tmp_path}; accepted: other" in capfd.readouterr().err
-
-
-def test_a_shipped_space_is_found_by_name_and_a_file_by_path(tmp_path: Path) -> None:
-    assert {"demo", "pairs"} <= shipped_spaces().keys()
-    assert space_file("demo").name == "demo.yaml"
-    own = tmp_path / "demo"
-    own.write_text("")
-    assert space_file(str(own)) == own
-    with pytest.raises(InputError, match="neither a file nor a shipped space; did you mean 'pairs'"):
-        space_file("pair")

@@ -10,9 +10,9 @@ import pytest
 
 PROGRAM = """
 import os, signal, subprocess, sys, time
-from gazetune.search.exit_message import LastWords
-with LastWords() as words:
-    words.leave("go on 'so' & \\"$HOME\\"")
+from gazetune.search.exit_message import ExitMessage
+with ExitMessage() as exit_message:
+    exit_message.print_if_killed("go on 'so' & \\"$HOME\\"")
     END
 """
 

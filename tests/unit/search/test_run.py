@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gazetune.cli.search import space_file
 from gazetune.errors import InputError
-from gazetune.search.run import search
+from gazetune.search.run import run_search
 
 
 @pytest.mark.parametrize(
@@ -23,6 +22,6 @@ def test_a_search_that_cannot_work_is_refused_before_anything_is_made(
     overrides: list[str], told: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError) as refused:
-        search(space_file("demo"), None, None, overrides, tmp_path, None, None)
+        run_search("demo", storage=tmp_path, overrides=overrides)
     assert told in str(refused.value) and "\n" not in str(refused.value)
     assert not list(tmp_path.iterdir())

@@ -15,12 +15,12 @@ import pytest
 import sqlalchemy
 from optuna.trial import TrialState
 
-from gazetune.cli.search import space_file
 from gazetune.config.yaml_file import write_config
 from gazetune.errors import InputError
 from gazetune.search.folder import Facts, SearchFolder
-from gazetune.search.run import search
+from gazetune.search.run import run_search
 from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.space.shipped_spaces import find_space_file
 from gazetune.search.space.space_file import read_space
 from gazetune.search.study.searcher import open_study
 from gazetune.search.study.storage import (
@@ -100,7 +100,7 @@ def test_other_urls_are_refused_at_their_line(given: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("given", ["postgresql://me:sec?ret@h/d", "mysql://me@h/d?password=sec?ret"])
 def test_a_password_is_refused_and_not_shown(given: str) -> None:
     with pytest.raises(InputError, match=r"--set: search\.storage: .* has a password.*PGPASSWORD") as caught:
-        read_space(space_file("smoke"), None, None, [f"search.storage={given}"])
+        read_space(find_space_file("smoke"), None, None, [f"search.storage={given}"])
     assert "sec" not in str(caught.value) and "ret" not in str(caught.value)
 
 
@@ -109,9 +109,7 @@ def test_a_server_that_is_down_is_refused_before_anything_is_written(tmp_path: P
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     with pytest.raises(InputError, match=r"^search\.storage 'postgresql.* cannot be used \(connection to .*refused"):
-        search(
-            space_file("smoke"), None, None, [f"search.storage=postgresql://127.0.0.1:{port}/d"], tmp_path, None, None
-        )
+        run_search("smoke", storage=tmp_path, overrides=[f"search.storage=postgresql://127.0.0.1:{port}/d"])
     assert not list(tmp_path.iterdir())
 
 
@@ -241,7 +239,7 @@ def test_a_search_whose_study_is_gone_is_refused(url: str, tmp_path: Path) -> No
 
 
 def test_the_study_is_in_the_searchs_folder_unless_a_storage_is_given(tmp_path: Path) -> None:
-    space = read_space(space_file("smoke"))
+    space = read_space(find_space_file("smoke"))
     check_study_storage(space.config.search.storage, "smoke", tmp_path)
     open_study("smoke", space.config.search, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["study.db"]

@@ -7,10 +7,11 @@ from pathlib import Path
 import optuna
 import pytest
 
-from gazetune.cli.search import shipped_spaces
+from gazetune.errors import InputError
 from gazetune.search.space.grid import grid_points
 from gazetune.search.space.points import first_points, optuna_parameters
 from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.space.shipped_spaces import find_space_file, shipped_spaces
 from gazetune.search.space.space_file import read_space
 from gazetune.train.checks import check_config
 
@@ -76,5 +77,15 @@ def test_the_reference_spaces_try_the_readme_line_first() -> None:
 
 
 def test_shipped_spaces_stand_in_the_repository_too() -> None:
-    folder = Path(__file__).parents[3] / "search_spaces"
+    folder = Path(__file__).parents[4] / "search_spaces"
     assert {path.stem for path in folder.glob("*.yaml")} == set(NAMES)
+
+
+def test_a_shipped_space_is_found_by_name_and_a_file_by_path(tmp_path: Path) -> None:
+    assert {"demo", "pairs"} <= shipped_spaces().keys()
+    assert find_space_file("demo").name == "demo.yaml"
+    own = tmp_path / "demo"
+    own.write_text("")
+    assert find_space_file(str(own)) == own
+    with pytest.raises(InputError, match="neither a file nor a shipped space; did you mean 'pairs'"):
+        find_space_file("pair")

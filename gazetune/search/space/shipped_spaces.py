@@ -1,0 +1,44 @@
+"""The search spaces that come with the package, and how a space is named: by its file or as a shipped one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gazetune.errors import InputError, did_you_mean
+
+
+def find_space_file(space: str | Path) -> Path:
+    """Return the file of a search space, given by its path or as the name of a shipped one.
+
+    A file goes first: a shipped space is only looked for where there is no file of that name.
+
+    Raises
+    ------
+    InputError
+        When there is neither.
+
+    Examples
+    --------
+    >>> find_space_file("demo").name
+    'demo.yaml'
+    """
+    if Path(space).is_file():
+        return Path(space)
+    shipped = shipped_spaces()
+    if str(space) in shipped:
+        return shipped[str(space)]
+    raise InputError(f"search space '{space}': neither a file nor a shipped space; {did_you_mean(str(space), shipped)}")
+
+
+def shipped_spaces() -> dict[str, Path]:
+    """Return the file of each search space that comes with the package, by name.
+
+    Examples
+    --------
+    >>> {"demo", "pairs"} <= shipped_spaces().keys()
+    True
+    """
+    package = Path(__file__).parents[2]
+    # In the wheel they stand inside the package, in a checkout beside it.
+    folders = (package / "search_spaces", package.parent / "search_spaces")
+    return {file.stem: file for folder in folders for file in sorted(folder.glob("*.yaml"))}
