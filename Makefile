@@ -22,8 +22,8 @@ test: $(READY)  ## Run the tests
 	@rm -f .venv/.pytest-status; status=0; $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS) || status=$$?; \
 	echo $$status > .venv/.pytest-status; exit $$status
 
-test-long: $(READY)  ## Run the tests that take minutes
-	$(BIN)/python -m pytest -m long $(ARGS)
+test-long: $(READY)  ## Run the tests that take minutes; PART=kills runs one part (demo gaze kills nodes rules training)
+	$(BIN)/python -m pytest -m long $(if $(PART),--part $(PART)) $(ARGS)
 
 lint: $(READY)  ## Run ruff and mypy
 	$(BIN)/ruff check .

@@ -21,6 +21,30 @@ _RAY = tempfile.mkdtemp(prefix="ray", dir="/tmp")
 os.environ["RAY_TMPDIR"] = _RAY
 
 
+LONG_PARTS = ("demo", "gaze", "kills", "nodes", "rules", "training")
+"""What `make test-long PART=...` may name; each part ends within an hour on two cores."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--part`, which chooses among the tests that take minutes."""
+    parser.addoption("--part", choices=LONG_PARTS, help="run this part of the long tests alone")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the long tests of other parts than `--part`; refuse a long test that names no part."""
+    part = config.getoption("--part")
+    left_out = []
+    for item in items:
+        for mark in item.iter_markers("long"):
+            if not mark.args or mark.args[0] not in LONG_PARTS:
+                raise pytest.UsageError(f"{item.nodeid}: long({', '.join(LONG_PARTS)}): a long test names its part")
+            if part is not None and mark.args[0] != part:
+                left_out.append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
 def pytest_unconfigure() -> None:
     """Take Ray's files away."""
     shutil.rmtree(_RAY, ignore_errors=True)

@@ -129,7 +129,7 @@ def cluster(tmp_path: Path) -> Iterator[ScaledCluster]:
         head.wait()
 
 
-@pytest.mark.long
+@pytest.mark.long("nodes")
 def test_an_autoscaler_starts_nodes_for_the_slots_of_a_search_and_gets_them_back(
     cluster: ScaledCluster, tmp_path: Path
 ) -> None:

@@ -63,7 +63,7 @@ def test_a_cap_stops_running_trials_at_their_next_report_and_begins_no_other(end
     )
 
 
-@pytest.mark.long
+@pytest.mark.long("rules")
 def test_the_search_goes_on_with_a_higher_cap(ended: dict[str, Any], gone_on: dict[str, Any]) -> None:
     before, after = ended["trials"], gone_on["trials"]
     assert after[: len(before)] == before and len(after) == 8 and gone_on["ended_by"] is None
@@ -73,7 +73,7 @@ def test_the_search_goes_on_with_a_higher_cap(ended: dict[str, Any], gone_on: di
     assert gone_on["best"]["test"]["n"] == gone_on["baselines"]["no_gaze"]["n"]
 
 
-@pytest.mark.long
+@pytest.mark.long("rules")
 def test_the_winner_and_what_it_is_compared_with_keep_their_models_and_no_other_trial(gone_on: dict[str, Any]) -> None:
     complete = [trial for trial in gone_on["trials"] if trial["state"] == "COMPLETE"]
     without = [trial for trial in complete if trial["params"]["fusion.kind"] == "none"]

@@ -28,7 +28,7 @@ def finds_what_was_planted(document: dict[str, Any]) -> bool:
     )
 
 
-@pytest.mark.long
+@pytest.mark.long("demo")
 def test_the_demo_finds_the_planted_mask_for_at_least_four_of_five_seeds(tmp_path: Path) -> None:
     documents = [demo(seed, tmp_path) for seed in SEEDS]
     found = [finds_what_was_planted(document) for document in documents]

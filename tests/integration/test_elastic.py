@@ -104,7 +104,7 @@ def search(cluster: Cluster, folder: Path, *arguments: str) -> Iterator[Search]:
             process.kill()
 
 
-@pytest.mark.long
+@pytest.mark.long("nodes")
 def test_slots_follow_the_nodes_and_a_search_without_any_ends_and_is_resumed(cluster: Cluster, tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text(SPACE)
     first = add_node(cluster)
@@ -157,7 +157,7 @@ def blind_node(cluster: Cluster, hidden: Path) -> Iterator[None]:
         node.wait(timeout=120)
 
 
-@pytest.mark.long
+@pytest.mark.long("nodes")
 @pytest.mark.skipif(os.geteuid() != 0, reason="a folder that one node alone does not see needs root")
 def test_a_node_that_does_not_see_the_storage_folder_gets_no_trial(cluster: Cluster, tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text(SPACE)

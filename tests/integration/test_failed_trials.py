@@ -42,7 +42,7 @@ def write_pairs(path: Path, topic: str) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-@pytest.mark.long
+@pytest.mark.long("rules")
 def test_trials_that_cannot_be_trained_fail_with_reasons_and_the_search_ends_as_usual(tmp_path: Path) -> None:
     for name in ("kept", "vanishes", "changes"):
         write_pairs(tmp_path / f"{name}.jsonl", name)

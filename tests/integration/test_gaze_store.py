@@ -179,7 +179,7 @@ def test_a_build_that_is_killed_twice_ends_with_the_same_store(
     kill_often(2, 0, pairs, undisturbed, tmp_path)
 
 
-@pytest.mark.long
+@pytest.mark.long("gaze")
 def test_a_build_that_is_killed_ten_times_ends_with_the_same_store(tmp_path: Path) -> None:
     pairs = write_pairs(tmp_path / "pairs.jsonl", 15000)
     kill_often(10, 1, pairs, build_undisturbed(pairs, tmp_path / "serial"), tmp_path / "killed")

@@ -215,7 +215,7 @@ def test_nothing_is_lost_when_worker_ray_and_driver_are_killed(tmp_path: Path) -
     assert not psutil.wait_procs(agents, timeout=60)[1]
 
 
-@pytest.mark.long
+@pytest.mark.long("kills")
 def test_an_interrupted_search_says_how_to_go_on_and_leaves_nothing(tmp_path: Path) -> None:
     search = Search(tmp_path, 3)
     with search.running() as process:
@@ -248,7 +248,7 @@ def choose() -> random.Random:
     return random.Random(seed)
 
 
-@pytest.mark.long
+@pytest.mark.long("kills")
 @pytest.mark.parametrize(
     "moments",
     [("start", "slots start", "first checkpoint"), ("handover", "baselines", "report")],
@@ -281,7 +281,7 @@ def test_a_search_that_is_killed_at_random_moments_loses_nothing(
     assert not psutil.wait_procs(agents, timeout=60)[1]
 
 
-@pytest.mark.long
+@pytest.mark.long("kills")
 def test_a_search_whose_workers_are_killed_at_random_moments_loses_nothing(
     choose: random.Random, tmp_path: Path
 ) -> None:

@@ -69,7 +69,7 @@ def everything_is_free() -> bool:
     return all(actor.class_name.startswith("_") for actor in list_actors(filters=[("state", "=", "ALIVE")]))
 
 
-@pytest.mark.long
+@pytest.mark.long("kills")
 def test_a_cluster_gets_back_all_that_a_killed_driver_had_and_can_go_on(cluster: Cluster, tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text(SPACE)
     trials = tmp_path / "runs" / "joined" / "trials"

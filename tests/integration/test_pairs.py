@@ -37,7 +37,7 @@ def test_the_pairs_space_searches_real_pairs(shared: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("flags", "features"),
     [
-        pytest.param(["-fmv", "1"], ["TRT"], marks=pytest.mark.long),
+        pytest.param(["-fmv", "1"], ["TRT"], marks=pytest.mark.long("training")),
         (["-fmv", "2", "--features_used", "0,1,0,1,0"], ["FFD", "TRT"]),
     ],
 )

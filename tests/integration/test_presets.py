@@ -76,8 +76,8 @@ def drawn_fusion(config: Config) -> dict[str, torch.Tensor]:
     [
         ("helpsteer2", "corrected"),
         ("oasst1", "reference"),
-        pytest.param("helpsteer2", "reference", marks=pytest.mark.long),
-        pytest.param("oasst1", "corrected", marks=pytest.mark.long),
+        pytest.param("helpsteer2", "reference", marks=pytest.mark.long("training")),
+        pytest.param("oasst1", "corrected", marks=pytest.mark.long("training")),
     ],
 )
 def test_a_readme_line_of_the_reference_trains_under_either_preset(name: str, preset: str, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_readme_line_of_the_reference_trains_under_either_preset(name: str, pr
         assert again["test"] == result["test"]
 
 
-@pytest.mark.long
+@pytest.mark.long("training")
 @pytest.mark.parametrize("preset", ["corrected", "reference"])
 def test_a_readme_line_trains_on_all_real_pairs_under_either_preset(preset: str, shared: Path, tmp_path: Path) -> None:
     pairs = shared / "data" / "hh_harmless_pairs.jsonl.gz"

@@ -69,7 +69,7 @@ def disturbed(folder: Path, *arguments: str | Path, end: Callable[[subprocess.Po
             os.killpg(process.pid, signal.SIGKILL)
 
 
-@pytest.mark.long
+@pytest.mark.long("rules")
 @pytest.mark.parametrize("scheduler", ["paired", "median", "hyperband", "asha"])
 def test_a_resumed_search_decides_as_an_undisturbed_one(scheduler: str, tmp_path: Path) -> None:
     file = space(tmp_path, 7, "tpe", scheduler)
@@ -88,7 +88,7 @@ def test_a_resumed_search_decides_as_an_undisturbed_one(scheduler: str, tmp_path
     assert decisions(tmp_path, "disturbed") == expected
 
 
-@pytest.mark.long
+@pytest.mark.long("rules")
 def test_a_search_that_starts_from_another_one_knows_its_trials_and_its_name_is_its_own(tmp_path: Path) -> None:
     file = space(tmp_path, 3, "tpe", "median")  # which stops none of the first three
     cold = search(tmp_path, file, "--name", "cold")

@@ -84,7 +84,7 @@ def undisturbed(storage: Path) -> list[float]:
     return found
 
 
-@pytest.mark.long
+@pytest.mark.long("kills")
 @pytest.mark.parametrize("stage", [2, 3])
 def test_a_killed_run_of_two_workers_goes_on_with_one_and_with_three(
     stage: int, storage: Path, undisturbed: list[float]

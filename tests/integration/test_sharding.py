@@ -141,7 +141,7 @@ def test_three_workers_go_on_with_what_two_began(two_workers: Path, cache: Path,
     np.testing.assert_allclose(resumed[:until], expected[:until], rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("stage", [pytest.param(2, marks=pytest.mark.long), 3])
+@pytest.mark.parametrize("stage", [pytest.param(2, marks=pytest.mark.long("training")), 3])
 def test_a_run_killed_mid_epoch_resumes_to_the_undisturbed_curve(
     stage: int, two_workers: Path, cache: Path, tmp_path: Path
 ) -> None:

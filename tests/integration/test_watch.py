@@ -77,7 +77,7 @@ def test_a_trial_and_then_the_search_are_stopped_from_outside(tmp_path: Path) ->
     assert status.states["RUNNING"] >= 1, "what ran is to be gone on with"
 
 
-@pytest.mark.long
+@pytest.mark.long("rules")
 def test_a_search_whose_first_trials_fail_alike_gives_up_and_can_be_resumed(tmp_path: Path) -> None:
     with running_search(tmp_path, "choice: [1.0e30, 2.0e30, 3.0e30]") as (process, log):
         assert ended(process, log) == 1, log.read_text()[-3000:]

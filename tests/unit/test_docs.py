@@ -23,14 +23,16 @@ from gazetune.train.limits.compatibility import markdown_table
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+BENCHMARKS = ROOT / "docs" / "benchmarks.md"
+"""It names flags of the benches too."""
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 DESIGN = ROOT / "docs" / "design.md"
-GAZE_PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("eyetracking", "gaze_store", "pictures"))
 PRESETS = ROOT / "docs" / "presets.md"
-SEARCH = ROOT / "docs" / "search.md"
-MODELS = ROOT / "docs" / "models.md"
+REFERENCE_FLAGS = ROOT / "docs" / "reference_flags.md"
+RESULTS = ROOT / "docs" / "results.md"
 SPACES = ROOT / "docs" / "search_spaces.md"
-PAGES = (README, CONFIGURATION, DESIGN, PRESETS, SEARCH, SPACES, MODELS, ROOT / "CONTRIBUTING.md", *GAZE_PAGES)
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+PAGES = (README, CONTRIBUTING, *sorted((ROOT / "docs").glob("*.md")))
 COMMENTED = tuple(sorted((ROOT / "search_spaces").glob("*.yaml")))
 
 
@@ -70,8 +72,8 @@ def test_the_configuration_page_has_the_table_of_what_goes_together() -> None:
     assert markdown_table() in CONFIGURATION.read_text()
 
 
-def test_the_readme_has_the_table_of_reference_flags() -> None:
-    assert reference_table() in README.read_text()
+def test_the_page_of_reference_flags_has_their_table() -> None:
+    assert reference_table() in REFERENCE_FLAGS.read_text()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -79,7 +81,7 @@ def test_every_make_target_that_is_named_exists(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     named = {found for line in code(page) for found in re.findall(r"^make ([a-z-]+)", line)}
     assert named <= targets
-    assert named or page in (CONFIGURATION, DESIGN, PRESETS, SEARCH, SPACES, MODELS, *GAZE_PAGES)
+    assert named or page not in (README, CONTRIBUTING)
 
 
 @pytest.mark.parametrize("page", [*PAGES, *COMMENTED], ids=lambda page: page.name)
@@ -95,7 +97,7 @@ def test_every_gazetune_command_that_is_named_has_its_flags(page: Path) -> None:
         assert not [flag for flag in flags if flag not in known], line
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [page for page in PAGES if page != BENCHMARKS], ids=lambda page: page.name)
 def test_every_flag_that_is_named_alone_exists(page: Path) -> None:
     known = {flag for parser in subparsers().values() for flag in parser._option_string_actions}
     named = [line.split()[0] for line in code(page) if re.match(r"--?[a-z]", line)]
@@ -139,8 +141,8 @@ def test_every_shape_of_a_pair_in_the_readme_is_read(tmp_path: Path) -> None:
         assert (pair.prompt[-1].content, pair.chosen, pair.rejected) == ("Name a prime.", "7", "9")
 
 
-def test_the_readme_names_every_field_of_the_json_document() -> None:
-    text = README.read_text().partition("`--json` prints")[2].partition("## ")[0]
+def test_the_page_of_results_names_every_field_of_the_json_document() -> None:
+    text = RESULTS.read_text().partition("`--json` prints")[2].partition("## ")[0]
     shown = set(SearchDocument.__slots__) - {"config", "fingerprints"}  # for the report only
     for record in (TrialRecord, BestRecord, BaselineRecord):
         shown |= set(record.__slots__)
@@ -156,6 +158,19 @@ def test_the_design_lists_the_rooms_in_their_order() -> None:
     )
     listed = DESIGN.read_text().partition("## Rooms")[2].partition("\n## ")[0]
     assert re.findall(r"^\| `(\w+)` \|", listed, flags=re.MULTILINE) == list(rooms)
+
+
+def test_the_readme_is_short_and_shows_pictures() -> None:
+    text = README.read_text()
+    assert len(text.splitlines()) <= 220 and len(text.split()) <= 2000
+    assert len(re.findall(r"^!\[[^]]+\]\(", text, flags=re.MULTILINE)) >= 2, (
+        "each with words for those who do not see it"
+    )
+
+
+def test_the_readme_links_every_page() -> None:
+    linked = set(re.findall(r"\]\((docs/\w+\.md)", README.read_text()))
+    assert linked == {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

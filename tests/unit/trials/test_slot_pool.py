@@ -178,7 +178,7 @@ def test_a_place_on_a_node_that_turns_out_to_be_of_no_use_is_given_back(
     assert ray.available_resources()["CPU"] == 1.0
 
 
-@pytest.mark.long
+@pytest.mark.long("nodes")
 def test_worker_groups_that_never_come_up_are_a_verdict(cluster: None, tmp_path: Path) -> None:
     no_folder = tmp_path / "file"
     no_folder.touch()

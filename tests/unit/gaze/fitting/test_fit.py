@@ -103,7 +103,7 @@ def test_an_interrupted_fit_leaves_nothing(made_up: Callable[..., Path], tiny_ro
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.long
+@pytest.mark.long("gaze")
 def test_a_fit_to_the_shared_task_is_as_good_as_the_shipped_weights(shared: Path, tmp_path: Path) -> None:
     train, valid = (shared / "data" / "cmcl2021" / name for name in ("train.csv", "valid.csv"))
     found = fit_predictor("lexical", train, valid, tmp_path / "out")

@@ -54,7 +54,7 @@ def test_a_machine_without_the_library_is_told_its_name(tmp_path: Path) -> None:
             check_disk_offload(config_of(str(tmp_path)))
 
 
-@pytest.mark.long  # the op is compiled on first use
+@pytest.mark.long("training")  # the op is compiled on first use
 def test_a_run_with_its_states_on_disk_has_the_losses_of_one_without(start: StartTraining, tmp_path: Path) -> None:
     if not has_async_io():
         pytest.skip("DeepSpeed's aio op cannot be built here (no libaio headers)")

@@ -38,7 +38,7 @@ def test_a_calibration_measures_a_run_and_leaves_nothing_behind(
     assert not dist.is_initialized(), "this process joins no group"
 
 
-@pytest.mark.long
+@pytest.mark.long("training")
 def test_what_is_wrong_with_the_run_is_told() -> None:
     with pytest.raises(RunError, match=r"(loss|gradient) is nan"):
         calibrate(Config.model_validate(BASE | {"optim": {"learning_rate": 1e30}}))
