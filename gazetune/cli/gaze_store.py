@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _build(config: Config, storage: Path, workers: int | None, address: str | None) -> GazeStore:
-    from gazetune.cluster.connect import connect, disconnect
+    from gazetune.cluster.connect import connect_to_cluster, disconnect_from_cluster
     from gazetune.config import ResourcesConfig
     from gazetune.gaze.store.parallel import RayPrediction
     from gazetune.gaze.store.progress import StoreProgress
@@ -82,7 +82,7 @@ def _build(config: Config, storage: Path, workers: int | None, address: str | No
     joined: list[ClusterSize] = []
 
     def join() -> None:
-        joined.append(connect(address, [ResourcesConfig()], storage))
+        joined.append(connect_to_cluster(address, [ResourcesConfig()], storage))
         if workers is not None and workers > joined[0].cpus:
             raise InputError(f"--workers {workers}: there are {joined[0].cpus:g} CPUs; accepted: 1 to that")
 
@@ -94,4 +94,4 @@ def _build(config: Config, storage: Path, workers: int | None, address: str | No
             raise Interrupted(f"stopped; {progress.said()}; the same command goes on from there") from None
         finally:
             if joined:
-                disconnect()
+                disconnect_from_cluster()

@@ -87,13 +87,13 @@ def search_document(
     InputError
         For what `gazetune search` would refuse, and for a table of prices that cannot be read.
     """
-    from gazetune.cluster.capacity import widest
+    from gazetune.cluster.capacity import largest_resources
     from gazetune.search.planning.plan import Sizes, plan_search
     from gazetune.search.planning.prices import read_prices
     from gazetune.train.limits.speed_calibration import calibrate
 
     prices = () if args.prices is None else read_prices(args.prices)
-    needed = widest(space.shapes())
+    needed = largest_resources(space.shapes())
     if args.price is not None and not needed.gpus:
         raise InputError("--price: is that of a GPU hour, and resources.gpus_per_worker is 0; accepted: --prices FILE")
     nodes = _nodes(args, needed)
@@ -131,9 +131,9 @@ def _require_here(needed: ResourcesConfig, before: str, after: str) -> NodeResou
     import torch
 
     from gazetune.cluster.capacity import NodeResources, require_slots
-    from gazetune.cluster.connect import machine_cpus
+    from gazetune.cluster.connect import count_machine_cpus
 
-    here = NodeResources("this machine", machine_cpus(), torch.cuda.device_count())
+    here = NodeResources("this machine", count_machine_cpus(), torch.cuda.device_count())
     try:
         require_slots([here], needed)
     except InputError as error:

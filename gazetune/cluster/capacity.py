@@ -1,17 +1,23 @@
-"""Which trials fit at once: a pure count over the resources of nodes."""
+"""How many trials fit on the nodes of a cluster at once: pure functions of what nodes have and what workers need.
+
+All workers of a trial are alike. A worker lies on one node; the workers of a trial may lie on several. With two workers
+of 2 CPUs each:
+
+    node a, 4 CPUs   [ worker ][ worker ]
+    node b, 3 CPUs   [ worker ] 1 CPU free     three workers fit, and so one trial (3 // 2)
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 from gazetune.config import ResourcesConfig
 from gazetune.errors import InputError
 
-# Sums of shares such as 0.1 + 0.2 must still fit into 0.3.
 ROUNDING = 1e-9
+"""Tolerance of comparisons: sums of shares such as 0.1 + 0.2 must still fit into 0.3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,50 +27,56 @@ class NodeResources:
     name: str
     cpus: float
     gpus: float = 0.0
-    head: bool = False
-
-
-class Nodes(Protocol):
-    """Asked for the nodes that the cluster has or may start, it also finds out which ones can be used."""
-
-    usable: frozenset[str]
-    """Ids of nodes that a slot may be on, as of the last call."""
-    refused: frozenset[str]
-    """Ids of nodes that no slot may be on; they are not among those returned."""
-
-    def __call__(self) -> Sequence[NodeResources]:
-        """Return what those have that slots may be on."""
+    is_head: bool = False
 
 
 def count_slots(nodes: Iterable[NodeResources], resources: ResourcesConfig) -> int:
-    """Return how many trials fit on the nodes at once.
+    """Return how many trials with the same needs fit on the nodes at once.
 
-    A worker lies on one node; the workers of a trial may lie on several. All workers are alike, so filling each node
-    with workers and dividing by the workers of a trial is exact. A share of a GPU is a share of one device, as Ray
-    counts it: 0.4 fits twice on a GPU, not 2.5 times.
+    All workers are alike. Each node is filled with as many workers as it holds, and their sum is divided by the workers
+    of a trial; the count is therefore exact. A share of a GPU is a share of one device, as Ray counts it: 0.4 fits
+    twice on a GPU, not 2.5 times.
+
+    Examples
+    --------
+    >>> nodes = [NodeResources("a", cpus=3), NodeResources("b", cpus=3)]
+    >>> count_slots(nodes, ResourcesConfig(workers=2, cpus_per_worker=1))
+    3
+    >>> count_slots(nodes, ResourcesConfig(workers=1, cpus_per_worker=2))  # a third worker would lie on both nodes
+    2
     """
-    return sum(_workers_on(node, resources) for node in nodes) // resources.workers
+    return sum(_count_workers(node, resources) for node in nodes) // resources.workers
 
 
-def all_fit(nodes: Iterable[NodeResources], trials: Iterable[ResourcesConfig]) -> bool:
-    """Tell whether trials of different needs fit on the nodes all at once.
+def all_trials_fit(nodes: Iterable[NodeResources], trials: Iterable[ResourcesConfig]) -> bool:
+    """Tell whether trials with different needs fit on the nodes all at once.
 
-    The largest workers are placed first, each on the node where it leaves the least, GPUs before CPUs. For trials that
-    are alike the answer is that of `count_slots`; for others it may be no where some cleverer way would fit them in.
+    The largest workers are placed first, GPUs before CPUs, each on the node where it leaves the least free. For trials
+    with the same needs the answer agrees with `count_slots`. For others the method is a heuristic (best fit,
+    decreasing): it may answer no although some other assignment would fit.
+
+    Examples
+    --------
+    >>> nodes = [NodeResources("a", cpus=2), NodeResources("b", cpus=2)]
+    >>> small, large = ResourcesConfig(workers=1, cpus_per_worker=1), ResourcesConfig(workers=1, cpus_per_worker=2)
+    >>> all_trials_fit(nodes, [small, large, small])
+    True
+    >>> all_trials_fit(nodes, [small, large, large])
+    False
     """
-    left = [_Left.of(node) for node in nodes]
+    free = [_FreeResources.from_node(node) for node in nodes]
     workers = [trial for trial in trials for _ in range(trial.workers)]
     for worker in sorted(workers, key=lambda each: (each.gpus_per_worker, each.cpus_per_worker), reverse=True):
-        able = [node for node in left if node.holds(worker)]
+        able = [node for node in free if node.can_hold(worker)]
         if not able:
             return False
-        min(able, key=lambda node: (sum(node.gpus), node.cpus)).take(worker)
+        min(able, key=lambda node: (sum(node.gpus), node.cpus)).reserve(worker)
     return True
 
 
-def widest(shapes: Sequence[ResourcesConfig]) -> ResourcesConfig:
-    """Return the shape of trial that occupies the most GPUs, and among those the most CPUs."""
-    return max(shapes, key=lambda each: (each.gpus, each.workers * each.cpus_per_worker))
+def largest_resources(choices: Sequence[ResourcesConfig]) -> ResourcesConfig:
+    """Return those resources of a trial that occupy the most GPUs, and among equals the most CPUs."""
+    return max(choices, key=lambda each: (each.gpus, each.workers * each.cpus_per_worker))
 
 
 def require_slots(nodes: Sequence[NodeResources], resources: ResourcesConfig) -> int:
@@ -82,87 +94,49 @@ def require_slots(nodes: Sequence[NodeResources], resources: ResourcesConfig) ->
     slots = count_slots(nodes, resources)
     if slots:
         return slots
-    worker = _amount(resources.cpus_per_worker, gpus, gpus > 0)
-    have = "; ".join(f"{node.name} has {_amount(node.cpus, node.gpus, gpus > 0)}" for node in nodes)
-    if not any(_workers_on(node, resources) for node in nodes):
+    worker = _format_amounts(resources.cpus_per_worker, gpus, gpus > 0)
+    have = "; ".join(f"{node.name} has {_format_amounts(node.cpus, node.gpus, gpus > 0)}" for node in nodes)
+    if not any(_count_workers(node, resources) for node in nodes):
         keys = "resources.cpus_per_worker, resources.gpus_per_worker"
         raise InputError(f"no node can hold one worker, which needs {worker} ({keys}): {have}")
     need = f"{resources.workers} workers of {worker} each"
     raise InputError(f"one trial needs {need} (resources.workers), more than all nodes together hold: {have}")
 
 
-def possible_nodes(alive: Sequence[NodeResources], launcher: Mapping[str, Any] | None) -> list[NodeResources]:
-    """Return the nodes that a cluster can have: those alive, and those that its autoscaler may start.
-
-    Parameters
-    ----------
-    alive
-        The nodes of now.
-    launcher
-        The filled-in config of `ray up`; None for a cluster that does not scale. Workers are counted up to its
-        `max_workers`, over all types and per type, types with GPUs first; a type without stated resources is not.
-    """
-    if launcher is None:
-        return list(alive)
-    types = {
-        name: NodeResources(name, float(kind["resources"]["CPU"]), float(kind["resources"].get("GPU", 0)))
-        for name, kind in launcher.get("available_node_types", {}).items()
-        if name != launcher.get("head_node_type") and "CPU" in kind.get("resources", {})
-    }
-    left = int(launcher.get("max_workers", 0))
-    workers: list[NodeResources] = []
-    for name, node in sorted(types.items(), key=lambda item: -item[1].gpus):
-        count = min(left, int(launcher["available_node_types"][name].get("max_workers", left)))
-        workers += [node] * count
-        left -= count
-    if len(workers) <= sum(not node.head for node in alive):
-        return list(alive)
-    return [node for node in alive if node.head] + workers
-
-
-def less(nodes: Iterable[NodeResources], taken: Iterable[NodeResources]) -> list[NodeResources]:
-    """Return the nodes but for one of each that is taken away: one with its name or, if it was to come, one like it."""
-    left = list(nodes)
-    for node in taken:
-        like = [each for each in left if (each.cpus, each.gpus, each.head) == (node.cpus, node.gpus, node.head)]
-        if like:
-            left.remove(min(like, key=lambda each: each.name != node.name))
-    return left
-
-
 @dataclass
-class _Left:
-    """What a node has left beside the workers that were placed on it."""
+class _FreeResources:
+    """What a node has free beside the workers that were placed on it."""
 
     cpus: float
     gpus: list[float] = field(default_factory=list)
-    """Of each device."""
+    """Free share of each device, 0 to 1."""
 
     @classmethod
-    def of(cls, node: NodeResources) -> _Left:
+    def from_node(cls, node: NodeResources) -> _FreeResources:
         return cls(node.cpus, [1.0] * math.floor(node.gpus))
 
-    def holds(self, worker: ResourcesConfig) -> bool:
-        wanted, needed = self._devices(worker)
-        return self.cpus >= worker.cpus_per_worker - ROUNDING and len(wanted) == needed
+    def can_hold(self, worker: ResourcesConfig) -> bool:
+        devices, needed = self._choose_devices(worker)
+        return self.cpus >= worker.cpus_per_worker - ROUNDING and len(devices) == needed
 
-    def take(self, worker: ResourcesConfig) -> None:
+    def reserve(self, worker: ResourcesConfig) -> None:
         self.cpus -= worker.cpus_per_worker
-        for device in self._devices(worker)[0]:
+        for device in self._choose_devices(worker)[0]:
             self.gpus[device] -= min(1.0, worker.gpus_per_worker)
 
-    def _devices(self, worker: ResourcesConfig) -> tuple[list[int], int]:
+    def _choose_devices(self, worker: ResourcesConfig) -> tuple[list[int], int]:
         """Return the devices that a worker would get, the fullest first, and how many it needs."""
         needed, share = math.ceil(worker.gpus_per_worker), min(1.0, worker.gpus_per_worker)
         able = [device for device, free in enumerate(self.gpus) if free >= share - ROUNDING]
         return sorted(able, key=lambda device: self.gpus[device])[:needed], needed
 
 
-def _amount(cpus: float, gpus: float, with_gpus: bool) -> str:
+def _format_amounts(cpus: float, gpus: float, with_gpus: bool) -> str:
     return f"{cpus:g} CPUs and {gpus:g} GPUs" if with_gpus else f"{cpus:g} CPUs"
 
 
-def _workers_on(node: NodeResources, resources: ResourcesConfig) -> int:
+def _count_workers(node: NodeResources, resources: ResourcesConfig) -> int:
+    """Return how many workers one node holds."""
     count = math.floor(node.cpus / resources.cpus_per_worker + ROUNDING)
     gpus = resources.gpus_per_worker
     if gpus > 1:

@@ -7,14 +7,12 @@ import logging
 import os
 import socket
 import tempfile
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import grpc
 import ray
-import yaml
 from ray._common.network_utils import find_free_port
 from ray._common.utils import get_system_memory
 from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
@@ -23,25 +21,24 @@ from ray._private.services import canonicalize_bootstrap_address_or_die
 from ray._private.utils import get_num_cpus
 from ray.dashboard.utils import ray_address_to_api_server_url
 
-from gazetune.cluster.capacity import NodeResources, less, possible_nodes, require_slots
-from gazetune.cluster.shared_storage import require_shared
+from gazetune.cluster.capacity import NodeResources, require_slots
+from gazetune.cluster.node_checks import require_usable_nodes
+from gazetune.cluster.nodes import usable_resources
 from gazetune.config import ResourcesConfig
 from gazetune.errors import InputError
 
-LAUNCHER_CONFIG = Path("~/ray_bootstrap_config.yaml")
-"""What `ray up` leaves on the head node: the cluster's config with everything filled in."""
+OBJECT_STORE_BYTES = 1 << 30
+"""Size of Ray's object store. Ray would take a third of the memory, but a search passes little through the store: the
+gaze store is memory-mapped."""
 
-OBJECT_STORE = 1 << 30
-"""Bytes. Ray would take a third of the memory; a search passes little through it (the gaze store is memory-mapped)."""
+STATE_API_VARIABLE = "RAY_API_SERVER_ADDRESS"
+"""Tells workers where Ray's state API answers. Ray Train frees placement groups by what that API says. Where several
+instances of Ray run on one machine, a worker finds the API of its own instance by this variable alone."""
 
-STATE_API = "RAY_API_SERVER_ADDRESS"
-"""Says to workers where Ray's state API answers. Where several instances of Ray run on a machine they find it by
-nothing else, and Ray Train, which frees placement groups by what it says, would free none."""
+LOST_HEAD_SECONDS = 20
+"""Ray's processes on this machine end when the instance has not answered for so long. Ray's default is a minute."""
 
-GONE_SECONDS = 20
-"""How long an instance on this machine may not answer before all that belongs to it ends; Ray would take a minute."""
-
-PASSED_ON = (
+PASSED_VARIABLES = (
     "HF_ENDPOINT",
     "HF_HUB_OFFLINE",
     "TRANSFORMERS_OFFLINE",
@@ -50,7 +47,7 @@ PASSED_ON = (
     "OMP_NUM_THREADS",
     "TOKENIZERS_PARALLELISM",
 )
-"""Workers on other machines get these from the driver. No tokens: what is passed on stands in the dashboard."""
+"""Workers on other machines get these from the driver. No token is among them: the dashboard shows what is passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ class ClusterSize:
     """Whether the cluster was there before: then nodes may come and go."""
 
 
-def connect(address: str | None, shapes: Sequence[ResourcesConfig], storage: Path) -> ClusterSize:
+def connect_to_cluster(address: str | None, shapes: Sequence[ResourcesConfig], storage: Path) -> ClusterSize:
     """Start Ray on this machine, or join a running cluster, and return how large it is.
 
     Parameters
@@ -88,82 +85,75 @@ def connect(address: str | None, shapes: Sequence[ResourcesConfig], storage: Pat
         When this process is connected already.
     """
     if ray.is_initialized():
-        raise RuntimeError("this process is connected to Ray already; call disconnect() first")
+        raise RuntimeError("this process is connected to Ray already; call disconnect_from_cluster() first")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    found = None if address is None else _find(address)
-    # What it names may be another cluster, and Ray's state API, which frees placement groups, would ask that one.
+    found = None if address is None else _find_address(address)
+    # RAY_ADDRESS may name another cluster. Ray's state API would ask that one, and free placement groups by its answer.
     os.environ.pop("RAY_ADDRESS", None)
     if found is None:
-        _start_here(shapes)
+        _start_local_instance(shapes)
     else:
-        _join(found, shapes)
+        _join_cluster(found, shapes)
     try:
-        nodes = current_nodes(address is not None)
+        nodes = usable_resources(joined=address is not None)
         slots = max(require_slots(nodes, shape) for shape in shapes)
         if address is not None:
-            require_shared(storage)
+            require_usable_nodes(storage)
     except BaseException:
-        disconnect()
+        disconnect_from_cluster()
         raise
     cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
     return ClusterSize(cpus, gpus, len(nodes), slots, joined=address is not None)
 
 
-def current_nodes(joined: bool, without: Collection[str] = ()) -> list[NodeResources]:
-    """Return the nodes that the cluster has now, and for one that was joined those its autoscaler may start.
-
-    Those with the ids `without` do not count, and an autoscaler may start none in their stead.
-    """
-    alive = {node["NodeID"]: _resources(node) for node in ray.nodes() if node["Alive"]}
-    nodes = possible_nodes(list(alive.values()), _launcher_config() if joined else None)
-    return less(nodes, [node for each, node in alive.items() if each in without])
-
-
-def disconnect() -> None:
-    """Leave the cluster; an instance that `connect` started on this machine ends."""
+def disconnect_from_cluster() -> None:
+    """Leave the cluster; an instance that `connect_to_cluster` started on this machine ends."""
     ray.shutdown()
 
 
 def worker_environment(shapes: Iterable[ResourcesConfig], environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment variables that every worker gets.
 
-    DeepSpeed looks for an accelerator by itself, and would take a GPU that Ray did not give to this worker. Where some
-    trials have GPUs, each worker says so for itself.
+    DeepSpeed looks for an accelerator by itself and would take a GPU that Ray did not give to this worker. So where no
+    trial has a GPU, DeepSpeed is told to use the CPU. Where some trials have GPUs, each worker decides by itself
+    (`join_worker_group`).
     """
-    passed = {name: environment[name] for name in PASSED_ON if name in environment}
+    passed = {name: environment[name] for name in PASSED_VARIABLES if name in environment}
     return passed if any(shape.gpus for shape in shapes) else {**passed, "DS_ACCELERATOR": "cpu"}
 
 
-def machine_cpus() -> float:
+def count_machine_cpus() -> float:
     """Return the CPUs of this machine that this process may use."""
     cpus = get_num_cpus(override_docker_cpu_warning=True)
     return min(cpus, len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else cpus
 
 
-def _start_here(shapes: Sequence[ResourcesConfig]) -> None:
-    cpus = machine_cpus()
-    # The CPUs are known without Ray: refuse before it starts. The GPUs are Ray's to find.
+def _start_local_instance(shapes: Sequence[ResourcesConfig]) -> None:
+    cpus = count_machine_cpus()
+    # The CPUs are known without Ray, so too few of them are refused before it starts. The GPUs are found by Ray.
     for shape in shapes:
         require_slots([NodeResources("this machine", cpus)], shape.model_copy(update={"gpus_per_worker": 0}))
     port = find_free_port()
-    # An instance on one machine does not come back. Its agents, too, wait so long for it before they end.
-    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(GONE_SECONDS))
+    # An instance on one machine does not come back once it has ended. Its agents wait so long for it, then end too.
+    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(LOST_HEAD_SECONDS))
     ray.init(
         "local",  # not None, which would join whatever RAY_ADDRESS names
         num_cpus=int(cpus),
-        # Without the dashboard's state API, Ray Train never frees the placement group of a run that was stopped.
+        # Ray Train frees the placement group of a stopped run only with the dashboard's state API.
         include_dashboard=True,
         dashboard_host="127.0.0.1",
         dashboard_port=port,
-        object_store_memory=min(OBJECT_STORE, get_system_memory() // 10),
+        object_store_memory=min(OBJECT_STORE_BYTES, get_system_memory() // 10),
         log_to_driver=False,
         logging_level=logging.ERROR,
-        runtime_env={"env_vars": {**worker_environment(shapes, os.environ), STATE_API: f"http://127.0.0.1:{port}"}},
-        _temp_dir=_temp_dir(),
+        runtime_env={
+            "env_vars": {**worker_environment(shapes, os.environ), STATE_API_VARIABLE: f"http://127.0.0.1:{port}"}
+        },
+        _temp_dir=_choose_temp_dir(),
     )
 
 
-def _find(address: str) -> str:
+def _find_address(address: str) -> str:
     """Return host:port of the cluster at `address`, after checking that Ray answers there."""
     where = f"--address '{address}'"
     try:
@@ -177,18 +167,18 @@ def _find(address: str) -> str:
         socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
     except OSError as error:
         raise InputError(f"{where}: no Ray cluster answers at {found} ({error})") from error
-    if _asks_for_token(found, where):
-        # `ray start` uses the token of ~/.ray when there is one, but `ray.init` does not by itself. Never without being
-        # asked: a driver that demands tokens of a cluster that sends none is taken for dead.
+    if _requires_token(found, where):
+        # `ray start` uses the token of ~/.ray when there is one; `ray.init` does not do so by itself. The token is used
+        # only where the cluster asks for it: a driver that demands tokens of a cluster without them is taken for dead.
         logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
         maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
     return found
 
 
-def _join(found: str, shapes: Sequence[ResourcesConfig]) -> None:
+def _join_cluster(found: str, shapes: Sequence[ResourcesConfig]) -> None:
     environment = worker_environment(shapes, os.environ)
     with contextlib.suppress(ConnectionError, ValueError, ray.exceptions.RayError):  # it may have no dashboard
-        environment[STATE_API] = ray_address_to_api_server_url(found)
+        environment[STATE_API_VARIABLE] = ray_address_to_api_server_url(found)
     try:
         ray.init(
             found,
@@ -203,8 +193,14 @@ def _join(found: str, shapes: Sequence[ResourcesConfig]) -> None:
         ) from error
 
 
-def _asks_for_token(found: str, where: str) -> bool:
-    """Tell whether the cluster refuses a call without a token; also finds out whether it is Ray that listens there."""
+def _requires_token(found: str, where: str) -> bool:
+    """Tell whether the cluster refuses a call without a token.
+
+    Raises
+    ------
+    InputError
+        When what listens there is not Ray.
+    """
     channel = init_grpc_channel(found)
     alive = channel.unary_unary(
         "/ray.rpc.NodeInfoGcsService/CheckAlive", request_serializer=lambda _: b"", response_deserializer=bytes
@@ -221,24 +217,10 @@ def _asks_for_token(found: str, where: str) -> bool:
     return False
 
 
-def _temp_dir() -> str:
-    """Return a folder for Ray: short, for a socket's path has at most 107 bytes; not /tmp/ray, which users share."""
+def _choose_temp_dir() -> str:
+    """Return a folder for Ray, of this user alone; a short one, as the path of a socket has at most 107 bytes."""
     base = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
     return f"{base if len(base) <= 32 else '/tmp'}/ray-{os.getuid()}"
-
-
-def _resources(node: Mapping[str, Any]) -> NodeResources:
-    have = node["Resources"]
-    head = "node:__internal_head__" in have
-    return NodeResources(node["NodeManagerAddress"], have.get("CPU", 0.0), have.get("GPU", 0.0), head)
-
-
-def _launcher_config() -> dict[str, Any] | None:
-    path = LAUNCHER_CONFIG.expanduser()
-    if not path.is_file():
-        return None
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return config if isinstance(config, dict) else None
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,41 +1,56 @@
-"""The nodes of a cluster while a search runs: they come and go."""
+"""Which nodes of a cluster a search can use, while nodes join and leave."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from gazetune.cluster.capacity import NodeResources
-from gazetune.cluster.connect import current_nodes
-from gazetune.cluster.shared_storage import alive_nodes, refused_nodes
+from gazetune.cluster.node_checks import find_unusable_nodes
+from gazetune.cluster.nodes import alive_nodes, usable_resources
 
 _LOG = logging.getLogger(__name__)
 
 
-class NodeWatch:
-    """Asked for the nodes, it also checks those that have joined since, as `connect` checked the first ones.
+class NodeSource(Protocol):
+    """Lists the nodes that slots may lie on, and finds out which ones these are."""
 
-    A node that fails is left out and told of once: those that were there before can go on. To be asked again, it has
-    to join anew, and so with another id.
+    usable_ids: frozenset[str]
+    """Ids of nodes that a slot may be on, as of the last call of `list_nodes`."""
+    refused_ids: frozenset[str]
+    """Ids of nodes that no slot may be on; `list_nodes` leaves them out."""
+
+    def list_nodes(self) -> Sequence[NodeResources]:
+        """Return what the nodes have that slots may be on, those to come included."""
+
+
+class NodeWatch:
+    """The nodes of the connected cluster; those that have joined since the last call are checked first.
+
+    They are checked as `connect_to_cluster` checks the first ones. A node that fails is left out with one warning: the
+    search goes on with the others. It is checked again only when it joins anew, with another id.
     """
 
     def __init__(self, joined: bool, storage: Path) -> None:
         """`joined`: whether the cluster was there before; else this machine is all there is. `storage`: all see it."""
         self._joined, self._storage = joined, storage
-        self.usable: frozenset[str] = frozenset()
+        self.usable_ids: frozenset[str] = frozenset()
         """Ids of the nodes that were found to be good."""
-        self.refused: frozenset[str] = frozenset()
+        self.refused_ids: frozenset[str] = frozenset()
         """Ids of the nodes that are left out."""
 
-    def __call__(self) -> list[NodeResources]:
+    def list_nodes(self) -> list[NodeResources]:
         """Return the nodes that the cluster has or may start, without those that are left out."""
-        alive = alive_nodes()
-        reasons: dict[str, str] = {}
-        if self._joined and (new := alive - self.usable - self.refused):
-            reasons = refused_nodes(self._storage, new)
-            alive &= alive_nodes()  # one that is gone again could not answer, and may come back
-        for node in sorted(alive & reasons.keys()):
-            _LOG.warning("left out: %s; to be asked again it has to join anew (ray stop, ray start)", reasons[node])
-        self.refused |= alive & reasons.keys()
-        self.usable = frozenset(alive - reasons.keys() - self.refused)
-        return current_nodes(self._joined, self.refused)
+        alive = set(alive_nodes())
+        problems: dict[str, str] = {}
+        if self._joined and (new := alive - self.usable_ids - self.refused_ids):
+            problems = find_unusable_nodes(self._storage, new)
+            # A node that is gone by now could not answer. It may come back and is not refused.
+            alive &= alive_nodes().keys()
+        for node_id in sorted(alive & problems.keys()):
+            _LOG.warning("left out: %s; to be asked again it has to join anew (ray stop, ray start)", problems[node_id])
+        self.refused_ids |= alive & problems.keys()
+        self.usable_ids = frozenset(alive - problems.keys() - self.refused_ids)
+        return usable_resources(self._joined, self.refused_ids)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ray.exceptions import RayError, RayTaskError
 
-from gazetune.cluster.connect import ClusterSize, connect, disconnect
+from gazetune.cluster.connect import ClusterSize, connect_to_cluster, disconnect_from_cluster
 from gazetune.config import Config
 from gazetune.config.yaml_file import load_config, parse_overrides, set_key
 from gazetune.errors import RunError
@@ -160,8 +160,8 @@ def _prepare_and_run(
 
         @functools.cache
         def join_cluster() -> ClusterSize:
-            size = connect(address, space.shapes(), storage)
-            stack.callback(disconnect)
+            size = connect_to_cluster(address, space.shapes(), storage)
+            stack.callback(disconnect_from_cluster)
             return size
 
         data = _prepare_data(space, storage / "cache", progress, RayPrediction(join_cluster))

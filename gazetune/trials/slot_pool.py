@@ -19,8 +19,9 @@ from uuid import uuid4
 
 import ray
 
-from gazetune.cluster.capacity import ROUNDING, NodeResources, Nodes, all_fit, count_slots, require_slots
-from gazetune.cluster.shared_storage import alive_nodes
+from gazetune.cluster.capacity import ROUNDING, NodeResources, all_trials_fit, count_slots, require_slots
+from gazetune.cluster.node_watch import NodeSource
+from gazetune.cluster.nodes import alive_nodes
 from gazetune.config import ResourcesConfig
 from gazetune.errors import InputError
 from gazetune.trials.board import Board, State
@@ -48,7 +49,7 @@ class Slots:
         self,
         shapes: Sequence[ResourcesConfig],
         patience: float,
-        nodes: Nodes,
+        nodes: NodeSource,
         jobs: int,
         storage: Path,
         cache: Path,
@@ -105,7 +106,7 @@ class Slots:
         """
         if len(self._shapes) == 1:
             return len(running) < self._placed().total()
-        return any(all_fit(self._nodes, [*running, shape]) for shape in self._shapes)
+        return any(all_trials_fit(self._nodes, [*running, shape]) for shape in self._shapes)
 
     def over(self, job_id: str) -> None:
         """Take a job that ended off the board: one less is left."""
@@ -145,8 +146,8 @@ class Slots:
                 return
 
     def _count_nodes(self) -> None:
-        self._nodes, self._counted = self._ask_nodes(), time.monotonic()
-        alive = alive_nodes()
+        self._nodes, self._counted = self._ask_nodes.list_nodes(), time.monotonic()
+        alive = set(alive_nodes())
         # Workers that died are held against their jobs only when no node went away soon after.
         for slot in self._losses.excused(node_lost=bool(self._alive - alive)):
             self.board.excuse.remote(slot)
@@ -177,10 +178,10 @@ class Slots:
     def _start_granted(self) -> None:
         """Start the worker groups whose places are there."""
         granted = {slot: nodes for slot in self._kept() if (nodes := slot.granted())}
-        if not self._ask_nodes.usable.issuperset(chain(*granted.values())):
+        if not self._ask_nodes.usable_ids.issuperset(chain(*granted.values())):
             self._count_nodes()  # one of them has just come
         for slot, nodes in list(granted.items()):
-            if not self._ask_nodes.usable.issuperset(nodes):
+            if not self._ask_nodes.usable_ids.issuperset(nodes):
                 self._withdraw(slot)
                 del granted[slot]
         shapes = {slot.shape for slot in granted}
@@ -234,7 +235,7 @@ class Slots:
             self._withdraw(slot)
         for _ in range(target - len(kept)):
             with self._lock:
-                self._slots.append(Slot(self._begun, shape, self._settings, self._ask_nodes.refused))
+                self._slots.append(Slot(self._begun, shape, self._settings, self._ask_nodes.refused_ids))
             self._begun += 1
 
     def _release(self, left: int, state: State) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from gazetune.cluster.connect import connect, disconnect
+from gazetune.cluster.connect import connect_to_cluster, disconnect_from_cluster
 from gazetune.cluster.node_watch import NodeWatch
 from gazetune.config import Config
 from gazetune.reward.data.prepared_data import prepare
@@ -44,7 +44,7 @@ WHOLE = {"adapter": {"kind": "full"}, "fusion": {"kind": "none"}, "deepspeed": {
 @pytest.fixture
 def slots(tmp_path: Path) -> Iterator[Slots]:
     """One slot on a Ray of this process."""
-    connect(None, [ONE_THREAD.resources], tmp_path)
+    connect_to_cluster(None, [ONE_THREAD.resources], tmp_path)
     try:
         slots = Slots(
             [ONE_THREAD.resources],
@@ -60,7 +60,7 @@ def slots(tmp_path: Path) -> Iterator[Slots]:
         finally:
             slots.close(60.0)
     finally:
-        disconnect()
+        disconnect_from_cluster()
 
 
 def config_with(change: dict[str, Any]) -> Config:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gazetune.cluster.capacity import NodeResources, require_slots, widest
+from gazetune.cluster.capacity import NodeResources, largest_resources, require_slots
 from gazetune.config import ResourcesConfig
 from gazetune.preferences.splits import load_splits
 from gazetune.search.planning.expected_work import Work, expected_work, full_work
@@ -70,7 +70,7 @@ class SearchPlan:
     @property
     def widest(self) -> ResourcesConfig:
         """What a trial occupies at most. Hours and price are those of a search all of whose trials need as much."""
-        return widest(list(self.shapes))
+        return largest_resources(list(self.shapes))
 
     @property
     def slots(self) -> int:

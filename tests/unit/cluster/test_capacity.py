@@ -1,10 +1,10 @@
-from __future__ import annotations
+"""How many trials fit: counts by hand."""
 
-from typing import Any
+from __future__ import annotations
 
 import pytest
 
-from gazetune.cluster.capacity import NodeResources, all_fit, count_slots, less, possible_nodes, require_slots, widest
+from gazetune.cluster.capacity import NodeResources, all_trials_fit, count_slots, largest_resources, require_slots
 from gazetune.config import ResourcesConfig
 from gazetune.errors import InputError
 
@@ -61,8 +61,8 @@ def test_slots_are_what_fits_at_once(have: list[tuple[float, float]], resources:
 def test_trials_of_different_needs_fit_or_not(
     have: list[tuple[float, float]], trials: list[ResourcesConfig], fit: bool
 ) -> None:
-    assert all_fit(nodes(*have), trials) is fit
-    assert all_fit(nodes(*have), trials[::-1]) is fit, "in whatever order they come"
+    assert all_trials_fit(nodes(*have), trials) is fit
+    assert all_trials_fit(nodes(*have), trials[::-1]) is fit, "in whatever order they come"
 
 
 @pytest.mark.parametrize("have", [[(3, 0), (3, 0)], [(8, 8)], [(64, 1), (5, 3)], [(0.3, 0)], [(7, 2), (2, 0), (9, 1)]])
@@ -71,11 +71,11 @@ def test_trials_of_different_needs_fit_or_not(
 )
 def test_for_trials_that_are_alike_both_counts_agree(have: list[tuple[float, float]], need: ResourcesConfig) -> None:
     slots = count_slots(nodes(*have), need)
-    assert all_fit(nodes(*have), [need] * slots) and not all_fit(nodes(*have), [need] * (slots + 1))
+    assert all_trials_fit(nodes(*have), [need] * slots) and not all_trials_fit(nodes(*have), [need] * (slots + 1))
 
 
-def test_the_widest_has_the_most_gpus_and_then_the_most_cpus() -> None:
-    assert widest([needs(8), needs(2, gpus=1), needs(1, cpus=4, gpus=2)]) == needs(1, cpus=4, gpus=2)
+def test_the_largest_resources_have_the_most_gpus_and_then_the_most_cpus() -> None:
+    assert largest_resources([needs(8), needs(2, gpus=1), needs(1, cpus=4, gpus=2)]) == needs(1, cpus=4, gpus=2)
 
 
 def test_a_worker_that_no_node_holds_is_refused_with_what_the_nodes_have() -> None:
@@ -94,49 +94,3 @@ def test_a_trial_that_the_cluster_does_not_hold_is_refused() -> None:
 def test_half_devices_beyond_one_are_refused() -> None:
     with pytest.raises(InputError, match=r"gpus_per_worker 1\.5.*whole number"):
         require_slots(nodes((64, 8)), needs(1, gpus=1.5))
-
-
-def launcher(**types: dict[str, Any]) -> dict[str, Any]:
-    kinds = {"head": {"resources": {"CPU": 0}, "max_workers": 0}, **types}
-    return {"max_workers": 4, "head_node_type": "head", "available_node_types": kinds}
-
-
-HEAD = NodeResources("10.0.0.1", 0, 0, head=True)
-
-
-def test_a_cluster_that_scales_counts_the_nodes_it_may_start() -> None:
-    found = possible_nodes([HEAD], launcher(g5={"resources": {"CPU": 8, "GPU": 1}, "max_workers": 3}))
-    assert found == [HEAD] + [NodeResources("g5", 8, 1)] * 3
-
-
-def test_the_limit_over_all_types_holds_and_gpu_types_come_first() -> None:
-    found = possible_nodes(
-        [HEAD],
-        launcher(
-            cpu={"resources": {"CPU": 16}, "max_workers": 4}, p4d={"resources": {"CPU": 96, "GPU": 8}, "max_workers": 3}
-        ),
-    )
-    assert [node.name for node in found] == ["10.0.0.1", "p4d", "p4d", "p4d", "cpu"]
-
-
-def test_workers_that_run_already_are_not_counted_twice() -> None:
-    alive = [HEAD, NodeResources("10.0.0.2", 8, 1)]
-    found = possible_nodes(alive, launcher(g5={"resources": {"CPU": 8, "GPU": 1}, "max_workers": 2}))
-    assert len(found) == 3
-
-
-def test_types_that_do_not_say_what_they_have_leave_the_nodes_of_now() -> None:
-    alive = [HEAD, NodeResources("10.0.0.2", 8, 1)]
-    assert possible_nodes(alive, launcher(local={"resources": {}, "max_workers": 2})) == alive
-    assert possible_nodes(alive, None) == alive
-
-
-def test_a_node_that_is_left_out_takes_the_place_of_one_that_could_be_started() -> None:
-    alive = [HEAD, NodeResources("10.0.0.2", 8, 1), NodeResources("10.0.0.3", 8, 1)]
-    assert less(alive, alive[2:]) == alive[:2]
-    assert less(alive, alive[:1]) == alive[1:]
-    scaled = possible_nodes(
-        alive, launcher(g5={"resources": {"CPU": 8, "GPU": 1}}, cpu={"resources": {"CPU": 8}, "max_workers": 1})
-    )
-    assert less(scaled, alive[2:]) == [HEAD] + [NodeResources("g5", 8, 1)] * 3
-    assert less(scaled, [NodeResources("10.0.0.4", 2)]) == scaled, "it is of no type that could be started"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gazetune.cluster.connect import connect, worker_environment
+from gazetune.cluster.connect import connect_to_cluster, worker_environment
 from gazetune.config import ResourcesConfig
 from gazetune.errors import InputError
 
@@ -22,8 +22,8 @@ import json, os, sys, threading
 from pathlib import Path
 import ray
 from ray.util.state import list_nodes
-from gazetune.cluster.connect import connect, disconnect
-from gazetune.cluster.shared_storage import _reason
+from gazetune.cluster.connect import connect_to_cluster, disconnect_from_cluster
+from gazetune.cluster.node_checks import _find_problem
 from gazetune.config import ResourcesConfig
 from gazetune.errors import InputError
 
@@ -38,7 +38,7 @@ def asked():  # what a worker of Ray Train does before it frees a placement grou
 
 storage, found = Path(sys.argv[1]), {}
 if sys.argv[2] == "local":
-    size = connect(None, [ResourcesConfig()], storage)
+    size = connect_to_cluster(None, [ResourcesConfig()], storage)
     address = ray.get_runtime_context().gcs_address
     found["asked"] = ray.get(ray.remote(num_cpus=0)(asked).remote())
     found["node"] = ray.get_runtime_context().get_node_id()
@@ -46,16 +46,16 @@ if sys.argv[2] == "local":
     found["object_store"] = ray.cluster_resources()["object_store_memory"]
     os.environ["RAY_ADDRESS"] = address  # for the state API: somebody else's Ray may run on the machine
     found["nodes_of_the_state_api"] = len(list_nodes())
-    found["unseen"] = _reason("10.0.0.7", ray.put((False, "0.1.0")), Path("/runs"))
-    found["older"] = _reason("10.0.0.7", ray.put((True, "0.0.1")), Path("/runs"))
+    found["unseen"] = _find_problem("10.0.0.7", ray.put((False, "0.1.0")), Path("/runs"))
+    found["older"] = _find_problem("10.0.0.7", ray.put((True, "0.0.1")), Path("/runs"))
     print(json.dumps({"address": address}), flush=True)
     input()
 else:
-    size = connect(sys.argv[2], [ResourcesConfig(workers=1)], storage)
+    size = connect_to_cluster(sys.argv[2], [ResourcesConfig(workers=1)], storage)
 found.update(cpus=size.cpus, nodes=size.nodes, slots=size.slots)
 if sys.argv[2] != "local":
-    disconnect()
-    found["too_large"] = refused(connect, sys.argv[2], [ResourcesConfig(gpus_per_worker=1)], storage)
+    disconnect_from_cluster()
+    found["too_large"] = refused(connect_to_cluster, sys.argv[2], [ResourcesConfig(gpus_per_worker=1)], storage)
     found["still_connected"] = ray.is_initialized()
 print(json.dumps(found))
 """
@@ -116,7 +116,7 @@ def test_two_instances_on_one_machine_whose_workers_ask_their_own_for_its_state(
 def test_a_trial_too_large_for_this_machine_is_refused_before_ray_starts(tmp_path: Path) -> None:
     begin = time.monotonic()
     with pytest.raises(InputError, match=r"999 workers of 1 CPUs each.*this machine has"):
-        connect(None, [ResourcesConfig(workers=999)], tmp_path)
+        connect_to_cluster(None, [ResourcesConfig(workers=999)], tmp_path)
     assert time.monotonic() - begin < 1
 
 
@@ -134,7 +134,7 @@ def web_server() -> Iterator[int]:
 
 def refused(address: str, storage: Path) -> str:
     with pytest.raises(InputError) as caught:
-        connect(address, [ResourcesConfig()], storage)
+        connect_to_cluster(address, [ResourcesConfig()], storage)
     assert "\n" not in str(caught.value) and f"'{address}'" in str(caught.value)
     return str(caught.value)
 

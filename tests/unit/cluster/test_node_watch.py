@@ -13,8 +13,8 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
+from gazetune.cluster.node_checks import require_usable_nodes
 from gazetune.cluster.node_watch import NodeWatch
-from gazetune.cluster.shared_storage import require_shared
 from gazetune.errors import InputError
 from tests.commands import BOUND
 
@@ -36,17 +36,17 @@ def test_a_node_that_joins_is_asked_once_and_one_that_is_gone_again_is_no_error(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     watch = NodeWatch(True, tmp_path)
-    assert [node.cpus for node in watch()] == [1.0]
+    assert [node.cpus for node in watch.list_nodes()] == [1.0]
     node = cluster.add_node(num_cpus=2, object_store_memory=100 << 20)
-    assert sorted(each.cpus for each in watch()) == [1.0, 2.0]
+    assert sorted(each.cpus for each in watch.list_nodes()) == [1.0, 2.0]
     assert list(tmp_path.iterdir()) == []
     touched = tmp_path.stat().st_mtime_ns
-    watch()
+    watch.list_nodes()
     assert tmp_path.stat().st_mtime_ns == touched, "it is known now"
-    assert len(watch.usable) == 2 and not watch.refused
+    assert len(watch.usable_ids) == 2 and not watch.refused_ids
     cluster.remove_node(node)
-    assert [each.cpus for each in watch()] == [1.0]
-    assert len(watch.usable) == 1
+    assert [each.cpus for each in watch.list_nodes()] == [1.0]
+    assert len(watch.usable_ids) == 1
 
 
 @pytest.mark.skipif(not can_mount(), reason="a folder that one node alone sees needs root, and namespaces for mounts")
@@ -68,14 +68,14 @@ def test_a_node_that_does_not_see_the_storage_folder_is_left_out(
             assert time.monotonic() < deadline and node.poll() is None
             time.sleep(0.2)
         cluster.add_node(num_cpus=1, object_store_memory=100 << 20)  # at the same address, and it does see it
-        assert len(watch()) == 2 and len(watch.usable) == 2 and len(watch.refused) == 1
+        assert len(watch.list_nodes()) == 2 and len(watch.usable_ids) == 2 and len(watch.refused_ids) == 1
         (told,) = caplog.messages
         assert told.startswith(f"left out: --storage '{tmp_path}' is not shared: node ")
         assert "does not see it" in told and told.endswith("it has to join anew (ray stop, ray start)")
-        assert len(watch()) == 2 and len(caplog.messages) == 1, "it is asked and told of once"
-        assert len(alone()) == 3, "where no cluster was joined nobody else's nodes are there"
+        assert len(watch.list_nodes()) == 2 and len(caplog.messages) == 1, "it is asked and told of once"
+        assert len(alone.list_nodes()) == 3, "where no cluster was joined nobody else's nodes are there"
         with pytest.raises(InputError, match=rf"^--storage '{tmp_path}' is not shared: node .* does not see it"):
-            require_shared(tmp_path)
+            require_usable_nodes(tmp_path)
     finally:
         node.terminate()
         node.wait(timeout=30)

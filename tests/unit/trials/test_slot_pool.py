@@ -33,12 +33,12 @@ WIDE = ResourcesConfig(cpus_per_worker=2)
 class Nodes:
     """Nodes as somebody says they are, by the slots they hold. A slot has 2 CPUs, which Ray never grants here."""
 
-    usable = refused = frozenset[str]()
+    usable_ids = refused_ids = frozenset[str]()
 
     def __init__(self, *slots: float) -> None:
         self.slots: Sequence[float] = slots
 
-    def __call__(self) -> list[NodeResources]:
+    def list_nodes(self) -> list[NodeResources]:
         return [NodeResources(f"node {number}", 2 * slots) for number, slots in enumerate(self.slots)]
 
 
@@ -139,10 +139,10 @@ def test_there_is_a_verdict_only_after_the_nodes_were_gone_for_long_enough(open_
 
 def test_nodes_that_cannot_be_asked_for_are_a_verdict_and_no_silence(open_slots: Callable[..., Slots]) -> None:
     class Unreachable(Nodes):
-        def __call__(self) -> list[NodeResources]:
+        def list_nodes(self) -> list[NodeResources]:
             if not self.slots:
                 raise ConnectionError("the cluster is gone")
-            return super().__call__()
+            return super().list_nodes()
 
     nodes = Unreachable(1)
     slots = open_slots(nodes, jobs=2)
@@ -161,11 +161,11 @@ def test_a_place_on_a_node_that_turns_out_to_be_of_no_use_is_given_back(
 
         asked = 0
 
-        def __call__(self) -> list[NodeResources]:
+        def list_nodes(self) -> list[NodeResources]:
             self.asked += 1
             if self.asked == 2:
-                self.refused = frozenset(node["NodeID"] for node in ray.nodes())
-            return super().__call__()
+                self.refused_ids = frozenset(node["NodeID"] for node in ray.nodes())
+            return super().list_nodes()
 
     nodes = Judging(0.5)
     slots = open_slots(nodes, jobs=2, shapes=[ResourcesConfig()])

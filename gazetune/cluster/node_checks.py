@@ -1,4 +1,7 @@
-"""Whether every node of a cluster can work with this search: same package, same storage folder."""
+"""Whether every node of a cluster can work with this search: the same package, the same storage folder.
+
+A file is made in the storage folder, and one short task on each node looks for it there.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,14 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import gazetune
+from gazetune.cluster.nodes import alive_nodes
 from gazetune.errors import InputError
 
 TIMEOUT = 120.0
 """Seconds until a node has to have started a worker and answered."""
 
 
-def alive_nodes() -> set[str]:
-    """Return the ids of the nodes that the connected cluster has now."""
-    return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
-
-
-def require_shared(storage: Path) -> None:
+def require_usable_nodes(storage: Path) -> None:
     """Check on every node of the connected cluster that it sees the storage folder and has this package's version.
 
     Raises
@@ -30,35 +29,38 @@ def require_shared(storage: Path) -> None:
     InputError
         Naming the first node where that is not so.
     """
-    for reason in refused_nodes(storage, alive_nodes()).values():
-        raise InputError(reason)
+    for problem in find_unusable_nodes(storage, alive_nodes()).values():
+        raise InputError(problem)
 
 
-def refused_nodes(storage: Path, asked: Collection[str]) -> dict[str, str]:
-    """Ask nodes, by their ids, whether a search can use them; return the reasons of those where it cannot.
+def find_unusable_nodes(storage: Path, node_ids: Collection[str]) -> dict[str, str]:
+    """Ask nodes, by their ids, whether a search can use them; return the problem of each one where it cannot.
 
     Checkpoints are written by the workers and read by whichever node goes on with a trial, so the folder has to lie on
     a file system that all nodes mount at the same path.
     """
-    addresses = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["NodeID"] in asked}
+    # A node that is gone in the meantime is asked all the same; its problem is that it cannot run the task.
+    addresses = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["NodeID"] in node_ids}
     storage.mkdir(parents=True, exist_ok=True)
     mark = storage.resolve() / f".seen-by-all-{uuid.uuid4().hex}"
     mark.touch()
     try:
-        ask = ray.remote(num_cpus=0)(_look)
+        task = ray.remote(num_cpus=0)(_look_for_mark)
         answers = {
-            node: ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(str(mark))
-            for node in addresses
+            node_id: task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)).remote(
+                str(mark)
+            )
+            for node_id in addresses
         }
         ray.wait(list(answers.values()), num_returns=len(answers), timeout=TIMEOUT)
-        reasons = {node: _reason(addresses[node], answer, storage) for node, answer in answers.items()}
+        problems = {node_id: _find_problem(addresses[node_id], answer, storage) for node_id, answer in answers.items()}
     finally:
         mark.unlink(missing_ok=True)
-    return {node: reason for node, reason in reasons.items() if reason is not None}
+    return {node_id: problem for node_id, problem in problems.items() if problem is not None}
 
 
-def _reason(address: str, answer: ray.ObjectRef[tuple[bool, str]], storage: Path) -> str | None:
-    """Return why a node cannot be used, from what it has answered by now."""
+def _find_problem(address: str, answer: ray.ObjectRef[tuple[bool, str]], storage: Path) -> str | None:
+    """Return why a node cannot be used, from what it has answered by now; None for one that can."""
     try:
         seen, version = ray.get(answer, timeout=0)
     except ray.exceptions.GetTimeoutError:
@@ -76,5 +78,6 @@ def _reason(address: str, answer: ray.ObjectRef[tuple[bool, str]], storage: Path
     return None
 
 
-def _look(mark: str) -> tuple[bool, str]:
+def _look_for_mark(mark: str) -> tuple[bool, str]:
+    """Run on a node: return whether it sees the file, and its version of this package."""
     return os.path.exists(mark), gazetune.__version__
