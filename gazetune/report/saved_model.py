@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from gazetune.errors import InputError
-from gazetune.reward.saved.saving import recover_folder
+from gazetune.files.replaced_folder import recover_folder
 
 
 def find_saved_model(name: str, storage: Path) -> Path:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from gazetune.reward.saved.saving import recover_folder, replacing
+from gazetune.files.replaced_folder import recover_folder
+from gazetune.reward.saved.saving import replacing
 
 
 @dataclass

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from gazetune import __version__
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.files.build_lock import build_lock
+from gazetune.files.replaced_folder import replace_folder
 from gazetune.gaze.controls import add_noise, apply_control, training_statistics
 from gazetune.gaze.published import BESIDE
 from gazetune.gaze.registry import create_predictor
@@ -106,7 +106,9 @@ def prepare(
     if not (folder / "facts.json").exists():
         with build_lock(folder.with_suffix(".lock"), f"prepared data {folder}"):
             if not (folder / "facts.json").exists():
-                _make(folder, _Preparation(config, cache, progress, elsewhere))
+                preparation = _Preparation(config, cache, progress, elsewhere)
+                with replace_folder(folder) as partial:
+                    preparation.write(partial)
     data = PreparedData.open(folder)
     _check_room(config, data.facts)
     return data
@@ -124,19 +126,6 @@ def prepared_facts(config: Config, cache: Path) -> DatasetFacts:
 
 def _facts_file(config: Config, cache: Path) -> Path:
     return cache / "prepared" / preparation_key(config) / "facts.json"
-
-
-def _make(folder: Path, preparation: _Preparation) -> None:
-    """Write a prepared data set beside its place and move it there."""
-    partial = folder.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    try:
-        preparation.write(partial)
-        partial.rename(folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def preparation_key(config: Config) -> str:

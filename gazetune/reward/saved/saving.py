@@ -25,6 +25,7 @@ from gazetune import __version__
 from gazetune.config import Config
 from gazetune.config.yaml_file import dump_config, load_config
 from gazetune.errors import InputError, RunError
+from gazetune.files.replaced_folder import recover_folder, replace_folder
 from gazetune.reward.data.prepared_data import PreparedData
 from gazetune.reward.model.backbone import DTYPES, load_backbone
 from gazetune.reward.model.reward_model import GazeRewardModel
@@ -110,38 +111,12 @@ def replacing(folder: Path) -> Iterator[Path]:
     SaveFailed
         When the disk is full or cannot be written. What was in `folder` stays.
     """
-    partial = _sibling(folder, "partial")
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        yield partial
-        replace_folder(partial, folder)
+        with replace_folder(folder) as partial:
+            yield partial
     except (OSError, SafetensorError, shutil.Error) as error:
-        shutil.rmtree(partial, ignore_errors=True)
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise SaveFailed(f"{folder}: cannot be saved ({reason}); what was saved there before is untouched") from error
-
-
-def replace_folder(new: Path, folder: Path) -> None:
-    """Put the finished folder `new` in the place of `folder`; at every moment one of the two is whole."""
-    previous = _sibling(folder, "previous")
-    if folder.exists():
-        shutil.rmtree(previous, ignore_errors=True)
-        folder.rename(previous)
-    new.rename(folder)
-    shutil.rmtree(previous, ignore_errors=True)
-
-
-def recover_folder(folder: Path) -> bool:
-    """Undo a replacement that was killed half-way; tell whether `folder` exists now.
-
-    Several processes may ask at once, but none while another one replaces the folder.
-    """
-    previous = _sibling(folder, "previous")
-    if not folder.exists():
-        with contextlib.suppress(FileNotFoundError):  # there is none, or another worker was faster
-            previous.rename(folder)
-    return folder.exists()
 
 
 def saved_config(folder: Path) -> Config:
@@ -259,7 +234,3 @@ def model_dtype(config: Config, device: torch.device) -> torch.dtype:
     if precision == "auto":
         precision = "bf16" if device.type == "cuda" else "fp32"
     return DTYPES[precision]
-
-
-def _sibling(folder: Path, kind: str) -> Path:
-    return folder.with_name(f".{folder.name}.{kind}")

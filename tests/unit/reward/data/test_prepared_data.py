@@ -15,6 +15,7 @@ import pytest
 
 from gazetune.config import MEASURES, Config
 from gazetune.errors import InputError
+from gazetune.files.replaced_folder import partial_folder
 from gazetune.preferences.splits import load_splits
 from gazetune.reward.data.prepared_data import SPLITS, PreparedData, preparation_key, prepare
 from gazetune.reward.layout.batching import ARRAYS, EncodedSplit
@@ -153,7 +154,7 @@ def test_a_file_changed_deep_in_a_source_folder_is_noticed(planted_config: Confi
 def test_the_rest_of_a_killed_preparation_is_not_taken_for_finished(planted_config: Config, tmp_path: Path) -> None:
     config = changed(planted_config, data={"pairs": 60})
     folder = tmp_path / "prepared" / preparation_key(config)
-    partial = folder.with_suffix(".partial")
+    partial = partial_folder(folder)
     partial.mkdir(parents=True)
     (partial / "facts.json").write_text("{")
     data = prepare(config, tmp_path)

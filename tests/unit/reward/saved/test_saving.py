@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,15 +24,10 @@ from gazetune.reward.saved.saving import (
     gaze_buffers,
     load_reward_model,
     model_dtype,
-    recover_folder,
-    replace_folder,
     save_reward_model,
     trained_parameters,
 )
-
-
-class Killed(BaseException):
-    """Stands for the end of the process."""
+from tests.unit.files.simulated_kill import Killed, kill_before
 
 
 def trained(config: Config, data: PreparedData, **sections: Any) -> GazeRewardModel:
@@ -194,37 +188,15 @@ def test_a_backbone_of_another_architecture_is_refused(
         GazeRewardModel.from_pretrained(tmp_path / "best", backbone=str(backbone_folder("phi")))
 
 
-@pytest.fixture
-def kill_before(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Let the process end right before its n-th rename or removal of a folder, counted from 1."""
-
-    def arm(number: int) -> None:
-        left = [number]
-
-        def stopping(real: Callable) -> Callable:
-            def call(*arguments: Any, **options: Any) -> Any:
-                left[0] -= 1
-                if left[0] == 0:
-                    raise Killed
-                return real(*arguments, **options)
-
-            return call
-
-        monkeypatch.setattr(Path, "rename", stopping(Path.rename))
-        monkeypatch.setattr(shutil, "rmtree", stopping(shutil.rmtree))
-
-    return arm
-
-
 @pytest.mark.parametrize("operation", range(1, 7))
 def test_a_save_killed_at_any_moment_leaves_a_whole_model(
-    operation: int, saved: Path, planted: PreparedData, kill_before: Callable, monkeypatch: pytest.MonkeyPatch
+    operation: int, saved: Path, planted: PreparedData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = load_reward_model(saved)
     new = load_reward_model(saved)
     with torch.no_grad():
         new.head.weight.mul_(2.0)
-    kill_before(operation)
+    kill_before(operation, monkeypatch)
     finished = True
     try:
         save(new, saved, planted)
@@ -238,38 +210,6 @@ def test_a_save_killed_at_any_moment_leaves_a_whole_model(
     save(new, saved, planted)
     assert torch.equal(rewards(load_reward_model(saved), planted), rewards(new, planted))
     assert sorted(path.name for path in saved.parent.iterdir()) == ["best"]
-
-
-def test_a_replacement_after_a_killed_one_never_leaves_less_than_one_folder(
-    tmp_path: Path, kill_before: Callable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for operation in range(1, 7):
-        root = tmp_path / str(operation)
-        for name, content in ((".last.previous", "old"), ("new", "new")):
-            (root / name).mkdir(parents=True)
-            (root / name / "content").write_text(content)
-        kill_before(operation)
-        with contextlib.suppress(Killed):
-            replace_folder(root / "new", root / "last")
-        monkeypatch.undo()
-        assert recover_folder(root / "last")
-        assert (root / "last" / "content").read_text() in ("old", "new")
-
-
-def test_two_workers_may_recover_a_folder_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / ".last.previous").mkdir()
-    rename = Path.rename
-
-    def after_the_other(path: Path, target: Path) -> Path:
-        rename(path, target)
-        return rename(path, target)
-
-    monkeypatch.setattr(Path, "rename", after_the_other)
-    assert recover_folder(tmp_path / "last")
-
-
-def test_there_is_nothing_to_recover_where_nothing_was_saved(tmp_path: Path) -> None:
-    assert not recover_folder(tmp_path / "last")
 
 
 @pytest.mark.parametrize(

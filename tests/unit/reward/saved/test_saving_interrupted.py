@@ -19,7 +19,8 @@ KILLED_SAVES = """
 import os, random, signal, sys, time
 from pathlib import Path
 import numpy as np, torch
-from gazetune.reward.saved.saving import WEIGHTS, load_file, recover_folder, replacing, save_file
+from gazetune.files.replaced_folder import recover_folder
+from gazetune.reward.saved.saving import WEIGHTS, load_file, replacing, save_file
 folder, kills = Path(sys.argv[1]), int(sys.argv[2])
 random.seed(0)
 number = 0
