@@ -51,7 +51,7 @@ def stop(storage: Path, name: str, trial: str | None) -> str:
     resume = f"gazetune search --resume {name} --storage {storage}"
     if status.state == "interrupted":
         raise InputError(f"search '{name}' is not running; go on with: {resume}")
-    folder, _ = SearchFolder.look(storage, name)
+    folder, _ = SearchFolder.find(storage, name)
     if trial is None:
         folder.steering.ask_to_stop(None)
         return f"search {name} is asked to stop; go on later with: {resume}"

@@ -97,7 +97,7 @@ class Driver:
             self.config.search.node_patience,
             NodeWatch(self.cluster.joined, self.folder.path.parent),
             self.config.search.trials - len(own_trials(self.study, _FINISHED)),
-            self.folder.path / "slots",
+            self.folder.slots,
             self.folder.cache,
             self._slots_changed,
         )
@@ -114,9 +114,7 @@ class Driver:
         self.tracker.log_file(self.parent, Path(document.report))
         self.tracker.finish(self.parent, "COMPLETE" if document.best else "FAIL", None)
         # Last, since a search with this file counts as finished.
-        partial = self.folder.document.with_suffix(".partial")
-        partial.write_text(document.dumps())
-        partial.rename(self.folder.document)
+        self.folder.write_document(document.dumps())
         for last in (self.folder.path / "baselines").glob("*/last"):  # until now, or a resumed search trains it again
             shutil.rmtree(last, ignore_errors=True)
         if document.trials and all(trial.state == "FAIL" for trial in document.trials):
@@ -153,7 +151,7 @@ class Driver:
             return
         scheduler = create_scheduler(self.config.search, self.rungs)
         trials = own_trials(self.study)
-        replay(scheduler, trials, validation_objective(self.config.search), self.folder.trial)
+        replay(scheduler, trials, validation_objective(self.config.search), self.folder.trial_folder)
         scheduler.add(StoppedByHand(self.folder.steering))
         scheduler.add(StoppedByCap(self.budget))
         if not self.budget.spent():
@@ -225,7 +223,7 @@ class Driver:
         best, baselines = winner_and_baselines(
             trials,
             configs,
-            {trial_id: self.folder.trial(trial_id) / "best" for trial_id in configs},
+            {trial_id: self.folder.trial_folder(trial_id) / "best" for trial_id in configs},
             self._train_baseline,
             self._run_job,
             lambda config: prepare(config, self.folder.cache),
@@ -253,7 +251,7 @@ class Driver:
         return self.space.trial_config(trial.user_attrs["record"]["params"])
 
     def _job(self, trial_id: str, params: dict[str, Any]) -> dict[str, Any]:
-        return self._train_job(trial_id, self.space.trial_config(params), self.folder.trial(trial_id))
+        return self._train_job(trial_id, self.space.trial_config(params), self.folder.trial_folder(trial_id))
 
     def _train_job(self, job_id: str, config: Config, folder: Path) -> dict[str, Any]:
         return {
@@ -269,7 +267,7 @@ class Driver:
     def _train_baseline(self, role: str, config: Config) -> Candidate | None:
         """Train a config to the full budget in a slot, as a run with `role=baseline`."""
         name = baseline_name(role, config)
-        folder = self.folder.path / "baselines" / name
+        folder = self.folder.baseline_folder(name)
         facts = prepared_facts(config, self.folder.cache)
         tags = {"role": "baseline", **fingerprint_tags(facts.data_fingerprint, facts.gaze_fingerprint)}
         run = self.tracker.start_trial(

@@ -41,7 +41,7 @@ class KeptModels:
         front = [str(record.id) for record in pareto_front(self._study, search)]
         kept = models_to_keep(trials, search.keep_models, self._data, front)
         for trial_id in {str(trial.id) for trial in trials} - kept - self._dropped:
-            drop_model(self._folder.trial(trial_id))
+            drop_model(self._folder.trial_folder(trial_id))
             self._dropped.add(trial_id)
 
 

@@ -41,7 +41,7 @@ class Ledger:
     def started(self, trial: optuna.Trial, trial_id: str, params: Mapping[str, Any]) -> None:
         """Note a trial before it trains: its folder with the resolved config, its MLflow run."""
         config = self._space.trial_config(params)
-        write_config(config, self._folder.trial(trial_id) / "config.yaml")
+        write_config(config, self._folder.trial_folder(trial_id) / "config.yaml")
         tree = config.model_dump(mode="json")
         shown = {**{key: get_key(tree, key) for key in ALWAYS_SHOWN}, **params}
         tags = {}  # where the data has vanished since it was prepared, the trial itself says so
@@ -88,14 +88,14 @@ class Ledger:
 
     def _end_run(self, trial: FrozenTrial) -> None:
         record = trial.user_attrs["record"]
-        margins = self._folder.trial(trial_name(trial.number)) / "best" / "margins.npy"
+        margins = self._folder.trial_folder(trial_name(trial.number)) / "best" / "margins.npy"
         if margins.exists():
             self._tracker.log_file(record["mlflow_run"], margins, "validation")
         self._tracker.finish(record["mlflow_run"], _state(trial), record["reason"])
 
     def _clear(self, trial: FrozenTrial) -> None:
         """Take away what a finished trial needs no more: only a COMPLETE one may keep its model."""
-        folder = self._folder.trial(trial_name(trial.number))
+        folder = self._folder.trial_folder(trial_name(trial.number))
         shutil.rmtree(folder / "last", ignore_errors=True)
         if _state(trial) != "COMPLETE":
             drop_model(folder)

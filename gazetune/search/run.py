@@ -22,7 +22,7 @@ from gazetune.reward.model.backbone import context_length
 from gazetune.reward.model.pair_losses import check_scores
 from gazetune.search.driver import Driver
 from gazetune.search.exit_message import ExitMessage
-from gazetune.search.folder import Facts, SearchFolder, check_free
+from gazetune.search.folder import SearchFolder
 from gazetune.search.progress import SearchProgress
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.shipped_spaces import find_space_file
@@ -38,6 +38,7 @@ from gazetune.search.study.warm_start import with_history
 from gazetune.tracking.location import check_tracking
 from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.train.steps import StepPlan
+from gazetune.trials.run_folder import RunFacts
 
 
 def run_search(
@@ -98,7 +99,7 @@ def run_search(
     if tracking_uri is not None:
         set_key(searched.base, "tracking.uri", tracking_uri)
     storage = Path(storage).resolve()
-    check_free(storage, searched)
+    SearchFolder.check_name_is_free(storage, searched)
     return _prepare_and_run(searched, storage, None, address, warm_start)
 
 
@@ -131,7 +132,7 @@ def resume_search(
     storage = Path(storage).resolve()
     given = parse_overrides(caps)
     load_config(None, caps)  # refuses a wrong value before the folder is held
-    folder, space = SearchFolder.open(storage, name, more=bool(given))
+    folder, space = SearchFolder.open_to_resume(storage, name, new_caps=bool(given))
     for key, value in given.items():
         set_key(space.base, key, value)
     return _prepare_and_run(space, storage, folder, address)
@@ -156,7 +157,7 @@ def _prepare_and_run(
         @stack.callback
         def release_folder() -> None:
             if folder is not None:
-                folder.release()
+                folder.unlock()
 
         @functools.cache
         def join_cluster() -> ClusterSize:
@@ -167,7 +168,7 @@ def _prepare_and_run(
         data = _prepare_data(space, storage / "cache", progress, RayPrediction(join_cluster))
         check_comparable(space.config.search, [each.facts.data_fingerprint for each in data])
         rungs = plan_rungs(space.config.search, _full_budget(space.config, data[0]))
-        facts = Facts(" ".join(sorted({each.facts.data_fingerprint for each in data})), rungs.budget)
+        facts = RunFacts(" ".join(sorted({each.facts.data_fingerprint for each in data})), rungs.budget)
         if warm_start is not None:
             space = with_history(space, warm_start, storage, facts)
         cluster = join_cluster()

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gazetune.config import SearchConfig
 from gazetune.report.document import EndedRecord
-from gazetune.search.folder import SearchFolder
+from gazetune.search.folder import SearchFolder, ended_by_cap
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.stopping.caps import HOURS, WorkingTime
 from gazetune.search.study.seeding import gpu_seconds, own_trials, trial_name
@@ -81,7 +81,7 @@ def read_status(storage: Path, name: str) -> SearchStatus:
     InputError
         When there is no such search, or its study cannot be read.
     """
-    folder, space = SearchFolder.look(storage, name)
+    folder, space = SearchFolder.find(storage, name)
     # In this order: a search that ends in between is finished, not interrupted.
     driven = folder.is_driven()
     document = folder.read_document()
@@ -94,7 +94,7 @@ def read_status(storage: Path, name: str) -> SearchStatus:
     running = [trial for trial in trials if trial.state == TrialState.RUNNING]
     seconds = sum(_record(trial).get("seconds", 0.0) for trial in trials)
     gpu_hours = sum(map(gpu_seconds, trials)) / 3600
-    ended_by = (document or {}).get("ended_by")
+    ended_by = None if document is None else ended_by_cap(document)
     states = Counter(trial.state.name for trial in trials)
     slots = max(1, len(running) if driver is None else driver.slots)
     return SearchStatus(

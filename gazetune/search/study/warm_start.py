@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from gazetune.config.keys import config_keys, get_key
 from gazetune.config.yaml_file import read_yaml
 from gazetune.errors import InputError, did_you_mean
-from gazetune.search.folder import Facts, SearchFolder, search_names
+from gazetune.search.folder import SearchFolder
 from gazetune.search.space.extras import PastTrial
 from gazetune.search.space.points import locate
 from gazetune.search.space.search_space import SearchSpace
@@ -21,6 +21,7 @@ from gazetune.search.space.space_file import read_space
 from gazetune.search.study.objectives import objectives
 from gazetune.search.study.seeding import own_trials, trial_name
 from gazetune.search.study.storage import default_url, find_study
+from gazetune.trials.run_folder import RunFacts
 
 _LOG = logging.getLogger(__name__)
 _NOT_COMPARED = ("search.", "resources.", "tracking.", "gaze.store")
@@ -28,7 +29,7 @@ _NOT_COMPARED = ("search.", "resources.", "tracking.", "gaze.store")
 _LEARNS = "tpe"
 
 
-def with_history(space: SearchSpace, source: str, storage: Path, facts: Facts) -> SearchSpace:
+def with_history(space: SearchSpace, source: str, storage: Path, facts: RunFacts) -> SearchSpace:
     """Return the space with the COMPLETE trials of another search that lie inside it.
 
     Parameters
@@ -39,7 +40,7 @@ def with_history(space: SearchSpace, source: str, storage: Path, facts: Facts) -
         Name of a search in `storage`, or its folder.
     storage : Path
         The storage folder.
-    facts : Facts
+    facts : RunFacts
         What the new search's values depend on.
 
     Raises
@@ -62,7 +63,7 @@ def with_history(space: SearchSpace, source: str, storage: Path, facts: Facts) -
         raise InputError(f"{origin}: there is no study '{old.name}' in {where}")
     for trial in own_trials(study, (TrialState.COMPLETE,)):
         number = trial_name(trial.number)
-        values = _values(read_yaml(folder.trial(number) / "config.yaml"))
+        values = _values(read_yaml(folder.trial_folder(number) / "config.yaml"))
         try:
             past.append(PastTrial(f"{old.name}:{number}", tuple(trial.values), locate(space, values, number)))
         except InputError as error:
@@ -78,12 +79,14 @@ def _folder(source: str, storage: Path) -> SearchFolder:
     for path in (storage / source, Path(source)):
         if (path / "space.yaml").is_file():
             return SearchFolder(path.resolve())
-    names = search_names(storage)
+    names = SearchFolder.list_names(storage)
     accepted = did_you_mean(source, names) if names else "none was started there"
     raise InputError(f"--warm-start {source}: neither a search in {storage} nor the folder of one; {accepted}")
 
 
-def _check_comparable(origin: str, old: SearchSpace, space: SearchSpace, before: Facts | None, facts: Facts) -> None:
+def _check_comparable(
+    origin: str, old: SearchSpace, space: SearchSpace, before: RunFacts | None, facts: RunFacts
+) -> None:
     """Refuse values that mean something else than those of the new search."""
     theirs, ours = objectives(old.config.search), objectives(space.config.search)
     if theirs != ours:

@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Iterator[SearchFolder]:
     study.tell(trial, 0.75)
     study.ask()
     yield made
-    made.release()
+    made.unlock()
 
 
 def gazetune(folder: SearchFolder, *arguments: str) -> int:
@@ -67,7 +67,7 @@ def test_a_trial_that_is_over_needs_no_request_and_one_that_is_not_there_is_refu
 
 
 def test_what_nobody_drives_cannot_be_stopped(folder: SearchFolder, capfd: pytest.CaptureFixture[str]) -> None:
-    folder.release()
+    folder.unlock()
     for arguments in (["steered"], ["steered", "--trial", "1"]):
         assert gazetune(folder, "stop", *arguments) == 2
         error = capfd.readouterr().err
@@ -80,7 +80,7 @@ def test_what_nobody_drives_cannot_be_stopped(folder: SearchFolder, capfd: pytes
 
 
 def test_status_is_printed_for_people_and_as_json(folder: SearchFolder, capfd: pytest.CaptureFixture[str]) -> None:
-    folder.release()
+    folder.unlock()
     assert gazetune(folder, "status", "steered") == 0
     assert capfd.readouterr().out.splitlines() == [
         f"search steered: interrupted; go on with: gazetune search --resume steered --storage {folder.path.parent}",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gazetune.errors import InputError
-from gazetune.search.folder import SearchFolder, check_free, search_names
+from gazetune.search.folder import SearchFolder
 from gazetune.search.space.space_file import read_space
 
 SPACE = """
@@ -30,9 +30,9 @@ def created(tmp_path: Path) -> SearchFolder:
 
 
 def test_a_resumed_search_has_the_space_it_began_with(created: SearchFolder, tmp_path: Path) -> None:
-    created.release()
+    created.unlock()
     begun = read_space(tmp_path / "space.yaml", overrides=["train.seed=7", "fusion.kind=add"])
-    _, space = SearchFolder.open(tmp_path, "mine")
+    _, space = SearchFolder.open_to_resume(tmp_path, "mine")
     assert (space.name, space.base, space.axes) == (begun.name, begun.base, begun.axes)
     assert space.config == begun.config and space.config.train.seed == 7
 
@@ -40,48 +40,48 @@ def test_a_resumed_search_has_the_space_it_began_with(created: SearchFolder, tmp
 def test_a_second_driver_is_kept_out(created: SearchFolder, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from gazetune.search.folder import SearchFolder;"
-        "SearchFolder.open(Path(sys.argv[1]), 'mine')"
+        "SearchFolder.open_to_resume(Path(sys.argv[1]), 'mine')"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "InputError: search 'mine'" in done.stderr and "is running already" in done.stderr
-    created.release()
+    created.unlock()
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def test_a_finished_search_is_not_resumed(created: SearchFolder, tmp_path: Path) -> None:
-    created.release()
+    created.unlock()
     created.document.write_text("{}")
     with pytest.raises(InputError, match="search 'mine' is finished; its report is"):
-        SearchFolder.open(tmp_path, "mine")
+        SearchFolder.open_to_resume(tmp_path, "mine")
 
 
 def test_a_search_that_a_cap_ended_goes_on_with_another_one(created: SearchFolder, tmp_path: Path) -> None:
-    created.release()
+    created.unlock()
     created.document.write_text('{"ended_by": {"cap": "search.max_gpu_hours", "limit": 2.5}}')
     with pytest.raises(InputError, match=r"finished, since search.max_gpu_hours 2.5 was .* \(--max-gpu-hours\)$"):
-        SearchFolder.open(tmp_path, "mine")
-    folder, space = SearchFolder.open(tmp_path, "mine", more=True)
+        SearchFolder.open_to_resume(tmp_path, "mine")
+    folder, space = SearchFolder.open_to_resume(tmp_path, "mine", new_caps=True)
     assert folder.document.exists(), "only a driver that begins takes it back"
     space.base["search"]["max_gpu_hours"] = 5.0
     folder.write_space(space)
-    folder.release()
+    folder.unlock()
     assert not folder.document.exists()
-    assert SearchFolder.open(tmp_path, "mine")[1].config.search.max_gpu_hours == 5.0
+    assert SearchFolder.open_to_resume(tmp_path, "mine")[1].config.search.max_gpu_hours == 5.0
 
 
 def test_a_finished_search_is_not_resumed_with_a_cap_either(created: SearchFolder, tmp_path: Path) -> None:
-    created.release()
+    created.unlock()
     created.document.write_text('{"ended_by": null}')
     with pytest.raises(InputError, match="search 'mine' is finished; its report is"):
-        SearchFolder.open(tmp_path, "mine", more=True)
+        SearchFolder.open_to_resume(tmp_path, "mine", new_caps=True)
 
 
 def test_a_taken_name_is_refused_with_the_way_on(created: SearchFolder, tmp_path: Path) -> None:
     same = read_space(tmp_path / "space.yaml", overrides=["train.seed=7", "fusion.kind=add"])
     taken = r"a search 'mine' is already in .* or go on with --resume mine"
     with pytest.raises(InputError, match=taken):
-        check_free(tmp_path, same)
+        SearchFolder.check_name_is_free(tmp_path, same)
     with pytest.raises(InputError, match=taken):
         SearchFolder.create(tmp_path, same)
 
@@ -90,7 +90,7 @@ def test_a_taken_name_with_another_space_shows_what_changed(created: SearchFolde
     (tmp_path / "space.yaml").write_text(SPACE.replace("[1.0e-4, 1.0e-2]", "[1.0e-4, 1.0e-3]"))
     other = read_space(tmp_path / "space.yaml", trials=9, overrides=["fusion.kind=add"])
     with pytest.raises(InputError) as caught:
-        check_free(tmp_path, other)
+        SearchFolder.check_name_is_free(tmp_path, other)
     line = str(caught.value)
     assert "search.trials: 3 -> 9; train.seed: 7 -> nothing; space.optim.learning_rate: " in line
     assert '{"log_uniform": [0.0001, 0.01]} -> {"log_uniform": [0.0001, 0.001]} (and 1 more)' in line
@@ -132,13 +132,13 @@ def test_a_creation_that_is_killed_anywhere_can_be_resumed_or_was_never_there(tm
     for place in sorted(places.iterdir()):
         there = (place / "mine").exists()
         seen.add((there, any(place.glob(".*"))))
-        assert search_names(place) == (["mine"] if there else []), place.name
+        assert SearchFolder.list_names(place) == (["mine"] if there else []), place.name
         if there:
-            folder, _ = SearchFolder.open(place, "mine")
+            folder, _ = SearchFolder.open_to_resume(place, "mine")
         else:
-            check_free(place, space)
+            SearchFolder.check_name_is_free(place, space)
             folder = SearchFolder.create(place, space)
-        folder.release()
+        folder.unlock()
         assert [each.name for each in place.iterdir()] == ["mine"], place.name
     assert seen == {(False, False), (False, True), (True, False)}, "kills hit before, on the way and after"
 
@@ -164,7 +164,7 @@ def test_of_several_that_make_one_search_at_once_exactly_one_does(tmp_path: Path
             assert winner.is_driven()
             assert all("a search 'mine' is already in" in each for each in made if isinstance(each, str))
             assert [each.name for each in storage.iterdir()] == ["mine"]
-            winner.release()
+            winner.unlock()
 
 
 @pytest.mark.parametrize("form", ["empty folder", "folder", "file", "link to a folder", "link to nothing"])
@@ -196,4 +196,4 @@ def test_a_storage_folder_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "space.yaml").write_text(SPACE.replace("kind: none", "kind: add"))
     with pytest.raises(InputError, match=r"--storage: .*file/runs cannot be written \(Not a directory\)"):
-        check_free(tmp_path / "file" / "runs", read_space(tmp_path / "space.yaml"))
+        SearchFolder.check_name_is_free(tmp_path / "file" / "runs", read_space(tmp_path / "space.yaml"))

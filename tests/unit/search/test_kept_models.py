@@ -42,7 +42,7 @@ def complete(number: int, kind: str, accuracy: float | None) -> TrialRecord:
 def end_trial(study: Any, folder: SearchFolder, params: dict[str, Any], accuracy: float, *more: float) -> None:
     """Do what driver and worker do for a COMPLETE trial, as far as models go."""
     trial = study.ask()
-    saved = folder.trial(trial_name(trial.number)) / "best"
+    saved = folder.trial_folder(trial_name(trial.number)) / "best"
     saved.mkdir(parents=True)
     (saved / "weights.safetensors").touch()
     (saved / "margins.npy").touch()

@@ -78,7 +78,7 @@ def four_ended(tmp_path: Path) -> Iterator[tuple[Ledger, list[FrozenTrial], Sear
             trial = study.ask()
             ledger.started(trial, f"{number:04d}", {"gaze.predictor": "planted"})
             runs.append(trial.user_attrs["record"]["mlflow_run"])
-            write_trial(folder.trial(f"{number:04d}"))
+            write_trial(folder.trial_folder(f"{number:04d}"))
             ledger.ending(trial, "stopped by hand" if number == 2 else None)
             if number == 2:
                 study.tell(trial, state=optuna.trial.TrialState.PRUNED)
@@ -89,7 +89,7 @@ def four_ended(tmp_path: Path) -> Iterator[tuple[Ledger, list[FrozenTrial], Sear
     tracker.finish(runs[2], "INTERRUPTED", "the search ended before this run did")
     tracker.tag(runs[3], {"gazetune.state": "COMPLETE"})  # a kill in the middle of `finish`
     yield ledger, study.get_trials(), folder, MlflowClient(tracker.uri)
-    folder.release()
+    folder.unlock()
 
 
 def write_trial(folder: Path) -> None:
@@ -142,5 +142,5 @@ def test_folders_of_finished_trials_are_cleared_whether_or_not_their_runs_have_e
         assert models == ["0000", "0001", "0003"], "0002 is PRUNED"
         assert len(list(folder.path.glob("trials/*/best/margins.npy"))) == 4
         for trial in trials:  # as a driver leaves it that is killed before it clears
-            (folder.trial(f"{trial.number:04d}") / "last").mkdir()
-        (folder.trial("0002") / "best" / "model.safetensors").write_bytes(b"1")
+            (folder.trial_folder(f"{trial.number:04d}") / "last").mkdir()
+        (folder.trial_folder("0002") / "best" / "model.safetensors").write_bytes(b"1")

@@ -17,11 +17,12 @@ from optuna.trial import TrialState
 from gazetune.cli.main import main
 from gazetune.report.document import EndedRecord
 from gazetune.report.wording import ended_line
-from gazetune.search.folder import Facts, SearchFolder
+from gazetune.search.folder import SearchFolder
 from gazetune.search.space.space_file import read_space
 from gazetune.search.status import read_status
 from gazetune.search.study.searcher import open_study
 from gazetune.trials.disk import folder_bytes
+from gazetune.trials.run_folder import RunFacts
 
 SPACE = """\
 name: watched
@@ -39,9 +40,9 @@ def folder(tmp_path: Path) -> Iterator[SearchFolder]:
     (tmp_path / "space.yaml").write_text(SPACE)
     space = read_space(tmp_path / "space.yaml")
     made = SearchFolder.create(tmp_path, space)
-    made.write_facts(Facts("pairs", 1000))
+    made.write_facts(RunFacts("pairs", 1000))
     yield made
-    made.release()
+    made.unlock()
 
 
 def study_of(folder: SearchFolder) -> optuna.Study:
@@ -90,7 +91,7 @@ def test_a_running_search_shows_states_best_and_what_is_left(folder: SearchFolde
 def test_a_search_without_driver_is_interrupted_and_with_its_document_finished(folder: SearchFolder) -> None:
     folder.steering.announce(2)
     four_finished_and_one_running(folder)
-    folder.release()
+    folder.unlock()
     seen = read_status(folder.path.parent, "watched")
     assert (seen.state, seen.driver) == ("interrupted", None)
     assert seen.hours_left == pytest.approx((6 * 2400 - 1000) / 3600), "one slot for each trial that ran"
@@ -155,7 +156,7 @@ def test_looking_writes_nothing(folder: SearchFolder) -> None:
     before = files()
     for _ in range(2):
         read_status(folder.path.parent, "watched")
-        folder.release()
+        folder.unlock()
     assert files() == before
 
 
@@ -164,21 +165,21 @@ def test_looking_keeps_no_driver_out_and_sees_one_in_another_process(folder: Sea
     look = "import sys, pathlib; from gazetune.search.folder import SearchFolder as F; print(F(pathlib.Path(sys.argv[1])).is_driven())"  # noqa: E501
     seen = subprocess.run([sys.executable, "-c", look, folder.path], capture_output=True, text=True, check=True)
     assert seen.stdout == "True\n"
-    folder.release()
+    folder.unlock()
     assert not folder.is_driven()
-    again, _ = SearchFolder.open(folder.path.parent, "watched")
-    again.release()
+    again, _ = SearchFolder.open_to_resume(folder.path.parent, "watched")
+    again.unlock()
 
 
 def test_who_takes_a_search_over_hears_nothing_that_was_meant_for_a_dead_driver(folder: SearchFolder) -> None:
     folder.steering.announce(2)
     folder.steering.ask_to_stop(None)
     folder.steering.ask_to_stop("0001")
-    folder.release()
-    again, _ = SearchFolder.open(folder.path.parent, "watched")
+    folder.unlock()
+    again, _ = SearchFolder.open_to_resume(folder.path.parent, "watched")
     assert not again.steering.asked_to_stop(None) and not again.steering.asked_to_stop("0001")
     assert again.steering.driver() is None
-    again.release()
+    again.unlock()
 
 
 @pytest.mark.parametrize("command", ["status", "stop"])

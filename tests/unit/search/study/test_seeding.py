@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from gazetune.config import Config
 from gazetune.config.yaml_file import write_config
 from gazetune.errors import InputError
-from gazetune.search.folder import Facts, SearchFolder
+from gazetune.search.folder import SearchFolder
 from gazetune.search.ledger import trial_records
 from gazetune.search.space.points import first_points
 from gazetune.search.space.search_space import SearchSpace
@@ -19,6 +19,7 @@ from gazetune.search.space.space_file import read_space
 from gazetune.search.study.searcher import open_study
 from gazetune.search.study.seeding import is_history, own_trials, seed_study
 from gazetune.search.study.warm_start import with_history
+from gazetune.trials.run_folder import RunFacts
 
 SPACE = """\
 name: new
@@ -29,7 +30,7 @@ space:
 try_first: [{fusion.kind: none, optim.learning_rate: 1e-3}, {optim.learning_rate: 2e-3}]
 search: {trials: 5}
 """
-FACTS = Facts("pairs", 1000)
+FACTS = RunFacts("pairs", 1000)
 
 
 def space_of(folder: Path, text: str = SPACE) -> SearchSpace:
@@ -38,7 +39,7 @@ def space_of(folder: Path, text: str = SPACE) -> SearchSpace:
     return read_space(path)
 
 
-def finished_search(storage: Path, text: str, values: list[float], facts: Facts | None = FACTS) -> SearchSpace:
+def finished_search(storage: Path, text: str, values: list[float], facts: RunFacts | None = FACTS) -> SearchSpace:
     """Make what a search leaves in its folder; its last trial is PRUNED."""
     space = space_of(storage, text)
     folder = SearchFolder.create(storage, space)
@@ -49,9 +50,9 @@ def finished_search(storage: Path, text: str, values: list[float], facts: Facts 
     for number, value in enumerate([*values, None]):
         trial = study.ask()
         config: Config = space.trial_config(space.suggest(trial))
-        write_config(config, folder.trial(f"{number:04d}") / "config.yaml")
+        write_config(config, folder.trial_folder(f"{number:04d}") / "config.yaml")
         study.tell(trial, value, state=TrialState.PRUNED if value is None else None)
-    folder.release()
+    folder.unlock()
     return space
 
 
@@ -140,14 +141,14 @@ def test_trials_outside_this_space_are_left_out_and_none_inside_is_refused(tmp_p
 @pytest.mark.parametrize(
     ("text", "facts", "message"),
     [
-        (SPACE, Facts("others", 1000), r"--warm-start old: data: .* have fingerprint pairs and .* others"),
-        (SPACE, Facts("pairs", 500), r"train.epochs: its trials saw 1000 .* those of this search 500"),
+        (SPACE, RunFacts("others", 1000), r"--warm-start old: data: .* have fingerprint pairs and .* others"),
+        (SPACE, RunFacts("pairs", 500), r"train.epochs: its trials saw 1000 .* those of this search 500"),
         (SPACE.replace("s: 5", "s: 5, objective: val/loss"), FACTS, r"it improved val/accuracy and .* val/loss"),
         (SPACE.replace("s: 5", "s: 5, sampler: random"), FACTS, r"sampler: random does not learn .* accepted: tpe"),
     ],
 )
 def test_values_that_do_not_compare_are_refused_with_the_reason(
-    tmp_path: Path, text: str, facts: Facts, message: str
+    tmp_path: Path, text: str, facts: RunFacts, message: str
 ) -> None:
     finished_search(tmp_path, OLD, [0.6])
     with pytest.raises(InputError, match=message) as caught:

@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 
 from gazetune.config.yaml_file import write_config
 from gazetune.errors import InputError
-from gazetune.search.folder import Facts, SearchFolder
+from gazetune.search.folder import SearchFolder
 from gazetune.search.run import run_search
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.shipped_spaces import find_space_file
@@ -32,6 +32,7 @@ from gazetune.search.study.storage import (
     storage_url,
 )
 from gazetune.search.study.warm_start import with_history
+from gazetune.trials.run_folder import RunFacts
 
 SPACE = """\
 name: shared
@@ -249,14 +250,14 @@ def test_the_study_is_in_the_searchs_folder_unless_a_storage_is_given(tmp_path: 
 def test_a_warm_start_reads_the_study_where_it_is(url: str, tmp_path: Path) -> None:
     old = space_with(url, tmp_path, "old")
     folder = SearchFolder.create(tmp_path, old)
-    folder.write_facts(Facts("pairs", 1000))
+    folder.write_facts(RunFacts("pairs", 1000))
     with pytest.raises(InputError, match=r"--warm-start old: there is no study 'old' in "):
-        with_history(space_with(url, tmp_path, "new"), "old", tmp_path, Facts("pairs", 1000))
+        with_history(space_with(url, tmp_path, "new"), "old", tmp_path, RunFacts("pairs", 1000))
     study = open_study("old", old.config.search, folder.path)
     trial = study.ask()
-    write_config(old.trial_config(old.suggest(trial)), folder.trial("0000") / "config.yaml")
+    write_config(old.trial_config(old.suggest(trial)), folder.trial_folder("0000") / "config.yaml")
     study.tell(trial, 0.6)
-    new = with_history(space_with(url, tmp_path, "new"), "old", tmp_path, Facts("pairs", 1000))
+    new = with_history(space_with(url, tmp_path, "new"), "old", tmp_path, RunFacts("pairs", 1000))
     assert [(past.source, past.values) for past in new.extras.history] == [("old:0000", (0.6,))]
 
 
