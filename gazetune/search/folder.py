@@ -9,11 +9,12 @@ import yaml
 
 from gazetune.config.yaml_file import read_yaml
 from gazetune.errors import InputError
+from gazetune.files.atomic_write import write_atomically
 from gazetune.search.space.diff import shown_changes, space_changes
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
 from gazetune.train.checks import check_storage
-from gazetune.trials.run_folder import JsonObject, RunFolder, write_whole
+from gazetune.trials.run_folder import JsonObject, RunFolder
 
 
 class EndedByCap(TypedDict):
@@ -117,7 +118,7 @@ class SearchFolder(RunFolder):
 
     def write_space(self, space: SearchSpace) -> None:
         """Write the space that a resumed search reads. A search that was finished counts as unfinished from then on."""
-        write_whole(self._space, space.dump())
+        write_atomically(self._space, space.dump())
         self.document.unlink(missing_ok=True)
 
 

@@ -16,8 +16,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
-import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +24,8 @@ from typing import ClassVar, Self, cast
 from filelock import FileLock, Timeout
 
 from gazetune.errors import InputError
+from gazetune.files.atomic_write import write_atomically
+from gazetune.files.new_folder import create_folder
 from gazetune.trials.driver_requests import Steering
 
 JsonObject = dict[str, object]
@@ -71,28 +71,17 @@ class RunFolder:
             When there is something of this name already.
         """
         folder = cls(storage / name)
-        hidden = cls(storage / _hidden_name(name, uuid.uuid4().hex))
         try:
-            if os.path.lexists(folder.path):  # `rename` would replace an empty folder
-                raise FileExistsError(folder.path)
-            hidden.path.mkdir()
-            fill(hidden)
-            hidden.path.rename(folder.path)
+            with create_folder(folder.path) as hidden:
+                if os.path.lexists(folder.path):  # an empty folder would be replaced
+                    raise FileExistsError(folder.path)
+                fill(cls(hidden))
         except OSError:
             if not os.path.lexists(folder.path):
                 raise
             raise FileExistsError(folder.path) from None
-        finally:
-            shutil.rmtree(hidden.path, ignore_errors=True)
-            folder._remove_hidden_folders()
         folder.lock()
         return folder
-
-    def _remove_hidden_folders(self) -> None:
-        """Once the name is taken, remove what other drivers made for it: they were killed, or came too late."""
-        if os.path.lexists(self.path):
-            for left in self.path.parent.glob(_hidden_name(self.path.name, "?" * 32)):
-                shutil.rmtree(left, ignore_errors=True)
 
     def lock(self) -> None:
         """Keep other drivers out until this process ends, and forget what the driver before was asked.
@@ -133,7 +122,7 @@ class RunFolder:
 
     def write_parent_run(self, run: str) -> None:
         """Remember the id of the MLflow run above those of the trials."""
-        write_whole(self._parent_run, run)
+        write_atomically(self._parent_run, run)
 
     def read_document(self) -> JsonObject | None:
         """Return the document of a finished run as it was written; None of one that is not finished."""
@@ -144,7 +133,7 @@ class RunFolder:
 
     def write_document(self, text: str) -> None:
         """Write the document, a JSON object. From then on the run counts as finished."""
-        write_whole(self.document, text)
+        write_atomically(self.document, text)
 
     def read_facts(self) -> RunFacts | None:
         """Return what the run's values depend on; None where an earlier version did not write it."""
@@ -152,16 +141,4 @@ class RunFolder:
 
     def write_facts(self, facts: RunFacts) -> None:
         """Remember what the run's values depend on."""
-        write_whole(self._facts, json.dumps(asdict(facts)))
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Write a text file atomically: a reader, and a driver that resumes, sees the old text or the new one."""
-    partial = file.with_suffix(f".{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
-    partial.rename(file)
-
-
-def _hidden_name(name: str, mark: str) -> str:
-    """Return how the folder of a run is called before it has its name; no run's own name begins with a dot."""
-    return f".{mark}.{name}"
+        write_atomically(self._facts, json.dumps(asdict(facts)))
