@@ -7,8 +7,8 @@ from pathlib import Path
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.gaze.registry import check_predictor
-from gazetune.reward.layout.layouts import check_pool
-from gazetune.reward.model.fusion import check_fusion
+from gazetune.reward.model.fusion import fusion_class
+from gazetune.reward.model.layout_choice import check_pool
 from gazetune.reward.model.pair_losses import find_loss
 from gazetune.reward.model.quantization import check_quantization
 from gazetune.tracking.location import require_writable
@@ -19,7 +19,7 @@ from gazetune.train.limits.offload import check_disk_offload
 
 def check_config(config: Config) -> None:
     """Raise `InputError` for a name that is not registered or a combination that cannot train."""
-    check_fusion(config.fusion.kind)
+    fusion_class(config.fusion.kind)
     find_loss(config.loss.kind)
     check_predictor(config)
     check_pool(config)

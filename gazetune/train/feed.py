@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazetune.config import TrainConfig
+from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.layout.batching import EncodedSplit, PairBatch
-from gazetune.reward.layout.layouts import Reading
 from gazetune.reward.layout.passes import divide_passes
 from gazetune.train.processes.worker_group import Worker
 from gazetune.train.steps import StepPlan
@@ -29,15 +29,15 @@ class Pass:
 class StepFeed:
     """The passes of each optimiser step; the next step's are made while one is computed."""
 
-    def __init__(self, train: TrainConfig, plan: StepPlan, split: EncodedSplit, reading: Reading, worker: Worker):
-        self._budget, self._plan, self._split, self._reading, self._worker = (
+    def __init__(self, train: TrainConfig, plan: StepPlan, split: EncodedSplit, layout: BatchLayout, worker: Worker):
+        self._budget, self._plan, self._split, self._layout, self._worker = (
             train.batch_tokens,
             plan,
             split,
-            reading,
+            layout,
             worker,
         )
-        self._lengths = split.lengths(reading) if self._budget else None
+        self._lengths = split.pair_lengths(layout) if self._budget else None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._ahead: tuple[int, Future[list[Pass]]] | None = None
 
@@ -66,7 +66,7 @@ class StepFeed:
         return [
             # A worker without a pair still takes part in the collectives, with one pair that weighs nothing.
             Pass(
-                self._split.batch(own if len(own) else self._plan.step_pairs(step)[:1], self._reading).to(
+                self._split.batch_pairs(own if len(own) else self._plan.step_pairs(step)[:1], self._layout).to(
                     self._worker.device
                 ),
                 bool(len(own)),

@@ -22,8 +22,8 @@ from gazetune.config import Config
 from gazetune.errors import InputError, RunError
 from gazetune.report.model_card import model_card
 from gazetune.reward.data.prepared_data import PreparedData
-from gazetune.reward.layout.batching import reward_pairs
-from gazetune.reward.layout.layout_choice import choose_reading
+from gazetune.reward.layout.batching import split_rewards
+from gazetune.reward.model.layout_choice import choose_layout
 from gazetune.reward.model.pair_losses import check_scores, create_loss
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.saved.saving import (
@@ -111,7 +111,7 @@ class Training:
         self.engine, self.optimizer = self._build_engine()
         if saved is not None:
             restore(self.engine, self.optimizer, state)
-        self.feed = StepFeed(config.train, self.plan, data.train, self.model.reading, worker)
+        self.feed = StepFeed(config.train, self.plan, data.train, self.model.layout, worker)
         self._losses: list[Tensor] = []
         self._started = time.monotonic() - self.progress.seconds
 
@@ -166,7 +166,7 @@ class Training:
         model = GazeRewardModel(self.config, backbone)
         facts = self.data.facts
         model.set_gaze_statistics(torch.tensor(facts.gaze_mean), torch.tensor(facts.gaze_sd))
-        model.read_by(choose_reading(self.config, backbone, self.worker.device, self.data.train))
+        model.use_layout(choose_layout(self.config, backbone, self.worker.device, self.data.train))
         if self.config.train.gradient_checkpointing:
             backbone.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         return model.to(self.worker.device, model_dtype(self.config, self.worker.device))
@@ -205,7 +205,7 @@ class Training:
         passes = self.feed.take(step)
         for number, each in enumerate(passes, start=1):
             self.engine.set_gradient_accumulation_boundary(number == len(passes))
-            losses = self.pair_loss(*reward_pairs(self.engine(each.batch)), each.batch.scores)
+            losses = self.pair_loss(*split_rewards(self.engine(each.batch)), each.batch.scores)
             loss = losses.sum() if each.counts else 0.0 * losses.sum()
             seen += loss.detach()
             # DeepSpeed divides by workers; undo it, since the sum is over the step's pairs already.
@@ -228,7 +228,7 @@ class Training:
         """Score the validation split, keep the best model, write the checkpoint, and return the report."""
         losses = self._check_losses(step - 1)
         rewards = score_split(
-            self.engine, self.data.validation, self.model.reading, self.config.train.eval_tokens, self.worker
+            self.engine, self.data.validation, self.model.layout, self.config.train.eval_tokens, self.worker
         )
         self.engine.train()
         metrics = {"train/loss": float(np.mean(losses)), **split_metrics(rewards, "val")}

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gazetune.reward.model.sharding import whole
+from gazetune.reward.model.sharding import gathered_parameters
 from gazetune.reward.saved.saving import gaze_buffers, trained_parameters
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -32,7 +32,7 @@ def gather_weights(engine: Any) -> dict[str, Tensor]:
 
 def _whole(kept: Tensor) -> Tensor:
     """Return a buffer or a frozen weight on the CPU; ZeRO-3 holds shards of the latter."""
-    with whole(kept):
+    with gathered_parameters(kept):
         return kept.detach().cpu().clone()
 
 

@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 from torch import nn
 from transformers import MistralConfig, MistralModel, PreTrainedModel
 
-from gazetune.reward.layout.attention import Runs
-from gazetune.reward.layout.batching import EncodedSplit, PairBatch, reward_pairs
-from gazetune.reward.layout.layout_choice import choose_reading
+from gazetune.reward.layout.attention import Segments
+from gazetune.reward.layout.batching import EncodedSplit, PairBatch, split_rewards
 from gazetune.reward.layout.passes import divide_passes
+from gazetune.reward.model.layout_choice import choose_layout
 from gazetune.reward.model.pair_losses import create_loss
-from gazetune.reward.model.quantization import has_bitsandbytes, nf4_options, settle_quantized
+from gazetune.reward.model.quantization import configure_quantized_layers, has_bitsandbytes, nf4_options
 from gazetune.reward.model.reward_model import GazeRewardModel
 from tests.bench.step_data import config_of, helpsteer2_like
 
@@ -76,7 +76,7 @@ def random_backbone(size: str, weights: str, device: torch.device) -> PreTrained
     if weights == "nf4":
         state = dict(made.state_dict())
         made = MistralModel.from_pretrained(None, config=shape, state_dict=state, dtype=dtype, **nf4_options(dtype))
-        settle_quantized(made)
+        configure_quantized_layers(made)
     return made
 
 
@@ -90,28 +90,28 @@ def matrix_weights(backbone: nn.Module) -> tuple[int, int]:
     return counts[0], counts[1]
 
 
-def attention_flop(runs: Runs, width: int, layers: int) -> int:
-    """Return the FLOP of causal attention over runs, forward and backward, heads of `width` altogether.
+def attention_flop(segments: Segments, width: int, layers: int) -> int:
+    """Return the FLOP of causal attention over segments, forward and backward, heads of `width` altogether.
 
     A query that sees k keys costs 2 k width for its scores and as much for its values; backward costs twice that.
     """
     seen = 0
-    for queries, keys, (_, shared) in zip(runs.queries, runs.keys, runs.shared, strict=True):
+    for queries, keys, (_, shared) in zip(segments.queries, segments.keys, segments.shared, strict=True):
         seen += queries * (keys + shared) - queries * (queries - 1) // 2
     return 12 * width * layers * seen
 
 
 def model_flop(model: GazeRewardModel, batch: PairBatch) -> int:
     """Return the model FLOP of a pass of a causal model; fusion and head, thousands of times smaller, do not count."""
-    runs = batch.runs
-    if batch.mask is not None:
-        lengths = batch.mask.sum(1).tolist()
-        runs = Runs.of(lengths, ((0, 0),) * len(lengths), causal=True)
-    assert runs is not None
+    segments = batch.segments
+    if batch.attention_mask is not None:
+        lengths = batch.attention_mask.sum(1).tolist()
+        segments = Segments.from_lengths(lengths, ((0, 0),) * len(lengths), causal=True)
+    assert segments is not None
     frozen, trained = matrix_weights(model.backbone)
     shape = model.bare_backbone().config
     width = shape.num_attention_heads * shape.head_dim
-    return (4 * frozen + 6 * trained) * sum(runs.queries) + attention_flop(runs, width, shape.num_hidden_layers)
+    return (4 * frozen + 6 * trained) * sum(segments.queries) + attention_flop(segments, width, shape.num_hidden_layers)
 
 
 def padded_passes(lengths: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
@@ -128,9 +128,9 @@ def padded_passes(lengths: NDArray[np.int64], budget: int) -> list[NDArray[np.in
 def time_side(
     model: GazeRewardModel, split: EncodedSplit, pairs: int, budget: int, steps: int, device: torch.device
 ) -> Figures:
-    """Take `steps` optimiser steps over the first pairs, after one that does not count, in the model's reading."""
-    lengths = split.lengths(model.reading)[:pairs]
-    if model.reading.way == "padded":
+    """Take `steps` optimiser steps over the first pairs, after one that does not count, in the model's layout."""
+    lengths = split.pair_lengths(model.layout)[:pairs]
+    if model.layout.kind == "padded":
         shares = padded_passes(lengths, budget)
     else:
         shares = [share for (share,) in divide_passes(lengths, budget, 1)]
@@ -143,10 +143,10 @@ def time_side(
         _wait(device)
         start, flop = time.perf_counter(), 0
         for share in shares:
-            host = split.batch(share, model.reading)
+            host = split.batch_pairs(share, model.layout)
             flop += model_flop(model, host)
             batch = host.to(device)
-            (loss(*reward_pairs(model(batch)), batch.scores).sum() / pairs).backward()
+            (loss(*split_rewards(model(batch)), batch.scores).sum() / pairs).backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         optimizer.zero_grad()
@@ -178,9 +178,9 @@ def measure(size: str, weights: str, fusion: str, budget: int, steps: int, devic
         config = config_of(adapter=adapter, fusion={"kind": fusion}, train={"batching": batching})
         backbone = random_backbone(size, weights, device)
         model = GazeRewardModel(config, backbone).to(device)
-        model.read_by(choose_reading(config, backbone, device, split))
+        model.use_layout(choose_layout(config, backbone, device, split))
         model.train()
-        found[name] = {"batching": model.reading.way} | asdict(
+        found[name] = {"batching": model.layout.kind} | asdict(
             time_side(model, split, PAIRS[size], budget, steps, device)
         )
         del model, backbone

@@ -34,7 +34,7 @@ import numpy as np
 import torch
 
 from gazetune.reward.data.prepared_data import PreparedData
-from gazetune.reward.layout.layouts import Reading
+from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.model.fusion import fusion_names
 from gazetune.train.processes.worker_group import Worker, join_workers, leave_workers
 from tests.bench import step_data
@@ -80,48 +80,48 @@ def ratio(times: Times, slow: str, fast: str, clock: str) -> float:
 
 
 def beside_others(data: PreparedData, worker: Worker, folder: Path, steps: int) -> dict[str, Any]:
-    """Time a step without gaze beside TRL's and beside the padded way."""
+    """Time a step without gaze beside TRL's and beside the padded layout."""
     backbone = step_data.measured_backbone()
     ours, padded = (
-        OurStep(step_data.config_of(train={"batching": way}), data, backbone, worker, folder / way)
-        for way in ("auto", "padded")
+        OurStep(step_data.config_of(train={"batching": batching}), data, backbone, worker, folder / batching)
+        for batching in ("auto", "padded")
     )
     trl = TrlStep(ours, data, folder / "trl")
     times, apart = take_turns({"ours": ours, "padded": padded, "trl": trl}, steps)
     lengths = np.diff(data.train.token_starts)
-    peak = {way: peak_bytes(data, Reading(way)) for way in ("padded", "packed", "shared")}
+    peak = {batching: peak_bytes(data, BatchLayout(batching)) for batching in ("padded", "packed", "shared")}
     ours.close()
     padded.close()
     return {
-        "batching": ours.way,
+        "batching": ours.layout_kind,
         "pairs": len(data.train),
         "tokens": {"mean": round(float(lengths.mean())), "longest": int(lengths.max())},
         "median_seconds": {
             name: round(statistics.median(each["seconds"] for each in taken), 3) for name, taken in times.items()
         },
         "largest_loss_difference": float(f"{apart:.1e}"),
-        "peak_megabytes": {way: round(count / 1e6, 1) for way, count in peak.items()},
+        "peak_megabytes": {batching: round(count / 1e6, 1) for batching, count in peak.items()},
         "ratios": {
             other: {clock: ratio(times, other, "ours", clock) for clock in CLOCKS} for other in ("trl", "padded")
         },
     }
 
 
-def beside_no_gaze(data: PreparedData, worker: Worker, folder: Path, steps: int, way: str) -> dict[str, Any]:
-    """Time a step of each fusion beside one without gaze, all read in one way."""
+def beside_no_gaze(data: PreparedData, worker: Worker, folder: Path, steps: int, batching: str) -> dict[str, Any]:
+    """Time a step of each fusion beside one without gaze, all in one layout."""
     backbone, sides = step_data.measured_backbone(), {}
     for kind in fusion_names():
-        config = step_data.config_of(fusion={"kind": kind}, train={"batching": way})
-        sides[kind] = OurStep(config, data, backbone, worker, folder / way / kind)
+        config = step_data.config_of(fusion={"kind": kind}, train={"batching": batching})
+        sides[kind] = OurStep(config, data, backbone, worker, folder / batching / kind)
     times, _ = take_turns(sides, steps)
     positions = {}
     for kind in ("none", "concat"):
-        reading, pairs = sides[kind].training.model.reading, [sides[kind].pairs(WARM_UP + at) for at in range(steps)]
-        positions[kind] = sum(data.train.batch(each, reading).positions.numel() for each in pairs)
+        layout, pairs = sides[kind].training.model.layout, [sides[kind].pairs(WARM_UP + at) for at in range(steps)]
+        positions[kind] = sum(data.train.batch_pairs(each, layout).position_ids.numel() for each in pairs)
     for side in sides.values():
         side.close()
     return {
-        "read": {kind: side.way for kind, side in sides.items()},
+        "read": {kind: side.layout_kind for kind, side in sides.items()},
         "concat_positions": round(positions["concat"] / positions["none"], 3),
         "ratios": {
             kind: {clock: ratio(times, kind, "none", clock) for clock in CLOCKS} for kind in sides if kind != "none"
@@ -147,7 +147,10 @@ def measure(quick: bool) -> dict[str, Any]:
             loads.append(os.getloadavg()[0])
             print(kind, found[kind], file=sys.stderr, flush=True)
         fused = kinds.get("hh", kinds["helpsteer2_like"])
-        costs = {way: beside_no_gaze(fused, worker, folder / "fusions", steps, way) for way in ("packed", "auto")}
+        costs = {
+            batching: beside_no_gaze(fused, worker, folder / "fusions", steps, batching)
+            for batching in ("packed", "auto")
+        }
         loads.append(os.getloadavg()[0])
     leave_workers()
     held = None if quick else zero_parameter_bytes()
@@ -163,7 +166,7 @@ def document(
         beside = {
             name: {kind: each["ratios"][name][clock] for kind, each in found.items()} for name in ("trl", "padded")
         }
-        cost = {way: {kind: each[clock] for kind, each in costs[way]["ratios"].items()} for way in costs}
+        cost = {batching: {kind: each[clock] for kind, each in costs[batching]["ratios"].items()} for batching in costs}
         return {
             "ratio_vs_trl": beside["trl"],
             "ratio_vs_padded": beside["padded"],
@@ -179,7 +182,7 @@ def document(
     return {
         "conditions": conditions_of() | conditions,
         **by("seconds"),
-        "concat_positions": {way: costs[way]["concat_positions"] for way in costs},
+        "concat_positions": {batching: costs[batching]["concat_positions"] for batching in costs},
         "fusions_read_auto": costs["auto"]["read"],
         "by_cpu_time": by("cpu_seconds"),
         "peak_megabytes": peaks,

@@ -18,8 +18,8 @@ import torch
 from torch.distributed._tools.mem_tracker import MemTracker
 
 from gazetune.reward.data.prepared_data import PreparedData
-from gazetune.reward.layout.batching import reward_pairs
-from gazetune.reward.layout.layouts import Reading
+from gazetune.reward.layout.batch_layout import BatchLayout
+from gazetune.reward.layout.batching import split_rewards
 from gazetune.reward.model.pair_losses import create_loss
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.train.processes.worker_group import join_workers, leave_workers
@@ -29,16 +29,16 @@ from tests.bench.step_sides import OurStep
 WORKERS = 2
 
 
-def peak_bytes(data: PreparedData, reading: Reading) -> int:
+def peak_bytes(data: PreparedData, layout: BatchLayout) -> int:
     """Return the most bytes that tensors take at once in the forward and backward pass of a batch, weights included."""
     config = config_of()
     model = GazeRewardModel(config, measured_backbone())
-    model.read_by(reading)
-    batch = data.train.batch(np.arange(PAIRS), reading)
+    model.use_layout(layout)
+    batch = data.train.batch_pairs(np.arange(PAIRS), layout)
     loss, tracker = create_loss(config.loss), MemTracker()
     tracker.track_external(model)
     with tracker:
-        loss(*reward_pairs(model(batch)), None).mean().backward()
+        loss(*split_rewards(model(batch)), None).mean().backward()
     return int(tracker.get_tracker_snapshot("peak")[torch.device("cpu")]["Total"])
 
 

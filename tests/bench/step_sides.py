@@ -28,7 +28,7 @@ class OurStep:
         self, config: Config, data: PreparedData, backbone: PreTrainedModel, worker: Worker, folder: Path
     ) -> None:
         self.training = Training(config, data, folder, worker, copy.deepcopy(backbone))
-        self.way = self.training.model.reading.way
+        self.layout_kind = self.training.model.layout.kind
 
     def pairs(self, step: int) -> NDArray[np.int64]:
         """Return the pairs of a step."""

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from gazetune.reward.layout.attention import Runs
-from gazetune.reward.layout.layouts import Reading
+from gazetune.reward.layout.attention import Segments
+from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.model.reward_model import GazeRewardModel
 from tests.bench.gpu_step import attention_flop, matrix_weights, model_flop, padded_passes, random_backbone
 from tests.bench.step_data import config_of, made_up
@@ -36,15 +36,15 @@ def test_weights_are_counted_by_hand(model: GazeRewardModel) -> None:
 
 def test_attention_counts_every_key_that_a_query_sees() -> None:
     # 1 + 2 + 3 keys; then two queries that also see two of the run before: 3 + 4.
-    assert attention_flop(Runs((3, 2), (3, 2), ((0, 0), (0, 2)), causal=True), 8, 1) == 12 * 8 * (6 + 7)
+    assert attention_flop(Segments((3, 2), (3, 2), ((0, 0), (0, 2)), causal=True), 8, 1) == 12 * 8 * (6 + 7)
 
 
-@pytest.mark.parametrize("way", ["padded", "packed"])
-def test_padding_is_no_model_flop(model: GazeRewardModel, way: str) -> None:
+@pytest.mark.parametrize("layout_kind", ["padded", "packed"])
+def test_padding_is_no_model_flop(model: GazeRewardModel, layout_kind: str) -> None:
     split = made_up(np.random.default_rng(0), np.array([1]), np.array([[2, 4]])).train
     seen = (1 + 2 + 3) + (1 + 2 + 3 + 4 + 5)
     expected = (4 * FROZEN + 6 * TRAINED) * (3 + 5) + 12 * 32 * 2 * seen
-    assert model_flop(model, split.batch(np.array([0]), Reading(way))) == expected
+    assert model_flop(model, split.batch_pairs(np.array([0]), BatchLayout(layout_kind))) == expected
 
 
 def test_padded_passes_hold_every_pair_within_the_budget() -> None:

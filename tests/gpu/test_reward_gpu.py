@@ -1,4 +1,4 @@
-"""On a GPU: the ways of reading agree through the flash kernel, a step trains, predictors give the CPU's values."""
+"""On a GPU: the layouts agree through the flash kernel, a step trains, predictors give the CPU's values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from gazetune.gaze.predictors import bilstm, roberta
 from gazetune.reward.data.prepared_data import PreparedData
 from gazetune.reward.layout import attention
-from gazetune.reward.layout.layouts import Reading
+from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.train.loop import Training
 from gazetune.train.processes.worker_group import join_workers, leave_workers
@@ -32,23 +32,23 @@ def data() -> PreparedData:
     return helpsteer2_like(np.random.default_rng(0), PAIRS)
 
 
-def rewards_and_gradient(way: str, kind: str, data: PreparedData) -> tuple[Tensor, Tensor]:
+def rewards_and_gradient(layout_kind: str, kind: str, data: PreparedData) -> tuple[Tensor, Tensor]:
     """Return the rewards [S] in bf16 and the gradient of their spread at the first query matrix."""
     config = config_of(fusion={"kind": kind, "position": "after"}, projector={"dropout": [0.0, 0.0]})
     model = GazeRewardModel(config, measured_backbone()).to("cuda", torch.bfloat16)
-    gaze_tokens = model.reading.gaze_tokens
-    reading = Reading(way, gaze_tokens=gaze_tokens, sees_gaze=model.reading.sees_gaze)
-    model.read_by(reading)
-    rewards = model(data.train.batch(np.arange(PAIRS), reading).to(torch.device("cuda")))
+    gaze_tokens = model.layout.gaze_tokens
+    layout = BatchLayout(layout_kind, gaze_tokens=gaze_tokens, sees_gaze=model.layout.sees_gaze)
+    model.use_layout(layout)
+    rewards = model(data.train.batch_pairs(np.arange(PAIRS), layout).to(torch.device("cuda")))
     (rewards[:PAIRS] - rewards[PAIRS:]).sum().backward()
     gradient = model.backbone.layers[0].self_attn.q_proj.weight.grad
     return rewards.detach().float().cpu(), gradient.float().cpu()
 
 
 @pytest.mark.parametrize("kind", ["none", "add", "concat"])
-@pytest.mark.parametrize("way", ["packed", "shared"])
-def test_reading_without_padding_equals_padding_in_bf16(way: str, kind: str, data: PreparedData) -> None:
-    ours, our_gradient = rewards_and_gradient(way, kind, data)
+@pytest.mark.parametrize("layout_kind", ["packed", "shared"])
+def test_layouts_without_padding_equal_padding_in_bf16(layout_kind: str, kind: str, data: PreparedData) -> None:
+    ours, our_gradient = rewards_and_gradient(layout_kind, kind, data)
     padded, padded_gradient = rewards_and_gradient("padded", kind, data)
     torch.testing.assert_close(ours, padded, rtol=0, atol=0.05)
     largest = float(padded_gradient.abs().max())
@@ -56,10 +56,10 @@ def test_reading_without_padding_equals_padding_in_bf16(way: str, kind: str, dat
 
 
 @pytest.mark.skipif(not attention.HAS_VARLEN, reason="this torch has no varlen_attn")
-@pytest.mark.parametrize("way", ["packed", "shared"])
-def test_the_flash_kernel_reads_in_bf16(way: str, data: PreparedData) -> None:
+@pytest.mark.parametrize("layout_kind", ["packed", "shared"])
+def test_the_flash_kernel_computes_in_bf16(layout_kind: str, data: PreparedData) -> None:
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
-        rewards_and_gradient(way, "none", data)
+        rewards_and_gradient(layout_kind, "none", data)
     names = {event.key for event in seen.key_averages()}
     assert any("varlen_attn" in name for name in names), sorted(names)
     assert not any("scaled_dot_product" in name for name in names), sorted(names)

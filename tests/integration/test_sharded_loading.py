@@ -21,7 +21,7 @@ import torch
 torch.set_num_threads(1)
 from gazetune.config import Config
 from gazetune.reward.model.backbone import load_backbone
-from gazetune.reward.model.adapter import adapt
+from gazetune.reward.model.adapter import apply_adapter
 from gazetune.train.deepspeed_config import deepspeed_config
 from gazetune.train.processes.worker_group import join_workers, leave_workers
 
@@ -55,7 +55,7 @@ held = sum(each.ds_tensor.numel() if sharding else each.numel() for each in mode
 import deepspeed
 from transformers.integrations import is_deepspeed_zero3_enabled
 torch.manual_seed(0)
-model = adapt(model, config.adapter)
+model = apply_adapter(model, config.adapter)
 trained = [each for each in model.parameters() if each.requires_grad]
 engine, *_ = deepspeed.initialize(
     model=model, optimizer=torch.optim.AdamW(trained, lr=1e-3), config=settings, dist_init_required=False

@@ -6,7 +6,7 @@ from typing import Literal
 
 from gazetune.config import Config
 from gazetune.gaze.registry import predictor_units
-from gazetune.reward.model.fusion import takes_sequence
+from gazetune.reward.model.fusion import fusion_class
 
 
 def gaze_unit(config: Config) -> Literal["word", "predictor"]:
@@ -21,5 +21,5 @@ def gaze_unit(config: Config) -> Literal["word", "predictor"]:
     InputError
         If no predictor or no fusion has the config's name.
     """
-    own_tokens = config.fusion.unit == "predictor" and takes_sequence(config.fusion.kind)
+    own_tokens = config.fusion.unit == "predictor" and fusion_class(config.fusion.kind).takes_sequence
     return "predictor" if own_tokens and predictor_units(config) == "token" else "word"

@@ -33,7 +33,7 @@ from gazetune.reward.data.gaze_unit import gaze_unit
 from gazetune.reward.data.stored_gaze import Elsewhere, distinct_texts, stored_gaze, texts_read
 from gazetune.reward.layout.batching import EncodedSplit
 from gazetune.reward.model.backbone import context_length, load_tokenizer
-from gazetune.reward.model.fusion import fused_length
+from gazetune.reward.model.fusion import fusion_class
 
 SPLITS = ("train", "validation", "test")
 FORMAT = 4
@@ -73,11 +73,11 @@ class PreparedData:
     test: EncodedSplit
 
     @classmethod
-    def open(cls, folder: Path) -> PreparedData:
+    def from_folder(cls, folder: Path) -> PreparedData:
         """Map a finished folder into memory."""
         facts = DatasetFacts(**json.loads((folder / "facts.json").read_text()))
         values = np.load(folder / "values.npy", mmap_mode="r")
-        return cls(folder, facts, *(EncodedSplit.open(folder, split, values) for split in SPLITS))
+        return cls(folder, facts, *(EncodedSplit.from_folder(folder, split, values) for split in SPLITS))
 
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """Return the tokenizer that the data set was made with."""
@@ -109,7 +109,7 @@ def prepare(
                 preparation = _Preparation(config, cache, progress, elsewhere)
                 with replace_folder(folder) as partial:
                     preparation.write(partial)
-    data = PreparedData.open(folder)
+    data = PreparedData.from_folder(folder)
     _check_room(config, data.facts)
     return data
 
@@ -149,7 +149,7 @@ def _state(name: str) -> list[list[str | int]]:
 
 def _check_room(config: Config, facts: DatasetFacts) -> None:
     """Refuse a fusion that makes a conversation longer than the backbone's context; the text alone was seen to fit."""
-    length = fused_length(config.fusion.kind, **facts.longest)
+    length = fusion_class(config.fusion.kind).fused_length(**facts.longest)
     if facts.context is not None and length > facts.context:
         raise InputError(
             f"{facts.longest_origin}: the conversation has {facts.longest['tokens']} tokens and "

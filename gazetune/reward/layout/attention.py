@@ -1,8 +1,23 @@
 """Attention over texts that lie one after another without padding, and over pairs that share their prompt.
 
-The positions of a batch are cut into runs, one behind the other. A position sees its own run (its past of it, in a
-decoder) and, where the run says so, the first positions of an earlier run: the prompt that a rejected response shares
-with the chosen one. `segment_attention` computes just that, as an attention implementation of transformers.
+The positions of a batch are cut into segments, one behind the other; usually a segment is a text. A position sees its
+own segment (its past of it, in a decoder). A segment may also see the first positions of an earlier one: the prompt
+that a rejected reply shares with the chosen one. With the prompt `p p p` and the replies `c c` and `r r`, the shared
+layout has two segments, of which the second one sees 3 positions of the first, `shared = ((0, 0), (0, 3))`:
+
+            keys       p p p c c | r r
+    queries p          x
+            p          x x
+            p          x x x
+            c          x x x x
+            c          x x x x x
+            - - - - - - - - - - - - - -
+            r          x x x     | x
+            r          x x x     | x x
+
+`segment_attention` computes just the part of the table with crosses, as an attention implementation of transformers. On
+a CPU it calls torch's attention for each group of equal segments, on a GPU the flash kernel for segments of any length.
+The fusion `cross` attends with the same code; there the queries are a text's tokens and the keys its units of gaze.
 """
 
 from __future__ import annotations
@@ -11,7 +26,7 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -19,63 +34,79 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
-SEGMENTS = "gazetune_segments"
+SEGMENT_ATTENTION = "gazetune_segments"
 """Name of the implementation in transformers' registry."""
 
 HAS_VARLEN = importlib.util.find_spec("torch.nn.attention.varlen") is not None
-"""Whether this torch has the flash kernel for runs of any length (2.10 and later)."""
+"""Whether this torch has the flash kernel for segments of any length (2.10 and later)."""
 
 
 @dataclass(frozen=True)
-class Runs:
+class Segments:
     """Which positions see which.
 
-    Queries of run i are `queries[i]` positions, its own keys `keys[i]` positions; both lie run after run. `shared[i]`
-    is (j, n): run i also sees the first n keys of run j, which count as lying before its own; (0, 0) for none.
+    The queries of segment i are `queries[i]` positions, its own keys `keys[i]` positions. Both lie segment after
+    segment. `shared[i]` is (j, n): segment i also sees the first n keys of segment j, which count as lying before its
+    own; (0, 0) for none.
+
+    Examples
+    --------
+    >>> segments = Segments.from_lengths([5, 2], shared=[(0, 0), (0, 3)], causal=True)
+    >>> segments.build_mask(1, window=None, device=torch.device("cpu")).int().tolist()
+    [[1, 1, 1, 1, 0], [1, 1, 1, 1, 1]]
     """
 
     queries: tuple[int, ...]
     keys: tuple[int, ...]
     shared: tuple[tuple[int, int], ...]
     causal: bool
-    """Whether a position sees no later one. The last query of a run then stands where its last key stands."""
+    """Whether a position sees no later one. The last query of a segment then stands where its last key stands."""
     flash: _FlashArguments | None = None
-    _masks: dict[Any, Tensor | None] = field(default_factory=dict, compare=False)
+    _masks: dict[tuple[int, int, int | None], Tensor] = field(default_factory=dict, compare=False)
 
     @classmethod
-    def of(cls, lengths: Sequence[int], shared: Sequence[tuple[int, int]], causal: bool) -> Runs:
-        """Return runs that see themselves, of these lengths."""
+    def from_lengths(cls, lengths: Sequence[int], shared: Sequence[tuple[int, int]], causal: bool) -> Segments:
+        """Return segments of these lengths that see themselves."""
         return cls(tuple(lengths), tuple(lengths), tuple(shared), causal)
 
-    def to(self, device: torch.device) -> Runs:
-        """Return the same runs with the arguments of the kernel on a GPU, where there is one."""
+    def to(self, device: torch.device) -> Segments:
+        """Return the same segments, on a GPU with the arguments of its kernel."""
         if device.type != "cuda":
             return self
-        return Runs(self.queries, self.keys, self.shared, self.causal, _FlashArguments.of(self, device))
+        return Segments(self.queries, self.keys, self.shared, self.causal, _FlashArguments.from_segments(self, device))
 
     @cached_property
-    def stretches(self) -> tuple[tuple[int, int], ...]:
-        """(first run, number of runs) of neighbours of the same lengths, which one computation does for.
+    def equal_groups(self) -> tuple[tuple[int, int], ...]:
+        """(first segment, number of segments) of neighbours of the same lengths, for which one computation does.
 
-        A run that shares, or that another one shares, stands alone.
+        A segment that shares, or that another one shares, stands alone.
         """
-        sharing = {each for run, (other, count) in enumerate(self.shared) if count for each in (run, other)}
+        sharing = {each for segment, (other, count) in enumerate(self.shared) if count for each in (segment, other)}
         found: list[tuple[int, int]] = []
-        for run, lengths in enumerate(zip(self.queries, self.keys, strict=True)):
+        for segment, lengths in enumerate(zip(self.queries, self.keys, strict=True)):
             first, count = found[-1] if found else (0, 0)
-            if count and sharing.isdisjoint((run, first)) and lengths == (self.queries[first], self.keys[first]):
+            if count and sharing.isdisjoint((segment, first)) and lengths == (self.queries[first], self.keys[first]):
                 found[-1] = (first, count + 1)
             else:
-                found.append((run, 1))
+                found.append((segment, 1))
         return tuple(found)
 
-    def mask(self, run: int, window: int | None, device: torch.device) -> Tensor | None:
-        """Return which keys [queries, keys] each query of a run sees, or None where plain attention says the same.
+    def build_mask(self, segment: int, window: int | None, device: torch.device) -> Tensor | None:
+        """Return which keys [queries, keys] each query of a segment sees, or None where no mask is needed.
 
-        Plain attention is causal over a run that sees only itself, and full where `causal` is off. `window` is the
-        distance from which on a key is out of sight. Made once a batch and kept for the other layers.
+        None is needed where torch's plain attention says the same: it is causal over a segment that sees only itself,
+        and full where `causal` is off. A mask is made once a batch and kept for the other layers.
+
+        Parameters
+        ----------
+        segment
+            Number of the segment.
+        window
+            Distance from which on a key is out of sight.
+        device
+            Where the mask is made.
         """
-        queries, keys = self.queries[run], self.keys[run] + self.shared[run][1]
+        queries, keys = self.queries[segment], self.keys[segment] + self.shared[segment][1]
         wide = window is None or window >= keys
         if wide and (not self.causal or queries == keys):
             return None
@@ -89,31 +120,41 @@ class Runs:
 
 @dataclass(frozen=True)
 class _FlashArguments:
-    """What the flash kernel takes of the runs; made once a batch, so that no layer waits for the GPU."""
+    """What the flash kernel takes of the segments; made once a batch, so that no layer waits for the GPU."""
 
     key_index: Tensor | None
-    """Keys in the order of the runs, those of shared ones repeated; None where they lie so already."""
+    """Keys in the order of the segments, those of shared ones repeated; None where they lie so already."""
     query_starts: Tensor
     key_starts: Tensor
     longest_query: int
     longest_key: int
 
     @classmethod
-    def of(cls, runs: Runs, device: torch.device) -> _FlashArguments:
-        starts = np.concatenate([[0], np.cumsum(runs.keys)])
-        seen = [own + count for own, (_, count) in zip(runs.keys, runs.shared, strict=True)]
+    def from_segments(cls, segments: Segments, device: torch.device) -> _FlashArguments:
+        starts = np.concatenate([[0], np.cumsum(segments.keys)])
+        seen = [own + count for own, (_, count) in zip(segments.keys, segments.shared, strict=True)]
         index = None
-        if any(count for _, count in runs.shared):
+        if any(count for _, count in segments.shared):
             pieces = [
                 piece
-                for run, (other, count) in enumerate(runs.shared)
-                for piece in (np.arange(starts[other], starts[other] + count), np.arange(*starts[run : run + 2]))
+                for segment, (other, count) in enumerate(segments.shared)
+                for piece in (
+                    np.arange(starts[other], starts[other] + count),
+                    np.arange(*starts[segment : segment + 2]),
+                )
             ]
             index = torch.from_numpy(np.concatenate(pieces)).to(device, non_blocking=True)
-        return cls(index, _starts(runs.queries, device), _starts(seen, device), max(runs.queries), max(seen))
+        return cls(
+            key_index=index,
+            query_starts=_starts_on_device(segments.queries, device),
+            key_starts=_starts_on_device(seen, device),
+            longest_query=max(segments.queries),
+            longest_key=max(seen),
+        )
 
 
-def _starts(lengths: Sequence[int], device: torch.device) -> Tensor:
+def _starts_on_device(lengths: Sequence[int], device: torch.device) -> Tensor:
+    """Return where each of some lengths starts when they lie one after another, and where the last one ends."""
     return torch.tensor([0, *np.cumsum(lengths)], dtype=torch.int32).to(device, non_blocking=True)
 
 
@@ -127,10 +168,10 @@ def segment_attention(
     scaling: float | None = None,
     sliding_window: int | None = None,
     softcap: float | None = None,
-    runs: Runs | None = None,
-    **others: Any,
+    segments: Segments | None = None,
+    **others: object,
 ) -> tuple[Tensor, None]:
-    """Attend within runs: the implementation `SEGMENTS` of transformers' attention interface.
+    """Attend within segments: the implementation `SEGMENT_ATTENTION` of transformers' attention interface.
 
     Parameters
     ----------
@@ -140,6 +181,8 @@ def segment_attention(
         Distance from which on a position is not seen.
     softcap
         Scores are softcap * tanh(score / softcap) (Gemma 2).
+    segments
+        Of the batch; transformers passes them on from the call of the backbone.
 
     Returns
     -------
@@ -149,72 +192,89 @@ def segment_attention(
     Raises
     ------
     ValueError
-        If the backbone did not pass the runs on: it cannot read texts without padding.
+        If the backbone did not pass the segments on: it cannot read texts without padding.
     """
-    if runs is None:
-        raise ValueError(f"{type(module).__name__} passed no runs to its attention")
-    out = attend(query[0], key[0], value[0], runs, dropout, scaling, sliding_window, softcap)
+    if segments is None:
+        raise ValueError(f"{type(module).__name__} passed no segments to its attention")
+    out = attend_segments(query[0], key[0], value[0], segments, dropout, scaling, sliding_window, softcap)
     return out.transpose(0, 1).unsqueeze(0).contiguous(), None
 
 
-AttentionInterface.register(SEGMENTS, segment_attention)
+AttentionInterface.register(SEGMENT_ATTENTION, segment_attention)
 
 
-def attend(
+def attend_segments(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    runs: Runs,
+    segments: Segments,
     dropout: float = 0.0,
     scaling: float | None = None,
     window: int | None = None,
     softcap: float | None = None,
 ) -> Tensor:
-    """Attend within runs; queries [heads, queries, width], keys and values [heads or fewer, keys, width].
+    """Attend within segments; a segment without keys gives zeros.
 
-    A run without keys gives zeros.
+    Parameters
+    ----------
+    query
+        [heads, queries, width], segment after segment.
+    key, value
+        [heads or fewer, keys, width].
+    segments
+        Which keys each query sees.
+    dropout, scaling, window, softcap
+        As `segment_attention`.
+
+    Returns
+    -------
+    [heads, queries, width]
     """
     half = query.dtype in (torch.bfloat16, torch.float16)
-    if runs.flash is not None and HAS_VARLEN and half and not dropout and softcap is None:
-        return _attend_flash(query, key, value, runs, runs.flash, scaling, window)
-    groups = query.shape[0] // key.shape[0]
-    if groups > 1:
-        key, value = key.repeat_interleave(groups, dim=0), value.repeat_interleave(groups, dim=0)
-    # Split, not sliced: the backward pass of a slice fills a whole array for each run.
-    queries = query.split([runs.queries[first] * count for first, count in runs.stretches], 1)
-    key_lengths = [runs.keys[first] * count for first, count in runs.stretches]
+    if segments.flash is not None and HAS_VARLEN and half and not dropout and softcap is None:
+        return _attend_flash(query, key, value, segments, segments.flash, scaling, window)
+    repeats_of_heads = query.shape[0] // key.shape[0]
+    if repeats_of_heads > 1:
+        key = key.repeat_interleave(repeats_of_heads, dim=0)
+        value = value.repeat_interleave(repeats_of_heads, dim=0)
+    # Split, not sliced: the backward pass of a slice fills a whole array for each segment.
+    queries = query.split([segments.queries[first] * count for first, count in segments.equal_groups], 1)
+    key_lengths = [segments.keys[first] * count for first, count in segments.equal_groups]
     keys, values = key.split(key_lengths, 1), value.split(key_lengths, 1)
-    place = {first: at for at, (first, _) in enumerate(runs.stretches)}
+    group_of = {first: group for group, (first, _) in enumerate(segments.equal_groups)}
     out = []
-    for at, (first, repeats) in enumerate(runs.stretches):
-        own_queries, own_keys, own_values = queries[at], keys[at], values[at]
-        other, count = runs.shared[first]
+    for group, (first, size) in enumerate(segments.equal_groups):
+        own_keys, own_values = keys[group], values[group]
+        other, count = segments.shared[first]
         if count:
-            own_keys = torch.cat([keys[place[other]][:, :count], own_keys], dim=1)
-            own_values = torch.cat([values[place[other]][:, :count], own_values], dim=1)
+            own_keys = torch.cat([keys[group_of[other]][:, :count], own_keys], dim=1)
+            own_values = torch.cat([values[group_of[other]][:, :count], own_values], dim=1)
         out.append(
-            _attend_stretch(own_queries, own_keys, own_values, runs, first, repeats, dropout, scaling, window, softcap)
+            _attend_group(
+                queries[group], own_keys, own_values, segments, first, size, dropout, scaling, window, softcap
+            )
         )
     return out[0] if len(out) == 1 else torch.cat(out, dim=1)
 
 
-def _attend_stretch(
+def _attend_group(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    runs: Runs,
+    segments: Segments,
     first: int,
-    repeats: int,
+    size: int,
     dropout: float,
     scaling: float | None,
     window: int | None,
     softcap: float | None,
 ) -> Tensor:
+    """Attend within `size` segments of equal lengths, of which `first` is the first, as a batch of that size."""
     if key.shape[1] == 0:
         return query * 0.0
-    mask = runs.mask(first, window, query.device)
-    causal = runs.causal and mask is None
-    query, key, value = (states.unflatten(1, (repeats, -1)).transpose(0, 1) for states in (query, key, value))
+    mask = segments.build_mask(first, window, query.device)
+    causal = segments.causal and mask is None
+    query, key, value = (states.unflatten(1, (size, -1)).transpose(0, 1) for states in (query, key, value))
     if softcap is None:
         read = scaled_dot_product_attention(query, key, value, mask, dropout, causal, scale=scaling)
     else:
@@ -226,12 +286,13 @@ def _attend_flash(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    runs: Runs,
+    segments: Segments,
     flash: _FlashArguments,
     scaling: float | None,
     window: int | None,
 ) -> Tensor:
-    from torch.nn.attention.varlen import varlen_attn
+    """Attend within all segments at once on a GPU; a shared prompt's keys are repeated for whoever sees them."""
+    from torch.nn.attention.varlen import varlen_attn  # not in every torch, see HAS_VARLEN
 
     query, key, value = query.transpose(0, 1), key.transpose(0, 1), value.transpose(0, 1)
     if flash.key_index is not None:
@@ -246,7 +307,7 @@ def _attend_flash(
         flash.longest_query,
         flash.longest_key,
         scale=scaling,
-        window_size=(left, 0 if runs.causal else left),
+        window_size=(left, 0 if segments.causal else left),
         enable_gqa=query.shape[1] != key.shape[1],
     )
     return cast(Tensor, out).transpose(0, 1)
@@ -262,6 +323,7 @@ def _attend_capped(
     scaling: float | None,
     softcap: float,
 ) -> Tensor:
+    """Attend with capped scores, which torch's own attention does not have."""
     scores = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
     scores = softcap * torch.tanh(scores / softcap)
     if causal:

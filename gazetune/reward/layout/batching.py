@@ -1,30 +1,75 @@
-"""Batches: from memory-mapped, flat arrays of one split to tensors in which texts lie one after another."""
+"""Batches: from memory-mapped, flat arrays of one split to tensors in which texts lie one after another.
+
+A split is flat, and so is a batch: the tokens of all its texts one after another, and their units of gaze likewise.
+Nothing is padded at first. The fusion works on these rows and knows no layout; only then is each row given its
+position:
+
+    tokens        [N]      text 0 | text 1 | ...                input_ids, token_unit, token_share
+    units         [M]      units of text 0 | of text 1 | ...    units, unit_number
+        |
+        |  fusion
+        v
+    fused rows    [N]      one for each token; or, where gaze has positions of its own (`gaze_tokens`),
+           or [N + M + 2]  the N tokens, then the M units, then the opening and the closing boundary
+        |
+        |  source_rows: which fused row stands at each position
+        v
+    positions   [1, L]     packed or shared: all texts in one row; `segments` says which positions see which
+           or   [S, L]     padded: a row for each text; `attention_mask` says which positions are real
+        |
+        |  backbone
+        v
+    states of the positions; `pool_index` says at which position the reward of each text is read
+
+The layouts differ in the third step alone. As an example, a pair with the tokens `0 1 2 3 4` (chosen) and `5 6 7 8`
+(rejected) of which the first three are the same (in truth fewer than 8 are not worth it), without gaze tokens:
+
+    layout    tokens kept          position_ids         source_rows            pool_index
+    packed    0 1 2 3 4 5 6 7 8    0 1 2 3 4 0 1 2 3    -                      4 8
+    shared    0 1 2 3 4 8          0 1 2 3 4 3          -                      4 5
+    padded    0 1 2 3 4 5 6 7 8    0 1 2 3 4            0 1 2 3 4              4 8
+                                   0 1 2 3 0            5 6 7 8 padding
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, TypeVar, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gazetune.reward.layout.attention import Runs
-from gazetune.reward.layout.layouts import Reading
+from gazetune.reward.layout.attention import Segments
+from gazetune.reward.layout.batch_layout import GAZE_BOUNDARIES, BatchLayout
 
 ARRAYS = ("ids", "token_unit", "token_share", "token_starts", "unit_index", "unit_starts", "scores")
+"""The fields of `EncodedSplit` that lie in files of their own, `SPLIT.FIELD.npy`."""
+
 _WORTH_SHARING = 8
 """Tokens from which on a common beginning is computed once: a shorter one is cheaper twice than through a mask."""
+
+_Movable = TypeVar("_Movable", bound=Tensor | Segments | None)
+
+
+class _PositionFields(TypedDict):
+    """The fields of `PairBatch` that say what stands at which position and what it sees."""
+
+    source_rows: Tensor | None
+    position_ids: Tensor
+    attention_mask: Tensor | None
+    segments: Segments | None
+    pool_index: Tensor
 
 
 @dataclass(frozen=True)
 class PairBatch:
-    """b preference pairs as S = 2b sequences: chosen and rejected of the first pair, of the second, and so on.
+    """b preference pairs as S = 2b texts: chosen and rejected of the first pair, of the second, and so on.
 
-    N tokens and M gaze units lie sequence after sequence. With `Reading.way` shared, the tokens that a rejected
-    sequence has in common with its chosen one stand there only.
+    N tokens and M units of gaze lie text after text. In the layout `shared`, the tokens that a rejected text has in
+    common with its chosen one stand in the chosen one only.
     """
 
     input_ids: Tensor
@@ -34,53 +79,54 @@ class PairBatch:
     token_unit: Tensor
     """[N] int64 index into the units, -1 for none."""
     token_share: Tensor
-    """[N] float32"""
-    unit_place: Tensor
-    """[M] int64 number of the unit in its sequence."""
-    token_place: Tensor
-    """[N] int64 number of the last unit of its sequence that a token up to this one belongs to, 0 before the first."""
-    text_and_gaze: Runs
-    """Tokens (queries) and units (keys) of each sequence."""
-    order: Tensor | None
-    """[positions] int64: what stands at a position. Below N a token, then the M units, the opening and the closing
-    boundary where the fusion has gaze tokens; the number after the last of these is padding. None: the N tokens."""
-    positions: Tensor
-    """[1, L] or, padded, [S, L] int64 places within the text, counted from 0."""
-    mask: Tensor | None
+    """[N] float32 share of the unit's measures that stands on the token."""
+    unit_number: Tensor
+    """[M] int64 number of the unit in its text."""
+    last_unit_number: Tensor
+    """[N] int64 number of the last unit of its text that a token up to this one belongs to, 0 before the first."""
+    unit_segments: Segments
+    """Tokens (queries) and units (keys) of each text."""
+    source_rows: Tensor | None
+    """[positions] int64 fused row that stands at a position. Below N a token, then the M units, the opening and the
+    closing boundary where the fusion has gaze tokens; the number after the last of these is padding. None: the N
+    tokens as they are."""
+    position_ids: Tensor
+    """[1, L] or, padded, [S, L] int64 positions within the text, counted from 0."""
+    attention_mask: Tensor | None
     """[S, L] bool, true at real positions; None without padding."""
-    runs: Runs | None
-    """Which positions see which, without padding."""
+    segments: Segments | None
+    """Which positions see which; None with padding."""
     scores: Tensor
     """[b] float32 score of the chosen less that of the rejected response, NaN where the source has none."""
-    pool: Tensor
+    pool_index: Tensor
     """[S] int64 position, counted through the rows, whose state is rewarded: the chosen ones first, then the
     rejected."""
 
     def to(self, device: torch.device) -> PairBatch:
         """Move everything to `device`, without waiting for it."""
-        return PairBatch(*(_moved(getattr(self, field.name), device) for field in fields(self)))
+        return PairBatch(*(_move_to_device(getattr(self, field.name), device) for field in fields(self)))
 
 
-def _moved(value: Any, device: torch.device) -> Any:
+def _move_to_device(value: _Movable, device: torch.device) -> _Movable:
     if isinstance(value, Tensor) and device.type == "cuda":
-        return value.pin_memory().to(device, non_blocking=True)
-    return value if value is None else value.to(device)
+        return cast(_Movable, value.pin_memory().to(device, non_blocking=True))
+    return value if value is None else cast(_Movable, value.to(device))
 
 
 @dataclass(frozen=True)
 class EncodedSplit:
-    """n pairs of one split as 2n sequences: pair i is sequence 2i (chosen) and 2i + 1 (rejected).
+    """n pairs of one split as 2n texts: pair i is text 2i (chosen) and text 2i + 1 (rejected).
 
-    Tokens of sequence s stand at token_starts[s]:token_starts[s + 1] of the flat arrays, its units likewise.
+    Tokens of text s stand at token_starts[s]:token_starts[s + 1] of the flat arrays, its units likewise.
     """
 
     ids: NDArray[np.int32]
     token_unit: NDArray[np.int32]
-    """Index into the sequence's own units, -1 for none."""
+    """Index into the text's own units, -1 for none."""
     token_share: NDArray[np.float32]
     token_starts: NDArray[np.int64]
     unit_index: NDArray[np.int32]
-    """Row of `values` that each unit of the sequence has its measures in."""
+    """Row of `values` that each unit of the text has its measures in."""
     unit_starts: NDArray[np.int64]
     scores: NDArray[np.float32]
     """[pairs] score of the chosen less that of the rejected response, NaN where the source has none."""
@@ -88,8 +134,8 @@ class EncodedSplit:
     """[N, 5] measures of all units of the data set, shared by its splits."""
 
     @classmethod
-    def open(cls, folder: Path, split: str, values: NDArray[np.float32]) -> EncodedSplit:
-        """Map the arrays of one split into memory."""
+    def from_folder(cls, folder: Path, split: str, values: NDArray[np.float32]) -> EncodedSplit:
+        """Map the arrays of one split of a prepared data set into memory."""
         arrays = {name: np.load(folder / f"{split}.{name}.npy", mmap_mode="r") for name in ARRAYS}
         return cls(**arrays, values=values)
 
@@ -97,64 +143,69 @@ class EncodedSplit:
         """Return the number of pairs."""
         return (len(self.token_starts) - 1) // 2
 
-    def lengths(self, reading: Reading) -> NDArray[np.int64]:
-        """Return [pairs, 2], the positions of each chosen and rejected sequence when it is read by itself."""
-        return self.sequence_lengths(reading).reshape(-1, 2)
+    def pair_lengths(self, layout: BatchLayout) -> NDArray[np.int64]:
+        """Return [pairs, 2], the positions of each chosen and rejected text when it is laid out by itself."""
+        return self.text_lengths(layout).reshape(-1, 2)
 
-    def sequence_lengths(self, reading: Reading) -> NDArray[np.int64]:
-        """Return the positions of each sequence when it is read by itself; there may be an odd number of them."""
+    def text_lengths(self, layout: BatchLayout) -> NDArray[np.int64]:
+        """Return the positions of each text when it is laid out by itself; there may be an odd number of texts."""
         tokens = np.diff(self.token_starts)
-        return tokens if reading.gaze_tokens is None else tokens + np.diff(self.unit_starts) + 2
+        return tokens if layout.gaze_tokens is None else tokens + np.diff(self.unit_starts) + GAZE_BOUNDARIES
 
-    def shared_fraction(self, reading: Reading, sample: int) -> float:
+    def shared_fraction(self, layout: BatchLayout, sample: int) -> float:
         """Return which share of all positions sharing saves, over so many pairs evenly spaced through the split."""
         pairs = np.unique(np.linspace(0, len(self) - 1, sample).astype(np.int64))
-        return float(self._prefixes(pairs, reading).sum() / self.lengths(reading)[pairs].sum())
+        return float(self._shared_tokens(pairs, layout).sum() / self.pair_lengths(layout)[pairs].sum())
 
-    def batch(self, pairs: NDArray[np.int64], reading: Reading) -> PairBatch:
-        """Return the pairs with these indices, laid out for `reading`."""
-        rows = np.stack([2 * pairs, 2 * pairs + 1], axis=1).reshape(-1)
-        skipped = np.zeros(len(rows), dtype=np.int64)
-        if reading.way == "shared":
-            skipped[1::2] = self._prefixes(pairs, reading)
-        batch = self._batch(rows, skipped, self.scores[pairs], reading)
-        return replace(batch, pool=torch.cat([batch.pool[0::2], batch.pool[1::2]]))
+    def batch_pairs(self, pairs: NDArray[np.int64], layout: BatchLayout) -> PairBatch:
+        """Return the pairs with these indices, laid out."""
+        texts = np.stack([2 * pairs, 2 * pairs + 1], axis=1).reshape(-1)
+        skipped = np.zeros(len(texts), dtype=np.int64)
+        if layout.kind == "shared":
+            skipped[1::2] = self._shared_tokens(pairs, layout)
+        batch = self._batch_texts(texts, skipped, self.scores[pairs], layout)
+        return replace(batch, pool_index=torch.cat([batch.pool_index[0::2], batch.pool_index[1::2]]))
 
-    def batch_of_sequences(self, rows: NDArray[np.int64], reading: Reading) -> PairBatch:
-        """Return sequences with these indices that make no pairs: they share nothing, and rewards keep their order."""
-        return self._batch(rows, np.zeros_like(rows), np.zeros(0, dtype=np.float32), reading)
+    def batch_single_texts(self, texts: NDArray[np.int64], layout: BatchLayout) -> PairBatch:
+        """Return texts with these indices that make no pairs: they share nothing, and rewards keep their order."""
+        return self._batch_texts(texts, np.zeros_like(texts), np.zeros(0, dtype=np.float32), layout)
 
-    def _batch(
-        self, rows: NDArray[np.int64], skipped: NDArray[np.int64], scores: NDArray[np.float32], reading: Reading
+    def _batch_texts(
+        self,
+        texts: NDArray[np.int64],
+        skipped: NDArray[np.int64],
+        scores: NDArray[np.float32],
+        layout: BatchLayout,
     ) -> PairBatch:
-        """Lay out sequences, each without the tokens it takes from the one before it; rewards keep their order."""
-        tokens, token_at = _ranges(self.token_starts[rows] + skipped, self.token_starts[rows + 1])
-        units, unit_at = _ranges(self.unit_starts[rows], self.unit_starts[rows + 1])
+        """Lay out texts, each without the `skipped` first tokens that it takes from the text before it."""
+        tokens, token_rows = _expand_ranges(self.token_starts[texts] + skipped, self.token_starts[texts + 1])
+        units, unit_rows = _expand_ranges(self.unit_starts[texts], self.unit_starts[texts + 1])
+        # Units of a text count from 0 in the split; in the batch they lie behind those of the texts before it.
         first_unit = np.repeat(np.cumsum(units) - units, tokens)
-        unit = self.token_unit[token_at].astype(np.int64)
+        unit = self.token_unit[token_rows].astype(np.int64)
         unit = np.where(unit < 0, -1, unit + first_unit)
-        layout = _lay_out(tokens, units, skipped, reading)
         return PairBatch(
-            input_ids=torch.from_numpy(self.ids[token_at].astype(np.int64)),
-            units=torch.from_numpy(self.values[self.unit_index[unit_at]]),
+            input_ids=torch.from_numpy(self.ids[token_rows].astype(np.int64)),
+            units=torch.from_numpy(self.values[self.unit_index[unit_rows]]),
             token_unit=torch.from_numpy(unit),
-            token_share=torch.from_numpy(self.token_share[token_at]),
-            unit_place=torch.from_numpy(_within(units)),
-            # The units of a later sequence have higher numbers, so one running maximum does for all.
-            token_place=torch.from_numpy(np.maximum.accumulate(np.maximum(unit, first_unit)) - first_unit),
+            token_share=torch.from_numpy(self.token_share[token_rows]),
+            unit_number=torch.from_numpy(_count_within(units)),
+            # The units of a later text have higher numbers, so one running maximum does for all.
+            last_unit_number=torch.from_numpy(np.maximum.accumulate(np.maximum(unit, first_unit)) - first_unit),
+            unit_segments=Segments(tuple(tokens.tolist()), tuple(units.tolist()), ((0, 0),) * len(texts), causal=False),
             scores=torch.from_numpy(scores),
-            text_and_gaze=Runs(tuple(tokens.tolist()), tuple(units.tolist()), ((0, 0),) * len(rows), causal=False),
-            **layout,
+            **_position_fields(tokens, units, skipped, layout),
         )
 
-    def _prefixes(self, pairs: NDArray[np.int64], reading: Reading) -> NDArray[np.int64]:
-        """Return [pairs], how many tokens the rejected sequence takes from the chosen one; 0 if not worth it."""
-        found = np.array([self._prefix(pair, reading.sees_gaze) for pair in pairs.tolist()], dtype=np.int64)
+    def _shared_tokens(self, pairs: NDArray[np.int64], layout: BatchLayout) -> NDArray[np.int64]:
+        """Return [pairs], how many tokens the rejected text takes from the chosen one; 0 if not worth it."""
+        found = np.array([self._common_tokens(pair, layout.sees_gaze) for pair in pairs.tolist()], dtype=np.int64)
         return np.where(found < _WORTH_SHARING, 0, found)
 
-    def _prefix(self, pair: int, sees_gaze: bool) -> int:
+    def _common_tokens(self, pair: int, sees_gaze: bool) -> int:
+        """Return how many tokens both texts of a pair begin with, with the same measures where these are seen."""
         starts, stops = self.token_starts[2 * pair : 2 * pair + 2], self.token_starts[2 * pair + 1 : 2 * pair + 3]
-        # One token at least stays each one's own: its reward is read there.
+        # Each text keeps at least one token of its own: its reward is read there.
         length = int((stops - starts).min()) - 1
         chosen, rejected = (slice(start, start + length) for start in starts.tolist())
         same = self.ids[chosen] == self.ids[rejected]
@@ -163,77 +214,110 @@ class EncodedSplit:
             same &= self._value_rows(2 * pair, chosen) == self._value_rows(2 * pair + 1, rejected)
         return length if same.all() else int(same.argmin())
 
-    def _value_rows(self, sequence: int, tokens: slice) -> NDArray[np.int64]:
+    def _value_rows(self, text: int, tokens: slice) -> NDArray[np.int64]:
         """Return which row of `values` each token has its measures from, -1 for none."""
         unit = self.token_unit[tokens]
-        # A sequence without units has no row to look up.
-        own = np.append(self.unit_index[self.unit_starts[sequence] : self.unit_starts[sequence + 1]], -1)
+        # A text without units has no row to look up.
+        own = np.append(self.unit_index[self.unit_starts[text] : self.unit_starts[text + 1]], -1)
         return np.where(unit < 0, -1, own[unit])
 
 
-def _ranges(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _expand_ranges(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the lengths of ranges, and all their members one range after another."""
     lengths = stops - starts
-    return lengths, np.repeat(starts, lengths) + _within(lengths)
+    return lengths, np.repeat(starts, lengths) + _count_within(lengths)
 
 
-def _within(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+def _count_within(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return 0, 1, ... for each length, one after another."""
     return np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
 
 
-def _lay_out(
-    tokens: NDArray[np.int64], units: NDArray[np.int64], skipped: NDArray[np.int64], reading: Reading
-) -> dict[str, Any]:
-    """Return the fields of `PairBatch` that say what stands where and sees what, given each sequence's sizes [S]."""
-    lengths = tokens if reading.gaze_tokens is None else tokens + units + 2
-    order = None if reading.gaze_tokens is None else _with_gaze_tokens(tokens, units, reading.gaze_tokens == "before")
-    positions = _within(lengths) + np.repeat(skipped, lengths)
+def _position_fields(
+    tokens: NDArray[np.int64], units: NDArray[np.int64], skipped: NDArray[np.int64], layout: BatchLayout
+) -> _PositionFields:
+    """Return what stands at which position and what it sees, given the tokens, units and skipped tokens of S texts."""
+    if layout.gaze_tokens is None:
+        lengths, source_rows, fused_rows = tokens, None, int(tokens.sum())
+    else:
+        lengths = tokens + units + GAZE_BOUNDARIES
+        source_rows = _rows_with_gaze_tokens(tokens, units, layout.gaze_tokens == "before")
+        fused_rows = int((tokens + units).sum()) + GAZE_BOUNDARIES
+    position_ids = _count_within(lengths) + np.repeat(skipped, lengths)
+    if layout.kind == "padded":
+        order = np.arange(fused_rows) if source_rows is None else source_rows
+        return _padded_fields(lengths, order, position_ids, fused_rows, layout)
     first = np.cumsum(lengths) - lengths
-    pool = first + lengths - 1 if reading.causal else first
-    mask = None
-    if reading.way == "padded":
-        mask = np.arange(int(lengths.max())) < lengths[:, None]
-        rows = int(tokens.sum()) if order is None else int((tokens + units).sum()) + 2
-        order = _padded(np.arange(rows) if order is None else order, mask, rows).reshape(-1)
-        positions = _padded(positions, mask, 0)
-        pool = np.arange(len(lengths)) * mask.shape[1] + (lengths - 1 if reading.causal else 0)
-        if reading.pools_padding:
-            positions = np.tile(np.arange(mask.shape[1]), (len(lengths), 1))
-            pool = positions[:, -1] + np.arange(len(lengths)) * mask.shape[1]
-    shared = [(sequence - 1, count) if count else (0, 0) for sequence, count in enumerate(skipped.tolist())]
+    pool_index = first + lengths - 1 if layout.causal else first
+    shared = [(text - 1, count) if count else (0, 0) for text, count in enumerate(skipped.tolist())]
     return {
-        "order": None if order is None else torch.from_numpy(order),
-        "positions": torch.from_numpy(positions.reshape(-1, positions.shape[-1])),
-        "mask": None if mask is None else torch.from_numpy(mask),
-        "runs": None if mask is not None else Runs.of(lengths.tolist(), shared, reading.causal),
-        "pool": torch.from_numpy(pool),
+        "source_rows": None if source_rows is None else torch.from_numpy(source_rows),
+        "position_ids": torch.from_numpy(position_ids[None]),
+        "attention_mask": None,
+        "segments": Segments.from_lengths(lengths.tolist(), shared, layout.causal),
+        "pool_index": torch.from_numpy(pool_index),
     }
 
 
-def _with_gaze_tokens(tokens: NDArray[np.int64], units: NDArray[np.int64], before: bool) -> NDArray[np.int64]:
-    """Return what stands at each position (see `PairBatch.order`) when gaze tokens stand before or after each text."""
-    lengths = tokens + units + 2
-    within = _within(lengths)
-    # Within a sequence: where its gaze tokens begin, where its text begins, and how many units it has.
-    gaze, text, count = (
-        np.repeat(each, lengths) for each in ((0 * tokens, units + 2, units) if before else (tokens, 0 * tokens, units))
-    )
+def _padded_fields(
+    lengths: NDArray[np.int64],
+    source_rows: NDArray[np.int64],
+    position_ids: NDArray[np.int64],
+    fused_rows: int,
+    layout: BatchLayout,
+) -> _PositionFields:
+    """Return the fields of S texts [positions] in rows of their own [S, L]; padding is the row after the fused ones."""
+    mask = np.arange(int(lengths.max())) < lengths[:, None]
+    row_starts = np.arange(len(lengths)) * mask.shape[1]
+    padded_ids = _pad_rows(position_ids, mask, 0)
+    pool_index = row_starts + (lengths - 1 if layout.causal else 0)
+    if layout.pools_padding:
+        padded_ids = np.tile(np.arange(mask.shape[1]), (len(lengths), 1))
+        pool_index = row_starts + mask.shape[1] - 1
+    return {
+        "source_rows": torch.from_numpy(_pad_rows(source_rows, mask, fused_rows).reshape(-1)),
+        "position_ids": torch.from_numpy(padded_ids),
+        "attention_mask": torch.from_numpy(mask),
+        "segments": None,
+        "pool_index": torch.from_numpy(pool_index),
+    }
+
+
+def _rows_with_gaze_tokens(tokens: NDArray[np.int64], units: NDArray[np.int64], before: bool) -> NDArray[np.int64]:
+    """Return the fused row at each position when gaze tokens stand before or after each text.
+
+    For two tokens `t` and two units `u` of one text the positions are `< u u > t t` or `t t < u u >`.
+    """
+    lengths = tokens + units + GAZE_BOUNDARIES
+    within = _count_within(lengths)
+    nothing = np.zeros_like(tokens)
+    gaze_starts, text_starts = (nothing, units + GAZE_BOUNDARIES) if before else (tokens, nothing)
+    gaze_start, text_start, unit_count = (np.repeat(each, lengths) for each in (gaze_starts, text_starts, units))
     first_token, first_unit = (np.repeat(np.cumsum(each) - each, lengths) for each in (tokens, units))
-    eye = within - gaze
+    # Counted from where a text's gaze begins: 0 is the opening boundary, then come the units, then the closing one.
+    in_gaze = within - gaze_start
     all_tokens, all_units = int(tokens.sum()), int(units.sum())
-    on_gaze = np.where(eye == 0, all_tokens + all_units, all_tokens + first_unit + eye - 1)
-    on_gaze = np.where(eye == count + 1, all_tokens + all_units + 1, on_gaze)
-    return np.where((eye >= 0) & (eye < count + 2), on_gaze, first_token + within - text)
+    gaze_rows = np.where(in_gaze == 0, all_tokens + all_units, all_tokens + first_unit + in_gaze - 1)
+    gaze_rows = np.where(in_gaze == unit_count + 1, all_tokens + all_units + 1, gaze_rows)
+    is_gaze = (in_gaze >= 0) & (in_gaze < unit_count + GAZE_BOUNDARIES)
+    return np.where(is_gaze, gaze_rows, first_token + within - text_start)
 
 
-def _padded(flat: NDArray[np.int64], mask: NDArray[np.bool_], fill: int) -> NDArray[np.int64]:
-    out = np.full(mask.shape, fill, dtype=np.int64)
-    out[mask] = flat
-    return out
+def _pad_rows(flat: NDArray[np.int64], mask: NDArray[np.bool_], fill: int) -> NDArray[np.int64]:
+    """Return the flat values where the mask [S, L] is true, row after row, and `fill` elsewhere."""
+    padded = np.full(mask.shape, fill, dtype=np.int64)
+    padded[mask] = flat
+    return padded
 
 
-def reward_pairs(rewards: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the rewards [S] of a batch as those of the chosen and of the rejected sequences, [b] each."""
+def split_rewards(rewards: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the rewards [S] of a batch as those of the chosen and of the rejected texts, [b] each.
+
+    Examples
+    --------
+    >>> chosen, rejected = split_rewards(torch.tensor([1.5, 0.5, -0.5, 0.0]))
+    >>> chosen - rejected
+    tensor([2.0000, 0.5000])
+    """
     chosen, rejected = rewards.view(2, -1)
     return chosen, rejected

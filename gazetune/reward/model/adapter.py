@@ -12,7 +12,7 @@ from gazetune.config import AdapterConfig
 from gazetune.errors import InputError
 
 
-def adapt(backbone: PreTrainedModel, adapter: AdapterConfig) -> PreTrainedModel | PeftModel:
+def apply_adapter(backbone: PreTrainedModel, adapter: AdapterConfig) -> PreTrainedModel | PeftModel:
     """Make of the backbone trainable what `adapter` says: all, low-rank matrices beside its weights, or nothing.
 
     LoRA (Hu et al. 2021, arXiv 2106.09685) adds B A alpha / r to each target [out, in], with A [r, in] and B [out, r].

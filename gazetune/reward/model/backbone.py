@@ -19,8 +19,8 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from gazetune.errors import InputError
-from gazetune.reward.data.chat_templates import sibling_template
-from gazetune.reward.model.quantization import nf4_options, settle_quantized
+from gazetune.reward.model.chat_templates import sibling_template
+from gazetune.reward.model.quantization import configure_quantized_layers, nf4_options
 from gazetune.reward.model.tiny import POSITIONS, tiny_backbone, tiny_tokenizer
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -97,7 +97,7 @@ def load_backbone(
     if backbone == "tiny" and quantization == "none" and sharded is None:
         return tiny_backbone().to(dtype)  # type: ignore[arg-type]  # transformers wraps `to` without its signature
     options = nf4_options(dtype) if quantization == "nf4" else {}
-    _draw_no_bar()
+    _hide_loading_progress()
     try:
         made = tiny_backbone() if backbone == "tiny" else None
         with _dividing_weights(sharded):
@@ -110,11 +110,11 @@ def load_backbone(
     except (OSError, ValueError) as error:
         raise _cannot_load(backbone, "model", error) from error
     if quantization == "nf4":
-        settle_quantized(model)
+        configure_quantized_layers(model)
     return _without_pooler(model)
 
 
-def _draw_no_bar() -> None:
+def _hide_loading_progress() -> None:
     """Keep transformers from drawing a bar while it reads weights; a download keeps its own."""
     downloads_shown = not are_progress_bars_disabled()
     disable_progress_bar()
@@ -131,7 +131,7 @@ def empty_backbone(backbone: str) -> PreTrainedModel:
 
 
 def _without_pooler(model: PreTrainedModel) -> PreTrainedModel:
-    if reads_both_ways(model) and getattr(model, "pooler", None) is not None:
+    if is_encoder(model) and getattr(model, "pooler", None) is not None:
         # The head reads the first token itself; weights behind it would wait for a gradient that never comes.
         model.register_module("pooler", None)
     return model
@@ -176,7 +176,7 @@ def first_position(model: PreTrainedModel) -> int:
     return model.config.pad_token_id + 1 if model.config.model_type in _POSITIONS_AFTER_PADDING else 0
 
 
-def reads_both_ways(model: PreTrainedModel) -> bool:
+def is_encoder(model: PreTrainedModel) -> bool:
     """Tell whether the backbone is an encoder, whose first token sees the whole text."""
     return not getattr(model.config, "is_decoder", False) and model.config.model_type in _ENCODERS
 

@@ -1,7 +1,10 @@
 """Fusions: how reading measures join the text before the backbone reads it.
 
-A fusion is a module with one signature, `fuse(tokens, gaze) -> [rows, H]`. Another one is a file in
-`gazetune/reward/model/fusions/` with a class decorated by `@fusion("name")`.
+A fusion is a module with one signature, `fuse_gaze(tokens, gaze) -> [rows, H]`. To add one, write a file in
+`gazetune/reward/model/fusions/` with a class that `@register_fusion("name")` decorates; `fusion.kind: name` then takes
+it, and no list elsewhere has to be kept. Its class attributes say what other parts must know of it: whether its units
+may be finer than words, how many positions it adds (batches, the room in the backbone, the memory plan), and whether a
+pair may share its prompt.
 """
 
 from __future__ import annotations
@@ -10,13 +13,14 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
 from gazetune.config import Config
 from gazetune.errors import InputError, did_you_mean
-from gazetune.reward.layout.attention import Runs
+from gazetune.reward.layout.attention import Segments
+from gazetune.reward.layout.batch_layout import GAZE_BOUNDARIES
 from gazetune.reward.model.projector import EmbeddingScale, GazeProjector
 
 
@@ -38,25 +42,25 @@ class GazeBatch:
     """[N] index of the unit that a token belongs to, -1 for none."""
     token_share: Tensor
     """[N] share of the unit's measures that stands on the token."""
-    unit_place: Tensor
+    unit_number: Tensor
     """[M] number of the unit in its text."""
-    token_place: Tensor
+    last_unit_number: Tensor
     """[N] number of the last unit of its text that a token up to this one belongs to, 0 before the first."""
-    of_texts: Runs
+    segments: Segments
     """How many tokens (queries) and units (keys) each text has."""
 
 
 _FUSIONS: dict[str, type[Fusion]] = {}
 
 
-def fusion(name: str) -> Callable[[type[Fusion]], type[Fusion]]:
-    """Register a fusion class under `name` (the value of `fusion.kind`)."""
+def register_fusion(name: str) -> Callable[[type[Fusion]], type[Fusion]]:
+    """Return a decorator that registers a fusion class under `name` (the value of `fusion.kind`)."""
 
-    def register(cls: type[Fusion]) -> type[Fusion]:
+    def add_class(cls: type[Fusion]) -> type[Fusion]:
         _FUSIONS[name] = cls
         return cls
 
-    return register
+    return add_class
 
 
 def fusion_names() -> list[str]:
@@ -67,61 +71,80 @@ def fusion_names() -> list[str]:
     return list(_FUSIONS)
 
 
-def check_fusion(name: str) -> None:
-    """Raise `InputError` when `name` is no registered fusion."""
+def fusion_class(name: str) -> type[Fusion]:
+    """Return the class registered under `name`.
+
+    Raises
+    ------
+    InputError
+        When `name` is no registered fusion.
+
+    Examples
+    --------
+    >>> fusion_class("concat").fused_length(tokens=40, units=30)
+    72
+    >>> fusion_class("add").fused_length(tokens=40, units=30)
+    40
+    """
     names = fusion_names()
     if name not in names:
         raise InputError(f"fusion.kind: unknown fusion '{name}'; {did_you_mean(name, names)}")
-
-
-def fusion_class(name: str) -> type[Fusion]:
-    """Return the class registered under `name`, or raise `InputError`."""
-    check_fusion(name)
     return _FUSIONS[name]
 
 
 def create_fusion(config: Config, hidden: int, embedding_rms: float) -> Fusion:
-    """Build the fusion that `config` names, for embeddings of width `hidden` and root mean square `embedding_rms`."""
+    """Build the fusion that `config` names.
+
+    Parameters
+    ----------
+    config
+        Its sections `fusion`, `projector` and `gaze.features` count.
+    hidden
+        Width H of the backbone's input embeddings.
+    embedding_rms
+        Root mean square of the backbone's input embeddings.
+
+    Raises
+    ------
+    InputError
+        When `fusion.kind` is no registered fusion.
+    """
     built = fusion_class(config.fusion.kind)(config, hidden, embedding_rms)
     return built.requires_grad_(not config.fusion.freeze)
-
-
-def takes_sequence(kind: str) -> bool:
-    """Return whether the fusion takes units of gaze as a sequence, and so units of any size (see `Fusion.sequence`)."""
-    return fusion_class(kind).sequence
-
-
-def fused_length(kind: str, tokens: int, units: int) -> int:
-    """Return how many positions the backbone reads of a text of so many tokens and gaze units."""
-    return tokens + units + 2 if fusion_class(kind).gaze_tokens else tokens
 
 
 class Fusion(nn.Module):
     """Base of the fusions."""
 
-    sequence: ClassVar[bool] = False
+    takes_sequence: ClassVar[bool] = False
     """Whether units are taken as a sequence of their own; otherwise they stand on tokens, and must be words."""
-    gaze_tokens: ClassVar[bool] = False
-    """Whether gaze stands beside the text as positions of its own."""
+    positions_per_unit: ClassVar[Literal[0, 1]] = 0
+    """Positions that the backbone reads for each unit of gaze, beside the text. With 1, two boundaries stand around the
+    units of a text."""
     mixes_messages: ClassVar[bool] = False
     """Whether what stands for a token depends on gaze on other messages, so that a prompt cannot be shared."""
 
     def __init__(self, config: Config, hidden: int, embedding_rms: float) -> None:
         super().__init__()
 
+    @classmethod
+    def fused_length(cls, tokens: int, units: int) -> int:
+        """Return how many positions the backbone reads of a text of so many tokens and units of gaze."""
+        return tokens + units + GAZE_BOUNDARIES if cls.positions_per_unit else tokens
+
     def forward(self, tokens: TokenBatch, gaze: GazeBatch) -> Tensor:
         """Join tokens and gaze; must not let a text depend on another one."""
-        return self.fuse(tokens, gaze)
+        return self.fuse_gaze(tokens, gaze)
 
-    def fuse(self, tokens: TokenBatch, gaze: GazeBatch) -> Tensor:
-        """Return what the backbone reads: [N, H] for the tokens, or [N + M + 2, H] with `gaze_tokens`.
+    def fuse_gaze(self, tokens: TokenBatch, gaze: GazeBatch) -> Tensor:
+        """Return what the backbone reads: [N, H] for the tokens, or [N + M + 2, H] with `positions_per_unit` 1.
 
-        The M units follow the N tokens, then come an opening and a closing boundary; where each stands beside the text
-        is for the layout of the batch.
+        The M units follow the N tokens, then come an opening and a closing boundary. The layout of the batch decides
+        where each stands beside the text.
         """
-        raise TypeError(f"{type(self).__name__} does not define fuse()")
+        raise TypeError(f"{type(self).__name__} does not define fuse_gaze()")
 
-    def standardise_by(self, mean: Tensor, sd: Tensor) -> None:
+    def set_gaze_statistics(self, mean: Tensor, sd: Tensor) -> None:
         """Take the mean [F] and standard deviation [F] of the training split's measures, where they are of use."""
 
 
@@ -131,14 +154,12 @@ class ProjectedFusion(Fusion):
     def __init__(self, config: Config, hidden: int, embedding_rms: float) -> None:
         super().__init__(config, hidden, embedding_rms)
         self.projector = GazeProjector(len(config.gaze.features), hidden, config.projector.dropout)
-        learned = config.fusion.scale == "learned"
-        self.scale = EmbeddingScale(embedding_rms if learned else float(config.fusion.scale), learned)
+        self.scale = EmbeddingScale.from_config(config, embedding_rms)
 
-    def project(self, measures: Tensor) -> Tensor:
-        """Measures [..., F] to embeddings [..., H] at the scale of the token embeddings."""
+    def project_measures(self, measures: Tensor) -> Tensor:
+        """Return measures [..., F] as embeddings [..., H] at the scale of the token embeddings."""
         return self.scale(self.projector(measures))
 
-    def standardise_by(self, mean: Tensor, sd: Tensor) -> None:
+    def set_gaze_statistics(self, mean: Tensor, sd: Tensor) -> None:
         """Standardise every measure by these from now on."""
-        self.projector.mean.copy_(mean)
-        self.projector.sd.copy_(sd.clamp(min=1e-6))
+        self.projector.set_statistics(mean, sd)

@@ -7,6 +7,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from gazetune.config import Config
+
 PROJECTOR_WIDTH = 128
 
 
@@ -34,8 +36,14 @@ class GazeProjector(nn.Module):
             nn.LayerNorm(hidden),
         )
 
+    def set_statistics(self, mean: Tensor, sd: Tensor) -> None:
+        """Standardise every measure by this mean [F] and standard deviation [F] from now on."""
+        self.mean.copy_(mean)
+        # A measure that never varies must not divide by zero.
+        self.sd.copy_(sd.clamp(min=1e-6))
+
     def forward(self, measures: Tensor) -> Tensor:
-        """Measures [..., F] in their own units to embeddings [..., H] of about unit scale."""
+        """Return measures [..., F] in their own units as embeddings [..., H] of about unit scale."""
         standard = (measures.float() - self.mean.float()) / self.sd.float()
         return self.layers(standard.to(cast(nn.Linear, self.layers[0]).weight.dtype))
 
@@ -67,6 +75,13 @@ class EmbeddingScale(nn.Module):
             self.factor = nn.Parameter(torch.tensor([start]))
         else:
             self.register_buffer("factor", torch.tensor([start]))
+
+    @classmethod
+    def from_config(cls, config: Config, embedding_rms: float) -> EmbeddingScale:
+        """Return the factor that `fusion.scale` names; a learned one starts at `embedding_rms`."""
+        if config.fusion.scale == "learned":
+            return cls(embedding_rms, learned=True)
+        return cls(float(config.fusion.scale), learned=False)
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Return the embeddings times the factor."""

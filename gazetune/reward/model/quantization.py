@@ -43,7 +43,7 @@ def nf4_options(dtype: torch.dtype) -> dict[str, Any]:
     return {"quantization_config": settings, "device_map": {"": place}}
 
 
-def settle_quantized(model: nn.Module) -> None:
+def configure_quantized_layers(model: nn.Module) -> None:
     """Let quantised layers compute in the dtype of their input, and keep their weights as they are for ever."""
     from bitsandbytes.nn import Linear4bit
 

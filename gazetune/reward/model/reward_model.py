@@ -14,13 +14,14 @@ from transformers import PreTrainedModel
 
 from gazetune.config import Config
 from gazetune.gaze.measures import feature_columns
-from gazetune.reward.layout.attention import SEGMENTS
+from gazetune.reward.layout.attention import SEGMENT_ATTENTION
+from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.layout.batching import PairBatch
-from gazetune.reward.layout.layouts import Reading, default_reading
-from gazetune.reward.model.adapter import adapt
+from gazetune.reward.model.adapter import apply_adapter
 from gazetune.reward.model.backbone import first_position
 from gazetune.reward.model.fusion import GazeBatch, TokenBatch, create_fusion
-from gazetune.reward.model.sharding import full_shape, whole
+from gazetune.reward.model.layout_choice import padded_layout
+from gazetune.reward.model.sharding import full_shape, gathered_parameters
 
 if TYPE_CHECKING:
     from gazetune.reward.saved.scoring import Chat, ChatReader
@@ -37,7 +38,7 @@ class GazeRewardModel(nn.Module):
         super().__init__()
         hidden = int(backbone.config.get_text_config().hidden_size)
         embedding: Tensor = cast(nn.Embedding, backbone.get_input_embeddings()).weight
-        with whole(embedding):
+        with gathered_parameters(embedding):
             rms = _root_mean_square(embedding) * _factor_of_lookup(backbone)
         self.config = config
         self._first_position = first_position(backbone)
@@ -52,11 +53,11 @@ class GazeRewardModel(nn.Module):
             # Not `hidden`: the input embeddings of ALBERT and ELECTRA are narrower.
             self.fusion = create_fusion(config, full_shape(embedding)[1], rms)
             torch.manual_seed(config.train.seed + 2)
-            self.backbone: Any = adapt(backbone, config.adapter)
+            self.backbone: Any = apply_adapter(backbone, config.adapter)
         nn.init.normal_(self.head.weight, std=hidden**-0.5, generator=torch.Generator().manual_seed(config.train.seed))
         self.fusion.to(embedding.dtype)
         self.head.to(embedding.dtype)
-        self.reading = default_reading(config, backbone)
+        self.layout = padded_layout(config, backbone)
         self.reader: ChatReader | None = None
         """What `score` reads chats with; `from_pretrained` sets it."""
 
@@ -100,10 +101,10 @@ class GazeRewardModel(nn.Module):
             raise ValueError("only a model from GazeRewardModel.from_pretrained has a tokenizer to score chats with")
         return score_chats(self, self.reader, chats)
 
-    def read_by(self, reading: Reading) -> None:
+    def use_layout(self, layout: BatchLayout) -> None:
         """Take batches of this layout from now on."""
-        self.reading = reading
-        own = self._attention if reading.way == "padded" else SEGMENTS
+        self.layout = layout
+        own = self._attention if layout.kind == "padded" else SEGMENT_ATTENTION
         self.bare_backbone().set_attn_implementation(own)
 
     def forward(self, batch: PairBatch) -> Tensor:
@@ -113,42 +114,42 @@ class GazeRewardModel(nn.Module):
             batch.units[:, self.columns],
             batch.token_unit,
             batch.token_share,
-            batch.unit_place,
-            batch.token_place,
-            batch.text_and_gaze,
+            batch.unit_number,
+            batch.last_unit_number,
+            batch.unit_segments,
         )
         rows = self.fusion(tokens, gaze)
-        if batch.order is not None:
-            if batch.mask is not None:  # the row that stands on padding
+        if batch.source_rows is not None:
+            if batch.attention_mask is not None:  # the row that stands on padding
                 rows = torch.cat([rows, rows.new_zeros(1, rows.shape[1])])
-            rows = rows.index_select(0, batch.order)
+            rows = rows.index_select(0, batch.source_rows)
         states = self.backbone(
-            inputs_embeds=rows.view(*batch.positions.shape, -1), **self._position_inputs(batch)
+            inputs_embeds=rows.view(*batch.position_ids.shape, -1), **self._position_inputs(batch)
         ).last_hidden_state
-        pooled = states.flatten(0, 1).index_select(0, batch.pool)
+        pooled = states.flatten(0, 1).index_select(0, batch.pool_index)
         rewards = self.head(pooled).squeeze(-1)
         return rewards.to(torch.promote_types(rewards.dtype, torch.float32))
 
     def _position_inputs(self, batch: PairBatch) -> dict[str, Any]:
         """Return what the backbone takes beside the embeddings."""
         inputs: dict[str, Any] = {}
-        if batch.mask is not None:
-            inputs["attention_mask"] = batch.mask.long()
+        if batch.attention_mask is not None:
+            inputs["attention_mask"] = batch.attention_mask.long()
         else:
-            inputs["runs"] = batch.runs
-        if self.reading.causal:
-            return {**inputs, "position_ids": batch.positions, "use_cache": False}
-        if batch.mask is None:
+            inputs["segments"] = batch.segments
+        if self.layout.causal:
+            return {**inputs, "position_ids": batch.position_ids, "use_cache": False}
+        if batch.attention_mask is None:
             # An encoder that counts positions itself would count through all texts.
-            inputs["position_ids"] = batch.positions + self._first_position
+            inputs["position_ids"] = batch.position_ids + self._first_position
             if self._takes_token_types:
-                inputs["token_type_ids"] = torch.zeros_like(batch.positions)
+                inputs["token_type_ids"] = torch.zeros_like(batch.position_ids)
         return inputs
 
     def set_gaze_statistics(self, mean: Tensor, sd: Tensor) -> None:
         """Standardise measures by the training split's mean [5] and sd [5], unless `gaze.normalise` is off."""
         if self.config.gaze.normalise:
-            self.fusion.standardise_by(mean[self.columns], sd[self.columns])
+            self.fusion.set_gaze_statistics(mean[self.columns], sd[self.columns])
 
     def release_backbone(self) -> PreTrainedModel:
         """Give the backbone back without its adapter, for the next model of a warm slot."""

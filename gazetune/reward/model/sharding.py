@@ -15,7 +15,7 @@ def full_shape(weight: Tensor) -> torch.Size:
 
 
 @contextlib.contextmanager
-def whole(*weights: Tensor, changed: bool = False) -> Iterator[None]:
+def gathered_parameters(*weights: Tensor, changed: bool = False) -> Iterator[None]:
     """Have the weights whole inside the block; every worker must enter it.
 
     `changed` says that the block writes to them, on every worker the same. Weights that are not divided stay as they

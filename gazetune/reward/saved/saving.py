@@ -29,7 +29,7 @@ from gazetune.files.replaced_folder import recover_folder, replace_folder
 from gazetune.reward.data.prepared_data import PreparedData
 from gazetune.reward.model.backbone import DTYPES, load_backbone
 from gazetune.reward.model.reward_model import GazeRewardModel
-from gazetune.reward.model.sharding import full_shape, whole
+from gazetune.reward.model.sharding import full_shape, gathered_parameters
 
 WEIGHTS = "weights.safetensors"
 CONFIG = "config.yaml"
@@ -224,7 +224,7 @@ def load_state(model: GazeRewardModel, state: Mapping[str, Tensor], origin: str)
                 f"(backbone '{model.config.backbone}', adapter.kind {model.config.adapter.kind})"
             )
     for name, target in own.items():
-        with torch.no_grad(), whole(target, changed=True):
+        with torch.no_grad(), gathered_parameters(target, changed=True):
             target.copy_(state[name])
 
 

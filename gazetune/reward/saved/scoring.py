@@ -22,8 +22,8 @@ from gazetune.preferences.sources.shapes import messages_of
 from gazetune.reward.data.conversation import ChatEncoder
 from gazetune.reward.data.encoding import TextRows, align_chat, flat_arrays, model_units, scoped_passages
 from gazetune.reward.layout.batching import EncodedSplit
-from gazetune.reward.layout.layout_choice import choose_reading
 from gazetune.reward.layout.passes import divide_passes
+from gazetune.reward.model.layout_choice import choose_layout
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.saved.saving import CONFIG, load_reward_model, read_facts, saved_config, saved_tokenizer
 
@@ -119,8 +119,8 @@ def score_chats(model: GazeRewardModel, reader: ChatReader, chats: Sequence[Chat
         return torch.zeros(0)
     device = model.head.weight.device
     split = reader.read(chats)
-    model.read_by(choose_reading(model.config, model.bare_backbone(), device))
-    lengths = split.sequence_lengths(model.reading)
+    model.use_layout(choose_layout(model.config, model.bare_backbone(), device))
+    lengths = split.text_lengths(model.layout)
     longest = int(lengths.argmax())
     if reader.context is not None and lengths[longest] > reader.context:
         raise InputError(
@@ -132,7 +132,7 @@ def score_chats(model: GazeRewardModel, reader: ChatReader, chats: Sequence[Chat
     model.eval()
     with torch.no_grad():
         for (rows,) in divide_passes(lengths[:, None], model.config.train.eval_tokens, world=1):
-            batch = split.batch_of_sequences(rows, model.reading).to(device)
+            batch = split.batch_single_texts(rows, model.layout).to(device)
             rewards[torch.from_numpy(rows)] = model(batch).float().cpu()
     model.train(was_training)
     return rewards

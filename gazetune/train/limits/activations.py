@@ -7,25 +7,35 @@ import math
 from transformers import PreTrainedConfig
 
 from gazetune.config import Config
+from gazetune.reward.model.fusion import fusion_class
 
 CHARACTERS_PER_TOKEN = 4
 """English text in the tokenizers of today's language models, roughly."""
 CHARACTERS_PER_UNIT = 6
-"""A word with its space: a fusion that adds tokens adds about one for each."""
+"""A word with its space: a fusion with positions of its own adds about one for each."""
 FLOAT32 = 4
 
 
 def conversation_positions(config: Config, context: int | None) -> int:
     """Return about how many positions the backbone reads of the longest conversation.
 
-    Half of `data.max_chars`, since a pair is two conversations, and no more text than `data.max_tokens` holds; never
-    more than the backbone's `context`.
+    Half of `data.max_chars`, since a pair is two conversations, and no more text than `data.max_tokens` holds. Gaze
+    adds what the fusion's `positions_per_unit` says; the two boundaries do not count in an estimate. It is never more
+    than the backbone's `context`.
+
+    Examples
+    --------
+    >>> config = Config.model_validate({"data": {"max_chars": 2400}, "fusion": {"kind": "concat"}})
+    >>> conversation_positions(config, context=None)  # 1,200 characters: 300 tokens and 200 words
+    500
+    >>> conversation_positions(config, context=400)
+    400
     """
     characters = math.inf if config.data.max_chars is None else config.data.max_chars / 2
     tokens = math.inf if config.data.max_tokens is None else config.data.max_tokens
     characters = min(characters, tokens * CHARACTERS_PER_TOKEN)
     positions = characters / CHARACTERS_PER_TOKEN
-    if config.fusion.kind == "concat":
+    if fusion_class(config.fusion.kind).positions_per_unit:
         positions += characters / CHARACTERS_PER_UNIT
     limit = math.inf if context is None else context
     longest = min(positions, limit)

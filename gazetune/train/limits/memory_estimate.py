@@ -12,7 +12,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from gazetune.config import Config
-from gazetune.reward.model.adapter import adapt
+from gazetune.reward.model.adapter import apply_adapter
 from gazetune.reward.model.backbone import context_length, empty_backbone
 from gazetune.reward.model.fusion import create_fusion
 from gazetune.reward.saved.saving import model_dtype
@@ -138,7 +138,7 @@ def model_size(config: Config, backbone: PreTrainedModel) -> ModelSize:
     width = cast(nn.Embedding, backbone.get_input_embeddings()).weight.shape[1]
     with torch.device("meta"):
         head = nn.Linear(int(backbone.config.get_text_config().hidden_size), 1, bias=False)
-        parts = nn.ModuleList([create_fusion(config, width, 1.0), head, adapt(backbone, config.adapter)])
+        parts = nn.ModuleList([create_fusion(config, width, 1.0), head, apply_adapter(backbone, config.adapter)])
     parameters = list(parts.parameters())
     layers = []
     for module in parts.modules():

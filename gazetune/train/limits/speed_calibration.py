@@ -117,7 +117,7 @@ def _work(tree: dict[str, Any], folder: str) -> None:
 def _evaluation_seconds(training: Training, worker: Worker) -> float:
     began = time.monotonic()
     score_split(
-        training.engine, training.data.validation, training.model.reading, training.config.train.eval_tokens, worker
+        training.engine, training.data.validation, training.model.layout, training.config.train.eval_tokens, worker
     )
     return time.monotonic() - began
 

@@ -13,8 +13,8 @@ from transformers import PreTrainedModel
 
 from gazetune.config import Config
 from gazetune.reward.layout.batching import EncodedSplit
-from gazetune.reward.layout.layout_choice import choose_reading
 from gazetune.reward.model.backbone import load_backbone
+from gazetune.reward.model.layout_choice import choose_layout
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.saved.saving import load_reward_model, model_dtype
 from gazetune.train.deepspeed_config import deepspeed_config
@@ -42,9 +42,9 @@ def score_saved(
         The model, so that its backbone can be used again.
     """
     model = load_reward_model(folder, backbone)
-    model.read_by(choose_reading(config, model.bare_backbone(), worker.device, split))
+    model.use_layout(choose_layout(config, model.bare_backbone(), worker.device, split))
     with _placed(config, model, worker) as placed:
-        return score_split(placed, split, model.reading, config.train.eval_tokens, worker), model
+        return score_split(placed, split, model.layout, config.train.eval_tokens, worker), model
 
 
 @contextmanager

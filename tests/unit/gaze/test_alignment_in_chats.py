@@ -17,8 +17,8 @@ from transformers import PreTrainedTokenizerFast
 from gazetune.gaze.alignment import align_units
 from gazetune.gaze.words import word_spans
 from gazetune.preferences.pair import Message
-from gazetune.reward.data.chat_templates import LLAMA_3, MISTRAL
 from gazetune.reward.data.conversation import ChatEncoder, EncodedChat
+from gazetune.reward.model.chat_templates import LLAMA_3, MISTRAL
 from gazetune.reward.model.tiny import CHAT_TEMPLATE
 
 Policy = Literal["spread", "first"]

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.layout.batching import EncodedSplit, PairBatch
-from gazetune.reward.layout.layouts import Reading
 from gazetune.train.evaluation import score_split, split_metrics
 from gazetune.train.processes.worker_group import Worker
 
 PAIRS = 23
-PACKED, PADDED = Reading("packed"), Reading("padded")
+PACKED, PADDED = BatchLayout("packed"), BatchLayout("padded")
 
 
 class SumModel(nn.Module):
@@ -27,7 +27,7 @@ class SumModel(nn.Module):
     def forward(self, batch: PairBatch) -> Tensor:
         self.batches.append(batch)
         self.modes.append(self.training)
-        sums = torch.stack([ids.sum() for ids in batch.input_ids.split(list(batch.text_and_gaze.queries))])
+        sums = torch.stack([ids.sum() for ids in batch.input_ids.split(list(batch.unit_segments.queries))])
         return torch.cat([sums[0::2], sums[1::2]]).float() / 1000
 
 
@@ -59,12 +59,12 @@ def sums(split: EncodedSplit) -> np.ndarray:
     return np.array([split.ids[low:high].sum() for low, high in edges]).reshape(-1, 2) / 1000
 
 
-@pytest.mark.parametrize("reading", [PACKED, PADDED], ids=["packed", "padded"])
+@pytest.mark.parametrize("layout", [PACKED, PADDED], ids=["packed", "padded"])
 @pytest.mark.parametrize("budget", [1, 150, 100_000])
 def test_rewards_stand_at_their_pair_chosen_first(
-    budget: int, reading: Reading, split: EncodedSplit, worker: Worker
+    budget: int, layout: BatchLayout, split: EncodedSplit, worker: Worker
 ) -> None:
-    rewards = score_split(SumModel(), split, reading, budget, worker)
+    rewards = score_split(SumModel(), split, layout, budget, worker)
     assert rewards.dtype == np.float64
     np.testing.assert_allclose(rewards, sums(split), rtol=1e-6)
 
@@ -84,13 +84,15 @@ def test_workers_score_each_pair_once_in_the_same_number_of_passes(
     assert len({len(model.batches) for model in models}) == 1
 
 
-@pytest.mark.parametrize("reading", [PACKED, Reading("packed", gaze_tokens="after")], ids=["text", "with gaze tokens"])
-def test_no_pass_has_more_positions_than_the_budget(reading: Reading, split: EncodedSplit, worker: Worker) -> None:
+@pytest.mark.parametrize(
+    "layout", [PACKED, BatchLayout("packed", gaze_tokens="after")], ids=["text", "with gaze tokens"]
+)
+def test_no_pass_has_more_positions_than_the_budget(layout: BatchLayout, split: EncodedSplit, worker: Worker) -> None:
     model = SumModel()
-    score_split(model, split, reading, 150, worker)
-    positions = [batch.positions.numel() for batch in model.batches]
+    score_split(model, split, layout, 150, worker)
+    positions = [batch.position_ids.numel() for batch in model.batches]
     assert max(positions) <= 150
-    assert sum(positions) == split.lengths(reading).sum()
+    assert sum(positions) == split.pair_lengths(layout).sum()
     assert len(positions) < PAIRS / 2
 
 
@@ -98,9 +100,9 @@ def test_padded_both_responses_count_as_the_longer_one(split: EncodedSplit, work
     model = SumModel()
     score_split(model, split, PADDED, 150, worker)
     for batch in model.batches:
-        longest = batch.mask.sum(dim=1).view(-1, 2).amax(dim=1)
+        longest = batch.attention_mask.sum(dim=1).view(-1, 2).amax(dim=1)
         assert 2 * longest.sum() <= 150
-    widths = [batch.positions.shape[1] for batch in model.batches]
+    widths = [batch.position_ids.shape[1] for batch in model.batches]
     assert widths == sorted(widths, reverse=True)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.reward.data.prepared_data import PreparedData
-from gazetune.reward.layout.layouts import Reading
+from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.saved.saving import load_reward_model
 from gazetune.train.checkpoint import load_margins
@@ -106,7 +106,7 @@ def test_the_best_model_is_that_of_the_best_evaluation_the_later_one_on_ties(
     progress = json.loads((tmp_path / "run" / "last" / "progress.json").read_text())
     assert progress["best_step"] == reports[best].step
     model = load_reward_model(tmp_path / "run" / "best")
-    rewards = score_split(model, data.validation, model.reading, 1000, worker)
+    rewards = score_split(model, data.validation, model.layout, 1000, worker)
     margins = np.load(tmp_path / "run" / "best" / "margins.npy")
     np.testing.assert_allclose(margins, rewards[:, 0] - rewards[:, 1], atol=1e-5)
     assert (margins > 0).mean() == accuracies[best]
@@ -187,11 +187,11 @@ def test_passes_within_a_token_budget_make_the_step_of_one_batch(
 ) -> None:
     sections = {"projector": {"dropout": [0.0, 0.0]}, "deepspeed": {"stage": stage}}
     whole = trained(start("whole", train={"batch_size": 9, "eval_every": 2}, **sections))
-    longest = int(data.train.lengths(Reading(gaze_tokens="before")).sum(axis=1).max())
+    longest = int(data.train.pair_lengths(BatchLayout(gaze_tokens="before")).sum(axis=1).max())
     run = start("parts", train={"batch_size": 9, "eval_every": 2, "batch_tokens": 2 * longest}, **sections)
     passes = run.feed.take(0)
     assert len(passes) > 1
-    assert max(each.batch.positions.shape[1] for each in passes) <= 2 * longest
+    assert max(each.batch.position_ids.shape[1] for each in passes) <= 2 * longest
     np.testing.assert_allclose(losses_of(trained(run)), losses_of(whole), atol=1e-5)
 
 
@@ -199,7 +199,7 @@ def test_a_pair_weighs_the_same_in_a_short_last_step(start: StartTraining, data:
     size = len(data.train) - 1  # the second step of the epoch holds one pair
     run = start(train={"batch_size": size, "eval_every": 100}, projector={"dropout": [0.0, 0.0]})
     run._step(0)
-    chosen, rejected = run.engine(data.train.batch(run.plan.step_pairs(1), run.model.reading))
+    chosen, rejected = run.engine(data.train.batch_pairs(run.plan.step_pairs(1), run.model.layout))
     run._step(1)
     margin = float((chosen - rejected).detach())
     assert float(run._losses[1]) == pytest.approx(np.log1p(np.exp(-margin)), abs=1e-6)

@@ -39,7 +39,7 @@ def test_a_step_minimises_the_loss_that_the_config_describes(
 ) -> None:
     run = start(loss=loss, projector={"dropout": [0.0, 0.0]})
     pairs = run.plan.step_pairs(0)
-    chosen, rejected = score_split(run.engine, data.train, run.model.reading, 10_000, worker)[pairs].T
+    chosen, rejected = score_split(run.engine, data.train, run.model.layout, 10_000, worker)[pairs].T
     difference = chosen - rejected - (data.train.scores[pairs] if margin is None else margin)
     expected = (1 - smoothing) * np.logaddexp(0, -difference) + smoothing * np.logaddexp(0, difference)
     run._step(0)

@@ -8,23 +8,23 @@ import torch
 from torch import Tensor, nn
 
 from gazetune.config import Config
-from gazetune.reward.layout.attention import attend
-from gazetune.reward.model.fusion import Fusion, GazeBatch, TokenBatch, fusion
+from gazetune.reward.layout.attention import attend_segments
+from gazetune.reward.model.fusion import Fusion, GazeBatch, TokenBatch, register_fusion
 from gazetune.reward.model.projector import PROJECTOR_WIDTH, EmbeddingScale, GazeProjector
 
 _HEADS = 4
 
 
-@fusion("cross")
+@register_fusion("cross")
 class CrossFusion(Fusion):
     """One layer of cross-attention from a text's tokens to its units, added to the tokens' embeddings.
 
     The layer's output matrix starts at zero, so an untrained model is exactly the one without gaze. Tokens and units
-    carry sinusoidal places (Vaswani et al. 2017): a unit its number, a token the number of the last unit that began at
-    or before it.
+    carry sinusoidal embeddings (Vaswani et al. 2017): a unit of its number, a token of the number of the last unit that
+    began at or before it.
     """
 
-    sequence = True
+    takes_sequence = True
     mixes_messages = True
 
     def __init__(self, config: Config, hidden: int, embedding_rms: float) -> None:
@@ -36,34 +36,33 @@ class CrossFusion(Fusion):
         self.value = nn.Linear(PROJECTOR_WIDTH, PROJECTOR_WIDTH)
         self.output = nn.Linear(PROJECTOR_WIDTH, hidden, bias=False)
         nn.init.zeros_(self.output.weight)
-        learned = config.fusion.scale == "learned"
-        self.scale = EmbeddingScale(embedding_rms if learned else float(config.fusion.scale), learned)
+        self.scale = EmbeddingScale.from_config(config, embedding_rms)
 
-    def fuse(self, tokens: TokenBatch, gaze: GazeBatch) -> Tensor:
+    def fuse_gaze(self, tokens: TokenBatch, gaze: GazeBatch) -> Tensor:
         """Add to each token what it reads off the gaze on its text."""
         dtype = self.query.weight.dtype
-        queries = self.query(self.norm(tokens.embeddings.to(dtype))) + _sinusoids(gaze.token_place, dtype)
+        queries = self.query(self.norm(tokens.embeddings.to(dtype)))
+        queries = queries + _sinusoidal_embeddings(gaze.last_unit_number, dtype)
         units = self.projector(gaze.units)
-        keys = self.key(units + _sinusoids(gaze.unit_place, dtype))
+        keys = self.key(units + _sinusoidal_embeddings(gaze.unit_number, dtype))
         values = self.value(units)
-        read = attend(_split_heads(queries), _split_heads(keys), _split_heads(values), gaze.of_texts)
+        read = attend_segments(_split_heads(queries), _split_heads(keys), _split_heads(values), gaze.segments)
         read = read.transpose(0, 1).reshape(len(queries), PROJECTOR_WIDTH)
         return tokens.embeddings + self.scale(self.output(read)).to(tokens.embeddings.dtype)
 
-    def standardise_by(self, mean: Tensor, sd: Tensor) -> None:
+    def set_gaze_statistics(self, mean: Tensor, sd: Tensor) -> None:
         """Standardise every measure by these from now on."""
-        self.projector.mean.copy_(mean)
-        self.projector.sd.copy_(sd.clamp(min=1e-6))
+        self.projector.set_statistics(mean, sd)
 
 
 def _split_heads(states: Tensor) -> Tensor:
-    """[rows, width] to [heads, rows, width of a head]."""
+    """Return states [rows, width] as [heads, rows, width of a head]."""
     return states.view(len(states), _HEADS, PROJECTOR_WIDTH // _HEADS).transpose(0, 1)
 
 
-def _sinusoids(places: Tensor, dtype: torch.dtype) -> Tensor:
-    """Sines and cosines of places [rows], [rows, PROJECTOR_WIDTH]."""
+def _sinusoidal_embeddings(numbers: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return sines and cosines [rows, PROJECTOR_WIDTH] of numbers [rows]."""
     half = PROJECTOR_WIDTH // 2
-    rates = torch.exp(torch.arange(half, device=places.device) * (-math.log(10000.0) / half))
-    angles = places.unsqueeze(-1) * rates
+    rates = torch.exp(torch.arange(half, device=numbers.device) * (-math.log(10000.0) / half))
+    angles = numbers.unsqueeze(-1) * rates
     return torch.cat([angles.sin(), angles.cos()], dim=-1).to(dtype)

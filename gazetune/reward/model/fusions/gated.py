@@ -5,12 +5,12 @@ from __future__ import annotations
 from torch import Tensor
 
 from gazetune.config import Config
-from gazetune.reward.model.fusion import GazeBatch, TokenBatch, fusion
+from gazetune.reward.model.fusion import GazeBatch, TokenBatch, register_fusion
 from gazetune.reward.model.fusions.add import AddFusion
 from gazetune.reward.model.projector import ClosedGate
 
 
-@fusion("gated")
+@register_fusion("gated")
 class GatedFusion(AddFusion):
     """`add` times tanh of a learned gate that starts at zero: an untrained model is exactly the one without gaze.
 
@@ -21,6 +21,6 @@ class GatedFusion(AddFusion):
         super().__init__(config, hidden, embedding_rms)
         self.gate = ClosedGate(hidden)
 
-    def fuse(self, tokens: TokenBatch, gaze: GazeBatch) -> Tensor:
+    def fuse_gaze(self, tokens: TokenBatch, gaze: GazeBatch) -> Tensor:
         """Add gaze, as far as the gate lets it through, to the tokens that have a unit."""
-        return tokens.embeddings + self.gate(self.on_tokens(gaze)).to(tokens.embeddings.dtype)
+        return tokens.embeddings + self.gate(self.project_on_tokens(gaze)).to(tokens.embeddings.dtype)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from gazetune.reward.model.fusion import Fusion, GazeBatch, TokenBatch, fusion
+from gazetune.reward.model.fusion import Fusion, GazeBatch, TokenBatch, register_fusion
 
 
-@fusion("none")
+@register_fusion("none")
 class NoFusion(Fusion):
     """The text alone."""
 
-    def fuse(self, tokens: TokenBatch, gaze: GazeBatch) -> Tensor:
+    def fuse_gaze(self, tokens: TokenBatch, gaze: GazeBatch) -> Tensor:
         """Return the tokens as they are."""
         return tokens.embeddings

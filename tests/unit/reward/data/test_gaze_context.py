@@ -18,8 +18,8 @@ from gazetune.preferences.splits import load_splits
 from gazetune.reward.data.gaze_context import BETWEEN_MESSAGES, passages
 from gazetune.reward.data.prepared_data import SPLITS, PreparedData, preparation_key, prepare
 from gazetune.reward.data.stored_gaze import store_pairs
+from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.layout.batching import EncodedSplit
-from gazetune.reward.layout.layouts import Reading
 from gazetune.reward.saved.scoring import ChatReader
 
 TURNS = ["user\nsays  hi\t😀 there", "  Well — it is <|end|> 20 °C.\n", "and 你好 café?"]
@@ -165,7 +165,7 @@ def test_moved_trt_stays_within_its_chat(source: Path, root: Path) -> None:
 
 def test_prompts_are_shared_only_where_gaze_is_not_seen(source: Path, root: Path) -> None:
     chats, messages = (prepare(config_of(source, context=context), root).train for context in ("chat", "message"))
-    sees, blind = Reading("shared"), Reading("shared", sees_gaze=False)
+    sees, blind = BatchLayout("shared"), BatchLayout("shared", sees_gaze=False)
     assert chats.shared_fraction(blind, 20) == messages.shared_fraction(blind, 20) > 0.2
     # Of the template's tokens before the first word too few are the same.
     assert chats.shared_fraction(sees, 20) == 0 < messages.shared_fraction(sees, 20)

@@ -11,7 +11,7 @@ import torch
 
 from gazetune.config import Config
 from gazetune.reward.data.prepared_data import PreparedData
-from gazetune.reward.model.adapter import adapt
+from gazetune.reward.model.adapter import apply_adapter
 from gazetune.reward.model.backbone import load_backbone, load_tokenizer
 from gazetune.reward.model.reward_model import GazeRewardModel
 
@@ -42,7 +42,7 @@ def config_of(kind: str, **adapter: object) -> Config:
     [("lora", MATRICES), ("rslora", MATRICES), ("dora", MATRICES | {"lora_magnitude_vector"}), ("none", set())],
 )
 def test_an_adapter_trains_its_own_weights_and_no_others(kind: str, parts: set[str]) -> None:
-    adapted = adapt(load_backbone("tiny", torch.float32), config_of(kind).adapter)
+    adapted = apply_adapter(load_backbone("tiny", torch.float32), config_of(kind).adapter)
     trained = [name for name, each in adapted.named_parameters() if each.requires_grad]
     assert {part for name in trained for part in name.split(".") if part.startswith("lora_")} == parts
     assert all("lora_" in name and ("q_proj" in name or "v_proj" in name) for name in trained)
@@ -51,7 +51,7 @@ def test_an_adapter_trains_its_own_weights_and_no_others(kind: str, parts: set[s
 def test_without_an_adapter_everything_trains() -> None:
     assert all(
         each.requires_grad
-        for each in adapt(load_backbone("tiny", torch.float32), config_of("full").adapter).parameters()
+        for each in apply_adapter(load_backbone("tiny", torch.float32), config_of("full").adapter).parameters()
     )
 
 
@@ -59,7 +59,7 @@ def test_without_an_adapter_everything_trains() -> None:
 def test_the_matrices_are_scaled_by_alpha_over_r_or_over_its_root(kind: str, scale: float) -> None:
     plain, adapted = (load_backbone("tiny", torch.float32) for _ in range(2))
     adapter = config_of(kind, r=16, alpha=32, targets=["q_proj"]).adapter
-    layer = adapt(adapted, adapter).get_submodule("base_model.model.layers.0.self_attn.q_proj")
+    layer = apply_adapter(adapted, adapter).get_submodule("base_model.model.layers.0.self_attn.q_proj")
     with torch.no_grad():
         layer.lora_B["default"].weight.normal_()
     given = torch.randn(3, 64)
@@ -70,7 +70,9 @@ def test_the_matrices_are_scaled_by_alpha_over_r_or_over_its_root(kind: str, sca
 
 def test_dora_starts_as_the_backbone_and_its_magnitude_moves_the_output() -> None:
     plain, adapted = (load_backbone("tiny", torch.float32) for _ in range(2))
-    layer = adapt(adapted, config_of("dora").adapter).get_submodule("base_model.model.layers.0.self_attn.q_proj")
+    layer = apply_adapter(adapted, config_of("dora").adapter).get_submodule(
+        "base_model.model.layers.0.self_attn.q_proj"
+    )
     given = torch.randn(3, 64)
     torch.testing.assert_close(layer(given), plain.layers[0].self_attn.q_proj(given))
     with torch.no_grad():
@@ -106,7 +108,7 @@ def test_every_architecture_loads_takes_lora_everywhere_and_trains_a_step(
     before = {name: each.detach().clone() for name, each in trained.items()}
     optimizer = torch.optim.AdamW(trained.values(), lr=1e-3)
     for _ in range(2):  # the first step moves B alone: A's gradient is zero while B is
-        chosen, rejected = model(planted.train.batch(np.arange(4), model.reading)).view(2, -1)
+        chosen, rejected = model(planted.train.batch_pairs(np.arange(4), model.layout)).view(2, -1)
         torch.nn.functional.softplus(rejected - chosen).mean().backward()
         optimizer.step()
         optimizer.zero_grad()

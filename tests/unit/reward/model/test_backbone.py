@@ -16,7 +16,7 @@ from transformers.utils.logging import enable_progress_bar
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.reward.data.prepared_data import PreparedData
-from gazetune.reward.model.backbone import context_length, load_backbone, load_tokenizer, reads_both_ways
+from gazetune.reward.model.backbone import context_length, is_encoder, load_backbone, load_tokenizer
 from gazetune.reward.model.reward_model import GazeRewardModel
 
 BackboneFolder = Callable[..., Path]
@@ -49,7 +49,7 @@ def test_weights_are_read_without_a_bar_and_downloads_keep_theirs(
 
 def rewards(model: GazeRewardModel, data: PreparedData, pairs: list[int]) -> np.ndarray:
     with torch.no_grad():
-        return model(data.train.batch(np.array(pairs), model.reading)).view(2, -1).T.numpy()
+        return model(data.train.batch_pairs(np.array(pairs), model.layout)).view(2, -1).T.numpy()
 
 
 @pytest.mark.parametrize("architecture", DECODERS + ENCODERS)
@@ -71,7 +71,7 @@ def test_a_decoder_is_read_at_its_last_token_and_an_encoder_at_its_first(
 ) -> None:
     model = build(planted_config, backbone_folder(architecture), "none")
     chosen = planted.train.ids[slice(*planted.train.token_starts[[2, 3]])]  # of the second pair
-    assert len(chosen) < planted.train.lengths(model.reading)[:3].max(), "the row must be padded"
+    assert len(chosen) < planted.train.pair_lengths(model.layout)[:3].max(), "the row must be padded"
     with torch.no_grad():
         states = model.backbone(torch.from_numpy(chosen[None].astype(np.int64))).last_hidden_state
         expected = float(model.head(states[0, pooled]))
@@ -86,7 +86,7 @@ def test_every_weight_of_a_fully_trained_encoder_gets_a_gradient(
     architecture: str, backbone_folder: BackboneFolder, planted_config: Config, planted: PreparedData
 ) -> None:
     model = build(planted_config, backbone_folder(architecture), "concat")
-    model(planted.train.batch(np.arange(2), model.reading)).sum().backward()
+    model(planted.train.batch_pairs(np.arange(2), model.layout)).sum().backward()
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
 
 
@@ -100,7 +100,7 @@ def test_the_context_is_the_most_tokens_that_the_backbone_takes(
     assert limit == (38 if architecture == "roberta" else 40)
     embedded = torch.zeros(1, limit, model.get_input_embeddings().weight.shape[1])
     assert model(inputs_embeds=embedded).last_hidden_state.shape[1] == limit
-    if reads_both_ways(model):
+    if is_encoder(model):
         with pytest.raises((IndexError, RuntimeError)):
             model(inputs_embeds=torch.zeros(1, limit + 1, embedded.shape[2]))
 

@@ -10,17 +10,16 @@ from torch import Tensor
 
 from gazetune.config import Config
 from gazetune.errors import InputError
-from gazetune.reward.layout.attention import Runs
-from gazetune.reward.model import fusion as room
+from gazetune.reward.layout.attention import Segments
+from gazetune.reward.model import fusion as fusions
 from gazetune.reward.model.fusion import (
     Fusion,
     GazeBatch,
     TokenBatch,
-    check_fusion,
     create_fusion,
-    fused_length,
-    fusion,
+    fusion_class,
     fusion_names,
+    register_fusion,
 )
 from gazetune.reward.model.fusions.none import NoFusion
 
@@ -28,7 +27,7 @@ HIDDEN, RMS = 8, 0.02
 WITH_GAZE = ["concat", "add", "gated", "cross"]
 
 
-def made(kind: str, **settings: Any) -> Any:
+def create(kind: str, **settings: Any) -> Any:
     config = Config.model_validate({"fusion": {"kind": kind, **settings}, "gaze": {"features": ["FFD", "TRT"]}})
     torch.manual_seed(0)
     return create_fusion(config, HIDDEN, RMS).eval()
@@ -49,9 +48,9 @@ def gaze() -> GazeBatch:
         units=torch.rand(3, 2) * 10,
         token_unit=torch.tensor([0, -1, 1, 2, 2, -1, -1, -1]),
         token_share=torch.tensor([1.0, 0.0, 1.0, 0.5, 0.5, 0.0, 0.0, 0.0]),
-        unit_place=torch.tensor([0, 1, 0]),
-        token_place=torch.tensor([0, 0, 1, 0, 0, 0, 0, 0]),
-        of_texts=Runs((3, 5), (2, 1), ((0, 0), (0, 0)), causal=False),
+        unit_number=torch.tensor([0, 1, 0]),
+        last_unit_number=torch.tensor([0, 0, 1, 0, 0, 0, 0, 0]),
+        segments=Segments((3, 5), (2, 1), ((0, 0), (0, 0)), causal=False),
     )
 
 
@@ -65,7 +64,7 @@ def opened(joined: Fusion) -> Fusion:
 
 
 def test_none_is_the_text_alone(tokens: TokenBatch, gaze: GazeBatch) -> None:
-    none = made("none")
+    none = create("none")
     torch.testing.assert_close(none(tokens, gaze), tokens.embeddings, rtol=0, atol=0)
     assert list(none.parameters()) == []
 
@@ -73,11 +72,11 @@ def test_none_is_the_text_alone(tokens: TokenBatch, gaze: GazeBatch) -> None:
 def test_add_adds_each_units_share_to_its_tokens_and_leaves_the_others_alone(
     tokens: TokenBatch, gaze: GazeBatch
 ) -> None:
-    add = made("add")
+    add = create("add")
     expected = tokens.embeddings.clone()
-    expected[0] += add.project(gaze.units[0])
-    expected[2] += add.project(gaze.units[1])
-    expected[3:5] += add.project(0.5 * gaze.units[2])
+    expected[0] += add.project_measures(gaze.units[0])
+    expected[2] += add.project_measures(gaze.units[1])
+    expected[3:5] += add.project_measures(0.5 * gaze.units[2])
     fused = add(tokens, gaze)
     torch.testing.assert_close(fused, expected)
     torch.testing.assert_close(fused[[1, 5, 6, 7]], tokens.embeddings[[1, 5, 6, 7]], rtol=0, atol=0)
@@ -85,14 +84,14 @@ def test_add_adds_each_units_share_to_its_tokens_and_leaves_the_others_alone(
 
 @pytest.mark.parametrize("kind", ["gated", "cross"])
 def test_a_fusion_that_starts_closed_is_at_first_the_text_alone(kind: str, tokens: TokenBatch, gaze: GazeBatch) -> None:
-    closed = made(kind)
+    closed = create(kind)
     torch.testing.assert_close(closed(tokens, gaze), tokens.embeddings, rtol=0, atol=0)
     assert (opened(closed)(tokens, gaze) - tokens.embeddings).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("kind", ["gated", "cross"])
 def test_a_fusion_that_starts_closed_can_open(kind: str, tokens: TokenBatch, gaze: GazeBatch) -> None:
-    closed = made(kind)
+    closed = create(kind)
     closed(tokens, gaze).pow(2).sum().backward()
     moved = {
         name
@@ -103,14 +102,14 @@ def test_a_fusion_that_starts_closed_can_open(kind: str, tokens: TokenBatch, gaz
 
 
 def test_gated_is_add_times_its_gate(tokens: TokenBatch, gaze: GazeBatch) -> None:
-    gated = opened(made("gated"))
+    gated = opened(create("gated"))
     added = gated(tokens, gaze) - tokens.embeddings
-    expected = gated.on_tokens(gaze) * torch.tanh(gated.gate.weight)
+    expected = gated.project_on_tokens(gaze) * torch.tanh(gated.gate.weight)
     torch.testing.assert_close(added, expected, rtol=1e-4, atol=1e-7)
 
 
 def test_cross_is_attention_over_the_units_of_the_same_text(tokens: TokenBatch, gaze: GazeBatch) -> None:
-    cross = opened(made("cross"))
+    cross = opened(create("cross"))
     fused = cross(tokens, gaze)
     # The second text has one unit: whatever the scores, each of its tokens reads that unit's value.
     value = cross.value(cross.projector(gaze.units[2:]))
@@ -123,25 +122,25 @@ def test_cross_is_attention_over_the_units_of_the_same_text(tokens: TokenBatch, 
 
 
 def test_cross_knows_the_order_of_the_units(tokens: TokenBatch, gaze: GazeBatch) -> None:
-    cross = opened(made("cross"))
+    cross = opened(create("cross"))
     swapped = GazeBatch(**{**vars(gaze), "units": gaze.units[[1, 0, 2]]})
     assert (cross(tokens, swapped) - cross(tokens, gaze))[:3].abs().max() > 1e-7
 
 
 @pytest.mark.parametrize("kind", WITH_GAZE)
 def test_a_text_without_units_is_read_as_it_is(kind: str) -> None:
-    joined = opened(made(kind))
+    joined = opened(create(kind))
     tokens = TokenBatch(torch.randn(3, HIDDEN))
     nothing = torch.zeros(0, dtype=torch.int64)
-    runs = Runs((3,), (0,), ((0, 0),), causal=False)
-    gaze = GazeBatch(torch.zeros(0, 2), torch.full((3,), -1), torch.zeros(3), nothing, nothing + 0, runs)
-    gaze = GazeBatch(**{**vars(gaze), "token_place": torch.zeros(3, dtype=torch.int64)})
+    segments = Segments((3,), (0,), ((0, 0),), causal=False)
+    gaze = GazeBatch(torch.zeros(0, 2), torch.full((3,), -1), torch.zeros(3), nothing, nothing + 0, segments)
+    gaze = GazeBatch(**{**vars(gaze), "last_unit_number": torch.zeros(3, dtype=torch.int64)})
     torch.testing.assert_close(joined(tokens, gaze)[:3], tokens.embeddings, rtol=0, atol=0)
 
 
 def test_concat_gives_tokens_then_units_then_the_two_boundaries(tokens: TokenBatch, gaze: GazeBatch) -> None:
-    concat = made("concat")
-    expected = torch.cat([tokens.embeddings, concat.project(gaze.units), concat.boundary.weight])
+    concat = create("concat")
+    expected = torch.cat([tokens.embeddings, concat.project_measures(gaze.units), concat.boundary.weight])
     torch.testing.assert_close(concat(tokens, gaze), expected)
 
 
@@ -149,7 +148,7 @@ def test_concat_gives_tokens_then_units_then_the_two_boundaries(tokens: TokenBat
     ("kind", "length"), [("none", 3), ("concat", 3 + 2 + 2), ("add", 3), ("gated", 3), ("cross", 3)]
 )
 def test_fused_length_is_what_the_backbone_reads_of_a_text(kind: str, length: int) -> None:
-    assert fused_length(kind, 3, 2) == length
+    assert fusion_class(kind).fused_length(3, 2) == length
 
 
 def scale_of(joined: Any) -> Tensor:
@@ -159,14 +158,14 @@ def scale_of(joined: Any) -> Tensor:
 
 @pytest.mark.parametrize("kind", WITH_GAZE)
 def test_what_is_learned_starts_at_the_scale_of_the_token_embeddings(kind: str) -> None:
-    scaled = made(kind)
+    scaled = create(kind)
     assert float(scale_of(scaled).detach().pow(2).mean().sqrt()) == pytest.approx(RMS, rel=0.05)
     assert "scale.factor" in dict(scaled.named_parameters())
 
 
 @pytest.mark.parametrize("kind", WITH_GAZE)
 def test_a_fixed_scale_is_kept_as_it_is(kind: str) -> None:
-    fixed = made(kind, scale=3.0)
+    fixed = create(kind, scale=3.0)
     assert fixed.scale.factor.tolist() == [3.0]
     assert "scale.factor" not in dict(fixed.named_parameters())
     assert "scale.factor" in dict(fixed.named_buffers())
@@ -182,38 +181,38 @@ def test_boundaries_start_at_the_scale_of_the_token_embeddings() -> None:
 
 @pytest.mark.parametrize("kind", WITH_GAZE)
 def test_measures_are_standardised_by_the_given_statistics(kind: str) -> None:
-    joined = made(kind)
-    joined.standardise_by(torch.tensor([2.0, 7.0]), torch.tensor([0.5, 0.0]))
+    joined = create(kind)
+    joined.set_gaze_statistics(torch.tensor([2.0, 7.0]), torch.tensor([0.5, 0.0]))
     assert joined.projector.mean.tolist() == [2.0, 7.0]
     assert joined.projector.sd[0] == 0.5
     assert joined.projector.sd[1] > 0, "a measure that does not vary must not divide by zero"
 
 
 def test_the_fusion_without_gaze_takes_statistics_and_needs_none() -> None:
-    none = made("none")
-    none.standardise_by(torch.ones(2), torch.ones(2))
+    none = create("none")
+    none.set_gaze_statistics(torch.ones(2), torch.ones(2))
     assert none.state_dict() == {}
 
 
 def test_a_fusion_joins_by_decorator(monkeypatch: pytest.MonkeyPatch, tokens: TokenBatch, gaze: GazeBatch) -> None:
     assert sorted(fusion_names()) == ["add", "concat", "cross", "gated", "none"]
-    monkeypatch.setattr(room, "_FUSIONS", dict(room._FUSIONS))
+    monkeypatch.setattr(fusions, "_FUSIONS", dict(fusions._FUSIONS))
 
-    @fusion("halved")
+    @register_fusion("halved")
     class HalvedFusion(NoFusion):
-        def fuse(self, tokens: TokenBatch, gaze: GazeBatch) -> Tensor:
+        def fuse_gaze(self, tokens: TokenBatch, gaze: GazeBatch) -> Tensor:
             return tokens.embeddings / 2
 
     assert "halved" in fusion_names()
-    torch.testing.assert_close(made("halved")(tokens, gaze), tokens.embeddings / 2)
+    torch.testing.assert_close(create("halved")(tokens, gaze), tokens.embeddings / 2)
 
 
-def test_a_fusion_without_fuse_says_so(tokens: TokenBatch, gaze: GazeBatch) -> None:
-    with pytest.raises(TypeError, match=r"Fusion does not define fuse\(\)"):
+def test_a_fusion_without_fuse_gaze_says_so(tokens: TokenBatch, gaze: GazeBatch) -> None:
+    with pytest.raises(TypeError, match=r"Fusion does not define fuse_gaze\(\)"):
         Fusion(Config(), HIDDEN, RMS)(tokens, gaze)
 
 
-@pytest.mark.parametrize("refuse", [check_fusion, made, lambda kind: fused_length(kind, 1, 1)])
+@pytest.mark.parametrize("refuse", [fusion_class, create])
 def test_an_unknown_fusion_is_refused_with_the_nearest_name(refuse: Any) -> None:
     with pytest.raises(InputError, match=r"fusion.kind: unknown fusion 'concatt'; did you mean 'concat'\?"):
         refuse("concatt")
@@ -221,5 +220,5 @@ def test_an_unknown_fusion_is_refused_with_the_nearest_name(refuse: Any) -> None
 
 @pytest.mark.parametrize("kind", ["none", *WITH_GAZE])
 def test_frozen_nothing_of_a_fusion_trains(kind: str) -> None:
-    assert not [name for name, each in made(kind, freeze=True).named_parameters() if each.requires_grad]
-    assert all(each.requires_grad for each in made(kind).parameters())
+    assert not [name for name, each in create(kind, freeze=True).named_parameters() if each.requires_grad]
+    assert all(each.requires_grad for each in create(kind).parameters())

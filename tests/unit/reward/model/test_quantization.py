@@ -72,7 +72,7 @@ def test_an_nf4_model_trains_keeps_its_weights_bit_for_bit_and_scores_the_same_w
     frozen = {name: each.detach().clone() for name, each in model.named_parameters() if not each.requires_grad}
     assert any(each.dtype == torch.uint8 for each in frozen.values())
     optimizer = torch.optim.AdamW(trained_parameters(model).values(), lr=2e-3)
-    batch = planted.train.batch(np.arange(8), model.reading)
+    batch = planted.train.batch_pairs(np.arange(8), model.layout)
     losses = []
     for _ in range(10):
         chosen, rejected = model(batch).view(2, -1)

@@ -11,11 +11,11 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.reward.data.prepared_data import PreparedData
-from gazetune.reward.layout.attention import SEGMENTS
-from gazetune.reward.layout.batching import PairBatch, reward_pairs
-from gazetune.reward.layout.layout_choice import choose_reading
-from gazetune.reward.layout.layouts import Reading
+from gazetune.reward.layout.attention import SEGMENT_ATTENTION
+from gazetune.reward.layout.batch_layout import BatchLayout
+from gazetune.reward.layout.batching import PairBatch, split_rewards
 from gazetune.reward.model.backbone import load_backbone
+from gazetune.reward.model.layout_choice import choose_layout
 from gazetune.reward.model.pair_losses import bradley_terry
 from gazetune.reward.model.reward_model import GazeRewardModel
 
@@ -42,18 +42,18 @@ def build(config: Config, data: PreparedData, batching: str = "padded", **change
             if name in ("fusion.gate.weight", "fusion.output.weight"):
                 torch.nn.init.normal_(parameter, std=0.5, generator=torch.Generator().manual_seed(1))
             parameter.mul_(1.5)
-    model.read_by(choose_reading(config, model.bare_backbone(), torch.device("cpu"), data.train))
+    model.use_layout(choose_layout(config, model.bare_backbone(), torch.device("cpu"), data.train))
     return model.eval()
 
 
 def rewards(model: GazeRewardModel, data: PreparedData, pairs: np.ndarray) -> np.ndarray:
     with torch.no_grad():
-        return scores(model, data.train.batch(pairs, model.reading))
+        return scores(model, data.train.batch_pairs(pairs, model.layout))
 
 
 def scores(model: GazeRewardModel, batch: PairBatch) -> np.ndarray:
     with torch.no_grad():
-        return torch.stack(reward_pairs(model(batch)), dim=1).numpy()
+        return torch.stack(split_rewards(model(batch)), dim=1).numpy()
 
 
 def in_float64(model: GazeRewardModel) -> GazeRewardModel:
@@ -69,7 +69,7 @@ def in_float64(model: GazeRewardModel) -> GazeRewardModel:
 
 def loss_and_gradients(model: GazeRewardModel, data: PreparedData) -> tuple[Tensor, dict[str, Tensor]]:
     model.zero_grad()
-    chosen, rejected = reward_pairs(model(data.train.batch(np.arange(16), model.reading)))
+    chosen, rejected = split_rewards(model(data.train.batch_pairs(np.arange(16), model.layout)))
     bradley_terry(chosen, rejected).sum().backward()
     gradients = {name: each.grad for name, each in model.named_parameters() if each.grad is not None}
     return torch.cat([chosen, rejected]).detach(), gradients
@@ -83,7 +83,7 @@ def test_every_reading_gives_the_rewards_and_gradients_of_padding(
     if batching == "shared" and (kind, position) in (("concat", "before"), ("cross", "before")):
         pytest.skip("this fusion cannot share")
     changes = {"fusion": {"kind": kind, "position": position}}
-    exact = [in_float64(build(planted_config, planted, way, **changes)) for way in ("padded", batching)]
+    exact = [in_float64(build(planted_config, planted, layout, **changes)) for layout in ("padded", batching)]
     (plain, plain_gradients), (other, gradients) = (loss_and_gradients(model, planted) for model in exact)
     assert plain.std() > 0.01
     torch.testing.assert_close(other, plain, rtol=0, atol=1e-9)
@@ -97,7 +97,7 @@ def test_every_reading_gives_the_rewards_and_gradients_of_padding(
 def test_in_float32_gradients_differ_by_rounding_only(
     batching: str, kind: str, planted_config: Config, planted: PreparedData
 ) -> None:
-    models = [build(planted_config, planted, way, fusion={"kind": kind}) for way in ("padded", batching)]
+    models = [build(planted_config, planted, layout, fusion={"kind": kind}) for layout in ("padded", batching)]
     (plain, plain_gradients), (other, gradients) = (loss_and_gradients(model, planted) for model in models)
     torch.testing.assert_close(other, plain, rtol=0, atol=1e-5)
     for name, gradient in gradients.items():
@@ -121,14 +121,14 @@ def test_reward_does_not_depend_on_batch_size_or_mates(
 @pytest.mark.parametrize("kind", FUSIONS)
 def test_what_stands_on_padding_reaches_no_reward(kind: str, planted_config: Config, planted: PreparedData) -> None:
     model = build(planted_config, planted, fusion={"kind": kind})
-    batch = planted.train.batch(np.arange(7), model.reading)
-    assert batch.mask is not None
-    assert (~batch.mask).any(), "the test needs padding"
+    batch = planted.train.batch_pairs(np.arange(7), model.layout)
+    assert batch.attention_mask is not None
+    assert (~batch.attention_mask).any(), "the test needs padding"
     seen = {}
     model.backbone.register_forward_pre_hook(lambda module, args, inputs: seen.update(inputs), with_kwargs=True)
     scores(model, batch)
-    assert (seen["inputs_embeds"][~batch.mask] == 0).all()
-    assert torch.equal(seen["attention_mask"].bool(), batch.mask)
+    assert (seen["inputs_embeds"][~batch.attention_mask] == 0).all()
+    assert torch.equal(seen["attention_mask"].bool(), batch.attention_mask)
 
 
 @pytest.mark.parametrize("batching", ["packed", "shared"])
@@ -139,7 +139,7 @@ def test_without_padding_the_backbone_reads_no_position_twice(
     seen = {}
     model.backbone.register_forward_pre_hook(lambda module, args, inputs: seen.update(inputs), with_kwargs=True)
     rewards(model, planted, np.arange(7))
-    alone = int(planted.train.lengths(model.reading)[:7].sum())
+    alone = int(planted.train.pair_lengths(model.layout)[:7].sum())
     saved = alone - seen["inputs_embeds"].shape[1]
     assert saved == 0 if batching == "packed" else saved > 0
 
@@ -148,8 +148,8 @@ def test_a_released_backbone_attends_as_before(planted_config: Config, planted: 
     backbone = load_backbone("tiny", torch.float32)
     before = backbone.config._attn_implementation
     model = GazeRewardModel(planted_config, backbone)
-    model.read_by(Reading("packed"))
-    assert backbone.config._attn_implementation == SEGMENTS
+    model.use_layout(BatchLayout("packed"))
+    assert backbone.config._attn_implementation == SEGMENT_ATTENTION
     assert model.release_backbone().config._attn_implementation == before
 
 
@@ -157,7 +157,7 @@ def test_a_released_backbone_attends_as_before(planted_config: Config, planted: 
 def test_only_the_features_of_the_mask_matter(kind: str, planted_config: Config, planted: PreparedData) -> None:
     gaze = {**planted_config.gaze.model_dump(), "features": ["FFD"]}
     model = build(planted_config, planted, fusion={"kind": kind}, gaze=gaze)
-    batch = planted.train.batch(np.arange(4), model.reading)
+    batch = planted.train.batch_pairs(np.arange(4), model.layout)
     columns = torch.tensor([1.0, 0.0, 1.0, 1.0, 1.0])
     others = replace(batch, units=batch.units + 5.0 * columns)
     own = replace(batch, units=batch.units + 5.0 * (1.0 - columns))
@@ -179,7 +179,7 @@ def test_measures_are_projected_as_they_are_where_normalisation_is_off(
 
 def test_without_fusion_gaze_does_not_matter(planted_config: Config, planted: PreparedData) -> None:
     model = build(planted_config, planted, fusion={"kind": "none"})
-    batch = planted.train.batch(np.arange(4), model.reading)
+    batch = planted.train.batch_pairs(np.arange(4), model.layout)
     changed = replace(batch, units=batch.units * 7.0)
     np.testing.assert_array_equal(scores(model, changed), scores(model, batch))
 
@@ -197,11 +197,11 @@ def test_none_fusion_equals_the_backbone_pooled_at_the_last_token(
 
 def test_concat_reads_eye_gaze_eye_then_text(planted_config: Config, planted: PreparedData) -> None:
     model = build(planted_config, planted, fusion={"kind": "concat", "scale": 1.0})
-    batch = planted.train.batch(np.arange(2), model.reading)
+    batch = planted.train.batch_pairs(np.arange(2), model.layout)
     seen = {}
     model.backbone.register_forward_pre_hook(lambda module, args, inputs: seen.update(inputs), with_kwargs=True)
     scores(model, batch)
-    row, tokens, units = 1, batch.text_and_gaze.queries, batch.text_and_gaze.keys
+    row, tokens, units = 1, batch.unit_segments.queries, batch.unit_segments.keys
     with torch.no_grad():
         projected = model.fusion.projector(batch.units.split(units)[row])
         text = model.backbone.get_input_embeddings()(batch.input_ids.split(tokens)[row])

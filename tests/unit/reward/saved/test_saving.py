@@ -50,7 +50,7 @@ def save(model: GazeRewardModel, folder: Path, data: PreparedData) -> None:
 
 def rewards(model: GazeRewardModel, data: PreparedData) -> Tensor:
     with torch.no_grad():
-        return model(data.validation.batch(np.arange(6), model.reading))
+        return model(data.validation.batch_pairs(np.arange(6), model.layout))
 
 
 def altered(folder: Path, change: Callable[[dict[str, Tensor]], Any]) -> None:

@@ -20,7 +20,7 @@ from gazetune.errors import InputError
 from gazetune.preferences.pair import Message
 from gazetune.preferences.splits import load_splits
 from gazetune.reward.data.prepared_data import PreparedData, prepare
-from gazetune.reward.layout.batching import reward_pairs
+from gazetune.reward.layout.batching import split_rewards
 from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.model.fusion import fusion_names
 from gazetune.reward.model.reward_model import GazeRewardModel
@@ -70,7 +70,7 @@ def validation_chats(config: Config) -> list[list[dict[str, str]]]:
 def expected(model: GazeRewardModel, data: PreparedData) -> list[float]:
     """The rewards of the same conversations from the prepared data, as training has them."""
     with torch.no_grad():
-        rewards = reward_pairs(model(data.validation.batch(np.arange(4), model.reading)))
+        rewards = split_rewards(model(data.validation.batch_pairs(np.arange(4), model.layout)))
     return torch.stack(rewards, dim=1).flatten()[:CHATS].tolist()
 
 

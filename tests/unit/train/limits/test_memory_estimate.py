@@ -14,7 +14,7 @@ from transformers import BertConfig, BertModel, LlamaConfig, LlamaModel, Mistral
 from gazetune.config import Config
 from gazetune.reward.model.backbone import empty_backbone, load_backbone
 from gazetune.reward.model.reward_model import GazeRewardModel
-from gazetune.train.limits.activations import activation_bytes, conversation_positions
+from gazetune.train.limits.activations import activation_bytes
 from gazetune.train.limits.memory_estimate import NF4_BYTES, Placement, memory_plan, model_size, placement
 from gazetune.train.loop import Training
 
@@ -165,25 +165,3 @@ def test_a_published_7b_shape_has_its_known_number_of_weights(tmp_path) -> None:
     size = memory_plan(config).size
     assert 7.0e9 < size.total < 7.2e9
     assert 3.4e6 < sum(size.trained) < 4.0e6
-
-
-def test_the_longest_conversation_follows_from_characters_context_and_fusion() -> None:
-    def positions(fusion: str, characters: int | None, context: int | None) -> int:
-        config = Config.model_validate({"fusion": {"kind": fusion}, "data": {"max_chars": characters}})
-        return conversation_positions(config, context)
-
-    assert positions("none", 8000, None) == 1000
-    assert positions("concat", 8000, None) > 1600
-    assert positions("none", 8000, 512) == positions("none", None, 512) == 512
-    assert positions("none", None, None) == 4096
-
-
-def test_no_more_text_is_read_than_the_most_tokens() -> None:
-    def positions(fusion: str, tokens: int, context: int | None = None) -> int:
-        config = Config.model_validate({"fusion": {"kind": fusion}, "data": {"max_tokens": tokens}})
-        return conversation_positions(config, context)
-
-    assert positions("none", 300) == 300
-    assert positions("concat", 300) == 500
-    assert positions("none", 5000) == 1250
-    assert positions("none", 300, 200) == 200

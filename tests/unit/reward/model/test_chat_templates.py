@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gazetune.preferences.pair import Message
-from gazetune.reward.data.chat_templates import LLAMA_3, MISTRAL, sibling_template
 from gazetune.reward.data.conversation import ChatEncoder
+from gazetune.reward.model.chat_templates import LLAMA_3, MISTRAL, sibling_template
 from gazetune.reward.model.tiny import tiny_tokenizer
 
 CHAT = [Message("user", "What is the sea?"), Message("assistant", "Water."), Message("user", "And the sky?")]

@@ -1,4 +1,4 @@
-"""Every architecture that is said to read without padding does, and `auto` takes the cheapest reading there is."""
+"""Every architecture that is said to do without padding does, and `auto` takes the cheapest layout there is."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.reward.data.prepared_data import PreparedData
-from gazetune.reward.layout import layout_choice as room
-from gazetune.reward.layout.batching import reward_pairs
-from gazetune.reward.layout.layout_choice import choose_reading
-from gazetune.reward.layout.layouts import Reading, check_pool, default_reading
+from gazetune.reward.layout.batch_layout import BatchLayout
+from gazetune.reward.layout.batching import split_rewards
+from gazetune.reward.model import layout_choice
+from gazetune.reward.model.layout_choice import check_pool, choose_layout, padded_layout
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.model.tiny import VOCABULARY
 
@@ -79,7 +79,7 @@ def config_of(kind: str, batching: str = "auto", position: str = "before") -> Co
 
 
 def test_the_test_has_every_architecture_that_is_read_without_padding() -> None:
-    assert set(ARCHITECTURES) == room._PACKABLE
+    assert set(ARCHITECTURES) == layout_choice._PACKABLE
 
 
 @pytest.mark.parametrize("kind", ["none", "concat"])
@@ -87,14 +87,14 @@ def test_the_test_has_every_architecture_that_is_read_without_padding() -> None:
 def test_packed_and_shared_equal_padded(architecture: str, kind: str, planted: PreparedData) -> None:
     backbone = random_backbone(architecture)
     rewards, gradients = [], []
-    ways = ["padded", "packed"]
-    if kind == "none" and choose_reading(config_of(kind), backbone, CPU).causal:
-        ways.append("shared")
-    for way in ways:
-        model = GazeRewardModel(config_of(kind, way), backbone).eval()
-        model.read_by(choose_reading(config_of(kind, way), backbone, CPU, planted.train))
+    layouts = ["padded", "packed"]
+    if kind == "none" and choose_layout(config_of(kind), backbone, CPU).causal:
+        layouts.append("shared")
+    for layout in layouts:
+        model = GazeRewardModel(config_of(kind, layout), backbone).eval()
+        model.use_layout(choose_layout(config_of(kind, layout), backbone, CPU, planted.train))
         model.zero_grad()
-        out = model(planted.train.batch(np.arange(6), model.reading))
+        out = model(planted.train.batch_pairs(np.arange(6), model.layout))
         out.square().sum().backward()
         rewards.append(out.detach())
         gradients.append({name: each.grad for name, each in model.named_parameters() if each.grad is not None})
@@ -113,7 +113,7 @@ def test_packed_and_shared_equal_padded(architecture: str, kind: str, planted: P
 
 
 def test_the_windows_are_shorter_than_the_texts_of_these_tests(planted: PreparedData) -> None:
-    assert int(planted.train.lengths(Reading())[:6].max()) > 12
+    assert int(planted.train.pair_lengths(BatchLayout())[:6].max()) > 12
 
 
 @pytest.mark.parametrize("architecture", ["llama", "bert"])
@@ -122,19 +122,19 @@ def test_checkpointed_gradients_are_the_same_without_padding(architecture: str, 
     found = []
     for checkpointing in (False, True):
         model = GazeRewardModel(config_of("add", "packed"), backbone).train()
-        model.read_by(choose_reading(config_of("add", "packed"), backbone, CPU))
+        model.use_layout(choose_layout(config_of("add", "packed"), backbone, CPU))
         if checkpointing:
             backbone.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         torch.manual_seed(0)
         model.zero_grad()
-        model(planted.train.batch(np.arange(4), model.reading)).sum().backward()
+        model(planted.train.batch_pairs(np.arange(4), model.layout)).sum().backward()
         found.append([each.grad.clone() for each in model.parameters() if each.grad is not None])
     for plain, again in zip(*found, strict=True):
         torch.testing.assert_close(again, plain)
 
 
 @pytest.mark.parametrize(
-    ("architecture", "kind", "position", "way"),
+    ("architecture", "kind", "position", "layout"),
     [
         ("llama", "none", "before", "shared"),
         ("llama", "add", "before", "shared"),
@@ -144,20 +144,20 @@ def test_checkpointed_gradients_are_the_same_without_padding(architecture: str, 
     ],
 )
 def test_auto_takes_the_cheapest_reading(
-    architecture: str, kind: str, position: str, way: str, planted: PreparedData
+    architecture: str, kind: str, position: str, layout: str, planted: PreparedData
 ) -> None:
     config = config_of(kind, position=position)
-    assert choose_reading(config, random_backbone(architecture), CPU, planted.train).way == way
+    assert choose_layout(config, random_backbone(architecture), CPU, planted.train).kind == layout
 
 
 def test_gaze_tokens_after_the_text_let_prompts_be_shared(planted: PreparedData) -> None:
     asked = config_of("concat", "shared", "after")
-    assert choose_reading(asked, random_backbone("llama"), CPU).way == "shared"
+    assert choose_layout(asked, random_backbone("llama"), CPU).kind == "shared"
 
 
 def test_auto_packs_where_sharing_saves_little(monkeypatch: pytest.MonkeyPatch, planted: PreparedData) -> None:
-    monkeypatch.setattr(room, "_WORTH_SHARING", 0.9)
-    assert choose_reading(config_of("none"), random_backbone("llama"), CPU, planted.train).way == "packed"
+    monkeypatch.setattr(layout_choice, "_WORTH_SHARING", 0.9)
+    assert choose_layout(config_of("none"), random_backbone("llama"), CPU, planted.train).kind == "packed"
 
 
 def other_backbone() -> PreTrainedModel:
@@ -168,7 +168,7 @@ def other_backbone() -> PreTrainedModel:
 
 
 def test_an_architecture_that_nobody_tried_is_padded(planted: PreparedData) -> None:
-    assert choose_reading(config_of("none"), other_backbone(), CPU, planted.train).way == "padded"
+    assert choose_layout(config_of("none"), other_backbone(), CPU, planted.train).kind == "padded"
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_a_reading_that_cannot_be_is_refused(
     kind: str, batching: str, backbone: Any, says: str, planted: PreparedData
 ) -> None:
     with pytest.raises(InputError, match=f"train.batching: {says}"):
-        choose_reading(config_of(kind, batching), backbone(), CPU, planted.train)
+        choose_layout(config_of(kind, batching), backbone(), CPU, planted.train)
 
 
 def rewards_of(pool: str, kind: str, data: PreparedData, sizes: tuple[int, ...]) -> list[np.ndarray]:
@@ -193,12 +193,12 @@ def rewards_of(pool: str, kind: str, data: PreparedData, sizes: tuple[int, ...])
     config = config.model_copy(update={"train": config.train.model_copy(update={"pool": pool})})
     backbone = random_backbone("llama")
     model = GazeRewardModel(config, backbone).eval()
-    model.read_by(choose_reading(config, backbone, CPU, data.train))
+    model.use_layout(choose_layout(config, backbone, CPU, data.train))
     found = []
     for size in sizes:
         with torch.no_grad():
             parts = [
-                torch.stack(reward_pairs(model(data.train.batch(pairs, model.reading))), dim=1)
+                torch.stack(split_rewards(model(data.train.batch_pairs(pairs, model.layout))), dim=1)
                 for pairs in np.split(np.arange(16), 16 // size)
             ]
         found.append(torch.cat(parts).numpy())
@@ -211,8 +211,8 @@ def test_read_on_padding_a_reward_depends_on_the_batch_and_else_it_does_not(kind
     assert np.abs(alone - together).max() > 0.1
     right, beside_others = rewards_of("last", kind, planted, (1, 16))
     np.testing.assert_allclose(beside_others, right, atol=1e-5)
-    # A row without padding has its reward at the same place either way: the longer text of a pair that is alone.
-    lengths = planted.train.lengths(default_reading(config_of(kind), random_backbone("llama")))[:16]
+    # A row without padding has its reward at the same place either layout: the longer text of a pair that is alone.
+    lengths = planted.train.pair_lengths(padded_layout(config_of(kind), random_backbone("llama")))[:16]
     longer = lengths == lengths.max(axis=1, keepdims=True)
     assert (~longer).any()
     np.testing.assert_allclose(alone[longer], right[longer], atol=1e-5)
@@ -233,4 +233,4 @@ def test_a_reward_on_padding_needs_padding(batching: str) -> None:
 
 def test_the_first_position_of_an_encoder_is_never_padding() -> None:
     with pytest.raises(InputError, match=r"train.pool: last_padded needs a decoder, .*; accepted: last"):
-        default_reading(with_pool("padded"), random_backbone("bert"))
+        padded_layout(with_pool("padded"), random_backbone("bert"))
