@@ -63,7 +63,7 @@ def plan_of(file: str, overrides: list[str]) -> tuple[SearchSpace | None, Config
         For whatever `gazetune train` or `gazetune search` would refuse about the file before they start anything.
     """
     from gazetune.config.yaml_file import load_config, read_yaml
-    from gazetune.search.planning.largest_trial import largest_trial
+    from gazetune.search.planning.largest_trial import find_largest_trial
     from gazetune.search.space.shipped_spaces import find_space_file
     from gazetune.search.space.space_file import read_space
     from gazetune.train.checks import check_config
@@ -72,7 +72,7 @@ def plan_of(file: str, overrides: list[str]) -> tuple[SearchSpace | None, Config
     path = Path(file) if Path(file).suffix in (".yaml", ".yml") else find_space_file(file)
     if "space" in read_yaml(path):
         space = read_space(path, overrides=overrides)
-        return (space, *largest_trial(space))
+        return (space, *find_largest_trial(space))
     config = load_config(path, overrides)
     check_config(config)
     return None, config, memory_plan(config)

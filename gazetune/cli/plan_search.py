@@ -13,7 +13,7 @@ from gazetune.errors import InputError
 if TYPE_CHECKING:
     from gazetune.cluster.capacity import NodeResources
     from gazetune.config import Config, ResourcesConfig
-    from gazetune.search.planning.plan import SearchPlan, Speed
+    from gazetune.search.planning.plan import SearchPlan, TrialSeconds
     from gazetune.search.space.search_space import SearchSpace
     from gazetune.train.limits.memory_estimate import MemoryPlan
     from gazetune.train.limits.speed_calibration import Calibration
@@ -88,7 +88,7 @@ def search_document(
         For what `gazetune search` would refuse, and for a table of prices that cannot be read.
     """
     from gazetune.cluster.capacity import largest_resources
-    from gazetune.search.planning.plan import Sizes, plan_search
+    from gazetune.search.planning.plan import TrialSizes, plan_search
     from gazetune.search.planning.prices import read_prices
     from gazetune.train.limits.speed_calibration import calibrate
 
@@ -97,13 +97,13 @@ def search_document(
     if args.price is not None and not needed.gpus:
         raise InputError("--price: is that of a GPU hour, and resources.gpus_per_worker is 0; accepted: --prices FILE")
     nodes = _nodes(args, needed)
-    sizes = Sizes.of(memory)
+    sizes = TrialSizes.from_memory_plan(memory)
     plan = plan_search(space, nodes, sizes)
     measured = None
     if args.calibrate:
         _require_here(largest.resources, "--calibrate: ", "")
         measured = calibrate(largest)
-        plan = plan_search(space, nodes, Sizes(measured.checkpoint, measured.saved_model))
+        plan = plan_search(space, nodes, TrialSizes(measured.checkpoint, measured.saved_model))
     speed = _speed(args, measured)
     document = _without_hours(plan, nodes, measured) | {"hours": None, "gpu_hours": None, "price": None}
     if speed is None:
@@ -114,7 +114,9 @@ def search_document(
     if args.price is not None:
         document["price"] = [{"instance": None, "price": (trials + baselines) * needed.gpus * args.price}]
     elif prices:
-        document["price"] = [{"instance": each.name, "price": each.cost(trials + baselines, needed)} for each in prices]
+        document["price"] = [
+            {"instance": each.name, "price": each.cost_of_slot(trials + baselines, needed)} for each in prices
+        ]
     return document
 
 
@@ -141,12 +143,14 @@ def _require_here(needed: ResourcesConfig, before: str, after: str) -> NodeResou
     return here
 
 
-def _speed(args: argparse.Namespace, measured: Calibration | None) -> Speed | None:
-    from gazetune.search.planning.plan import Speed
+def _speed(args: argparse.Namespace, measured: Calibration | None) -> TrialSeconds | None:
+    from gazetune.search.planning.plan import TrialSeconds
 
     if measured is not None:
-        return Speed(measured.seconds_per_example, measured.seconds_per_evaluated_pair, measured.seconds_per_save)
-    return None if args.examples_per_second is None else Speed(1 / args.examples_per_second)
+        return TrialSeconds(
+            measured.seconds_per_example, measured.seconds_per_evaluated_pair, measured.seconds_per_save
+        )
+    return None if args.examples_per_second is None else TrialSeconds(1 / args.examples_per_second)
 
 
 def _without_hours(plan: SearchPlan, nodes: list[NodeResources], measured: Calibration | None) -> dict[str, Any]:
@@ -158,10 +162,10 @@ def _without_hours(plan: SearchPlan, nodes: list[NodeResources], measured: Calib
         "shapes": [{**shape.model_dump(), "slots": slots} for shape, slots in plan.shapes.items()],
         "nodes": [{"name": node.name, "cpus": node.cpus, "gpus": node.gpus} for node in nodes],
         "pairs": {"train": plan.pairs[0], "validation": plan.pairs[1]},
-        "evaluated_at": list(plan.reached),
+        "evaluated_at": list(plan.evaluated_at),
         "examples": {
-            "without_pruning": plan.full.examples,
-            "expected": round(plan.expected.examples),
+            "without_pruning": plan.without_pruning.examples,
+            "expected": round(plan.with_pruning.examples),
             "assumption": ASSUMPTION,
         },
         "kept_models": plan.kept_models,

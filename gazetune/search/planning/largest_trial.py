@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.search.space.axes import Axis
@@ -11,9 +9,9 @@ from gazetune.search.space.search_space import SearchSpace
 from gazetune.train.checks import check_config
 from gazetune.train.limits.memory_estimate import MemoryPlan, Placement, memory_plan
 
-_LARGER = ("adapter.r", "train.batch_size")
+_LARGEST_VALUE_KEYS = ("adapter.r", "train.batch_size")
 """Keys whose largest value needs the most memory, whatever the others are."""
-_DECISIVE = (
+_EVERY_VALUE_KEYS = (
     "backbone",
     "adapter.kind",
     "adapter.targets",
@@ -30,11 +28,11 @@ _DECISIVE = (
 """Keys whose every value must be tried."""
 
 
-def largest_trial(space: SearchSpace) -> tuple[Config, MemoryPlan]:
-    """Return the config, among those a space can propose, whose workers hold the most on their devices, and its plan.
+def find_largest_trial(space: SearchSpace) -> tuple[Config, MemoryPlan]:
+    """Return the config, of all that a space can propose, whose workers hold the most on their devices, and its plan.
 
-    A condition on a key that decides nothing about memory may hold or not. Combinations that would be refused are left
-    out.
+    Axes that say nothing about memory are left open: a condition on such a key counts as met and as not met.
+    Combinations that would be refused are left out.
 
     Raises
     ------
@@ -43,7 +41,7 @@ def largest_trial(space: SearchSpace) -> tuple[Config, MemoryPlan]:
     """
     refused: InputError | None = None
     largest: tuple[int, Config, MemoryPlan] | None = None
-    for params in space.combinations(_tried):
+    for params in space.combinations(_values_to_try):
         config = space.trial_config(params)
         try:
             check_config(config)
@@ -65,8 +63,8 @@ def chosen_placement(config: Config, plan: MemoryPlan) -> Placement:
     return next(each for each in plan.placements if (each.stage, each.offload) == wanted)
 
 
-def _tried(axis: Axis) -> list[Any]:
+def _values_to_try(axis: Axis) -> list[object]:
     """Return the values of an axis that decide about memory."""
-    if axis.key in _LARGER:
+    if axis.key in _LARGEST_VALUE_KEYS:
         return [max(axis.examples())]
-    return axis.examples() if axis.key in _DECISIVE else []
+    return axis.examples() if axis.key in _EVERY_VALUE_KEYS else []

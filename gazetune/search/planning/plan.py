@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gazetune.cluster.capacity import NodeResources, largest_resources, require_slots
 from gazetune.config import ResourcesConfig
 from gazetune.preferences.splits import load_splits
-from gazetune.search.planning.expected_work import Work, expected_work, full_work
+from gazetune.search.planning.expected_work import TrainingWork
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.stopping.caps import check_caps
 from gazetune.search.stopping.schedulers import milestones, plan_rungs
@@ -17,33 +17,33 @@ from gazetune.train.limits.memory_estimate import MemoryPlan
 from gazetune.train.loop import evaluation_steps
 from gazetune.train.steps import StepPlan
 
-BASELINES = 2
+MOST_BASELINES = 2
 """The most runs that the comparison at the end trains, each to the full budget."""
 _MARGIN_BYTES = 4
 """Of one validation pair at one evaluation; beside the best model it takes twice that."""
 
 
 @dataclass(frozen=True, slots=True)
-class Speed:
+class TrialSeconds:
     """Seconds that one trial takes in its slot, with all of its workers."""
 
-    example: float
-    """A training example."""
-    evaluated_pair: float = 0.0
-    """A validation pair, at each evaluation."""
-    save: float = 0.0
-    """What an evaluation takes beside its pairs."""
+    per_example: float
+    """For a training example."""
+    per_evaluated_pair: float = 0.0
+    """For a validation pair, at each evaluation."""
+    per_save: float = 0.0
+    """For what an evaluation takes beside its pairs."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
+class TrialSizes:
     """Bytes on disk of one trial: its training state and its best model."""
 
     checkpoint: int
     saved_model: int
 
     @classmethod
-    def of(cls, plan: MemoryPlan) -> Sizes:
+    def from_memory_plan(cls, plan: MemoryPlan) -> TrialSizes:
         """Return the sizes of a trial's weights, without the tokenizer beside them."""
         return cls(plan.checkpoint, plan.saved_model)
 
@@ -57,40 +57,40 @@ class SearchPlan:
     """What a trial can occupy, and how many such trials run at a time: what the nodes hold, at most all trials."""
     pairs: tuple[int, int]
     """Training and validation pairs."""
-    reached: tuple[int, ...]
+    evaluated_at: tuple[int, ...]
     """Training examples of a trial at each of its evaluations; the last one is the full budget."""
-    full: Work
-    """Without pruning."""
-    expected: Work
+    without_pruning: TrainingWork
+    with_pruning: TrainingWork
+    """What is expected; see `TrainingWork.with_pruning`."""
     kept_models: int
     """The most models of finished trials that are on the disk at a time."""
     peak_disk: int
     """Bytes of the folder of the search at most, without study and report."""
 
     @property
-    def widest(self) -> ResourcesConfig:
+    def largest_shape(self) -> ResourcesConfig:
         """What a trial occupies at most. Hours and price are those of a search all of whose trials need as much."""
         return largest_resources(list(self.shapes))
 
     @property
     def slots(self) -> int:
-        """Trials of the widest shape that run at a time."""
-        return self.shapes[self.widest]
+        """Trials of the largest shape that run at a time."""
+        return self.shapes[self.largest_shape]
 
-    def trial_hours(self, speed: Speed) -> float:
+    def trial_hours(self, seconds: TrialSeconds) -> float:
         """Return the hours of training and evaluation that are expected, summed over the trials."""
-        return self._hours(self.expected, speed)
+        return self._work_hours(self.with_pruning, seconds)
 
-    def baseline_hours(self, speed: Speed) -> float:
+    def baseline_hours(self, seconds: TrialSeconds) -> float:
         """Return the most that the runs take with which the winner is compared; they are trained one after another."""
-        return BASELINES * self._hours(full_work(1, self.reached), speed)
+        return MOST_BASELINES * self._work_hours(TrainingWork.without_pruning(1, self.evaluated_at), seconds)
 
-    def _hours(self, work: Work, speed: Speed) -> float:
-        evaluation = self.pairs[1] * speed.evaluated_pair + speed.save
-        return (work.examples * speed.example + work.evaluations * evaluation) / 3600
+    def _work_hours(self, work: TrainingWork, seconds: TrialSeconds) -> float:
+        evaluation = self.pairs[1] * seconds.per_evaluated_pair + seconds.per_save
+        return (work.examples * seconds.per_example + work.evaluations * evaluation) / 3600
 
 
-def plan_search(space: SearchSpace, nodes: Sequence[NodeResources], sizes: Sizes) -> SearchPlan:
+def plan_search(space: SearchSpace, nodes: Sequence[NodeResources], sizes: TrialSizes) -> SearchPlan:
     """Plan a search on some nodes; its preference pairs are read, to know how many there are.
 
     Raises
@@ -106,24 +106,24 @@ def plan_search(space: SearchSpace, nodes: Sequence[NodeResources], sizes: Sizes
     splits = load_splits(space.data_configs()[0].data)
     steps = StepPlan.of(config.train, len(splits.train))
     rungs = plan_rungs(config.search, steps.examples(steps.total_steps))
-    evaluated = evaluation_steps(steps, config.train.eval_every, milestones(rungs))
-    reached = tuple(steps.examples(step) for step in sorted(evaluated))
-    kept = _kept_models(space)
+    evaluation = sorted(evaluation_steps(steps, config.train.eval_every, milestones(rungs)))
+    evaluated_at = tuple(steps.examples(step) for step in evaluation)
+    kept = _count_kept_models(space)
     return SearchPlan(
         trials=config.search.trials,
         shapes=shapes,
         pairs=(len(splits.train), len(splits.validation)),
-        reached=reached,
-        full=full_work(config.search.trials, reached),
-        expected=expected_work(config.search, rungs, reached),
+        evaluated_at=evaluated_at,
+        without_pruning=TrainingWork.without_pruning(config.search.trials, evaluated_at),
+        with_pruning=TrainingWork.with_pruning(config.search, rungs, evaluated_at),
         kept_models=kept,
-        peak_disk=_peak_disk(
-            config.search.trials, max(shapes.values()), kept, sizes, len(reached), len(splits.validation)
+        peak_disk=_peak_disk_bytes(
+            config.search.trials, max(shapes.values()), kept, sizes, len(evaluated_at), len(splits.validation)
         ),
     )
 
 
-def _kept_models(space: SearchSpace) -> int:
+def _count_kept_models(space: SearchSpace) -> int:
     """Return the most models of COMPLETE trials that `models_to_keep` keeps."""
     search = space.config.search
     if len(objectives(search)) > 1:  # any number of them may be on the Pareto front
@@ -132,11 +132,11 @@ def _kept_models(space: SearchSpace) -> int:
     return min(search.trials, search.keep_models + data_sets)
 
 
-def _peak_disk(trials: int, slots: int, kept: int, sizes: Sizes, evaluations: int, pairs: int) -> int:
+def _peak_disk_bytes(trials: int, slots: int, kept: int, sizes: TrialSizes, evaluations: int, pairs: int) -> int:
     """Return the most bytes at a time, with so many evaluations of a full trial on so many validation pairs."""
     # A save writes the new one beside the old one.
     both = sizes.checkpoint + sizes.saved_model + max(sizes.checkpoint, sizes.saved_model)
     during = slots * both
-    at_the_end = (BASELINES - 1) * sizes.saved_model + both
-    of_margins = (trials + BASELINES) * _MARGIN_BYTES * (evaluations + 2) * pairs
+    at_the_end = (MOST_BASELINES - 1) * sizes.saved_model + both
+    of_margins = (trials + MOST_BASELINES) * _MARGIN_BYTES * (evaluations + 2) * pairs
     return kept * sizes.saved_model + max(during, at_the_end) + of_margins

@@ -1,4 +1,8 @@
-"""A table of prices: what an hour of each kind of machine costs."""
+"""A table of prices: what an hour of each kind of machine costs.
+
+The table is YAML or CSV. Either way it becomes rows (`_Row`): the values of one entry as they were written, and the
+line that each stands on. pydantic checks the values of a row; its first complaint becomes the error line.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked_dataclass
 
 from gazetune.cluster.capacity import NodeResources, count_slots
 from gazetune.config import ResourcesConfig
@@ -15,31 +22,53 @@ from gazetune.config.yaml_file import read_yaml_lines
 from gazetune.errors import InputError, did_you_mean
 
 _COLUMNS = ("instance", "cpus", "gpus", "price")
-_LEAST = {"cpus": "a number > 0", "gpus": "a number >= 0", "price": "a number >= 0"}
 
 
-@dataclass(frozen=True, slots=True)
+def _refuse_flag(value: object) -> object:
+    if isinstance(value, bool):  # pydantic would take it for 0 or 1
+        raise ValueError("a flag is no number")
+    return value
+
+
+_AboveZero = Annotated[float, BeforeValidator(_refuse_flag), Field(gt=0, allow_inf_nan=False)]
+_AtLeastZero = Annotated[float, BeforeValidator(_refuse_flag), Field(ge=0, allow_inf_nan=False)]
+_ACCEPTED = {"cpus": "a number > 0", "gpus": "a number >= 0", "price": "a number >= 0"}
+
+
+@checked_dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
 class Instance:
-    """A kind of machine that can be rented."""
+    """A kind of machine that can be rented.
+
+    Examples
+    --------
+    A machine of 8 CPUs and 4 GPUs holds four slots of one GPU each, so that a slot pays a quarter of it:
+
+    >>> machine = Instance("large", cpus=8, gpus=4, price=12.0)
+    >>> machine.cost_of_slot(hours=10, resources=ResourcesConfig(gpus_per_worker=1))
+    30.0
+    """
 
     name: str
-    cpus: float
-    gpus: float
-    price: float
+    cpus: _AboveZero
+    gpus: _AtLeastZero
+    price: _AtLeastZero
     """Of an hour, in the table's own currency."""
 
-    def cost(self, slot_hours: float, resources: ResourcesConfig) -> float | None:
+    def cost_of_slot(self, hours: float, resources: ResourcesConfig) -> float | None:
         """Return what so many hours of one slot cost on machines of this kind; None where a worker does not fit.
 
         A machine that holds several slots costs each its share; a slot that needs several machines pays for them all.
         """
-        here = NodeResources(self.name, self.cpus, self.gpus)
-        workers = count_slots([here], resources.model_copy(update={"workers": 1}))
+        machine = NodeResources(self.name, self.cpus, self.gpus)
+        workers = count_slots([machine], resources.model_copy(update={"workers": 1}))
         if workers == 0:
             return None
-        slots = count_slots([here], resources)
+        slots = count_slots([machine], resources)
         machines = 1 / slots if slots else math.ceil(resources.workers / workers)
-        return slot_hours * machines * self.price
+        return hours * machines * self.price
+
+
+_INSTANCE = TypeAdapter(Instance)
 
 
 def read_prices(path: Path) -> tuple[Instance, ...]:
@@ -52,29 +81,36 @@ def read_prices(path: Path) -> tuple[Instance, ...]:
     """
     if path.suffix not in (".yaml", ".yml", ".csv"):
         raise InputError(f"--prices {path}: accepted: a .yaml, .yml or .csv file")
-    rows = _yaml_rows(path) if path.suffix != ".csv" else _csv_rows(path)
+    rows = _read_yaml_rows(path) if path.suffix != ".csv" else _read_csv_rows(path)
     if not rows:
         raise InputError(f"{path}: there is no price in it")
-    return tuple(_instance(name, row, places, str(path)) for name, (row, places) in rows.items())
+    return tuple(_check_row(row, path) for row in rows)
 
 
-_Rows = dict[str, tuple[Mapping[str, Any], Mapping[str, int]]]
-"""By instance, its values and the line that each stands on (`instance`: of the row itself)."""
+@dataclass(frozen=True)
+class _Row:
+    """One entry of a table as it was written."""
+
+    name: str
+    line: int
+    values: Mapping[str, object]
+    lines: Mapping[str, int]
+    """The line that each value stands on."""
 
 
-def _yaml_rows(path: Path) -> _Rows:
+def _read_yaml_rows(path: Path) -> list[_Row]:
     tree, lines = read_yaml_lines(path)
-    rows: _Rows = {}
-    for name, row in tree.items():
-        if not isinstance(row, Mapping):
-            raise InputError(f"{path}:{lines[name]}: {name}: {row!r} is not accepted; accepted: cpus, gpus, price")
-        within = {key: lines.get(f"{name}.{key}", lines[name]) for key in row}
-        rows[name] = (row, {"instance": lines[name], **within})
+    rows = []
+    for name, values in tree.items():
+        if not isinstance(values, Mapping):
+            raise InputError(f"{path}:{lines[name]}: {name}: {values!r} is not accepted; accepted: cpus, gpus, price")
+        within = {key: lines.get(f"{name}.{key}", lines[name]) for key in values}
+        rows.append(_Row(name, lines[name], values, within))
     return rows
 
 
-def _csv_rows(path: Path) -> _Rows:
-    rows: _Rows = {}
+def _read_csv_rows(path: Path) -> list[_Row]:
+    rows: dict[str, _Row] = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
@@ -88,35 +124,31 @@ def _csv_rows(path: Path) -> _Rows:
                 name = row.pop("instance", None) or ""
                 if name in rows:
                     raise InputError(f"{path}:{line}: instance: '{name}' stands twice")
-                rows[name] = ({key: value for key, value in row.items() if value}, dict.fromkeys(_COLUMNS, line))
+                values = {key: value for key, value in row.items() if value}
+                rows[name] = _Row(name, line, values, dict.fromkeys(_COLUMNS, line))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not CSV: {error}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    return rows
+    return list(rows.values())
 
 
-def _instance(name: str, row: Mapping[str, Any], places: Mapping[str, int], path: str) -> Instance:
-    where = f"{path}:{places['instance']}"
-    if not name:
-        raise InputError(f"{where}: instance: has no name")
-    for key in row:
-        if key not in _LEAST:
-            raise InputError(f"{path}:{places[key]}: {name}: unknown key '{key}'; {did_you_mean(key, _LEAST)}")
-    for key in ("cpus", "price"):
-        if key not in row:
-            raise InputError(f"{where}: {name}: {key} is missing; accepted: {_LEAST[key]}")
-    values = {key: _number(value, key, f"{path}:{places[key]}: {name}") for key, value in row.items()}
-    return Instance(name, values["cpus"], values.get("gpus", 0.0), values["price"])
-
-
-def _number(value: Any, key: str, where: str) -> float:
+def _check_row(row: _Row, path: Path) -> Instance:
+    if not row.name:
+        raise InputError(f"{path}:{row.line}: instance: has no name")
+    unknown = next((key for key in row.values if key not in _ACCEPTED), None)
+    if unknown is not None:
+        hint = did_you_mean(unknown, _ACCEPTED)
+        raise InputError(f"{path}:{row.lines[unknown]}: {row.name}: unknown key '{unknown}'; {hint}")
     try:
-        number = float(value) if not isinstance(value, bool) else math.nan
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number) or number < 0 or (key == "cpus" and number == 0):
-        raise InputError(f"{where}: {key}: {value!r} is not accepted; accepted: {_LEAST[key]}")
-    return number
+        return _INSTANCE.validate_python({"gpus": 0.0, **row.values, "name": row.name})
+    except ValidationError as error:
+        mistakes = error.errors(include_url=False)
+    mistake = next((each for each in mistakes if each["type"] == "missing"), mistakes[0])
+    key = str(mistake["loc"][0])
+    if mistake["type"] == "missing":
+        raise InputError(f"{path}:{row.line}: {row.name}: {key} is missing; accepted: {_ACCEPTED[key]}")
+    shown = f"{row.values[key]!r} is not accepted; accepted: {_ACCEPTED[key]}"
+    raise InputError(f"{path}:{row.lines[key]}: {row.name}: {key}: {shown}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gazetune.errors import InputError
-from gazetune.search.planning.largest_trial import chosen_placement, largest_trial
+from gazetune.search.planning.largest_trial import chosen_placement, find_largest_trial
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
 
@@ -22,7 +22,7 @@ def test_the_adapter_and_stage_with_the_most_memory_are_found(tmp_path: Path) ->
     space = space_of(
         "space: {adapter.kind: {choice: [lora, full, none]}, deepspeed.stage: {choice: [2, 0, 3]}}", tmp_path
     )
-    config, plan = largest_trial(space)
+    config, plan = find_largest_trial(space)
     assert config.adapter.kind == "full"
     needed = chosen_placement(config, plan).device
     assert needed == max(each.device for each in plan.placements if each.offload == "none")
@@ -34,7 +34,7 @@ def test_an_axis_whose_condition_fails_is_not_counted(tmp_path: Path) -> None:
         "space: {adapter.kind: {choice: [lora, none]}, adapter.r: {int: [8, 256], when: adapter.kind == none}}",
         tmp_path,
     )
-    config, _ = largest_trial(space)
+    config, _ = find_largest_trial(space)
     assert (config.adapter.kind, config.adapter.r) == ("lora", 4)
 
 
@@ -43,7 +43,7 @@ def test_fewer_workers_that_share_a_model_hold_more_of_it_each(tmp_path: Path) -
         "base: {adapter: {kind: full}, deepspeed: {stage: 3}}\nspace: {resources.workers: {choice: [4, 1, 2]}}",
         tmp_path,
     )
-    config, _ = largest_trial(space)
+    config, _ = find_largest_trial(space)
     assert config.resources.workers == 1
 
 
@@ -53,6 +53,6 @@ def test_combinations_that_are_refused_are_left_out(tmp_path: Path) -> None:
         "space: {deepspeed.stage: {choice: [2, 3]}, deepspeed.offload: {choice: [none, cpu]}}",
         tmp_path,
     )
-    largest_trial(space)
+    find_largest_trial(space)
     with pytest.raises(InputError):
         space_of("base: {deepspeed: {stage: 1, offload: cpu}}\nspace: {adapter.r: {int: [1, 2]}}", tmp_path)

@@ -9,7 +9,7 @@ import pytest
 from gazetune.cluster.capacity import NodeResources
 from gazetune.errors import InputError
 from gazetune.preferences.splits import load_splits
-from gazetune.search.planning.plan import SearchPlan, Sizes, Speed, plan_search
+from gazetune.search.planning.plan import SearchPlan, TrialSeconds, TrialSizes, plan_search
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
 
@@ -20,7 +20,7 @@ space:
   optim.learning_rate: {log_uniform: [1.0e-4, 1.0e-2]}
   fusion.kind: {choice: [none, add]}
 """
-SIZES = Sizes(checkpoint=3000, saved_model=1000)
+SIZES = TrialSizes(checkpoint=3000, saved_model=1000)
 NODES = [NodeResources("a", 4.0), NodeResources("b", 3.0)]
 
 
@@ -38,10 +38,13 @@ def test_slots_examples_and_evaluations_are_those_of_the_search(tmp_path: Path) 
     splits = load_splits(space_of(tmp_path).config.data)
     assert (plan.trials, plan.slots) == (9, 2)
     assert plan.pairs == (len(splits.train), len(splits.validation))
-    assert plan.reached == (len(splits.train),) and plan.full.examples == plan.expected.examples == 9 * plan.reached[0]
+    assert (
+        plan.evaluated_at == (len(splits.train),)
+        and plan.without_pruning.examples == plan.with_pruning.examples == 9 * plan.evaluated_at[0]
+    )
     pruned = planned(tmp_path, "search.trials=9", "search.rungs=40")
-    assert pruned.reached == (48, 128, len(splits.train)), "rungs at 40 and 120, after whole steps of 16"
-    assert pruned.slots == 7 and pruned.expected.examples < plan.expected.examples
+    assert pruned.evaluated_at == (48, 128, len(splits.train)), "rungs at 40 and 120, after whole steps of 16"
+    assert pruned.slots == 7 and pruned.with_pruning.examples < plan.with_pruning.examples
     assert planned(tmp_path, "search.trials=2").slots == 2, "no more than trials"
 
 
@@ -66,10 +69,12 @@ def test_the_disk_grows_with_what_is_kept_and_what_runs(tmp_path: Path) -> None:
 def test_hours_are_those_of_examples_evaluations_and_saves(tmp_path: Path) -> None:
     plan = planned(tmp_path, "search.scheduler=none", "search.trials=10")
     train, validation = plan.pairs
-    assert plan.trial_hours(Speed(example=3.6)) == pytest.approx(10 * train / 1000)
-    assert plan.trial_hours(Speed(3.6, evaluated_pair=36.0)) == pytest.approx(10 * train / 1000 + validation / 10)
-    assert plan.trial_hours(Speed(3.6, save=36.0)) == pytest.approx(10 * train / 1000 + 0.1)
-    assert plan.baseline_hours(Speed(3.6)) == pytest.approx(2 * train / 1000)
+    assert plan.trial_hours(TrialSeconds(per_example=3.6)) == pytest.approx(10 * train / 1000)
+    assert plan.trial_hours(TrialSeconds(3.6, per_evaluated_pair=36.0)) == pytest.approx(
+        10 * train / 1000 + validation / 10
+    )
+    assert plan.trial_hours(TrialSeconds(3.6, per_save=36.0)) == pytest.approx(10 * train / 1000 + 0.1)
+    assert plan.baseline_hours(TrialSeconds(3.6)) == pytest.approx(2 * train / 1000)
 
 
 def searching_workers(folder: Path, choices: str) -> SearchSpace:
@@ -80,7 +85,7 @@ def searching_workers(folder: Path, choices: str) -> SearchSpace:
 def test_where_trials_need_different_resources_the_plan_is_for_those_that_need_the_most(tmp_path: Path) -> None:
     plan = plan_search(searching_workers(tmp_path, "[1, 3]"), NODES, SIZES)
     assert {shape.workers: slots for shape, slots in plan.shapes.items()} == {1: 7, 3: 2}
-    assert (plan.widest.workers, plan.slots) == (3, 2)
+    assert (plan.largest_shape.workers, plan.slots) == (3, 2)
     narrow = planned(tmp_path, "search.trials=20", "resources.workers=1")
     assert plan.peak_disk == narrow.peak_disk, "so many may run at a time"
     with pytest.raises(InputError, match="one trial needs 9 workers"):

@@ -12,19 +12,19 @@ from gazetune.search.planning.prices import Instance, read_prices
 def test_a_machine_that_holds_several_slots_costs_each_its_share() -> None:
     machine = Instance("m", cpus=8, gpus=4, price=12.0)
     one_gpu = ResourcesConfig(workers=1, gpus_per_worker=1)
-    assert machine.cost(10.0, one_gpu) == pytest.approx(10 * 12.0 / 4)
-    assert machine.cost(10.0, ResourcesConfig(workers=2, gpus_per_worker=1)) == pytest.approx(10 * 12.0 / 2)
-    assert machine.cost(10.0, ResourcesConfig(workers=1, cpus_per_worker=8)) == pytest.approx(120.0)
+    assert machine.cost_of_slot(10.0, one_gpu) == pytest.approx(10 * 12.0 / 4)
+    assert machine.cost_of_slot(10.0, ResourcesConfig(workers=2, gpus_per_worker=1)) == pytest.approx(10 * 12.0 / 2)
+    assert machine.cost_of_slot(10.0, ResourcesConfig(workers=1, cpus_per_worker=8)) == pytest.approx(120.0)
 
 
 def test_a_slot_that_needs_several_machines_pays_for_them_all() -> None:
     machine = Instance("m", cpus=8, gpus=4, price=12.0)
-    assert machine.cost(10.0, ResourcesConfig(workers=5, gpus_per_worker=1)) == pytest.approx(240.0)
-    assert machine.cost(10.0, ResourcesConfig(workers=8, gpus_per_worker=1)) == pytest.approx(240.0)
+    assert machine.cost_of_slot(10.0, ResourcesConfig(workers=5, gpus_per_worker=1)) == pytest.approx(240.0)
+    assert machine.cost_of_slot(10.0, ResourcesConfig(workers=8, gpus_per_worker=1)) == pytest.approx(240.0)
 
 
 def test_a_machine_without_room_for_a_worker_has_no_price() -> None:
-    assert Instance("m", cpus=64, gpus=0, price=1.0).cost(1.0, ResourcesConfig(gpus_per_worker=1)) is None
+    assert Instance("m", cpus=64, gpus=0, price=1.0).cost_of_slot(1.0, ResourcesConfig(gpus_per_worker=1)) is None
 
 
 def test_yaml_and_csv_say_the_same(tmp_path: Path) -> None:
