@@ -49,7 +49,7 @@ class SearchConfig(Section):
     level: Annotated[float, Field(gt=0.0, le=0.5)] = 0.05
     """`paired`: the most that the chance may be to stop a trial which no other one beats."""
     max_failures: Annotated[int, Field(ge=0)] | None = None
-    """Trials that may FAIL for the same reason. Unset: see `search.stopping.failures`."""
+    """Trials that may FAIL for the same reason. Unset: see `search.stopping.repeated_failures`."""
     max_hours: Cap | None = None
     """Hours of drivers at work on the trials. With this or another cap reached, no trial begins or goes on."""
     max_gpu_hours: Cap | None = None

@@ -30,9 +30,9 @@ from gazetune.search.kept_models import KeptModels
 from gazetune.search.ledger import Ledger, bayes_facts, fingerprint_tags, log_evaluation, told_once, trial_records
 from gazetune.search.progress import SearchProgress
 from gazetune.search.space.search_space import SearchSpace
-from gazetune.search.stopping.caps import Budget, reason_of
-from gazetune.search.stopping.prune_unfinished import stop_begun
-from gazetune.search.stopping.repeated_failures import Failures
+from gazetune.search.stopping.caps import Caps
+from gazetune.search.stopping.prune_unfinished import prune_unfinished_trials
+from gazetune.search.stopping.repeated_failures import RepeatedFailures
 from gazetune.search.stopping.replay_rungs import replay
 from gazetune.search.stopping.schedulers import Rungs, Stopping, create_scheduler, milestones
 from gazetune.search.stopping.stop_rules import Halting, StoppedByCap, StoppedByHand
@@ -74,7 +74,7 @@ class Driver:
     ) -> None:
         self.space, self.folder, self.tracker, self.progress = space, folder, tracker, progress
         self.data, self.rungs, self.cluster, self.config = data, rungs, cluster, space.config
-        self.failures = Failures(self.config.search.max_failures)
+        self.failures = RepeatedFailures(self.config.search.max_failures)
         self.fingerprints = {
             "data": told_once(each.facts.data_fingerprint for each in data),
             "gaze": told_once(each.facts.gaze_fingerprint for each in data),
@@ -90,8 +90,8 @@ class Driver:
         self.ledger.settle(own_trials(self.study, _FINISHED))
         self.models = KeptModels(self.study, self.space, self.folder)
         self.models.drop()
-        self.budget = Budget(self.config.search, self.folder.path)
-        self.budget.begin(own_trials(self.study))
+        self.caps = Caps(self.config.search, self.folder.path)
+        self.caps.add_earlier_trials(own_trials(self.study))
         self.slots = Slots(
             self.space.shapes(),
             self.config.search.node_patience,
@@ -153,10 +153,10 @@ class Driver:
         trials = own_trials(self.study)
         replay(scheduler, trials, validation_objective(self.config.search), self.folder.trial_folder)
         scheduler.add(StoppedByHand(self.folder.steering))
-        scheduler.add(StoppedByCap(self.budget))
-        if not self.budget.spent():
+        scheduler.add(StoppedByCap(self.caps))
+        if not self.caps.is_reached():
             self._tuner(scheduler, self.config.search.trials - len(finished)).fit()
-            self.budget.end()
+            self.caps.save_time()
         if len(own_trials(self.study, _FINISHED)) < self.config.search.trials:
             self._end_early()
 
@@ -168,9 +168,9 @@ class Driver:
                 f"search '{self.space.name}' was given up, since {self.failures.verdict}; once that is put right, it "
                 f"can go on: it ended {self._how_to_go_on()}"
             )
-        if self.budget.reached is None or self.folder.steering.asked_to_stop(None):
+        if self.caps.reached is None or self.folder.steering.asked_to_stop(None):
             raise self._interrupted()
-        stop_begun(self.study, self.space, self.ledger, reason_of(self.budget.reached))
+        prune_unfinished_trials(self.study, self.space, self.ledger, self.caps.reached.reason)
 
     def _tuner(self, scheduler: Stopping, trials: int) -> tune.Tuner:
         """Return what runs so many trials."""
@@ -185,7 +185,7 @@ class Driver:
             why=scheduler.reason,
             ended=self._note_end,
             room=self.slots.room,
-            over=self.budget.spent,
+            over=self.caps.is_reached,
         )
         return tune.Tuner(
             tune.with_resources(Feeder, tune.PlacementGroupFactory([{"node:__internal_head__": 0.001}])),
@@ -204,13 +204,13 @@ class Driver:
                 failure_config=tune.FailureConfig(fail_fast="raise"),
                 # The slots write the checkpoints; a feeder has nothing to save.
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                stop=CombinedStopper(Halting(self.folder.steering, self.failures, self.budget), SlotsGone(self.slots)),
+                stop=CombinedStopper(Halting(self.folder.steering, self.failures, self.caps), SlotsGone(self.slots)),
                 verbose=0,
             ),
         )
 
     def _note_end(self, ended: FrozenTrial) -> None:
-        self.failures.ended(ended.user_attrs["record"]["reason"] if ended.state == TrialState.FAIL else None)
+        self.failures.count_trial(ended.user_attrs["record"]["reason"] if ended.state == TrialState.FAIL else None)
         if ended.state == TrialState.COMPLETE:
             self.models.drop()
 
@@ -238,7 +238,7 @@ class Driver:
             baselines=baselines,
             pareto=pareto_front(self.study, self.config.search),
             importance=importance(self.study, self.space),
-            ended_by=self.budget.ended(trials),
+            ended_by=self.caps.end_record(trials),
             report=str(self.folder.report),
             config=dump_config(self.config),
             fingerprints={**self.fingerprints, **bayes_facts(self.data)},

@@ -14,7 +14,7 @@ from gazetune.config import SearchConfig
 from gazetune.report.document import EndedRecord
 from gazetune.search.folder import SearchFolder, ended_by_cap
 from gazetune.search.space.search_space import SearchSpace
-from gazetune.search.stopping.caps import HOURS, WorkingTime
+from gazetune.search.stopping.caps import HOURS_FILE, WorkingTime
 from gazetune.search.study.seeding import gpu_seconds, own_trials, trial_name
 from gazetune.search.study.storage import default_url, find_study
 from gazetune.trials.disk import folder_bytes
@@ -132,7 +132,7 @@ def _failures(trials: Sequence[FrozenTrial]) -> dict[str, list[str]]:
 def _caps(search: SearchConfig, folder: Path, gpu_hours: float) -> list[CapUse]:
     caps = []
     if search.max_hours is not None:
-        caps.append(CapUse("search.max_hours", WorkingTime(folder / HOURS).seconds / 3600, search.max_hours))
+        caps.append(CapUse("search.max_hours", WorkingTime(folder / HOURS_FILE).seconds / 3600, search.max_hours))
     if search.max_gpu_hours is not None:
         caps.append(CapUse("search.max_gpu_hours", gpu_hours, search.max_gpu_hours))
     if search.max_disk is not None:

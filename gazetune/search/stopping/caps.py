@@ -1,25 +1,34 @@
-"""The caps of a search, summed over all drivers that worked on it: hours, GPU hours and disk."""
+"""The caps of a search on hours, GPU hours and disk, summed over all drivers that worked on it.
+
+A cap is looked at where what it counts may have grown:
+
+    check_time        about ten times a second    max_hours
+    add_evaluation    after every evaluation      max_hours, max_gpu_hours, max_disk
+
+The first one that is reached stays the reason for which the search ends.
+"""
 
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from optuna.trial import FrozenTrial
 
 from gazetune.config import ResourcesConfig, SearchConfig
 from gazetune.errors import InputError
+from gazetune.files.atomic_write import write_atomically
 from gazetune.report.document import EndedRecord, TrialRecord
 from gazetune.search.study.seeding import gpu_seconds, trial_name
 from gazetune.trials.disk import folder_bytes
 
-HOURS = "hours.json"
+HOURS_FILE = "hours.json"
 """The file of a search's folder that `WorkingTime` keeps."""
-NOTED_SECONDS = 5.0
-"""So much of the time that a driver spent may be lost when it is killed."""
+SAVE_SECONDS = 5.0
+"""The most of the time that a driver spent which is lost when it is killed."""
 
 
 def check_caps(search: SearchConfig, shapes: Iterable[ResourcesConfig], origin: str) -> None:
@@ -43,80 +52,94 @@ class WorkingTime:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._before = float(json.loads(file.read_text())["seconds"]) if file.exists() else 0.0
-        self._began = self._noted = time.monotonic()
+        self._began = self._saved_at = time.monotonic()
 
     @property
     def seconds(self) -> float:
         """All of it until now."""
         return self._before + time.monotonic() - self._began
 
-    def note(self) -> None:
-        """Write it down, unless that was done a moment ago."""
-        if time.monotonic() - self._noted >= NOTED_SECONDS:
-            self.write()
+    def save_regularly(self) -> None:
+        """Write it down, unless that was done in the last `SAVE_SECONDS`."""
+        if time.monotonic() - self._saved_at >= SAVE_SECONDS:
+            self.save()
 
-    def write(self) -> None:
-        """Write it down now."""
-        self._noted = time.monotonic()
-        partial = self._file.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps({"seconds": round(self.seconds, 1)}), encoding="utf-8")
-        partial.rename(self._file)
+    def save(self) -> None:
+        """Write it down."""
+        self._saved_at = time.monotonic()
+        write_atomically(self._file, json.dumps({"seconds": round(self.seconds, 1)}))
 
 
-class Budget:
-    """What a search may use and has used. It hears of every evaluation, and is asked often whether time is up."""
+class ReachedCap(NamedTuple):
+    """A cap that was reached."""
+
+    key: str
+    """Such as `search.max_hours`."""
+    limit: float
+    """Hours, GPU hours, or bytes."""
+
+    @property
+    def reason(self) -> str:
+        """Why trials are stopped then.
+
+        Examples
+        --------
+        >>> ReachedCap("search.max_hours", 2.0).reason
+        'search.max_hours reached'
+        """
+        return f"{self.key} reached"
+
+
+class Caps:
+    """What a search may use and what it has used."""
 
     def __init__(self, search: SearchConfig, folder: Path) -> None:
         self._search, self._folder = search, folder
-        self._time = WorkingTime(folder / HOURS)
+        self._time = WorkingTime(folder / HOURS_FILE)
         self._gpu_seconds: dict[str, float] = {}
-        self.reached: tuple[str, float] | None = None
-        """The first cap that was reached, by its key, with its value."""
+        """By trial id."""
+        self.reached: ReachedCap | None = None
+        """The first cap that was reached."""
 
-    def begin(self, trials: Iterable[FrozenTrial]) -> None:
-        """Take in what the trials of an earlier driver used."""
+    def add_earlier_trials(self, trials: Iterable[FrozenTrial]) -> None:
+        """Count what the trials of an earlier driver used, and check all caps."""
         self._gpu_seconds = {trial_name(trial.number): gpu_seconds(trial) for trial in trials}
-        self._look()
+        self._check_all()
 
-    def evaluated(self, trial_id: str, gpu_seconds: float) -> None:
-        """Take in an evaluation of a trial that has used so many GPU seconds, and look at all caps."""
+    def add_evaluation(self, trial_id: str, gpu_seconds: float) -> None:
+        """Count an evaluation of a trial that has used so many GPU seconds in all, and check all caps."""
         self._gpu_seconds[trial_id] = gpu_seconds
-        self._look()
+        self._check_all()
 
-    def tick(self) -> None:
-        """Let time pass. Cheap: it is called about ten times a second."""
-        self._time.note()
-        self._compare("max_hours", self._time.seconds / 3600)
+    def check_time(self) -> None:
+        """Check the cap on hours. It is called about ten times a second, so it looks at no file."""
+        self._time.save_regularly()
+        self._check_cap("max_hours", self._time.seconds / 3600)
 
-    def end(self) -> None:
+    def save_time(self) -> None:
         """Write down the time until now: what follows is not counted."""
-        self._time.write()
+        self._time.save()
 
-    def spent(self) -> bool:
+    def is_reached(self) -> bool:
         """Tell whether a cap was reached."""
         return self.reached is not None
 
-    def ended(self, trials: Sequence[TrialRecord]) -> EndedRecord | None:
+    def end_record(self, trials: Sequence[TrialRecord]) -> EndedRecord | None:
         """Return how the search ended early, with these trials; None when all had what they were to have."""
         if self.reached is None:
             return None
-        stopped = any(trial.reason == reason_of(self.reached) for trial in trials)
+        stopped = any(trial.reason == self.reached.reason for trial in trials)
         if not stopped and len(trials) == self._search.trials:
             return None
         return EndedRecord(*self.reached, trials=len(trials), planned=self._search.trials)
 
-    def _look(self) -> None:
-        self.tick()
-        self._compare("max_gpu_hours", sum(self._gpu_seconds.values()) / 3600)
+    def _check_all(self) -> None:
+        self.check_time()
+        self._check_cap("max_gpu_hours", sum(self._gpu_seconds.values()) / 3600)
         if self._search.max_disk is not None:
-            self._compare("max_disk", folder_bytes(self._folder))
+            self._check_cap("max_disk", folder_bytes(self._folder))
 
-    def _compare(self, name: str, used: float) -> None:
+    def _check_cap(self, name: str, used: float) -> None:
         cap = getattr(self._search, name)
         if cap is not None and used >= cap and self.reached is None:
-            self.reached = (f"search.{name}", float(cap))
-
-
-def reason_of(reached: tuple[str, float]) -> str:
-    """Return why trials were stopped once a cap was reached."""
-    return f"{reached[0]} reached"
+            self.reached = ReachedCap(f"search.{name}", float(cap))

@@ -1,4 +1,4 @@
-"""The end of a search that a cap ended: trials that an earlier driver left are not gone on with."""
+"""The end of a search that a cap ended: the trials that an earlier driver left unfinished become PRUNED."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.study.seeding import own_trials, trial_name
 
 
-def stop_begun(study: optuna.Study, space: SearchSpace, ledger: Ledger, reason: str) -> None:
+def prune_unfinished_trials(study: optuna.Study, space: SearchSpace, ledger: Ledger, reason: str) -> None:
     """Tell the study that the trials which are still RUNNING there are PRUNED, with what they had reached."""
-    for left in own_trials(study, (TrialState.RUNNING,)):
-        trial, number = optuna.Trial(study, left._trial_id), trial_name(left.number)
-        if "record" not in left.user_attrs:  # the driver was killed between its proposal and its start
-            ledger.started(trial, number, space.suggest(trial))
+    for unfinished in own_trials(study, (TrialState.RUNNING,)):
+        trial, trial_id = optuna.Trial(study, unfinished._trial_id), trial_name(unfinished.number)
+        if "record" not in unfinished.user_attrs:  # the driver was killed between its proposal and its start
+            ledger.started(trial, trial_id, space.suggest(trial))
         ledger.ending(trial, reason)
-        ledger.ended(study.tell(trial, state=TrialState.PRUNED), number)
+        ledger.ended(study.tell(trial, state=TrialState.PRUNED), trial_id)

@@ -7,8 +7,8 @@ from typing import Any
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from gazetune.search.stopping.caps import Budget, reason_of
-from gazetune.search.stopping.repeated_failures import Failures
+from gazetune.search.stopping.caps import Caps
+from gazetune.search.stopping.repeated_failures import RepeatedFailures
 from gazetune.trials.driver_requests import Steering
 
 BY_HAND = "stopped by hand"
@@ -34,31 +34,31 @@ class StoppedByHand(FIFOScheduler):
 class StoppedByCap(FIFOScheduler):
     """A rule of the scheduler: once a cap of the search is reached, it stops every trial at its next report."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, caps: Caps) -> None:
         super().__init__()
-        self._budget = budget
+        self._caps = caps
         self.reasons: dict[str, str] = {}
         """By trial id, those that were stopped."""
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Stop the trial if a cap is reached."""
-        self._budget.evaluated(trial.trial_id, result["report"][0]["gpu_seconds"])
-        if self._budget.reached is None:
+        self._caps.add_evaluation(trial.trial_id, result["report"][0]["gpu_seconds"])
+        if self._caps.reached is None:
             return TrialScheduler.CONTINUE
-        self.reasons[trial.trial_id] = reason_of(self._budget.reached)
+        self.reasons[trial.trial_id] = self._caps.reached.reason
         return TrialScheduler.STOP
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """Count the last report of a trial too; one that FAILed has none."""
         if "report" in result:
-            self._budget.evaluated(trial.trial_id, result["report"][0]["gpu_seconds"])
+            self._caps.add_evaluation(trial.trial_id, result["report"][0]["gpu_seconds"])
 
 
 class Halting(tune.Stopper):
     """Ends all trials at once without a word to the study, where they stay to be resumed, as Ctrl-C does."""
 
-    def __init__(self, steering: Steering, failures: Failures, budget: Budget) -> None:
-        self._steering, self._failures, self._budget = steering, failures, budget
+    def __init__(self, steering: Steering, failures: RepeatedFailures, caps: Caps) -> None:
+        self._steering, self._failures, self._caps = steering, failures, caps
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Never stop one trial: a rule of the scheduler does."""
@@ -69,5 +69,5 @@ class Halting(tune.Stopper):
 
         A cap does not end it so: its trials end one by one (`StoppedByCap`), each with its word to the study.
         """
-        self._budget.tick()
+        self._caps.check_time()
         return self._failures.verdict is not None or self._steering.asked_to_stop(None)

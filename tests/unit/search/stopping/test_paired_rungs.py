@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from gazetune.search.driver import replay
-from gazetune.search.stopping.paired_rungs import MEASURES, PairedLooks, PairedRungs
+from gazetune.search.stopping.paired_rungs import COMPARISONS, PairedRungs, PairedRungTests
 from gazetune.search.stopping.schedulers import Stopping
 from gazetune.train.checkpoint import save_margins
 
@@ -29,17 +29,17 @@ def margins_of(rng: np.random.Generator, accuracies: Sequence[float], pairs: int
 
 def stopped(rng: np.random.Generator, accuracies: Sequence[float], objective: str, level: float = 0.05) -> set[int]:
     """Which trials of one simulated search are stopped; they come to each rung in an order of their own."""
-    looks, gone = PairedLooks(RUNGS, level, MEASURES[objective]), set()
+    tests, gone = PairedRungTests(RUNGS, level, COMPARISONS[objective]), set()
     for rung in RUNGS:
         margins = margins_of(rng, accuracies)
         for trial in rng.permutation(len(accuracies)).tolist():
-            look = None if trial in gone else looks.look(str(trial), rung, margins[trial])
-            if look is not None and look.stop:
+            test = None if trial in gone else tests.test_trial(str(trial), rung, margins[trial])
+            if test is not None and test.stop:
                 gone.add(trial)
     return gone
 
 
-@pytest.mark.parametrize("objective", MEASURES)
+@pytest.mark.parametrize("objective", COMPARISONS)
 def test_of_equal_trials_fewer_are_stopped_than_the_level(objective: str) -> None:
     rng = np.random.default_rng(0)
     share = np.mean([len(stopped(rng, [0.75] * 20, objective)) / 20 for _ in range(80)])
@@ -53,31 +53,31 @@ def test_the_best_trial_is_hardly_ever_stopped_and_trials_ten_points_worse_mostl
     assert np.mean([len(gone - {0}) / 19 for gone in searches]) >= 0.5
 
 
-def test_the_level_is_divided_over_the_looks_and_over_the_trials_of_the_rung() -> None:
-    looks = PairedLooks(RUNGS, 0.05, MEASURES["val/accuracy"])
-    assert looks.level_per_look == pytest.approx(0.025)
+def test_the_level_is_divided_over_the_tests_and_over_the_trials_of_the_rung() -> None:
+    tests = PairedRungTests(RUNGS, 0.05, COMPARISONS["val/accuracy"])
+    assert tests.level_per_test == pytest.approx(0.025)
     best, worse = np.ones(40), np.concatenate([-np.ones(6), np.ones(34)])
-    assert looks.look("a", 100, best) is None
-    first = looks.look("b", 100, worse)
-    assert first is not None and first.p == pytest.approx(0.5**6) and first.stop and first.best == "a"
-    second = looks.look("c", 100, worse)
-    assert second is not None and second.p == pytest.approx(2 * 0.5**6) and not second.stop
-    assert looks.look("c", 100, -best) is None, "a trial has one look at a rung"
+    assert tests.test_trial("a", 100, best) is None
+    first = tests.test_trial("b", 100, worse)
+    assert first is not None and first.p_value == pytest.approx(0.5**6) and first.stop and first.best == "a"
+    second = tests.test_trial("c", 100, worse)
+    assert second is not None and second.p_value == pytest.approx(2 * 0.5**6) and not second.stop
+    assert tests.test_trial("c", 100, -best) is None, "a trial is tested once at a rung"
 
 
 def test_a_trial_is_compared_with_those_of_its_own_rung_only() -> None:
-    looks = PairedLooks(RUNGS, 0.05, MEASURES["val/accuracy"])
-    looks.look("a", 300, np.ones(50))
-    assert looks.look("b", 100, -np.ones(50)) is None
+    tests = PairedRungTests(RUNGS, 0.05, COMPARISONS["val/accuracy"])
+    tests.test_trial("a", 300, np.ones(50))
+    assert tests.test_trial("b", 100, -np.ones(50)) is None
 
 
 def test_losses_are_compared_by_the_loss_of_each_pair() -> None:
     # Both order every pair rightly; one is surer.
-    looks = PairedLooks(RUNGS, 0.05, MEASURES["val/loss"])
+    tests = PairedRungTests(RUNGS, 0.05, COMPARISONS["val/loss"])
     rng = np.random.default_rng(2)
-    looks.look("sure", 100, 2.0 + 0.1 * rng.standard_normal(50))
-    look = looks.look("unsure", 100, 0.5 + 0.1 * rng.standard_normal(50))
-    assert look is not None and look.stop
+    tests.test_trial("sure", 100, 2.0 + 0.1 * rng.standard_normal(50))
+    test = tests.test_trial("unsure", 100, 0.5 + 0.1 * rng.standard_normal(50))
+    assert test is not None and test.stop
 
 
 def trial(folder: Path, number: int) -> SimpleNamespace:

@@ -12,7 +12,7 @@ from gazetune.search.folder import SearchFolder
 from gazetune.search.ledger import Ledger, trial_records
 from gazetune.search.progress import SearchProgress
 from gazetune.search.space.space_file import read_space
-from gazetune.search.stopping.prune_unfinished import stop_begun
+from gazetune.search.stopping.prune_unfinished import prune_unfinished_trials
 from gazetune.search.study.searcher import open_study
 from gazetune.tracking.mlflow_runs import Tracker
 
@@ -40,7 +40,7 @@ def test_trials_that_were_running_are_pruned_with_the_reason_and_keep_what_they_
         begun.set_user_attr("record", {**begun.user_attrs["record"], "examples": 12, "val_accuracy": 0.6})
         begun.report(0.6, 12)
         study.ask()  # its driver was killed before it noted anything
-        stop_begun(study, space, ledger, "search.max_hours reached")
+        prune_unfinished_trials(study, space, ledger, "search.max_hours reached")
     records = trial_records(study)
     assert [(each.id, each.state, each.reason) for each in records] == [
         ("0000", "PRUNED", "search.max_hours reached"),

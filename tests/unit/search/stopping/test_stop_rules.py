@@ -9,8 +9,8 @@ from typing import Any
 from ray.tune.schedulers import TrialScheduler
 
 from gazetune.config import SearchConfig
-from gazetune.search.stopping.caps import Budget
-from gazetune.search.stopping.repeated_failures import Failures
+from gazetune.search.stopping.caps import Caps
+from gazetune.search.stopping.repeated_failures import RepeatedFailures
 from gazetune.search.stopping.schedulers import Stopping
 from gazetune.search.stopping.stop_rules import Halting, StoppedByCap, StoppedByHand
 from gazetune.trials.driver_requests import Steering
@@ -35,8 +35,8 @@ def test_a_trial_is_stopped_at_its_next_report_and_the_scheduler_says_why(tmp_pa
 
 
 def test_once_a_cap_is_reached_every_trial_is_stopped_at_its_next_report(tmp_path: Path) -> None:
-    budget = Budget(SearchConfig(max_gpu_hours=1.0), tmp_path)
-    scheduler = Stopping([StoppedByCap(budget)])
+    caps = Caps(SearchConfig(max_gpu_hours=1.0), tmp_path)
+    scheduler = Stopping([StoppedByCap(caps)])
 
     class Trial:
         def __init__(self, trial_id: str) -> None:
@@ -51,25 +51,27 @@ def test_once_a_cap_is_reached_every_trial_is_stopped_at_its_next_report(tmp_pat
     scheduler.on_trial_complete(None, Trial("0003"), {"outcome": "FAIL"})
     assert scheduler.on_trial_result(None, Trial("0004"), result(20.0)) == TrialScheduler.STOP
     assert scheduler.reason("0004") == "search.max_gpu_hours reached" and scheduler.reason("0001") is None
-    assert not Halting(Steering(tmp_path), Failures(None), budget).stop_all(), "trials are to end with their results"
+    assert not Halting(Steering(tmp_path), RepeatedFailures(None), caps).stop_all(), (
+        "trials are to end with their results"
+    )
 
 
 def test_time_passes_while_no_trial_reports(tmp_path: Path) -> None:
-    budget = Budget(SearchConfig(max_hours=1e-9), tmp_path)
-    assert not budget.spent()
-    assert not Halting(Steering(tmp_path), Failures(None), budget).stop_all()
-    assert budget.reached == ("search.max_hours", 1e-9)
+    caps = Caps(SearchConfig(max_hours=1e-9), tmp_path)
+    assert not caps.is_reached()
+    assert not Halting(Steering(tmp_path), RepeatedFailures(None), caps).stop_all()
+    assert caps.reached == ("search.max_hours", 1e-9)
 
 
 def test_all_is_halted_by_a_request_or_by_failures(tmp_path: Path) -> None:
-    steering, failures = Steering(tmp_path), Failures(0)
-    halting = Halting(steering, failures, Budget(SearchConfig(), tmp_path))
+    steering, failures = Steering(tmp_path), RepeatedFailures(0)
+    halting = Halting(steering, failures, Caps(SearchConfig(), tmp_path))
     assert not halting.stop_all()
     steering.ask_to_stop("0001")
     assert not halting.stop_all(), "one trial is not all of them"
     steering.ask_to_stop(None)
     assert halting.stop_all()
     steering.clear()
-    failures.ended("a")
+    failures.count_trial("a")
     assert halting.stop_all()
     assert pickle.loads(pickle.dumps(halting)).stop_all(), "Tune writes it down"
