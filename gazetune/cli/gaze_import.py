@@ -180,8 +180,8 @@ def import_command(
     InputError
         If the pairs or the recordings cannot be read or do not fit each other; nothing is written then.
     """
-    from gazetune.eyetracking.assign import Gates
-    from gazetune.eyetracking.collect import import_recordings
+    from gazetune.eyetracking.assign_words import TrialLimits
+    from gazetune.eyetracking.import_recordings import import_recordings
     from gazetune.eyetracking.import_settings import ImportSettings
     from gazetune.eyetracking.pymovements.settings import PymovementsSettings
 
@@ -189,7 +189,7 @@ def import_command(
         screen=screen,
         assign=assign,
         max_distance=max_distance,
-        gates=Gates(min_fixations, min_assigned),
+        limits=TrialLimits(min_fixations, min_assigned),
         units=units,
         first_pass_only=first_pass_only,
         skip_unmatched=skip_unmatched,

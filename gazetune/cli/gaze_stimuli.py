@@ -63,14 +63,14 @@ def stimuli_command(
     InputError
         If the pairs cannot be read, a text cannot be shown, or `out` holds something; nothing is written then.
     """
-    from gazetune.eyetracking.stimuli import StimuliSettings, render_stimuli
+    from gazetune.eyetracking.stimuli import StimuliSettings, name_trials, render_stimuli
     from gazetune.preferences.pair import PreferencePair
     from gazetune.preferences.sources import published_splits
 
     settings = StimuliSettings(screen, font, font_size, readers, seed)
     pairs = [pair for rows in published_splits(data).values() for pair in rows if isinstance(pair, PreferencePair)]
     shown = [
-        {f"{number}.0": pair.prompt[-1].content, f"{number}.1": pair.chosen, f"{number}.2": pair.rejected}
+        name_trials(number, pair.prompt[-1].content, pair.chosen, pair.rejected)
         for number, pair in enumerate(pairs, start=1)
     ]
-    return render_stimuli(shown, out, settings)
+    return render_stimuli(shown, out, settings).to_json()

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazetune.errors import InputError
-from gazetune.eyetracking.fixations import Recording
+from gazetune.eyetracking.recording import Recording
 from gazetune.gaze.words import word_spans
 
 _CONFUSED = str.maketrans(
@@ -25,9 +25,50 @@ _CONFUSED = str.maketrans(
 )
 
 
-def fold(text: str) -> str:
-    """Return the text without white space and with characters that OCR confuses made equal."""
+def fold_text(text: str) -> str:
+    """Return the text without white space and with characters that OCR confuses made equal.
+
+    Examples
+    --------
+    >>> fold_text("All 10") == fold_text("AI1 lO")
+    True
+    """
     return "".join(_fold_character(character) for character in text)
+
+
+class ShownTexts:
+    """The texts that may have been read. A recording finds its own among them by its words.
+
+    Parameters
+    ----------
+    texts
+        Those without a word are left out. Of texts that differ by what `fold_text` drops, the first is found.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = [text for text in dict.fromkeys(texts) if text.strip()]
+        self._by_folded = {fold_text(text): text for text in reversed(self._texts)}
+
+    def find_text(self, recording: Recording) -> str:
+        """Return the text that the recorded words are.
+
+        Raises
+        ------
+        InputError
+            If none fits: with the first difference to the text that agrees the longest.
+        """
+        if recording.complete:
+            joined = "".join(fold_text(word or "") for word in recording.words)
+            if joined in self._by_folded:  # one look-up for the whole screen
+                return self._by_folded[joined]
+            nearest = max(self._by_folded, key=lambda folded: _common_prefix_length(folded, joined), default=None)
+            best = None if nearest is None else self._by_folded[nearest]
+        else:
+            best = max(self._texts, key=lambda text: _count_agreeing_words(recording, text), default=None)
+        if best is None:
+            raise InputError(f"{recording.origins[0]}: there is no text to compare the words with")
+        align_words(recording, best)  # names the first difference
+        return best
 
 
 def align_words(recording: Recording, text: str) -> NDArray[np.int32]:
@@ -42,57 +83,31 @@ def align_words(recording: Recording, text: str) -> NDArray[np.int32]:
         recorded word stands for.
     """
     if not recording.complete:
-        return _align_numbered(recording, text)
+        return _align_numbered_words(recording, text)
     folded = [_fold_character(character) for character in text]
     joined = "".join(folded)
-    origin = np.repeat(np.arange(len(text)), [len(part) for part in folded])
+    origin = np.repeat(np.arange(len(text)), [len(part) for part in folded])  # character of the text of each folded one
     spans = np.zeros((len(recording.words), 2), dtype=np.int32)
     done = 0
     for index, word in enumerate(recording.words):
-        expected = fold(word or "")
+        expected = fold_text(word or "")
         if not expected or not joined.startswith(expected, done):
-            raise InputError(_difference(recording, index, text, int(origin[done]) if done < len(origin) else None))
+            at = int(origin[done]) if done < len(origin) else None
+            raise InputError(_describe_difference(recording, index, text, at))
         spans[index] = origin[done], origin[done + len(expected) - 1] + 1
         done += len(expected)
     if done < len(joined):
-        place = int(origin[done])
+        at = int(origin[done])
         raise InputError(
-            f"{recording.places[-1]}: the recorded words end here, but the text goes on with "
-            f"{_here(text, place)} at character {place}"
+            f"{recording.origins[-1]}: the recorded words end here, but the text goes on with "
+            f"{_quote_words(text, at)} at character {at}"
         )
     return spans
 
 
-def find_text(recording: Recording, texts: Sequence[str], folded: dict[str, str]) -> str:
-    """Return the text that the recorded words are.
-
-    Parameters
-    ----------
-    texts
-        The texts that were shown, some of them perhaps.
-    folded
-        The same texts by their `fold`, so that a whole screen is one look-up.
-
-    Raises
-    ------
-    InputError
-        If none fits: with the first difference to the text that agrees the longest.
-    """
-    if recording.complete:
-        joined = "".join(fold(word or "") for word in recording.words)
-        if joined in folded:
-            return folded[joined]
-        nearest = max(folded, key=lambda key: _common_prefix(key, joined), default=None)
-        best = None if nearest is None else folded[nearest]
-    else:
-        best = max(texts, key=lambda text: _agreeing(recording, text), default=None)
-    if best is None:
-        raise InputError(f"{recording.places[0]}: there is no text to compare the words with")
-    align_words(recording, best)  # names the first difference
-    return best
-
-
-def common_units(text: str, recordings: Sequence[NDArray[np.int32]]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def find_common_units(
+    text: str, recordings: Sequence[NDArray[np.int32]]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Return the units that all recordings of a text can be told apart in: words, joined where a box spans several.
 
     Parameters
@@ -105,15 +120,23 @@ def common_units(text: str, recordings: Sequence[NDArray[np.int32]]) -> tuple[ND
     units, unit_of_character
         [units, 2] characters (start, end) of each unit, and [characters] the unit that each character lies in or
         that the next one after it does.
+
+    Examples
+    --------
+    >>> units, unit_of_character = find_common_units("one two three", [np.array([[0, 3], [4, 13]], dtype=np.int32)])
+    >>> units.tolist()  # a reader's box spans the last two words
+    [[0, 3], [4, 13]]
+    >>> unit_of_character[[0, 8]].tolist()
+    [0, 1]
     """
     words = word_spans(text)
-    fresh = np.ones(len(words), dtype=bool)
+    begins_unit = np.ones(len(words), dtype=bool)
     for spans in recordings:
         first = np.searchsorted(words[:, 0], spans[:, 0], side="right") - 1
         last = np.searchsorted(words[:, 0], spans[:, 1] - 1, side="right") - 1
         for low, high in zip(first, last, strict=True):
-            fresh[low + 1 : high + 1] = False
-    starts = np.flatnonzero(fresh)
+            begins_unit[low + 1 : high + 1] = False
+    starts = np.flatnonzero(begins_unit)
     ends = np.append(starts[1:], len(words)) - 1
     units = np.stack([words[starts, 0], words[ends, 1]], axis=1).astype(np.int32)
     return units, np.searchsorted(units[:, 1], np.arange(len(text)), side="right")
@@ -123,35 +146,36 @@ def _fold_character(character: str) -> str:
     return "".join(unicodedata.normalize("NFKD", character).translate(_CONFUSED).split())
 
 
-def _common_prefix(left: str, right: str) -> int:
+def _common_prefix_length(left: str, right: str) -> int:
     pairs = enumerate(zip(left, right, strict=False))
     return next((index for index, (a, b) in pairs if a != b), min(len(left), len(right)))
 
 
-def _align_numbered(recording: Recording, text: str) -> NDArray[np.int32]:
+def _align_numbered_words(recording: Recording, text: str) -> NDArray[np.int32]:
+    """Align words that are known by their number in the text, not all of them by name."""
     spans = word_spans(text)
     for index, word in enumerate(recording.words):
         if index >= len(spans):
-            raise InputError(_difference(recording, index, text, None))
+            raise InputError(_describe_difference(recording, index, text, None))
         start, end = spans[index].tolist()
-        if word is not None and fold(word) != fold(text[start:end]):
-            raise InputError(_difference(recording, index, text, start))
+        if word is not None and fold_text(word) != fold_text(text[start:end]):
+            raise InputError(_describe_difference(recording, index, text, start))
     return spans
 
 
-def _agreeing(recording: Recording, text: str) -> int:
+def _count_agreeing_words(recording: Recording, text: str) -> int:
     """Return how many words from the first on agree with the text's words."""
     words = text.split()
     for index, word in enumerate(recording.words):
-        if index >= len(words) or (word is not None and fold(word) != fold(words[index])):
+        if index >= len(words) or (word is not None and fold_text(word) != fold_text(words[index])):
             return index
     return len(recording.words) + 1
 
 
-def _difference(recording: Recording, index: int, text: str, place: int | None) -> str:
-    found = "has ended" if place is None else f"has {_here(text, place)} at character {place}"
-    return f"{recording.places[index]}: word {index} is '{recording.words[index]}', but the nearest text {found}"
+def _describe_difference(recording: Recording, index: int, text: str, at: int | None) -> str:
+    found = "has ended" if at is None else f"has {_quote_words(text, at)} at character {at}"
+    return f"{recording.origins[index]}: word {index} is '{recording.words[index]}', but the nearest text {found}"
 
 
-def _here(text: str, place: int) -> str:
-    return repr(" ".join(text[place : place + 60].split()[:3]))
+def _quote_words(text: str, at: int) -> str:
+    return repr(" ".join(text[at : at + 60].split()[:3]))

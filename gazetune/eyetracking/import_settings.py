@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from gazetune.errors import InputError
-from gazetune.eyetracking.assign import Gates
+from gazetune.eyetracking.assign_words import TrialLimits
 from gazetune.eyetracking.pymovements.settings import PymovementsSettings
-from gazetune.eyetracking.screen import FARTHEST
+from gazetune.eyetracking.recording import ScreenSize
+from gazetune.files.delimited import FARTHEST_PIXEL
 
-DEFAULT_SCREEN = (1280, 1024)
-"""Width and height in pixels where neither the user nor the recording says them: those of OASST-ETC."""
+DEFAULT_SCREEN: ScreenSize = (1280, 1024)
+"""The screen where neither the user nor the recording says its size: that of OASST-ETC."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportSettings:
     """How fixations become measures."""
 
-    screen: tuple[int, int] | None = None
+    screen: ScreenSize | None = None
     """Width and height in pixels; unset: as the recording says, else `DEFAULT_SCREEN`."""
     words: Path | None = None
     """Folder of the word boxes; unset: `words` in the source, or beside it where it is a file."""
@@ -27,7 +28,7 @@ class ImportSettings:
     """`recorded`: the words that the files give, `corrected` where they give none; the others assign anew."""
     max_distance: float = 100.0
     """Pixels from a word's box beyond which a fixation lies on no word."""
-    gates: Gates = field(default_factory=Gates)
+    limits: TrialLimits = field(default_factory=TrialLimits)
     units: Literal["cmcl", "ms"] = "cmcl"
     """`cmcl`: the units of every predictor of this package; `ms`: fixations, milliseconds, percent."""
     first_pass_only: bool = False
@@ -40,10 +41,20 @@ class ImportSettings:
     def __post_init__(self) -> None:
         screen = self.screen or DEFAULT_SCREEN
         checks = (
-            ("screen", f"{screen[0]}x{screen[1]}", max(screen) <= FARTHEST, f"at most {FARTHEST:g} pixels each way"),
-            ("max_distance", self.max_distance, 0 <= self.max_distance <= FARTHEST, f"0 to {FARTHEST:g} pixels"),
-            ("min_fixations", self.gates.min_fixations, self.gates.min_fixations >= 1, "1 or more"),
-            ("min_assigned", self.gates.min_assigned, 0 <= self.gates.min_assigned <= 1, "a share from 0 to 1"),
+            (
+                "screen",
+                f"{screen[0]}x{screen[1]}",
+                max(screen) <= FARTHEST_PIXEL,
+                f"at most {FARTHEST_PIXEL:g} pixels each way",
+            ),
+            (
+                "max_distance",
+                self.max_distance,
+                0 <= self.max_distance <= FARTHEST_PIXEL,
+                f"0 to {FARTHEST_PIXEL:g} pixels",
+            ),
+            ("min_fixations", self.limits.min_fixations, self.limits.min_fixations >= 1, "1 or more"),
+            ("min_assigned", self.limits.min_assigned, 0 <= self.limits.min_assigned <= 1, "a share from 0 to 1"),
         )
         for name, value, good, accepted in checks:
             if not good:
@@ -51,12 +62,13 @@ class ImportSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class DroppedPart:
     """Something that was read and not used."""
 
     what: str
     """`recording`, `fixations` or `file`."""
     source: str
+    """The file, and the reader where the file does not name one."""
     reason: str
     count: int = 1
 
@@ -66,15 +78,19 @@ class ImportReport:
     """What was imported, and what was not and why."""
 
     out: str
+    """The Parquet file."""
     units: str
+    """`cmcl` or `ms`, as in `ImportSettings`."""
     texts: int = 0
     readers: int = 0
     recordings: int = 0
+    """Trials of a reader that were used."""
     rows: int = 0
     fixations: int = 0
-    dropped: list[Dropped] = field(default_factory=list)
+    """Fixations on a word."""
+    dropped: list[DroppedPart] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the report as plain values."""
         return asdict(self)

@@ -1,7 +1,7 @@
 """Texts to screen pages for an experiment: PNG files, the boxes of their words, and the order each reader sees them in.
 
     out/screens/TRIAL_p1.png      the pages of a text
-    out/words/TRIAL_p1.csv        text;x1;y1;x2;y2;line, as `gazepoint` reads it beside what the tracker exports
+    out/words/TRIAL_p1.csv        text;x1;y1;x2;y2;line, as an import reads it beside what the tracker exports
     out/order.csv                 reader;position;trial;page;image
 
 A trial is named PAIR.0 (prompt), PAIR.1 (chosen) or PAIR.2 (rejected), pairs counted from 1. A reader sees the pairs in
@@ -18,9 +18,8 @@ import random
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 from matplotlib.ft2font import FT2Font
@@ -28,7 +27,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from gazetune.config import LARGEST_SEED
 from gazetune.errors import InputError
-from gazetune.eyetracking.line_layout import Piece, printable, wrap
+from gazetune.eyetracking.recording import BOX_COLUMNS, ScreenSize
+from gazetune.eyetracking.text_lines import PlacedWord, break_lines, replace_unprintable
 
 _WIDEST = 16_384  # twice an 8K screen; a page of it takes 256 MB of memory
 
@@ -37,7 +37,7 @@ _WIDEST = 16_384  # twice an 8K screen; a page of it takes 256 MB of memory
 class StimuliSettings:
     """How a page looks and how many orders are drawn."""
 
-    screen: tuple[int, int] = (1280, 1024)
+    screen: ScreenSize = (1280, 1024)
     """Width and height in pixels."""
     font: Path | None = None
     """A TrueType or OpenType file; unset: DejaVu Sans Mono."""
@@ -50,8 +50,8 @@ class StimuliSettings:
     def __post_init__(self) -> None:
         if max(self.screen) > _WIDEST:
             raise InputError(f"screen: {self.screen[0]}x{self.screen[1]}; accepted: at most {_WIDEST} pixels each way")
-        room = min(self.screen[0] - 2 * self.margin, self.line_height * 2)
-        if self.font_size < 6 or room < 4 * self.font_size or self.screen[1] < 2 * self.margin + self.line_height:
+        column = min(self.screen[0] - 2 * self.margin, self.line_height * 2)
+        if self.font_size < 6 or column < 4 * self.font_size or self.screen[1] < 2 * self.margin + self.line_height:
             raise InputError(
                 f"font_size: {self.font_size}; accepted: 6 or more, small enough for some words of "
                 f"{self.screen[0]}x{self.screen[1]} pixels"
@@ -72,25 +72,48 @@ class StimuliSettings:
         return 3 * self.font_size
 
     @property
-    def lines(self) -> int:
+    def lines_per_page(self) -> int:
         """Lines of a page."""
         return (self.screen[1] - 2 * self.margin) // self.line_height
 
 
+@dataclass(frozen=True, slots=True)
+class StimuliReport:
+    """What was rendered."""
+
+    out: str
+    """The folder."""
+    pairs: int
+    texts: int
+    pages: int
+    readers: int
+    """Orders that were drawn."""
+
+    def to_json(self) -> dict[str, object]:
+        """Return the report as plain values."""
+        return asdict(self)
+
+
+def name_trials(number: int, prompt: str, chosen: str, rejected: str) -> dict[str, str]:
+    """Return the texts of a pair by trial name, the one that is shown first in front.
+
+    Examples
+    --------
+    >>> name_trials(3, prompt="Why?", chosen="So.", rejected="No.")
+    {'3.0': 'Why?', '3.1': 'So.', '3.2': 'No.'}
+    """
+    return {f"{number}.0": prompt, f"{number}.1": chosen, f"{number}.2": rejected}
+
+
 def render_stimuli(
     pairs: Iterable[Mapping[str, str]], out: Path, settings: StimuliSettings | None = None
-) -> dict[str, Any]:
+) -> StimuliReport:
     """Render every text and write the folder `out`, which appears whole or not at all.
 
     Parameters
     ----------
     pairs
-        For each pair its texts by trial name, the one that is shown first in front.
-
-    Returns
-    -------
-    report
-        `{out, pairs, texts, pages, readers}`.
+        For each pair its texts by trial name, as `name_trials` gives them.
 
     Raises
     ------
@@ -101,44 +124,91 @@ def render_stimuli(
     settings = settings or StimuliSettings()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: is there already; accepted: a folder to make")
-    font, known = _font(settings)
-    texts = [dict(pair) for pair in pairs]
-    if not any(texts):
+    renderer = _PageRenderer(settings)
+    trials = [dict(pair) for pair in pairs]
+    if not any(trials):
         raise InputError(f"{out}: there is no text to render")
     try:
-        pages = _write(out, texts, font, known, settings)
+        pages = _write_folder(out, trials, renderer, settings)
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror})") from None
-    return {
-        "out": str(out),
-        "pairs": len(texts),
-        "texts": len(pages),
-        "pages": sum(pages.values()),
-        "readers": settings.readers,
-    }
+    return StimuliReport(str(out), len(trials), len(pages), sum(pages.values()), settings.readers)
 
 
-def _font(settings: StimuliSettings) -> tuple[ImageFont.FreeTypeFont, frozenset[int]]:
-    path = settings.font or Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSansMono.ttf"
-    try:
-        return ImageFont.truetype(str(path), settings.font_size), frozenset(FT2Font(str(path)).get_charmap())
-    except (OSError, RuntimeError):
-        raise InputError(f"font: '{path}' cannot be read; accepted: a TrueType or OpenType file") from None
+class _PageRenderer:
+    """Draws texts in one font.
+
+    Raises
+    ------
+    InputError
+        If the font cannot be read.
+    """
+
+    def __init__(self, settings: StimuliSettings) -> None:
+        self._settings = settings
+        path = settings.font or Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSansMono.ttf"
+        try:
+            self._font = ImageFont.truetype(str(path), settings.font_size)
+            self._known = frozenset(FT2Font(str(path)).get_charmap())
+        except (OSError, RuntimeError):
+            raise InputError(f"font: '{path}' cannot be read; accepted: a TrueType or OpenType file") from None
+
+    def render_text(self, folder: Path, trial: str, text: str) -> int:
+        """Write the pages of one text, as PNG and as word boxes, and return their number.
+
+        Raises
+        ------
+        InputError
+            If the text has no words, or a character that the font lacks.
+        """
+        self._check_text(trial, text)
+        lines = break_lines(text, self._settings.screen[0] - 2 * self._settings.margin, self._font.getlength)
+        for name in ("screens", "words"):
+            (folder / name).mkdir(exist_ok=True)
+        pages = list(_split_pages(lines, self._settings.lines_per_page))
+        for number, page in enumerate(pages, start=1):
+            self._render_page(folder, f"{trial}_p{number}", page)
+        return len(pages)
+
+    def _check_text(self, trial: str, text: str) -> None:
+        if not text.strip():
+            raise InputError(f"trial {trial}: the text has no words")
+        strange = next((each for each in text if not each.isspace() and not self._can_draw(each)), None)
+        if strange is not None:
+            raise InputError(
+                f"trial {trial}: the font lacks {strange!r} (U+{ord(strange):04X}); accepted: a font that has "
+                "it, or a text without it"
+            )
+
+    def _can_draw(self, character: str) -> bool:
+        return ord(character) in self._known and replace_unprintable(character) == character
+
+    def _render_page(self, folder: Path, name: str, lines: Sequence[list[PlacedWord]]) -> None:
+        settings = self._settings
+        ascent, descent = self._font.getmetrics()
+        above = (settings.line_height - ascent - descent) // 2
+        image = Image.new("L", settings.screen, 255)
+        draw = ImageDraw.Draw(image)
+        with (folder / "words" / f"{name}.csv").open("w", encoding="utf-8", newline="") as stream:
+            boxes = csv.writer(stream, delimiter=";", lineterminator="\n")
+            boxes.writerow((*BOX_COLUMNS, "line"))
+            for line, words in enumerate(lines):
+                top = settings.margin + line * settings.line_height + above
+                for word in words:
+                    left = round(settings.margin + word.left)
+                    draw.text((left, top), word.text, font=self._font, fill=0)
+                    boxes.writerow((word.text, left, top, left + math.ceil(word.width), top + ascent + descent, line))
+        image.save(folder / "screens" / f"{name}.png")
 
 
-def _write(
-    out: Path,
-    pairs: Sequence[Mapping[str, str]],
-    font: ImageFont.FreeTypeFont,
-    known: frozenset[int],
-    settings: StimuliSettings,
+def _write_folder(
+    out: Path, pairs: Sequence[Mapping[str, str]], renderer: _PageRenderer, settings: StimuliSettings
 ) -> dict[str, int]:
     """Write the folder beside its place, rename it, and return the number of pages of each trial."""
     out.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
-        shown = [item for pair in pairs for item in pair.items()]
-        pages = {trial: _render(work, trial, text, font, known, settings) for trial, text in shown}
+        pages = {trial: renderer.render_text(work, trial, text) for pair in pairs for trial, text in pair.items()}
         _write_order(work / "order.csv", [list(pair) for pair in pairs], pages, settings)
         work.chmod(0o755)
         os.replace(work, out)
@@ -147,52 +217,15 @@ def _write(
     return pages
 
 
-def _render(
-    folder: Path, trial: str, text: str, font: ImageFont.FreeTypeFont, known: frozenset[int], settings: StimuliSettings
-) -> int:
-    """Write the pages of one text and return their number."""
-    if not text.strip():
-        raise InputError(f"trial {trial}: the text has no words")
-    strange = next((each for each in text if not each.isspace() and not _has(known, each)), None)
-    if strange is not None:
-        raise InputError(
-            f"trial {trial}: the font lacks {strange!r} (U+{ord(strange):04X}); accepted: a font that has "
-            "it, or a text without it"
-        )
-    lines = wrap(text, settings.screen[0] - 2 * settings.margin, font.getlength)
-    ascent, descent = font.getmetrics()
-    for name in ("screens", "words"):
-        (folder / name).mkdir(exist_ok=True)
-    pages = list(_pages(lines, settings.lines))
-    for number, page in enumerate(pages, start=1):
-        image = Image.new("L", settings.screen, 255)
-        draw = ImageDraw.Draw(image)
-        with (folder / "words" / f"{trial}_p{number}.csv").open("w", encoding="utf-8", newline="") as stream:
-            boxes = csv.writer(stream, delimiter=";", lineterminator="\n")
-            boxes.writerow(("text", "x1", "y1", "x2", "y2", "line"))
-            for line, pieces in enumerate(page):
-                top = settings.margin + line * settings.line_height + (settings.line_height - ascent - descent) // 2
-                for piece in pieces:
-                    left = round(settings.margin + piece.left)
-                    draw.text((left, top), piece.text, font=font, fill=0)
-                    boxes.writerow((piece.text, left, top, left + math.ceil(piece.width), top + ascent + descent, line))
-        image.save(folder / "screens" / f"{trial}_p{number}.png")
-    return len(pages)
-
-
-def _has(known: frozenset[int], character: str) -> bool:
-    return ord(character) in known and printable(character) == character
-
-
-def _pages(lines: Sequence[list[Piece]], room: int) -> Iterator[list[list[Piece]]]:
-    """Yield pages of at most `room` lines. No page begins with blank lines, so each has a word."""
-    page: list[list[Piece]] = []
-    for pieces in lines:
-        if len(page) == room:
+def _split_pages(lines: Sequence[list[PlacedWord]], lines_per_page: int) -> Iterator[list[list[PlacedWord]]]:
+    """Yield pages of at most `lines_per_page` lines. No page begins with blank lines, so each has a word."""
+    page: list[list[PlacedWord]] = []
+    for words in lines:
+        if len(page) == lines_per_page:
             yield page
             page = []
-        if pieces or page:
-            page.append(pieces)
+        if words or page:
+            page.append(words)
     if page:
         yield page
 
@@ -200,6 +233,7 @@ def _pages(lines: Sequence[list[Piece]], room: int) -> Iterator[list[list[Piece]
 def _write_order(
     path: Path, pairs: Sequence[Sequence[str]], pages: Mapping[str, int], settings: StimuliSettings
 ) -> None:
+    """Write the order of each reader, which depends on the seed and the reader's number alone."""
     with path.open("w", encoding="utf-8", newline="") as stream:
         rows = csv.writer(stream, delimiter=";", lineterminator="\n")
         rows.writerow(("reader", "position", "trial", "page", "image"))

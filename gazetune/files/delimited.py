@@ -1,4 +1,8 @@
-"""Rows of a recording's CSV file, each with the file and row that error lines name."""
+"""Rows of a CSV file, each with the file and row that error lines name.
+
+Files separated by `;` and by `,` are both read; the header says which. A row converts its own values, so that a wrong
+value is refused with its file, row and column: `eva.csv row 3: duration: '-0.1'; accepted: a number >= 0`.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +15,37 @@ from pathlib import Path
 
 from gazetune.errors import InputError
 
-MOST = 10_000_000
-"""Largest number that a word, line or fixation is believed to have; memory grows with it."""
-LONGEST = 60.0
-"""Seconds on one word that are still believed; the same durations in milliseconds are nearly all longer."""
+LARGEST_NUMBER = 10_000_000
+"""Largest number that a word, line or fixation may have. Memory grows with it, so a wrong one is refused early."""
+LONGEST_DURATION = 60.0
+"""Longest time on one word in seconds. Durations in milliseconds are nearly all longer, so they are noticed."""
+FARTHEST_PIXEL = 20_000.0
+"""Pixels from the upper left corner that can still be drawn: more than any screen has."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """One row; `number` counts from 1 below the header."""
+    """One row of a CSV file.
+
+    Examples
+    --------
+    >>> row = TableRow(Path("eva.csv"), 3, {"x": "12.5", "word_number": "3.0"})
+    >>> row.get_float("x"), row.get_int("word_number"), row.origin
+    (12.5, 3, 'eva.csv row 3')
+    """
 
     path: Path
     number: int
+    """Counted from 1 below the header."""
     values: Mapping[str, str]
+    """By the names of the columns."""
 
     @property
-    def place(self) -> str:
+    def origin(self) -> str:
         """`file row N`, as error lines have it."""
         return f"{self.path} row {self.number}"
 
-    def seconds(self, key: str) -> float:
+    def get_seconds(self, key: str) -> float:
         """Return the duration under `key`, in seconds.
 
         Raises
@@ -38,12 +53,14 @@ class TableRow:
         InputError
             If it is no number, negative, or so long that it must be in milliseconds.
         """
-        value = self.float(key, 0.0)
-        if value > LONGEST:
-            raise InputError(f"{self.place}: {key}: '{self.values[key]}'; accepted: seconds, at most {LONGEST:g}")
+        value = self.get_float(key, 0.0)
+        if value > LONGEST_DURATION:
+            raise InputError(
+                f"{self.origin}: {key}: '{self.values[key]}'; accepted: seconds, at most {LONGEST_DURATION:g}"
+            )
         return value
 
-    def float(self, key: str, least: float | None = None) -> float:
+    def get_float(self, key: str, least: float | None = None) -> float:
         """Return the finite number under `key`.
 
         Raises
@@ -57,23 +74,40 @@ class TableRow:
             value = math.nan
         if not math.isfinite(value) or (least is not None and value < least):
             accepted = "a number" if least is None else f"a number >= {least:g}"
-            raise InputError(f"{self.place}: {key}: '{self.values[key]}'; accepted: {accepted}")
+            raise InputError(f"{self.origin}: {key}: '{self.values[key]}'; accepted: {accepted}")
         return value
 
-    def int(self, key: str, least: int = 0) -> int:
+    def get_int(self, key: str, least: int = 0) -> int:
         """Return the whole number under `key`; `3.0` is one, as pandas writes it.
 
         Raises
         ------
         InputError
-            If it is no whole number, below `least`, or above `MOST`.
+            If it is no whole number, below `least`, or above `LARGEST_NUMBER`.
         """
-        value = self.float(key, least)
-        if value > MOST or value != int(value):
-            raise InputError(f"{self.place}: {key}: '{self.values[key]}'; accepted: a whole number, {least} to {MOST}")
+        value = self.get_float(key, least)
+        if value > LARGEST_NUMBER or value != int(value):
+            raise InputError(
+                f"{self.origin}: {key}: '{self.values[key]}'; accepted: a whole number, {least} to {LARGEST_NUMBER}"
+            )
         return int(value)
 
-    def word(self, key: str) -> str:
+    def get_pixels(self, key: str, least: float = -FARTHEST_PIXEL) -> float:
+        """Return the position under `key`, in pixels from the upper left corner.
+
+        Raises
+        ------
+        InputError
+            If it is no finite number, below `least`, or beyond `FARTHEST_PIXEL`.
+        """
+        value = self.get_float(key)
+        if not least <= value <= FARTHEST_PIXEL:
+            raise InputError(
+                f"{self.origin}: {key}: '{self.values[key]}'; accepted: pixels, {least:g} to {FARTHEST_PIXEL:g}"
+            )
+        return value
+
+    def get_word(self, key: str) -> str:
         """Return the word under `key`.
 
         Raises
@@ -83,11 +117,11 @@ class TableRow:
         """
         value = self.values[key].strip()
         if not value:
-            raise InputError(f"{self.place}: {key}: is empty; accepted: a word")
+            raise InputError(f"{self.origin}: {key}: is empty; accepted: a word")
         return value
 
 
-def header_of(path: Path) -> list[str]:
+def read_header(path: Path) -> list[str]:
     """Return the names of the columns, empty for a file that is no text in UTF-8 or empty itself.
 
     Raises
@@ -104,7 +138,7 @@ def header_of(path: Path) -> list[str]:
         raise InputError(f"{path}: cannot be read as CSV ({error.strerror})") from None
     if "\0" in line:  # UTF-16 without a byte-order mark
         return []
-    return next(csv.reader([line.rstrip("\r\n")], delimiter=_separator(line)), [])
+    return next(csv.reader([line.rstrip("\r\n")], delimiter=_find_separator(line)), [])
 
 
 def read_table(path: Path, required: Sequence[str]) -> list[TableRow]:
@@ -116,19 +150,19 @@ def read_table(path: Path, required: Sequence[str]) -> list[TableRow]:
         If it cannot be read, one of the `required` columns is missing or there twice, a row has fewer or more values
         than the header has columns, or there is no row.
     """
-    content = _decoded(path)
+    content = _decode_file(path)
     header = content.split("\n", 1)[0]
-    reader = csv.DictReader(io.StringIO(content, newline=""), delimiter=_separator(header))
+    reader = csv.DictReader(io.StringIO(content, newline=""), delimiter=_find_separator(header))
     rows: list[TableRow] = []
     try:
         _check_columns(path, reader.fieldnames or (), required)
         for number, values in enumerate(reader, start=1):
             row = TableRow(path, number, values)
             if any(values[name] is None for name in required):
-                raise InputError(f"{row.place}: has fewer values than the header has columns")
+                raise InputError(f"{row.origin}: has fewer values than the header has columns")
             if any(map(str.strip, values.get(None) or ())):  # an export may end every line with a separator
                 raise InputError(
-                    f"{row.place}: has more values than the header has columns; "
+                    f"{row.origin}: has more values than the header has columns; "
                     "accepted: numbers with a decimal point, text with commas in quotes"
                 )
             rows.append(row)
@@ -139,7 +173,7 @@ def read_table(path: Path, required: Sequence[str]) -> list[TableRow]:
     return rows
 
 
-def _decoded(path: Path) -> str:
+def _decode_file(path: Path) -> str:
     """Return the text of the file, without the byte-order mark that spreadsheets begin it with."""
     try:
         content = path.read_bytes()
@@ -151,8 +185,8 @@ def _decoded(path: Path) -> str:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         row = content[: error.start].count(b"\n")
-        place = f"{path} row {row}" if row else f"{path}"
-        raise InputError(f"{place}: is not UTF-8 ({error.reason}); accepted: CSV saved as UTF-8") from None
+        origin = f"{path} row {row}" if row else f"{path}"
+        raise InputError(f"{origin}: is not UTF-8 ({error.reason}); accepted: CSV saved as UTF-8") from None
     if "\0" in text:
         raise InputError(f"{path}: is not UTF-8 (zero bytes, as UTF-16 has); accepted: CSV saved as UTF-8")
     return text
@@ -169,5 +203,5 @@ def _check_columns(path: Path, columns: Sequence[str], required: Sequence[str]) 
         raise InputError(f"{path} row 1: column '{twice}' is there twice")
 
 
-def _separator(header: str) -> str:
+def _find_separator(header: str) -> str:
     return ";" if ";" in header else ","

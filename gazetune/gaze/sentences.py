@@ -44,7 +44,7 @@ def read_sentences(path: Path) -> ReadSentences:
         word, measures = _read_row(row)
         sentence = row.values["sentence_id"]
         if sentence != current and sentence in sentences:
-            raise InputError(f"{row.place}: sentence_id: {sentence} comes in two pieces")
+            raise InputError(f"{row.origin}: sentence_id: {sentence} comes in two pieces")
         current = sentence
         sentences.setdefault(sentence, []).append(word)
         values.append(measures)
@@ -54,16 +54,16 @@ def read_sentences(path: Path) -> ReadSentences:
 def _read_row(row: TableRow) -> tuple[str, list[float]]:
     for name in _COLUMNS:
         if not row.values[name].strip():
-            raise InputError(f"{row.place}: {name}: is empty")
+            raise InputError(f"{row.origin}: {name}: is empty")
     word = row.values["word"].replace("<EOS>", "")
     if len(word.split()) != 1 or word != word.strip():
-        raise InputError(f"{row.place}: word: '{word}'; accepted: one word without white space")
+        raise InputError(f"{row.origin}: word: '{word}'; accepted: one word without white space")
     measures = []
     for name in MEASURES:
         try:
             measures.append(float(row.values[name]))
         except ValueError:
-            raise InputError(f"{row.place}: {name}: '{row.values[name]}' is no number") from None
+            raise InputError(f"{row.origin}: {name}: '{row.values[name]}' is no number") from None
         if not 0.0 <= measures[-1] <= 100.0:
-            raise InputError(f"{row.place}: {name}: {row.values[name]}; accepted: 0 to 100")
+            raise InputError(f"{row.origin}: {name}: {row.values[name]}; accepted: 0 to 100")
     return word, measures

@@ -14,12 +14,12 @@ from gazetune.errors import InputError
 from gazetune.gaze.measures import GazePredictor
 from gazetune.gaze.word_measures import word_measures
 from gazetune.gaze.words import word_spans
-from gazetune.pictures.colours import levels
-from gazetune.pictures.page import escape, page, table
+from gazetune.pictures.colours import find_colour_steps
+from gazetune.pictures.html_page import escape_html, html_page, html_table
 
-_BREAK = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1f\x85\u2028\u2029]")  # what may stand between words and not in HTML
+_LINE_BREAK = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1f\x85\u2028\u2029]")  # what may stand between words and not in HTML
 
-TITLES = {
+MEASURE_TITLES = {
     "nFix": "number of fixations",
     "FFD": "first fixation duration",
     "GPT": "go-past time",
@@ -28,21 +28,28 @@ TITLES = {
 }
 """What the names of the measures stand for."""
 
-UNITS = {
+MEASURE_UNITS = {
     "nFix": "100 = 7.25 fixations",
     "FFD": "1 = 48.5 ms",
     "GPT": "1 = 48.5 ms",
     "TRT": "1 = 48.5 ms",
     "fixProp": "% of readers",
 }
-"""What a value means, in measured words and from a predictor of their unit (see `unit_of`)."""
+"""What a value means, in measured words and from a predictor of their unit (see `predicted_unit`)."""
 
+# Predictors whose values have another unit.
 _OTHER_UNITS = {"recorded": "unit of the recording", "bilstm": "level 0 to 11"}
 
 
-def unit_of(predictor: str, measure: str) -> str:
-    """Return what a value of a measure means that the predictor of that name gives."""
-    return _OTHER_UNITS.get(predictor, UNITS[measure])
+def predicted_unit(predictor: str, measure: str) -> str:
+    """Return what a value of a measure means that the predictor of that name gives.
+
+    Examples
+    --------
+    >>> predicted_unit("lexical", "TRT"), predicted_unit("recorded", "TRT")
+    ('1 = 48.5 ms', 'unit of the recording')
+    """
+    return _OTHER_UNITS.get(predictor, MEASURE_UNITS[measure])
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +76,26 @@ class HeatMap:
     """What the texts answer: shown above them, not shaded."""
 
     @property
-    def top(self) -> float:
+    def highest_value(self) -> float:
         """The value that gets the last colour."""
-        return max(float(self.shown(panel).max()) for panel in self.panels)
+        return max(float(self.values_of(panel).max()) for panel in self.panels)
 
     @property
     def title(self) -> str:
         """One line that says what is seen."""
-        return f"{self.measure} ({TITLES[self.measure]}), {self.source}"
+        return f"{self.measure} ({MEASURE_TITLES[self.measure]}), {self.source}"
 
-    def shown(self, panel: Panel) -> NDArray[np.float64]:
+    def values_of(self, panel: Panel) -> NDArray[np.float64]:
         """Return the values [words] of the measure that is drawn."""
         return panel.values[:, MEASURES.index(self.measure)]
 
-    def levels(self, panel: Panel) -> list[int]:
+    def colour_steps(self, panel: Panel) -> list[int]:
         """Return the step of the colour scale of each word, 0..100."""
-        return levels(self.shown(panel), self.top).tolist()
+        return find_colour_steps(self.values_of(panel), self.highest_value).tolist()
 
-    def heading(self, panel: Panel) -> str:
+    def describe_panel(self, panel: Panel) -> str:
         """Return a panel's caption with its number of words and the mean of the measure over them."""
-        facts = f"{len(panel.values)} words, mean {self.measure} {self.shown(panel).mean():.2f}"
+        facts = f"{len(panel.values)} words, mean {self.measure} {self.values_of(panel).mean():.2f}"
         return f"{panel.caption}: {facts}" if panel.caption else facts
 
 
@@ -110,48 +117,46 @@ def read_panels(predictor: GazePredictor, texts: Mapping[str, str]) -> tuple[Pan
     )
 
 
-def heatmap_html(picture: HeatMap) -> str:
+def heatmap_html(heatmap: HeatMap) -> str:
     """Return the picture as an HTML document; a word's five measures show when it is pointed at, and in a table."""
-    note = (
-        f'<details open>\n<summary>Prompt</summary>\n<div class="text prompt" dir="auto">{escape(picture.note)}</div>\n'
-    )
+    prompt = f'<div class="text prompt" dir="auto">{escape_html(heatmap.note)}</div>'
     body = [
-        f"<h1>{escape(picture.title)}</h1>",
-        f"{note}</details>" if picture.note else "",
-        _colour_bar(picture),
+        f"<h1>{escape_html(heatmap.title)}</h1>",
+        f"<details open>\n<summary>Prompt</summary>\n{prompt}\n</details>" if heatmap.note else "",
+        _colour_bar_html(heatmap),
         '<div class="panels">',
-        *(_section(picture, panel) for panel in picture.panels),
+        *(_panel_html(heatmap, panel) for panel in heatmap.panels),
         "</div>",
-        *(_values(panel) for panel in picture.panels),
+        *(_values_html(panel) for panel in heatmap.panels),
     ]
-    return page(picture.title, "\n".join(part for part in body if part))
+    return html_page(heatmap.title, "\n".join(part for part in body if part))
 
 
-def _colour_bar(picture: HeatMap) -> str:
-    steps = "".join(f'<span class="v{level}"></span>' for level in range(0, 101, 4))
-    ticks = "".join(f"<span>{share * picture.top:.3g}</span>" for share in (0.0, 0.25, 0.5, 0.75, 1.0))
-    label = f"{picture.measure}, {picture.unit}"
+def _colour_bar_html(heatmap: HeatMap) -> str:
+    steps = "".join(f'<span class="v{step}"></span>' for step in range(0, 101, 4))
+    ticks = "".join(f"<span>{share * heatmap.highest_value:.3g}</span>" for share in (0.0, 0.25, 0.5, 0.75, 1.0))
+    label = f"{heatmap.measure}, {heatmap.unit}"
     return (
         '<div class="legend">\n'
-        f'<div class="bar" role="img" aria-label="Colour scale from 0 to {picture.top:.3g}">{steps}</div>\n'
-        f'<div class="ticks">{ticks}</div>\n<p class="soft">{escape(label)}</p>\n</div>'
+        f'<div class="bar" role="img" aria-label="Colour scale from 0 to {heatmap.highest_value:.3g}">{steps}</div>\n'
+        f'<div class="ticks">{ticks}</div>\n<p class="soft">{escape_html(label)}</p>\n</div>'
     )
 
 
-def _section(picture: HeatMap, panel: Panel) -> str:
+def _panel_html(heatmap: HeatMap, panel: Panel) -> str:
     parts, end = [], 0
-    words = zip(word_spans(panel.text).tolist(), panel.values.tolist(), picture.levels(panel), strict=True)
-    for (start, stop), values, level in words:
-        told = ", ".join(f"{name} {value:.2f}" for name, value in zip(MEASURES, values, strict=True))
-        parts.append(_BREAK.sub("\n", panel.text[end:start]))
-        parts.append(f'<span class="v{level}" title="{told}">{escape(panel.text[start:stop])}</span>')
+    words = zip(word_spans(panel.text).tolist(), panel.values.tolist(), heatmap.colour_steps(panel), strict=True)
+    for (start, stop), values, step in words:
+        measures = ", ".join(f"{name} {value:.2f}" for name, value in zip(MEASURES, values, strict=True))
+        parts.append(_LINE_BREAK.sub("\n", panel.text[end:start]))
+        parts.append(f'<span class="v{step}" title="{measures}">{escape_html(panel.text[start:stop])}</span>')
         end = stop
-    heading = escape(picture.heading(panel))
+    heading = escape_html(heatmap.describe_panel(panel))
     return f'<section>\n<h2>{heading}</h2>\n<div class="text" lang="" dir="auto">{"".join(parts)}</div>\n</section>'
 
 
-def _values(panel: Panel) -> str:
+def _values_html(panel: Panel) -> str:
     words = (panel.text[start:stop] for start, stop in word_spans(panel.text).tolist())
     rows = [[word, *(f"{value:.2f}" for value in row)] for word, row in zip(words, panel.values, strict=True)]
     caption = f"Values: {panel.caption}" if panel.caption else "Values"
-    return f"<details>\n<summary>{escape(caption)}</summary>\n{table(['word', *MEASURES], rows)}\n</details>"
+    return f"<details>\n<summary>{escape_html(caption)}</summary>\n{html_table(['word', *MEASURES], rows)}\n</details>"

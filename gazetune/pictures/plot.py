@@ -8,15 +8,14 @@ from pathlib import Path
 
 from gazetune.config import MEASURES, Config, GazeConfig
 from gazetune.errors import InputError, did_you_mean
-from gazetune.eyetracking.screen import read_boxes, read_fixations
 from gazetune.gaze.measures import GazePredictor
 from gazetune.gaze.registry import check_predictor, create_predictor
-from gazetune.pictures.comparison import compare, comparison_html, comparison_png
-from gazetune.pictures.heatmap import HeatMap, heatmap_html, read_panels, unit_of
+from gazetune.pictures.comparison import compare_words, comparison_html, comparison_png
+from gazetune.pictures.heatmap import HeatMap, heatmap_html, predicted_unit, read_panels
 from gazetune.pictures.heatmap_png import heatmap_png
-from gazetune.pictures.scanpath import Scanpath, scanpath_html, scanpath_png
+from gazetune.pictures.scanpath import read_scanpath, scanpath_html, scanpath_png
 
-SUFFIXES = (".png", ".html")
+PICTURE_SUFFIXES = (".png", ".html")
 """The endings of a picture's file."""
 
 
@@ -49,16 +48,16 @@ def plot_texts(
         For another ending, a folder that does not exist, a measure that there is not or that the predictor lacks, a
         text without words, or when the predictor refuses its file or a text. Nothing is written then.
     """
-    _check(out, measure)
-    predictor, name = _predictor(gaze, (measure,)), gaze.predictor
+    _check_arguments(out, measure)
+    predictor, name = _create_predictor(gaze, (measure,)), gaze.predictor
     picture = HeatMap(
         panels=read_panels(predictor, texts),
         measure=measure,
-        unit=unit_of(name, measure),
+        unit=predicted_unit(name, measure),
         source="recorded" if name == "recorded" else f"predicted by {name}",
         note=note,
     )
-    return _write(out, heatmap_png(picture) if out.suffix == ".png" else [heatmap_html(picture).encode()])
+    return _write_pages(out, heatmap_png(picture) if out.suffix == ".png" else [heatmap_html(picture).encode()])
 
 
 def plot_comparison(gaze: GazeConfig, data_csv: Path, out: Path, measure: str | None = None) -> list[Path]:
@@ -70,33 +69,41 @@ def plot_comparison(gaze: GazeConfig, data_csv: Path, out: Path, measure: str | 
         As `plot_texts`, and if the CSV cannot be used. Nothing is written then.
     """
     measures = (measure,) if measure is not None else MEASURES
-    _check(out, *measures)
-    picture = compare(_predictor(gaze, measures), gaze.predictor, data_csv, measures)
-    return _write(out, [comparison_png(picture) if out.suffix == ".png" else comparison_html(picture).encode()])
+    _check_arguments(out, *measures)
+    picture = compare_words(_create_predictor(gaze, measures), gaze.predictor, data_csv, measures)
+    return _write_pages(out, [comparison_png(picture) if out.suffix == ".png" else comparison_html(picture).encode()])
 
 
 def plot_scanpath(fixations_csv: Path, boxes_csv: Path, out: Path) -> list[Path]:
-    """Draw fixations in their order over the words of a screen (see `read_fixations` and `read_boxes`).
+    """Draw fixations in their order over the words of a screen.
+
+    Parameters
+    ----------
+    fixations_csv
+        Columns x, y (pixels) and duration (seconds), in the order of time.
+    boxes_csv
+        Columns text, x1, y1, x2, y2 (pixels).
 
     Raises
     ------
     InputError
-        For another ending, a folder that does not exist, or a file that cannot be used. Nothing is written then.
+        For another ending, a folder that does not exist, a file that cannot be used, or a position that is far from any
+        screen. Nothing is written then.
     """
-    _check(out)
-    picture = Scanpath(read_fixations(fixations_csv), read_boxes(boxes_csv))
-    return _write(out, [scanpath_png(picture) if out.suffix == ".png" else scanpath_html(picture).encode()])
+    _check_arguments(out)
+    picture = read_scanpath(fixations_csv, boxes_csv)
+    return _write_pages(out, [scanpath_png(picture) if out.suffix == ".png" else scanpath_html(picture).encode()])
 
 
-def _predictor(gaze: GazeConfig, measures: tuple[str, ...]) -> GazePredictor:
+def _create_predictor(gaze: GazeConfig, measures: tuple[str, ...]) -> GazePredictor:
     config = Config(gaze=gaze.model_copy(update={"features": measures}))
     check_predictor(config)
     return create_predictor(config)
 
 
-def _check(out: Path, *measures: str) -> None:
-    if out.suffix not in SUFFIXES:
-        raise InputError(f"--out: '{out}'; accepted: a file that ends in {' or '.join(SUFFIXES)}")
+def _check_arguments(out: Path, *measures: str) -> None:
+    if out.suffix not in PICTURE_SUFFIXES:
+        raise InputError(f"--out: '{out}'; accepted: a file that ends in {' or '.join(PICTURE_SUFFIXES)}")
     if not out.parent.is_dir():
         raise InputError(f"--out: '{out}': there is no folder '{out.parent}'")
     for measure in measures:
@@ -104,7 +111,7 @@ def _check(out: Path, *measures: str) -> None:
             raise InputError(f"--measure: '{measure}' is no reading measure; {did_you_mean(measure, MEASURES)}")
 
 
-def _write(out: Path, pages: Sequence[bytes]) -> list[Path]:
+def _write_pages(out: Path, pages: Sequence[bytes]) -> list[Path]:
     """Write the pages, each whole or not at all."""
     files = [out, *(out.with_name(f"{out.stem}-{page}{out.suffix}") for page in range(2, len(pages) + 1))]
     for file, content in zip(files, pages, strict=True):

@@ -1,8 +1,6 @@
 """Samples and events that pymovements loaded, to the fixations of one reader with the screen each was made on.
 
-EyeLink: the text file that `edf2asc` makes of a recording (.asc, with samples and events). A message names the screen
-when a trial begins (`TRIALID 1.1_p1`), `TRIAL_RESULT` ends it. Of a binocular recording the right eye is taken. The
-place of a fixation is the mean of its samples.
+Of a binocular recording the right eye is taken. The position of a fixation is the mean of its samples.
 """
 
 from __future__ import annotations
@@ -10,114 +8,110 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gazetune.errors import InputError
-from gazetune.eyetracking.fixations import Fixations
-from gazetune.eyetracking.pymovements.settings import PymovementsSettings, pymovements, read_by_pymovements
+from gazetune.eyetracking.pymovements.settings import PymovementsSettings, import_pymovements, name_reading_errors
+from gazetune.eyetracking.recording import Fixations, ScreenSize
 
-_SIDES = {2: {"right": (0, 1), "left": (0, 1)}, 4: {"left": (0, 1), "right": (2, 3)}}
-_SIDES[6] = _SIDES[4]
+if TYPE_CHECKING:
+    import polars
+    from pymovements import Experiment, Gaze
+
+# The components of a sample that are x and y of each eye, by how many components a sample has. Of six, the last two
+# are the mean of both eyes.
+_EYE_COMPONENTS = {2: {"right": (0, 1), "left": (0, 1)}, 4: {"left": (0, 1), "right": (2, 3)}}
+_EYE_COMPONENTS[6] = _EYE_COMPONENTS[4]
 
 
 @dataclass(frozen=True, slots=True)
-class GazeFile:
+class ReaderFixations:
     """The fixations of one reader in one file."""
 
     path: Path
     reader: str
-    screen: tuple[int, int]
-    """Width and height in pixels."""
-    shown: tuple[str | None, ...]
-    """[fixations] name of the screen of each; None outside of the trials."""
+    screen: ScreenSize
+    page_names: tuple[str | None, ...]
+    """[fixations] name of the page that each was made on; None outside of the trials."""
     fixations: Fixations
-    """In the order of the file. The place is NaN where every sample was lost."""
+    """In the order of the file. The position is NaN where every sample was lost."""
     note: str = ""
     """How the fixations came to be."""
 
 
-def load_asc(path: Path, settings: PymovementsSettings) -> Any:
-    """Return the `pymovements.Gaze` of a text file of EyeLink, with the column `trial`.
-
-    Raises
-    ------
-    InputError
-        If pymovements cannot read it.
-    """
-    library = pymovements()
-    patterns = [settings.trial_message, {"pattern": "TRIAL_RESULT", "column": "trial", "value": None}]
-    with read_by_pymovements(path), path.open(encoding="utf-8", errors="replace") as stream:
-        return library.gaze.from_asc(
-            stream, patterns=patterns, schema={"trial": str}, trial_columns=["trial"], events=True
-        )
-
-
-def gaze_file(
-    gaze: Any, path: Path, reader: str, settings: PymovementsSettings, screen: tuple[int, int] | None
-) -> GazeFile:
+def extract_fixations(
+    gaze: Gaze, path: Path, reader: str, settings: PymovementsSettings, screen: ScreenSize | None
+) -> ReaderFixations:
     """Return the fixations of a `pymovements.Gaze`: its events, or those that are detected in its samples.
 
     Parameters
     ----------
     screen
-        Width and height in pixels as the user gave them.
+        As the user gave it.
 
     Raises
     ------
     InputError
-        If there are no samples, no places in pixels or no fixations, if the size of the screen is unknown or another
+        If there are no samples, no positions in pixels or no fixations, if the size of the screen is unknown or another
         than the file says, or if detection lacks what it needs.
     """
     if not len(gaze.samples):
         raise InputError(f"{path}: has no samples; accepted: samples and events, as edf2asc writes without options")
     if "pixel" not in gaze.samples.columns:
         raise InputError(f"{path}: has no places in pixels; accepted: a definition with pixel_columns")
-    size = _screen_size(gaze, path, screen)
+    size = _check_screen_size(gaze, path, screen)
     _set_trials(gaze, path, settings)
-    note = _detect(gaze, path, settings, size) if settings.detect else "fixations as the files have them"
+    note = _detect_fixations(gaze, path, settings, size) if settings.detect else "fixations as the files have them"
+    frame = _select_fixation_events(gaze, path, settings)
+    eye = "right"
+    if "eye" in frame.columns and settings.detect is None:
+        eye = "right" if (frame["eye"] == "right").any() else "left"
+        frame = frame.filter((frame["eye"] == eye) | frame["eye"].is_null())
+    page_names = _join_columns(frame, gaze.trial_columns, gaze.metadata)
+    x, y = _average_positions(gaze, frame, eye, path)
+    x, y = _move_origin(x, y, gaze, size, path)
+    onset, offset = (frame[name].cast(float).to_numpy() / 1000.0 for name in ("onset", "offset"))
+    # An event names its last sample, which lasts one interval; idt names the sample after it.
+    last = 0.0 if settings.detect == "idt" else _sample_interval(gaze)
+    return ReaderFixations(path, reader, size, page_names, Fixations(x, y, offset - onset + last, onset), note)
+
+
+def _select_fixation_events(gaze: Gaze, path: Path, settings: PymovementsSettings) -> polars.DataFrame:
     frame = gaze.events.frame if gaze.events is not None else None
     if frame is not None:
         frame = frame.filter(frame["name"].str.starts_with("fixation"))
     if frame is None or not len(frame):
         found = f"{settings.detect} finds no fixations" if settings.detect else "has no fixations"
         raise InputError(f"{path}: {found}; accepted: events of fixations, or samples and --detect ivt or idt")
-    eye = "right"
-    if "eye" in frame.columns and settings.detect is None:
-        eye = "right" if (frame["eye"] == "right").any() else "left"
-        frame = frame.filter((frame["eye"] == eye) | frame["eye"].is_null())
-    shown = _joined(frame, gaze.trial_columns, gaze.metadata)
-    x, y = _places(gaze, frame, eye, path)
-    x, y = _from_upper_left(x, y, gaze, size, path)
-    onset, offset = (frame[name].cast(float).to_numpy() / 1000.0 for name in ("onset", "offset"))
-    # An event names its last sample, which lasts one interval; idt names the sample after it.
-    last = 0.0 if settings.detect == "idt" else _interval(gaze)
-    return GazeFile(path, reader, size, shown, Fixations(x, y, offset - onset + last, onset), note)
+    return frame
 
 
-def defined_size(experiment: Any) -> tuple[int, int] | None:
+def get_screen_size(experiment: Experiment | None) -> ScreenSize | None:
     """Return width and height in pixels of a `pymovements.Experiment`, None where it has none."""
     if experiment is None or not experiment.screen.width_px or not experiment.screen.height_px:
         return None
     return int(experiment.screen.width_px), int(experiment.screen.height_px)
 
 
-def _screen_size(gaze: Any, path: Path, given: tuple[int, int] | None) -> tuple[int, int]:
-    own = defined_size(gaze.experiment)
-    size = own or given
+def _check_screen_size(gaze: Gaze, path: Path, given: ScreenSize | None) -> ScreenSize:
+    recorded = get_screen_size(gaze.experiment)
+    size = recorded or given
     if size is None:
         raise InputError(
             f"{path}: has no size of the screen (GAZE_COORDS, or the definition's experiment); "
             "accepted: --screen WIDTHxHEIGHT"
         )
-    if own is not None and given is not None and own != given:
-        raise InputError(f"{path}: the screen has {own[0]}x{own[1]} pixels, but --screen says {given[0]}x{given[1]}")
+    if recorded is not None and given is not None and recorded != given:
+        raise InputError(
+            f"{path}: the screen has {recorded[0]}x{recorded[1]} pixels, but --screen says {given[0]}x{given[1]}"
+        )
     return size
 
 
-def _set_trials(gaze: Any, path: Path, settings: PymovementsSettings) -> None:
+def _set_trials(gaze: Gaze, path: Path, settings: PymovementsSettings) -> None:
     """Let `gaze.trial_columns` be the columns that name the screen, and drop samples outside of trials."""
     named = settings.columns.get("trial")
     if named is not None:
@@ -136,11 +130,11 @@ def _set_trials(gaze: Any, path: Path, settings: PymovementsSettings) -> None:
         raise InputError(f"{path}: has no trial; accepted: messages '{settings.trial_message}', or --trial-message")
 
 
-def _detect(gaze: Any, path: Path, settings: PymovementsSettings, size: tuple[int, int]) -> str:
+def _detect_fixations(gaze: Gaze, path: Path, settings: PymovementsSettings, size: ScreenSize) -> str:
     """Detect fixations in the samples of each trial and return what was done, for the report."""
     if gaze.experiment is None or not gaze.experiment.sampling_rate:
-        gaze.experiment = gaze.experiment or pymovements().Experiment()
-        gaze.experiment.sampling_rate = 1.0 / _interval(gaze)
+        gaze.experiment = gaze.experiment or import_pymovements().Experiment()
+        gaze.experiment.sampling_rate = 1.0 / _sample_interval(gaze)
     screen = gaze.experiment.screen
     screen.width_px, screen.height_px = size
     if settings.viewing is not None:
@@ -151,24 +145,27 @@ def _detect(gaze: Any, path: Path, settings: PymovementsSettings, size: tuple[in
             "accepted: --viewing WIDTHxHEIGHT@DISTANCE"
         )
     screen.origin = screen.origin or "upper left"
-    arguments = settings.detection()
-    outer = gaze.trial_columns
-    gaze.trial_columns = [name for name in outer if name in gaze.samples.columns] or None
-    with read_by_pymovements(path):
+    arguments = settings.detection_arguments()
+    trial_columns = gaze.trial_columns
+    # pymovements groups by columns of the samples alone, not by what the file's name says.
+    gaze.trial_columns = [name for name in trial_columns if name in gaze.samples.columns] or None
+    with name_reading_errors(path):
         gaze.pix2deg()
         if settings.detect == "ivt":
             gaze.pos2vel()
         eye = "right" if gaze.n_components > 2 else "auto"
         gaze.detect(settings.detect, eye=eye, clear=True, name="fixation", **arguments)
-    gaze.trial_columns = outer
-    told = ", ".join(f"{name}={value:g}" for name, value in arguments.items())
+    gaze.trial_columns = trial_columns
+    described = ", ".join(f"{name}={value:g}" for name, value in arguments.items())
     return (
-        f"fixations by {settings.detect} of pymovements {pymovements().__version__} ({told}), screen "
+        f"fixations by {settings.detect} of pymovements {import_pymovements().__version__} ({described}), screen "
         f"{screen.width_cm:g}x{screen.height_cm:g} cm at {screen.distance_cm or 0:g} cm"
     )
 
 
-def _joined(frame: Any, columns: Sequence[str], metadata: Mapping[str, Any] | None) -> tuple[str | None, ...]:
+def _join_columns(
+    frame: polars.DataFrame, columns: Sequence[str], metadata: Mapping[str, object] | None
+) -> tuple[str | None, ...]:
     """Return [events] the values of the columns, or of the file's name, joined by _; None where one is missing."""
     rows = range(len(frame))
     known = {name: [value] * len(frame) for name, value in (metadata or {}).items()}
@@ -180,32 +177,34 @@ def _joined(frame: Any, columns: Sequence[str], metadata: Mapping[str, Any] | No
     )
 
 
-def _places(gaze: Any, frame: Any, eye: str, path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mean place of the samples of each event; NaN where all are lost."""
+def _average_positions(
+    gaze: Gaze, frame: polars.DataFrame, eye: str, path: Path
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return [events] x and y in pixels, the mean of the samples of each event; NaN where all are lost."""
     inside = [name for name in gaze.trial_columns if name in gaze.samples.columns and name in frame.columns]
     parts = gaze.samples.partition_by(inside, as_dict=True) if inside else {(): gaze.samples}
-    if gaze.n_components not in _SIDES:
+    if gaze.n_components not in _EYE_COMPONENTS:
         raise InputError(f"{path}: has {gaze.n_components} coordinates a sample; accepted: 2, 4 or 6")
-    sides = _SIDES[gaze.n_components][eye]
+    components = _EYE_COMPONENTS[gaze.n_components][eye]
     samples = {}
     for key, part in parts.items():
-        sides_xy = [part["pixel"].list.get(side).cast(float).fill_null(np.nan).to_numpy() for side in sides]
-        samples[key] = part["time"].cast(float).to_numpy(), np.stack(sides_xy, axis=1)
-    places = np.full((len(frame), 2), np.nan)
+        xy = [part["pixel"].list.get(each).cast(float).fill_null(np.nan).to_numpy() for each in components]
+        samples[key] = part["time"].cast(float).to_numpy(), np.stack(xy, axis=1)
+    positions = np.full((len(frame), 2), np.nan)
     for row, event in enumerate(frame.select([*inside, "onset", "offset"]).iter_rows()):
         *key, onset, offset = event
         if tuple(key) not in samples:
             continue
-        time, xy = samples[tuple(key)]
-        mine = xy[np.searchsorted(time, onset) : np.searchsorted(time, offset, side="right")]
-        mine = mine[np.isfinite(mine).all(axis=1)]
-        if len(mine):
-            places[row] = mine.mean(axis=0)
-    return places[:, 0], places[:, 1]
+        time, all_xy = samples[tuple(key)]
+        event_xy = all_xy[np.searchsorted(time, onset) : np.searchsorted(time, offset, side="right")]
+        event_xy = event_xy[np.isfinite(event_xy).all(axis=1)]
+        if len(event_xy):
+            positions[row] = event_xy.mean(axis=0)
+    return positions[:, 0], positions[:, 1]
 
 
-def _from_upper_left(
-    x: NDArray[np.float64], y: NDArray[np.float64], gaze: Any, size: tuple[int, int], path: Path
+def _move_origin(
+    x: NDArray[np.float64], y: NDArray[np.float64], gaze: Gaze, size: ScreenSize, path: Path
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     origin = (gaze.experiment.screen.origin if gaze.experiment is not None else None) or "upper left"
     if origin == "center":
@@ -215,7 +214,7 @@ def _from_upper_left(
     return x, y
 
 
-def _interval(gaze: Any) -> float:
+def _sample_interval(gaze: Gaze) -> float:
     """Return the seconds from one sample to the next."""
     if gaze.experiment is not None and gaze.experiment.sampling_rate:
         return 1.0 / float(gaze.experiment.sampling_rate)

@@ -12,13 +12,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from types import ModuleType
+from typing import Literal
 
 from gazetune.errors import InputError, did_you_mean
 
 COLUMN_KEYS = ("reader", "trial", "x", "y", "start", "duration", "word", "nFix", "FFD", "GPT", "TRT")
 """What `columns` may name."""
 Content = Literal["measures", "fixations", "gaze"]
+"""Measures of words, tables of fixations, or samples of gaze."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +63,20 @@ class PymovementsSettings:
         if self.viewing is not None and min(self.viewing) <= 0:
             raise InputError(f"viewing: {self.viewing}; accepted: three lengths in centimetres, more than 0")
 
-    def detection(self) -> dict[str, float | int]:
-        """Return the arguments of pymovements' detection, its own values where none were set."""
+    def detection_arguments(self) -> dict[str, float | int]:
+        """Return the arguments of pymovements' detection, its own values where none were set.
+
+        Examples
+        --------
+        >>> PymovementsSettings(detect="idt", min_duration=60).detection_arguments()
+        {'dispersion_threshold': 1.0, 'minimum_duration': 60}
+        """
         name, own = ("velocity_threshold", 20.0) if self.detect == "ivt" else ("dispersion_threshold", 1.0)
         return {name: self.threshold or own, "minimum_duration": self.min_duration or 100}
 
 
-def pymovements() -> Any:
-    """Return the package.
+def import_pymovements() -> ModuleType:
+    """Return the package `pymovements`.
 
     Raises
     ------
@@ -86,8 +94,8 @@ def pymovements() -> Any:
 
 
 @contextmanager
-def read_by_pymovements(place: Path | str) -> Iterator[None]:
-    """Turn whatever pymovements raises on a file into one line that names it, and drop its warnings.
+def name_reading_errors(path: Path) -> Iterator[None]:
+    """Turn whatever pymovements raises on a file or folder into one line that names it, and drop its warnings.
 
     It warns of every entry of a header that is missing; what an import needs is checked by this package.
     """
@@ -96,7 +104,7 @@ def read_by_pymovements(place: Path | str) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except OSError as error:
-        raise InputError(f"{place}: cannot be read ({error.strerror or error})") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except Exception as error:
         reason = (str(error).splitlines() or [""])[0][:200]
-        raise InputError(f"{place}: pymovements cannot read it ({type(error).__name__}: {reason})") from error
+        raise InputError(f"{path}: pymovements cannot read it ({type(error).__name__}: {reason})") from error

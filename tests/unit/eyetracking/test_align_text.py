@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from gazetune.errors import InputError
-from gazetune.eyetracking.align_text import align_words, common_units, find_text, fold
-from gazetune.eyetracking.fixations import Recording
+from gazetune.eyetracking.align_text import ShownTexts, align_words, find_common_units
+from gazetune.eyetracking.recording import Recording
 
 
 def recorded(*words: str | None, complete: bool = True) -> Recording:
-    places = tuple(f"words.csv row {number}" for number in range(1, len(words) + 1))
-    return Recording(Path("words.csv"), "r", "1.1", words, places, complete)
+    origins = tuple(f"words.csv row {number}" for number in range(1, len(words) + 1))
+    return Recording(Path("words.csv"), "r", "1.1", words, origins, complete)
 
 
 def pieces(text: str, *words: str | None, complete: bool = True) -> list[str]:
@@ -68,25 +68,25 @@ def test_unnamed_words_take_the_words_at_their_places() -> None:
 @pytest.mark.parametrize("complete", [True, False])
 def test_a_recording_finds_its_text_among_several(complete: bool) -> None:
     texts = ["one two three", "one  two four", "five"]
-    found = find_text(recorded("one", "two", "four", complete=complete), texts, {fold(text): text for text in texts})
+    found = ShownTexts(texts).find_text(recorded("one", "two", "four", complete=complete))
     assert found == "one  two four"
     with pytest.raises(InputError, match=r"row 3: word 2 is 'for', but the nearest text has 'four' at character 9"):
-        find_text(recorded("one", "two", "for", complete=complete), texts[1:], {fold(text): text for text in texts[1:]})
+        ShownTexts(texts[1:]).find_text(recorded("one", "two", "for", complete=complete))
 
 
 def test_without_texts_there_is_nothing_to_find() -> None:
     with pytest.raises(InputError, match="no text to compare"):
-        find_text(recorded("one"), [], {})
+        ShownTexts([]).find_text(recorded("one"))
 
 
 def test_units_are_words_and_join_where_any_reader_has_a_box_over_several() -> None:
     text = "one two-three four five"
     first = align_words(recorded("one", "two-", "three", "four", "five"), text)
-    units, unit_of_character = common_units(text, [first])
+    units, unit_of_character = find_common_units(text, [first])
     assert [text[a:b] for a, b in units.tolist()] == ["one", "two-three", "four", "five"]
     assert unit_of_character[first[:, 0]].tolist() == [0, 1, 1, 2, 3]
     second = align_words(recorded("one", "two-three", "fourfive"), text)
-    units, unit_of_character = common_units(text, [first, second])
+    units, unit_of_character = find_common_units(text, [first, second])
     assert [text[a:b] for a, b in units.tolist()] == ["one", "two-three", "four five"]
     assert unit_of_character[first[:, 0]].tolist() == [0, 1, 1, 2, 2]
     assert np.array_equal(unit_of_character[second[:, 0]], [0, 1, 2])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gazetune.eyetracking.reading_measures import measure_words, to_cmcl_scale
+from gazetune.eyetracking.reading_measures import convert_to_cmcl, measure_words
 
 
 def measure(path: list[tuple[int, int]], words: int, first_pass_only: bool = False) -> NDArray[np.float64]:
@@ -77,9 +77,9 @@ def test_no_fixation_gives_zeros() -> None:
 
 
 def test_the_shared_task_scale_is_its_published_one() -> None:
-    values = to_cmcl_scale(np.array([[7.25, 48.5, 97.0, 485.0, 60.0]]))
+    values = convert_to_cmcl(np.array([[7.25, 48.5, 97.0, 485.0, 60.0]]))
     assert values == pytest.approx(np.array([[100.0, 1.0, 2.0, 10.0, 60.0]]))
-    assert to_cmcl_scale(np.ones((1, 5)))[0, 0] == pytest.approx(13.793, abs=1e-3)
+    assert convert_to_cmcl(np.ones((1, 5)))[0, 0] == pytest.approx(13.793, abs=1e-3)
 
 
 @pytest.mark.parametrize("seed", range(20))

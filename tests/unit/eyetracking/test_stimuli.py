@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from gazetune.errors import InputError
-from gazetune.eyetracking.align_text import fold
-from gazetune.eyetracking.collect import ImportSettings, import_recordings
+from gazetune.eyetracking.align_text import fold_text
+from gazetune.eyetracking.import_recordings import import_recordings
+from gazetune.eyetracking.import_settings import ImportSettings
 from gazetune.eyetracking.reading_measures import measure_words
 from gazetune.eyetracking.stimuli import StimuliSettings, render_stimuli
 from gazetune.gaze.predictors.recorded import RecordedPredictor
@@ -37,9 +38,9 @@ def words_of(out: Path, trial: str) -> list[dict[str, str]]:
 
 def test_every_word_is_drawn_where_its_box_says_and_nothing_else_is(tmp_path: Path) -> None:
     report = render_stimuli(PAIRS, tmp_path / "out", SETTINGS)
-    assert (report["pairs"], report["texts"], report["readers"]) == (2, 6, 3)
+    assert (report.pairs, report.texts, report.readers) == (2, 6, 3)
     images = sorted((tmp_path / "out" / "screens").glob("*.png"))
-    assert len(images) == report["pages"] > 6
+    assert len(images) == report.pages > 6
     for path in images:
         with Image.open(path) as image:
             pixels = np.array(image)
@@ -56,7 +57,7 @@ def test_the_boxes_hold_the_whole_text_in_its_order(tmp_path: Path) -> None:
     render_stimuli(PAIRS, tmp_path / "out", SETTINGS)
     for pair in PAIRS:
         for trial, text in pair.items():
-            assert fold("".join(row["text"] for row in words_of(tmp_path / "out", trial))) == fold(text)
+            assert fold_text("".join(row["text"] for row in words_of(tmp_path / "out", trial))) == fold_text(text)
 
 
 def test_each_reader_has_an_own_order_with_prompts_first_that_the_seed_fixes(tmp_path: Path) -> None:
@@ -101,8 +102,8 @@ def test_stimuli_recording_import_gives_the_known_truth(tmp_path: Path) -> None:
             trial = row["trial"]
             boxes = words_of(out, trial)
             text = next(pair[trial] for pair in PAIRS if trial in pair)
-            unit = np.repeat(np.arange(len(text.split())), [len(fold(word)) for word in text.split()])
-            offsets = np.cumsum([0, *(len(fold(box["text"])) for box in boxes)])
+            unit = np.repeat(np.arange(len(text.split())), [len(fold_text(word)) for word in text.split()])
+            offsets = np.cumsum([0, *(len(fold_text(box["text"])) for box in boxes)])
             here = [n for n, box in enumerate(boxes) if box["screen"] == f"{trial}_p{row['page']}"]
             # Forward with skips, refixations and regressions within the page.
             path = [here[min(max(n + int(rng.integers(-2, 2)), 0), len(here) - 1)] for n in range(len(here))]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gazetune.errors import InputError
-from gazetune.files.delimited import LONGEST, TableRow, header_of, read_table
+from gazetune.files.delimited import LONGEST_DURATION, TableRow, read_header, read_table
 
 
 def table(tmp_path: Path, content: str | bytes) -> Path:
@@ -18,8 +18,8 @@ def test_both_separators_a_byte_order_mark_and_all_line_ends_are_read(tmp_path: 
     for content in ("a,b\n1,2\n", "a;b\r\n1;2\r\n", b"\xef\xbb\xbfa,b\n1,2", "a,b,\n1,2,\n\n", "a,b\n1,2,,\n"):
         path = table(tmp_path, content)
         (row,) = read_table(path, ("a", "b"))
-        assert (row.int("a"), row.float("b"), row.place) == (1, 2.0, f"{path} row 1")
-        assert header_of(path)[:2] == ["a", "b"]
+        assert (row.get_int("a"), row.get_float("b"), row.origin) == (1, 2.0, f"{path} row 1")
+        assert read_header(path)[:2] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -46,18 +46,18 @@ def test_a_file_that_is_no_table_is_named_with_its_row(content: str | bytes, mes
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "absent.csv"):
-        for read in (header_of, lambda path: read_table(path, ("a",))):
+        for read in (read_header, lambda path: read_table(path, ("a",))):
             with pytest.raises(InputError, match=r"cannot be read as CSV \((Is a directory|No such file)"):
                 read(path)
 
 
 def test_durations_are_seconds_and_not_milliseconds(tmp_path: Path) -> None:
     row = TableRow(
-        tmp_path, 3, {"good": "0.25", "longest": f"{LONGEST}", "ms": "250", "negative": "-0.1", "nan": "nan"}
+        tmp_path, 3, {"good": "0.25", "longest": f"{LONGEST_DURATION}", "ms": "250", "negative": "-0.1", "nan": "nan"}
     )
-    assert (row.seconds("good"), row.seconds("longest")) == (0.25, LONGEST)
+    assert (row.get_seconds("good"), row.get_seconds("longest")) == (0.25, LONGEST_DURATION)
     with pytest.raises(InputError, match="row 3: ms: '250'; accepted: seconds, at most 60"):
-        row.seconds("ms")
+        row.get_seconds("ms")
     for key in ("negative", "nan"):
         with pytest.raises(InputError, match="accepted: a number >= 0"):
-            row.seconds(key)
+            row.get_seconds(key)

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from gazetune.pictures.colours import DARK, LIGHT, contrast, ink, levels
+from gazetune.pictures.colours import DARK, LIGHT, choose_ink, contrast_ratio, find_colour_steps
 
 
 def cielab(colour: str) -> np.ndarray:
@@ -33,15 +33,15 @@ def test_equal_steps_look_equally_large(scale: tuple[str, ...]) -> None:
 
 
 def test_contrast_is_that_of_wcag() -> None:
-    assert contrast("#000000", "#ffffff") == pytest.approx(21.0)
-    assert contrast("#ffffff", "#777777") == pytest.approx(4.48, abs=0.005)
+    assert contrast_ratio("#000000", "#ffffff") == pytest.approx(21.0)
+    assert contrast_ratio("#ffffff", "#777777") == pytest.approx(4.48, abs=0.005)
 
 
 @pytest.mark.parametrize("scale", [LIGHT, DARK])
 def test_the_ink_can_be_read_on_every_colour(scale: tuple[str, ...]) -> None:
-    assert min(contrast(ink(colour), colour) for colour in scale) >= 4.5
+    assert min(contrast_ratio(choose_ink(colour), colour) for colour in scale) >= 4.5
 
 
-def test_levels_are_percents_of_the_top_within_the_scale() -> None:
-    assert levels([0.0, 1.0, 2.5, 5.0, 7.0, -1.0], 5.0).tolist() == [0, 20, 50, 100, 100, 0]
-    assert levels([0.0, 0.0], 0.0).tolist() == [0, 0]
+def test_steps_are_percents_of_the_top_within_the_scale() -> None:
+    assert find_colour_steps([0.0, 1.0, 2.5, 5.0, 7.0, -1.0], 5.0).tolist() == [0, 20, 50, 100, 100, 0]
+    assert find_colour_steps([0.0, 0.0], 0.0).tolist() == [0, 0]

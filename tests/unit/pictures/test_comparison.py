@@ -11,7 +11,7 @@ from gazetune.config import MEASURES
 from gazetune.gaze.evaluation import evaluate_predictor
 from gazetune.gaze.predictors.lexical import LexicalPredictor
 from gazetune.pictures.colours import LIGHT
-from gazetune.pictures.comparison import Comparison, compare, comparison_html, comparison_png
+from gazetune.pictures.comparison import Comparison, compare_words, comparison_html, comparison_png
 
 SENTENCE = ["The", "quick", "brown", "fox", "jumps", "over", "one", "extraordinarily", "lazy", "<dog>"]
 
@@ -35,16 +35,16 @@ def sentences(tmp_path: Path) -> Path:
 
 def test_the_errors_are_those_of_the_evaluation(sentences: Path) -> None:
     predictor = LexicalPredictor()
-    picture = compare(predictor, "lexical", sentences)
+    picture = compare_words(predictor, "lexical", sentences)
     errors = evaluate_predictor(predictor, sentences)
     for name in MEASURES:
-        assert picture.errors(name) == errors["measures"][name]
+        assert picture.errors_of(name) == errors["measures"][name]
     assert picture.title == f"lexical against human readers, 10 words of read.csv, mean MAE {errors['mean_mae']:.2f}"
 
 
 def test_the_heading_has_error_and_rank_correlation() -> None:
-    assert comparison([1, 2, 3, 4], [2, 3, 4, 1]).heading("TRT") == "TRT: MAE 1.50, Spearman -0.20"
-    assert comparison([1, 1], [2, 3]).heading("TRT") == "TRT: MAE 1.50, Spearman undefined"
+    assert comparison([1, 2, 3, 4], [2, 3, 4, 1]).panel_title("TRT") == "TRT: MAE 1.50, Spearman -0.20"
+    assert comparison([1, 1], [2, 3]).panel_title("TRT") == "TRT: MAE 1.50, Spearman undefined"
 
 
 def test_points_stand_at_their_values(pixels: Any) -> None:
@@ -80,12 +80,12 @@ def test_a_spot_of_many_words_names_the_first_five() -> None:
 
 
 def test_the_axes_state_the_units_of_what_stands_on_them(sentences: Path) -> None:
-    picture = compare(LexicalPredictor(), "lexical", sentences)
-    assert picture.labels("nFix") == ("human (100 = 7.25 fixations)", "predicted (100 = 7.25 fixations)")
+    picture = compare_words(LexicalPredictor(), "lexical", sentences)
+    assert picture.axis_labels("nFix") == ("human (100 = 7.25 fixations)", "predicted (100 = 7.25 fixations)")
     text = comparison_html(picture)
     assert text.count(">human (1 = 48.5 ms)</text>") == text.count(">predicted (1 = 48.5 ms)</text>") == 3
     # The published BiLSTM gives levels.
-    assert compare(LexicalPredictor(), "bilstm", sentences).labels("TRT")[1] == "predicted (level 0 to 11)"
+    assert compare_words(LexicalPredictor(), "bilstm", sentences).axis_labels("TRT")[1] == "predicted (level 0 to 11)"
     assert "&lt;dog&gt;: human" in text
 
 

@@ -11,7 +11,7 @@ from gazetune.errors import InputError
 from gazetune.gaze.predictors.lexical import LexicalPredictor
 from gazetune.pictures.colours import DARK, LIGHT
 from gazetune.pictures.heatmap import HeatMap, Panel, heatmap_html, read_panels
-from gazetune.pictures.heatmap_png import LINES, heatmap_png
+from gazetune.pictures.heatmap_png import LINES_PER_PAGE, heatmap_png
 
 ODD = "<script>alert('x')</script> \"a&b\" $x^2$ 日本語 \U0001f642 e\u0301 \x00 \ud800"
 
@@ -59,7 +59,7 @@ def test_a_pair_shares_one_scale_and_stands_side_by_side(where: Any) -> None:
 
 
 def test_a_long_text_goes_on_over_pages(pixels: Any) -> None:
-    pages = heatmap_png(heatmap("\n".join(["word"] * (2 * LINES + 3)), "word"))
+    pages = heatmap_png(heatmap("\n".join(["word"] * (2 * LINES_PER_PAGE + 3)), "word"))
     heights = [pixels(page).shape[0] for page in pages]
     assert len(pages) == 3 and heights[0] == heights[1] > heights[2]
 

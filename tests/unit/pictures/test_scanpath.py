@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,26 +9,42 @@ import numpy as np
 import pytest
 
 from gazetune.errors import InputError
-from gazetune.eyetracking.screen import Fixation, WordBox, read_boxes, read_fixations
-from gazetune.pictures.scanpath import Scanpath, scanpath_html, scanpath_png
+from gazetune.eyetracking.recording import Fixations, WordBoxes
+from gazetune.pictures.scanpath import Scanpath, read_scanpath, scanpath_html, scanpath_png
 
-BOXES = [WordBox("one", 100, 100, 200, 120), WordBox("<two>", 220, 100, 320, 120), WordBox("$3", 100, 150, 200, 170)]
+BOXES = (
+    ("one", 100.0, 100.0, 200.0, 120.0),
+    ("<two>", 220.0, 100.0, 320.0, 120.0),
+    ("$3", 100.0, 150.0, 200.0, 170.0),
+)
+Box = tuple[str, float, float, float, float]
 
 
-def scanpath(*fixations: tuple[float, float, float]) -> Scanpath:
-    return Scanpath([Fixation(*each) for each in fixations], BOXES)
+def scanpath(*fixations: tuple[float, float, float], boxes: Sequence[Box] = BOXES) -> Scanpath:
+    x, y, duration = np.array(fixations, dtype=float).T
+    words, *corners = zip(*boxes, strict=True)
+    placed = WordBoxes(words, np.array(corners, dtype=float).T, np.zeros(len(words), dtype=np.int64))
+    return Scanpath(Fixations(x, y, duration, np.arange(len(x), dtype=float)), placed)
+
+
+def read(
+    folder: Path, fixations: str = "x,y,duration\n1,2,0.1\n", boxes: str = "text,x1,y1,x2,y2\na,1,2,3,4\n"
+) -> Scanpath:
+    (folder / "fixations.csv").write_text(fixations)
+    (folder / "boxes.csv").write_text(boxes)
+    return read_scanpath(folder / "fixations.csv", folder / "boxes.csv")
 
 
 def test_a_circles_area_is_as_the_duration() -> None:
     picture = scanpath((150, 110, 0.2))
-    assert picture.radius(0.25) == pytest.approx(10.0)
-    assert picture.radius(1.0) == pytest.approx(2 * picture.radius(0.25))
+    assert picture.circle_radius(0.25) == pytest.approx(10.0)
+    assert picture.circle_radius(1.0) == pytest.approx(2 * picture.circle_radius(0.25))
 
 
 def test_later_fixations_are_darker() -> None:
-    steps = scanpath(*[(150, 110, 0.2)] * 6).steps()
+    steps = scanpath(*[(150, 110, 0.2)] * 6).colour_steps()
     assert steps == sorted(set(steps)) and steps[-1] == 100
-    assert len(scanpath((150, 110, 0.2)).steps()) == 1
+    assert len(scanpath((150, 110, 0.2)).colour_steps()) == 1
 
 
 def test_the_png_is_as_high_as_the_screen_that_was_read_and_shows_circles_and_path(pixels: Any) -> None:
@@ -56,22 +73,26 @@ def test_the_html_has_fixations_in_their_order_and_words_escaped(document: Any) 
 
 
 def test_fixations_off_the_words_are_inside_the_picture() -> None:
-    left, top, right, bottom = scanpath((20, 400, 0.25)).bounds()
+    left, top, right, bottom = scanpath((20, 400, 0.25)).bounding_box()
     assert (left, top, right, bottom) == (10, 100, 320, 410)
 
 
 def test_odd_words_can_be_drawn(pixels: Any) -> None:
-    boxes = [
-        WordBox(word, 0, 30 * place, 90, 30 * place + 20) for place, word in enumerate(["日本", "\U0001f642", "\x00"])
-    ]
-    assert np.ptp(pixels(scanpath_png(Scanpath([Fixation(5, 5, 0.0)], boxes)))) == 255
+    words = ["日本", "\U0001f642", "\x00"]
+    boxes = [(word, 0.0, 30.0 * line, 90.0, 30.0 * line + 20) for line, word in enumerate(words)]
+    assert np.ptp(pixels(scanpath_png(scanpath((5, 5, 0.0), boxes=boxes)))) == 255
 
 
 def test_files_of_both_separators_are_read(tmp_path: Path) -> None:
-    (tmp_path / "f.csv").write_text("ID,x,y,duration\n1,10,20,0.25\n2,30.5,20,0.1\n")
-    (tmp_path / "b.csv").write_text("number;text;x1;y1;x2;y2\n0;None;1;2;3;4\n")
-    assert read_fixations(tmp_path / "f.csv") == [Fixation(10, 20, 0.25), Fixation(30.5, 20, 0.1)]
-    assert read_boxes(tmp_path / "b.csv") == [WordBox("None", 1, 2, 3, 4)]
+    boxes = "number;text;x1;y1;x2;y2;line\n0;None;1;2;3;4;first\n"
+    picture = read(tmp_path, "ID,x,y,duration\n1,10,20,0.25\n2,30.5,20,0.1\n", boxes)
+    fixations = picture.fixations
+    assert (fixations.x.tolist(), fixations.y.tolist(), fixations.duration.tolist()) == (
+        [10, 30.5],
+        [20, 20],
+        [0.25, 0.1],
+    )
+    assert (picture.boxes.words, picture.boxes.corners.tolist()) == (("None",), [[1, 2, 3, 4]])
 
 
 @pytest.mark.parametrize(
@@ -85,11 +106,9 @@ def test_files_of_both_separators_are_read(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_boxes_are_refused_by_file_and_row(content: str, expected: str, tmp_path: Path) -> None:
-    file = tmp_path / "boxes.csv"
-    file.write_text(content)
     with pytest.raises(InputError, match=expected) as caught:
-        read_boxes(file)
-    assert str(file) in str(caught.value) and "\n" not in str(caught.value)
+        read(tmp_path, boxes=content)
+    assert str(tmp_path / "boxes.csv") in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -97,25 +116,22 @@ def test_wrong_boxes_are_refused_by_file_and_row(content: str, expected: str, tm
     [("x,y,duration\n1,2,-0.1\n", "row 1: duration: '-0.1'"), ("x,y\n1,2\n", "column 'duration' is missing")],
 )
 def test_wrong_fixations_are_refused_by_file_and_row(content: str, expected: str, tmp_path: Path) -> None:
-    file = tmp_path / "fixations.csv"
-    file.write_text(content)
     with pytest.raises(InputError, match=expected):
-        read_fixations(file)
+        read(tmp_path, fixations=content)
 
 
 def test_the_files_of_oasst_etc_are_drawn(shared: Path, pixels: Any) -> None:
     folder = shared / "data" / "oasst_etc_sample" / "raw_format"
-    picture = Scanpath(
-        read_fixations(folder / "fixations_assigned_541.2.csv"),
-        read_boxes(folder / "word_cor_image_fixations_1.2.participant.csv"),
+    picture = read_scanpath(
+        folder / "fixations_assigned_541.2.csv", folder / "word_cor_image_fixations_1.2.participant.csv"
     )
-    assert (len(picture.fixations), len(picture.boxes)) == (32, 13)
+    assert (len(picture.fixations), len(picture.boxes.words)) == (32, 13)
     assert pixels(scanpath_png(picture)).shape[1] == 1800
 
 
 def test_the_html_tells_durations_and_keeps_each_word_in_its_box(document: Any) -> None:
-    boxes = [WordBox("I", 0, 0, 90, 20), WordBox("internationalization", 100, 0, 160, 20)]
-    text = scanpath_html(Scanpath([Fixation(45, 10, 0.25)], boxes))
+    boxes = [("I", 0.0, 0.0, 90.0, 20.0), ("internationalization", 100.0, 0.0, 160.0, 20.0)]
+    text = scanpath_html(scanpath((45, 10, 0.25), boxes=boxes))
     assert "<g><title>1: 250 ms</title><circle" in text
     assert "a circle as high as a line of words is 250 ms" in text
     words = [attrs for tag, attrs in document(text).elements if tag == "text" and "textlength" in attrs]

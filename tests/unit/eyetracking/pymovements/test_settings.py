@@ -16,9 +16,9 @@ def test_detection_has_pymovements_own_values_where_none_are_set() -> None:
     for method in ("ivt", "idt"):
         own = inspect.signature(getattr(detection, method)).parameters
         settings = PymovementsSettings(detect=method)  # type: ignore[arg-type]
-        assert settings.detection() == {name: own[name].default for name in settings.detection()}
+        assert settings.detection_arguments() == {name: own[name].default for name in settings.detection_arguments()}
     settings = PymovementsSettings(detect="ivt", threshold=35.0, min_duration=60)
-    assert settings.detection() == {"velocity_threshold": 35.0, "minimum_duration": 60}
+    assert settings.detection_arguments() == {"velocity_threshold": 35.0, "minimum_duration": 60}
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gazetune.eyetracking.assign import Gates, assign_corrected, assign_nearest, on_screen, vertical_offset
-from gazetune.eyetracking.fixations import Fixations, WordBoxes
+from gazetune.eyetracking.assign_words import TrialLimits, assign_corrected, assign_nearest, find_vertical_offset
+from gazetune.eyetracking.recording import Fixations, WordBoxes
 
 # Line 0: words 0 and 1 at y 100..120. Line 1: words 2 and 3 at y 200..220.
 BOXES = WordBoxes(
+    ("a", "b", "c", "d"),
     np.array([[100, 100, 180, 120], [200, 100, 280, 120], [100, 200, 180, 220], [200, 200, 280, 220]], dtype=float),
     np.array([0, 0, 1, 1]),
 )
@@ -43,7 +44,9 @@ def test_a_fixation_goes_to_the_nearest_box_on_the_nearest_line(point: tuple[flo
 def test_the_line_is_chosen_by_its_band_and_not_by_the_single_box() -> None:
     # The tall second word reaches down to 140, so at y 150 its line is nearer although word 0's own box is not.
     boxes = WordBoxes(
-        np.array([[100, 100, 180, 120], [200, 100, 280, 140], [100, 164, 180, 180]], dtype=float), np.array([0, 0, 1])
+        ("a", "b", "c"),
+        np.array([[100, 100, 180, 120], [200, 100, 280, 140], [100, 164, 180, 180]], dtype=float),
+        np.array([0, 0, 1]),
     )
     assert assign_nearest(fixations((150, 150)), boxes, 100).tolist() == [0]
 
@@ -52,17 +55,17 @@ def test_a_constant_vertical_shift_is_found_and_taken_out() -> None:
     true = [0, 1, 2, 3, 2, 0]
     centres = [((a + c) / 2, (b + d) / 2) for a, b, c, d in BOXES.corners]
     shifted = fixations(*[(centres[word][0], centres[word][1] + 42) for word in true])
-    assert vertical_offset(shifted, BOXES) == -42
+    assert find_vertical_offset(shifted, BOXES) == -42
     assert assign_corrected(shifted, BOXES, 10).tolist() == true
     assert assign_nearest(shifted, BOXES, 10).tolist() == [-1] * 6
 
 
 def test_fixations_in_place_are_not_shifted() -> None:
-    assert vertical_offset(fixations((150, 110), (150, 210)), BOXES) == 0
+    assert find_vertical_offset(fixations((150, 110), (150, 210)), BOXES) == 0
 
 
 def test_one_line_alone_can_be_corrected_too() -> None:
-    line = WordBoxes(BOXES.corners[:2], BOXES.line[:2])
+    line = WordBoxes(BOXES.words[:2], BOXES.corners[:2], BOXES.line[:2])
     assert assign_corrected(fixations((150, 140), (240, 141)), line, 15).tolist() == [0, 1]
 
 
@@ -73,12 +76,12 @@ def test_no_fixations_go_nowhere() -> None:
 
 def test_fixations_off_the_screen_are_told_and_unknown_places_are_kept() -> None:
     points = fixations((0, 0), (300, 200), (-1, 5), (301, 5), (5, -1), (5, 201), (np.nan, np.nan))
-    assert on_screen(points, (300, 200)).tolist() == [True, True, False, False, False, False, True]
+    assert points.are_on_screen((300, 200)).tolist() == [True, True, False, False, False, False, True]
 
 
-def test_gates_refuse_with_a_reason() -> None:
-    gates = Gates(min_fixations=4, min_assigned=0.5)
-    assert gates.refusal(np.array([0, 1, -1, -1])) is None
-    assert gates.refusal(np.array([0, 1, 2])) == "3 fixations on the screen, fewer than 4"
-    assert gates.refusal(np.array([0, -1, -1, -1])) == "25% of its fixations lie on a word, less than 50%"
-    assert "0 fixations" in str(Gates(min_fixations=1).refusal(np.array([], dtype=int)))
+def test_a_trial_beyond_the_limits_is_dropped_with_a_reason() -> None:
+    limits = TrialLimits(min_fixations=4, min_assigned=0.5)
+    assert limits.reason_to_drop(np.array([0, 1, -1, -1])) is None
+    assert limits.reason_to_drop(np.array([0, 1, 2])) == "3 fixations on the screen, fewer than 4"
+    assert limits.reason_to_drop(np.array([0, -1, -1, -1])) == "25% of its fixations lie on a word, less than 50%"
+    assert "0 fixations" in str(TrialLimits(min_fixations=1).reason_to_drop(np.array([], dtype=int)))

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from gazetune.errors import InputError
-from gazetune.eyetracking.align_text import fold
-from gazetune.eyetracking.assign import Gates
-from gazetune.eyetracking.collect import import_recordings
+from gazetune.eyetracking.align_text import fold_text
+from gazetune.eyetracking.assign_words import TrialLimits
+from gazetune.eyetracking.import_recordings import import_recordings
 from gazetune.eyetracking.import_settings import ImportReport, ImportSettings
 from gazetune.eyetracking.pymovements.settings import PymovementsSettings
 from gazetune.eyetracking.reading_measures import measure_words
@@ -26,7 +26,7 @@ from gazetune.gaze.predictors.recorded import RecordedPredictor
 LONG = "Every reader begins somewhere. " + "Some further words will follow here because pages fill slowly. " * 13
 PAIRS = [{"1.0": "Which question was asked before?", "1.1": LONG, "1.2": "Nothing more than that, really."}]
 TEXTS = list(PAIRS[0].values())
-SETTINGS = ImportSettings(gates=Gates(2, 0.5), units="ms", max_distance=10.0)
+SETTINGS = ImportSettings(limits=TrialLimits(2, 0.5), units="ms", max_distance=10.0)
 VIEWING = (38.0, 30.2, 68.0)
 
 
@@ -47,8 +47,8 @@ def reading(
     truth = {}
     for trial, text in PAIRS[0].items():
         boxes = boxes_of(study, trial)
-        unit = np.repeat(np.arange(len(text.split())), [len(fold(word)) for word in text.split()])
-        starts = np.cumsum([0, *(len(fold(box["text"])) for box in boxes)])
+        unit = np.repeat(np.arange(len(text.split())), [len(fold_text(word)) for word in text.split()])
+        starts = np.cumsum([0, *(len(fold_text(box["text"])) for box in boxes)])
         path: list[int] = []
         for screen in dict.fromkeys(box["screen"] for box in boxes):
             here = [n for n, box in enumerate(boxes) if box["screen"] == screen]

@@ -10,14 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from gazetune.errors import InputError
-from gazetune.eyetracking.assign import Gates
-from gazetune.eyetracking.collect import ImportReport, ImportSettings, import_recordings
+from gazetune.eyetracking.assign_words import TrialLimits
+from gazetune.eyetracking.import_recordings import import_recordings
+from gazetune.eyetracking.import_settings import ImportReport, ImportSettings
 from gazetune.eyetracking.pymovements.settings import PymovementsSettings
 from gazetune.gaze.predictors.recorded import RecordedPredictor
 
 TEXT = "Alpha beta\n\ngamma self-made."
 OTHER = "Quite another text."
-GATES = Gates(min_fixations=2, min_assigned=0.5)
+LIMITS = TrialLimits(min_fixations=2, min_assigned=0.5)
 BOXES = [(100, 100, 180, 120), (200, 100, 280, 120), (100, 200, 180, 220), (200, 200, 280, 220)]
 
 
@@ -47,7 +48,7 @@ def add_reader(
 
 
 def run(source: Path, texts: tuple[str, ...] = (OTHER, TEXT), **settings: object) -> ImportReport:
-    chosen = ImportSettings(**{"gates": GATES, "units": "ms", **settings})  # type: ignore[arg-type]
+    chosen = ImportSettings(**{"limits": LIMITS, "units": "ms", **settings})  # type: ignore[arg-type]
     return import_recordings(source, texts, source.parent / "out.parquet", chosen)
 
 
@@ -227,11 +228,11 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     source = add_reader(tmp_path / "in", [(0, 0.1), (1, 0.2)])
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"out\.parquet: cannot be written \(File exists\)"):
-        import_recordings(source, [TEXT], tmp_path / "file" / "out.parquet", ImportSettings(gates=GATES))
+        import_recordings(source, [TEXT], tmp_path / "file" / "out.parquet", ImportSettings(limits=LIMITS))
     with pytest.raises(InputError, match=r"o{250}\.parquet: cannot be written \(File name too long\)"):
-        import_recordings(source, [TEXT], tmp_path / ("o" * 250 + ".parquet"), ImportSettings(gates=GATES))
+        import_recordings(source, [TEXT], tmp_path / ("o" * 250 + ".parquet"), ImportSettings(limits=LIMITS))
     with pytest.raises(InputError, match=r"cannot be written \(Is a directory\)"):
-        import_recordings(source, [TEXT], tmp_path / "in", ImportSettings(gates=GATES))
+        import_recordings(source, [TEXT], tmp_path / "in", ImportSettings(limits=LIMITS))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "in"]
 
 
@@ -261,8 +262,8 @@ def test_a_source_without_recordings_says_what_is_accepted(tmp_path: Path) -> No
         ({"max_distance": -1.0}, "max_distance: -1.0; accepted: 0 to 20000 pixels"),
         ({"max_distance": float("inf")}, "max_distance: inf; accepted: 0 to 20000 pixels"),
         ({"screen": (800, 20001)}, "screen: 800x20001; accepted: at most 20000 pixels each way"),
-        ({"gates": Gates(min_fixations=0)}, "min_fixations: 0; accepted: 1 or more"),
-        ({"gates": Gates(min_assigned=1.5)}, "min_assigned: 1.5; accepted: a share from 0 to 1"),
+        ({"limits": TrialLimits(min_fixations=0)}, "min_fixations: 0; accepted: 1 or more"),
+        ({"limits": TrialLimits(min_assigned=1.5)}, "min_assigned: 1.5; accepted: a share from 0 to 1"),
     ],
 )
 def test_wrong_settings_are_refused(settings: dict[str, object], expected: str) -> None:

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from gazetune.errors import InputError
-from gazetune.eyetracking.collect import ImportSettings, import_recordings
-from gazetune.eyetracking.oasst_etc import discarded_by, find_trials, read_trial
+from gazetune.eyetracking.formats.oasst_etc import find_discarded, find_trials, read_trial
+from gazetune.eyetracking.import_recordings import import_recordings
+from gazetune.eyetracking.import_settings import ImportSettings
 
 SCREEN = (1280, 1024)
 WORDS = """;number;text;x1;y1;x2;y2;fixations;fix_duration;first_fix_duration;fix_number;line
@@ -115,8 +116,8 @@ def test_words_and_fixations_that_contradict_each_other_are_refused(tmp_path: Pa
 def test_trials_that_the_experimenters_discarded_are_told(tmp_path: Path) -> None:
     session = write(tmp_path / "session_1", info=";trial;discarted\n0;7.1;False\n1;7.2;True\n")
     path = write(session / "vertices", words=WORDS) / "word_cor_image_fixations_7.2.csv"
-    assert discarded_by(path, "7.2") == f"{session / 'info.csv'} row 2"
-    assert discarded_by(path, "7.1") is None
+    assert find_discarded(path, "7.2") == f"{session / 'info.csv'} row 2"
+    assert find_discarded(path, "7.1") is None
 
 
 # The real samples, counted from their raw rows by another way than the package's.

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from gazetune.errors import InputError
-from gazetune.eyetracking.fixations import Recording
-from gazetune.eyetracking.gazepoint import is_export, read_export, without_twins
-from gazetune.eyetracking.pages import read_screens
+from gazetune.eyetracking.formats.gazepoint import drop_repeated, is_export, read_export
+from gazetune.eyetracking.recording import Recording
+from gazetune.eyetracking.stimulus_pages import read_stimulus_pages
 
 BOXES = "text,x1,y1,x2,y2\nOne,100,100,180,120\ntwo,200,100,280,120\nthree,100,200,180,220\n"
 HEADER = "MEDIA_ID,MEDIA_NAME,CNT,TIME(2031/02/03 04:05:06.789),FPOGX,FPOGY,FPOGS,FPOGD,FPOGID,FPOGV,USER,\n"
@@ -50,7 +50,7 @@ def read(source: Path, name: str, text: str) -> tuple[list[Recording], dict[str,
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     assert is_export(path)
-    return read_export(path, source, read_screens(source / "words"), (1000, 1000))
+    return read_export(path, source, read_stimulus_pages(source / "words"), (1000, 1000))
 
 
 @pytest.mark.parametrize(("name", "text"), [("r1/User 0_fixations.csv", FIXATIONS), ("r1/x_all_gaze.csv", ALL_GAZE)])
@@ -79,24 +79,24 @@ def test_the_pages_of_a_trial_become_one_recording_in_which_they_cannot_be_confu
     (tmp_path / "words" / "9.1_p2.csv").write_text("text,x1,y1,x2,y2\nfour,100,100,180,120\n")
     text = FIXATIONS.replace("7.2.png", "9.1_p1.png").replace("other.png", "9.1_p2.png")
     (recording,), dropped = read(tmp_path, "r1/a_fixations.csv", text + row("9.1_p2.png", 0.5, 1.2, 3.0, 0.1, 8))
-    assert (recording.trial, recording.words, recording.pages) == ("9.1", ("One", "two", "three", "four"), 2)
+    assert (recording.trial, recording.words, recording.page_count) == ("9.1", ("One", "two", "three", "four"), 2)
     assert recording.boxes is not None and recording.fixations is not None
     assert recording.boxes.line.tolist() == [0, 0, 1, 2]
     assert recording.boxes.corners[3].tolist() == [100, 1100, 180, 1120]
     assert recording.fixations.y == pytest.approx([110, 120, 1120, 210])
-    assert recording.places[3] == f"{tmp_path / 'words' / '9.1_p2.csv'} row 1"
+    assert recording.origins[3] == f"{tmp_path / 'words' / '9.1_p2.csv'} row 1"
     assert dropped == {"marked as not valid (FPOGV)": 1, "off the screen": 1}
 
 
 def test_a_missing_page_is_named(tmp_path: Path) -> None:
     (tmp_path / "9.1_p2.csv").write_text(BOXES)
     with pytest.raises(InputError, match=r"9.1_p2.csv: the page before it, 9.1_p1.csv, is missing"):
-        read_screens(tmp_path)
+        read_stimulus_pages(tmp_path)
 
 
 def test_all_gaze_is_left_out_where_the_fixations_are_there() -> None:
     paths = [Path("a/1_all_gaze.csv"), Path("a/1_fixations.csv"), Path("a/2_all_gaze.csv")]
-    assert without_twins(paths) == ([paths[1], paths[2]], [paths[0]])
+    assert drop_repeated(paths) == ([paths[1], paths[2]], [paths[0]])
 
 
 @pytest.mark.parametrize(
@@ -121,4 +121,4 @@ def test_a_box_off_the_screen_is_refused(tmp_path: Path) -> None:
         (tmp_path / "words").mkdir()
         (tmp_path / "words" / "7.2.csv").write_text(BOXES.replace("280,", "2800,"))
         (tmp_path / "a_fixations.csv").write_text(FIXATIONS)
-        read_export(tmp_path / "a_fixations.csv", tmp_path, read_screens(tmp_path / "words"), (1000, 1000))
+        read_export(tmp_path / "a_fixations.csv", tmp_path, read_stimulus_pages(tmp_path / "words"), (1000, 1000))

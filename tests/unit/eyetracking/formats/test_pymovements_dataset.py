@@ -11,17 +11,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from gazetune.errors import InputError
-from gazetune.eyetracking.assign import Gates
-from gazetune.eyetracking.collect import import_recordings
+from gazetune.eyetracking.assign_words import TrialLimits
+from gazetune.eyetracking.import_recordings import import_recordings
 from gazetune.eyetracking.import_settings import ImportReport, ImportSettings
 from gazetune.eyetracking.pymovements.settings import PymovementsSettings
-from gazetune.eyetracking.pymovements.tables import measures_of_units
+from gazetune.eyetracking.reading_measures import merge_measures
 from gazetune.gaze.predictors.recorded import RecordedPredictor
 
 pytest.importorskip("pymovements", reason="pymovements is not installed (extra eyetracking)")
 
 TEXT = "Alpha beta\n\ngamma self-made."
-SETTINGS = ImportSettings(gates=Gates(1, 0.5), units="ms", max_distance=20.0)
+SETTINGS = ImportSettings(limits=TrialLimits(1, 0.5), units="ms", max_distance=20.0)
 BOXES = [(100, 100, 180, 120), (200, 100, 280, 120), (100, 200, 180, 220), (200, 200, 280, 220)]
 # Word, FFD (first pass), FD, TFT, RPD_inc, TFC: beta was skipped, gamma first fixated after self-made.
 MEASURED = [
@@ -131,7 +131,7 @@ def test_words_that_a_corpus_divides_share_a_unit(tmp_path: Path) -> None:
     assert values(source).tolist()[3] == [2, 300, 510, 310, 100]
     unit = np.array([0, 0, 1])
     measures = np.array([[1, 200, 250, 200, 100], [2, 150, 900, 400, 100], [0, 0, 0, 0, 0.0]])
-    assert measures_of_units(measures, unit, 2).tolist() == [[3, 200, 900, 600, 100], [0, 0, 0, 0, 0]]
+    assert merge_measures(measures, unit, 2).tolist() == [[3, 200, 900, 600, 100], [0, 0, 0, 0, 0]]
 
 
 DEFINITION = """name: Mine

@@ -1,6 +1,6 @@
 """A PNG as a sheet measured in inches from its upper left corner, and the fonts on it.
 
-matplotlib draws it: MLflow needs it anyway, it carries its own font, and it needs no browser, as PNG from plotly does.
+matplotlib draws it: MLflow needs it anyway, it carries its own font, and it needs no browser.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from matplotlib.font_manager import FontProperties, get_font_names
 
 DPI = 200
 """Pixels of an inch."""
-SOFT = "#595959"
-"""The colour of what is not the matter itself."""
+CAPTION_COLOUR = "#595959"
+"""The grey of captions, legends and axes."""
 
-_FALLBACKS = (
+_FALLBACK_FONTS = (
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
     "Noto Sans SC",
@@ -48,30 +48,36 @@ logger = logging.getLogger(__name__)
 
 
 @lru_cache
-def font(points: float, weight: str = "normal") -> FontProperties:
+def font_of_size(points: float, weight: str = "normal") -> FontProperties:
     """Return the font that matplotlib brings, and behind it what this machine has for other scripts."""
     installed = set(get_font_names())
-    family = ["DejaVu Sans", *(name for name in _FALLBACKS if name in installed)]
+    family = ["DejaVu Sans", *(name for name in _FALLBACK_FONTS if name in installed)]
     return FontProperties(family=family, size=points, weight=weight)
 
 
-def text_width(points: float, weight: str = "normal") -> Callable[[str], float]:
+def make_text_ruler(points: float, weight: str = "normal") -> Callable[[str], float]:
     """Return a function that gives the width of a string in inches."""
     renderer = RendererAgg(1, 1, DPI)
-    properties = font(points, weight)
+    font = font_of_size(points, weight)
 
     @cache
-    def width(text: str) -> float:
+    def measure_width(text: str) -> float:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of missing glyphs; `png` says it once
-            return renderer.get_text_width_height_descent(text, properties, ismath=False)[0] / DPI
+            warnings.simplefilter("ignore")  # of missing glyphs; `encode_png` says it once
+            return renderer.get_text_width_height_descent(text, font, ismath=False)[0] / DPI
 
-    return width
+    return measure_width
 
 
-def clipped(text: str, width: float, points: float) -> str:
-    """Return the beginning of a text that fits in `width` inches, on one line, with an ellipsis where it was cut."""
-    measure = text_width(points)
+def clip_text(text: str, width: float, points: float) -> str:
+    r"""Return the beginning of a text that fits in `width` inches, on one line, with an ellipsis where it was cut.
+
+    Examples
+    --------
+    >>> clip_text("a line that is\nlonger", width=0.7, points=9.0)
+    'a line th…'
+    """
+    measure = make_text_ruler(points)
     line = " ".join(text[:1000].split())
     if measure(line) <= width and len(text) <= 1000:
         return line
@@ -79,7 +85,7 @@ def clipped(text: str, width: float, points: float) -> str:
     return f"{line[: max(fitting - 1, 0)]}…"
 
 
-def sheet(width: float, height: float) -> tuple[Figure, Axes]:
+def new_sheet(width: float, height: float) -> tuple[Figure, Axes]:
     """Return a white figure of a size in inches, and axes over all of it in inches, y downwards."""
     figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
@@ -89,7 +95,7 @@ def sheet(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def write(
+def write_text(
     axes: Axes,
     x: float,
     y: float,
@@ -99,11 +105,12 @@ def write(
     weight: str = "normal",
     align: str = "left",
 ) -> None:
-    """Write a line of text with its baseline at y. A dollar sign is a dollar sign."""
-    axes.text(x, y, text, fontproperties=font(points, weight), color=colour, ha=align, va="baseline", parse_math=False)
+    """Write a line of text with its baseline at y inches. A dollar sign is a dollar sign, and begins no formula."""
+    font = font_of_size(points, weight)
+    axes.text(x, y, text, fontproperties=font, color=colour, ha=align, va="baseline", parse_math=False)
 
 
-def png(figure: Figure, title: str) -> bytes:
+def encode_png(figure: Figure, title: str) -> bytes:
     """Return the figure as a PNG file."""
     stream = io.BytesIO()
     with warnings.catch_warnings(record=True) as caught:

@@ -1,12 +1,17 @@
-"""The frame of an HTML picture: one file that needs nothing else, readable on light and dark screens and on paper."""
+"""The frame of an HTML picture: one file that needs nothing else, readable on light and dark screens and on paper.
+
+HTML and SVG are written by hand and not by matplotlib's SVG backend. Its colours are fixed, so that a page could not
+follow a dark screen. Its text becomes outlines, or keeps the widths of another font than the browser's. Its points have
+no titles, which here name the words that one points at. Colours, inks and ticks are those of the PNG.
+"""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
 
-from gazetune.eyetracking.line_layout import printable
-from gazetune.pictures.colours import DARK, LIGHT, ink
+from gazetune.eyetracking.text_lines import replace_unprintable
+from gazetune.pictures.colours import DARK, LIGHT, choose_ink
 
 # Nothing may be loaded: not even a browser that guesses at an address finds a way out of the page.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -37,32 +42,39 @@ svg text { fill: var(--text); font-family: system-ui, sans-serif; }
 _DARK_PAGE = ":root { --page: #12171e; --text: #e8e8e8; --soft: #a8b0bb; --line: #414b58; --mark: #ffa75e; }"
 
 
-def escape(text: str) -> str:
-    """Return text as it stands in HTML, in quoted attributes too."""
-    return html.escape(printable(text), quote=True)
+def escape_html(text: str) -> str:
+    """Return text as it stands in HTML, in quoted attributes too.
+
+    Examples
+    --------
+    >>> escape_html('<b> "a" & b')
+    '&lt;b&gt; &quot;a&quot; &amp; b'
+    """
+    return html.escape(replace_unprintable(text), quote=True)
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def html_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return an HTML table; all cells are escaped here."""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
-    body = "\n".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    head = "".join(f'<th scope="col">{escape_html(name)}</th>' for name in header)
+    body = "\n".join(f"<tr>{''.join(f'<td>{escape_html(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
 
 
-def page(title: str, body: str) -> str:
+def html_page(title: str, body: str) -> str:
     """Return the whole document around a body of HTML. `v0` to `v100` are the classes of the colour scale."""
-    dark = "\n".join((_DARK_PAGE, _shades(DARK)))
+    light, dark = _style_scale(LIGHT), f"{_DARK_PAGE}\n{_style_scale(DARK)}"
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n'
-        f"<style>{_STYLE}{_shades(LIGHT)}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n</style>\n"
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape_html(title)}</title>\n'
+        f"<style>{_STYLE}{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n</style>\n"
         f"</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
 
 
-def _shades(scale: Sequence[str]) -> str:
+def _style_scale(scale: Sequence[str]) -> str:
+    """Return the class of each step: its colour as background and as drawing, and an ink that reads well on it."""
     return "\n".join(
-        f".v{level} {{ background: {colour}; color: {ink(colour)}; fill: {colour}; stroke: {colour}; }}"
-        for level, colour in enumerate(scale)
+        f".v{step} {{ background: {colour}; color: {choose_ink(colour)}; fill: {colour}; stroke: {colour}; }}"
+        for step, colour in enumerate(scale)
     )

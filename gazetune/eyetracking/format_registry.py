@@ -1,0 +1,108 @@
+"""The registry of recordings' formats: a new one joins by one file in `formats/` with a `@recording_format` function.
+
+@recording_format("my_tracker", files="*.mine of MyTracker")
+def read_my_tracker(source: RecordingSource) -> LoadedRecordings:
+    loaded = LoadedRecordings()
+    for path in source.find_files("*.mine"):
+        loaded.recordings.append(...)
+    return loaded
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gazetune.eyetracking.import_settings import DroppedPart, ImportSettings
+from gazetune.eyetracking.recording import Recording
+from gazetune.eyetracking.stimulus_pages import StimulusPage, read_stimulus_pages
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingSource:
+    """Where the recordings are, and how they are to be read."""
+
+    path: Path
+    """A folder, or one file."""
+    settings: ImportSettings
+
+    def find_files(self, pattern: str) -> list[Path]:
+        """Return the files in the folder and below it whose names fit the pattern, sorted; a source file as it is."""
+        return [self.path] if self.path.is_file() else sorted(self.path.rglob(pattern))
+
+    @property
+    def folder(self) -> Path:
+        """The source, or the folder that the file lies in."""
+        return self.path.parent if self.path.is_file() else self.path
+
+    @property
+    def words_folder(self) -> Path:
+        """The folder of the word boxes, which need not exist."""
+        return self.settings.words or self.folder / "words"
+
+    def read_pages(self) -> dict[str, StimulusPage]:
+        """Return the word boxes of each page by its name, none where there is no folder of them.
+
+        Raises
+        ------
+        InputError
+            If a column or a page is missing.
+        """
+        return read_stimulus_pages(self.words_folder) if self.words_folder.is_dir() else {}
+
+
+@dataclass(slots=True)
+class LoadedRecordings:
+    """What was read, and what was left out."""
+
+    recordings: list[Recording] = field(default_factory=list)
+    dropped: list[DroppedPart] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """How the fixations came to be, for the report; each note once."""
+
+    def add_note(self, text: str) -> None:
+        """Add a note that is not there yet."""
+        if text and text not in self.notes:
+            self.notes.append(text)
+
+    def add_all(self, other: LoadedRecordings) -> None:
+        """Add what another one has, behind what is here."""
+        self.recordings += other.recordings
+        self.dropped += other.dropped
+        for note in other.notes:
+            self.add_note(note)
+
+
+Reader = Callable[[RecordingSource], LoadedRecordings]
+"""Reads all recordings of its format at a source; nothing where there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingFormat:
+    """One format of recordings."""
+
+    name: str
+    files: str
+    """What its files are called, for the error line of a source without recordings."""
+    read: Reader
+    precedence: int
+    """Formats are read from the lowest to the highest. Of two recordings of one reader and text the first counts."""
+    claims: Callable[[RecordingSource], bool]
+    """Whether the user said that the source is of this format. No other format is looked for then."""
+
+
+RECORDING_FORMATS: dict[str, RecordingFormat] = {}
+"""The registered formats by name."""
+
+
+def recording_format(
+    name: str, files: str, precedence: int = 100, claims: Callable[[RecordingSource], bool] = lambda source: False
+) -> Callable[[Reader], Reader]:
+    """Register the decorated function as the reader of a format (see `RecordingFormat`)."""
+
+    def register(read: Reader) -> Reader:
+        RECORDING_FORMATS[name] = RecordingFormat(name, files, read, precedence, claims)
+        return read
+
+    return register
