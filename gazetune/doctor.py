@@ -19,8 +19,8 @@ from packaging.specifiers import SpecifierSet
 from gazetune.errors import InputError
 from gazetune.reward.model.quantization import has_bitsandbytes
 from gazetune.tracking.location import check_answers, hide_password, resolve_uri
-from gazetune.train.limits.offload import has_async_io
-from gazetune.train.processes.deepspeed_op import ops_report
+from gazetune.train.limits.disk_offload import can_build_async_io
+from gazetune.train.processes.deepspeed_op import read_op_state
 
 GIB = 2**30
 
@@ -109,7 +109,7 @@ def check_gpus() -> Check:
 
 def check_ops() -> Check:
     """Say whether DeepSpeed's communication op for CPUs is built."""
-    report = ops_report()
+    report = read_op_state()
     if report.state != "missing":
         return Check("DeepSpeed ops", "OK", f"{report.state}: {report.detail}")
     hint = "install g++ if it is missing, then gazetune doctor --build-ops"
@@ -125,7 +125,7 @@ def check_nf4() -> Check:
 
 def check_disk_offload() -> Check:
     """Say whether DeepSpeed can build what `deepspeed.offload: nvme` needs."""
-    if has_async_io():
+    if can_build_async_io():
         return Check("disk offload", "OK", "DeepSpeed's aio op can be built")
     return Check("disk offload", "OK", "not here: deepspeed.offload nvme needs libaio's headers (Debian: libaio-dev)")
 

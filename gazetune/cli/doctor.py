@@ -35,10 +35,10 @@ def run(args: argparse.Namespace) -> int:
     with stdout_for_results():
         from gazetune.doctor import examine
         from gazetune.train.limits.compatibility import table_rows
-        from gazetune.train.processes.deepspeed_op import build_ops
+        from gazetune.train.processes.deepspeed_op import build_op
 
-        if args.build_ops:
-            build_ops()
+        if args.build_op:
+            build_op()
         checks = examine(args.storage, args.tracking_uri)
     if args.json:
         document = {"checks": [check.to_json() for check in checks], "compatibility": table_rows()}

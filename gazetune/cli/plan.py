@@ -13,7 +13,7 @@ from gazetune.errors import InputError
 if TYPE_CHECKING:
     from gazetune.config import Config
     from gazetune.search.space.search_space import SearchSpace
-    from gazetune.train.limits.memory_estimate import MemoryPlan
+    from gazetune.train.limits.memory_estimate import MemoryEstimate
 
 MIB, GIB = 2**20, 2**30
 
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def plan_of(file: str, overrides: list[str]) -> tuple[SearchSpace | None, Config, MemoryPlan]:
+def plan_of(file: str, overrides: list[str]) -> tuple[SearchSpace | None, Config, MemoryEstimate]:
     """Return the space where `file` is one, the config (of it) that needs the most memory, and the plan of that.
 
     Raises
@@ -67,7 +67,7 @@ def plan_of(file: str, overrides: list[str]) -> tuple[SearchSpace | None, Config
     from gazetune.search.space.shipped_spaces import find_space_file
     from gazetune.search.space.space_file import read_space
     from gazetune.train.checks import check_config
-    from gazetune.train.limits.memory_estimate import memory_plan
+    from gazetune.train.limits.memory_estimate import estimate_memory
 
     path = Path(file) if Path(file).suffix in (".yaml", ".yml") else find_space_file(file)
     if "space" in read_yaml(path):
@@ -75,15 +75,15 @@ def plan_of(file: str, overrides: list[str]) -> tuple[SearchSpace | None, Config
         return (space, *find_largest_trial(space))
     config = load_config(path, overrides)
     check_config(config)
-    return None, config, memory_plan(config)
+    return None, config, estimate_memory(config)
 
 
-def document_of(kind: str, config: Config, plan: MemoryPlan) -> dict[str, Any]:
+def document_of(kind: str, config: Config, plan: MemoryEstimate) -> dict[str, Any]:
     """Return a plan as a JSON object; all sizes in bytes."""
     from gazetune.train.limits.compatibility import check_combination
 
     rows = []
-    for each in plan.placements:
+    for each in plan.worker_memory:
         section = config.deepspeed.model_copy(update={"stage": each.stage, "offload": each.offload})
         try:
             check_combination(config.model_copy(update={"deepspeed": section}))
@@ -101,7 +101,7 @@ def document_of(kind: str, config: Config, plan: MemoryPlan) -> dict[str, Any]:
                 "optimizer": each.optimizer,
                 "gathered": each.gathered,
                 "activations": plan.activations,
-                "device": each.device + plan.activations,
+                "device": each.device_total + plan.activations,
                 "host": each.host,
                 "nvme": each.disk,
             }
@@ -111,7 +111,7 @@ def document_of(kind: str, config: Config, plan: MemoryPlan) -> dict[str, Any]:
         "backbone": config.backbone,
         "adapter": config.adapter.kind,
         "quantization": config.adapter.quantization,
-        "parameters": {"total": plan.size.total, "trained": sum(plan.size.trained)},
+        "parameters": {"total": plan.size.value_count, "trained": sum(plan.size.trained)},
         "workers": config.resources.workers,
         "pairs_per_worker": plan.pairs,
         "positions": plan.positions,

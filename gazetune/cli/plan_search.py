@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from gazetune.config import Config, ResourcesConfig
     from gazetune.search.planning.plan import SearchPlan, TrialSeconds
     from gazetune.search.space.search_space import SearchSpace
-    from gazetune.train.limits.memory_estimate import MemoryPlan
-    from gazetune.train.limits.speed_calibration import Calibration
+    from gazetune.train.limits.memory_estimate import MemoryEstimate
+    from gazetune.train.speed_calibration import Calibration
 
 _OPTIONS = ("nodes", "cpus", "gpus", "calibrate", "examples_per_second", "price", "prices")
 
@@ -78,7 +78,7 @@ def check_options(args: argparse.Namespace) -> None:
 
 
 def search_document(
-    args: argparse.Namespace, space: SearchSpace, largest: Config, memory: MemoryPlan
+    args: argparse.Namespace, space: SearchSpace, largest: Config, memory: MemoryEstimate
 ) -> dict[str, Any]:
     """Return the plan of a search as a JSON object; sizes in bytes.
 
@@ -90,7 +90,7 @@ def search_document(
     from gazetune.cluster.capacity import largest_resources
     from gazetune.search.planning.plan import TrialSizes, plan_search
     from gazetune.search.planning.prices import read_prices
-    from gazetune.train.limits.speed_calibration import calibrate
+    from gazetune.train.speed_calibration import calibrate
 
     prices = () if args.prices is None else read_prices(args.prices)
     needed = largest_resources(space.shapes())

@@ -75,12 +75,12 @@ def run(args: argparse.Namespace) -> int:
         from gazetune.gaze.registry import check_predictor_file
 
         check_predictor_file(config)
-        from gazetune.train.run import evaluate_folder, train_command
+        from gazetune.train.run import evaluate_saved_model, train_model
 
         if folder is None:
-            document = train_command(config, *place_of(args))
+            document = train_model(config, *place_of(args))
         else:
-            document = evaluate_folder(folder, args.storage or RESULTS, config)
+            document = evaluate_saved_model(folder, args.storage or RESULTS, config)
     if args.json:
         print(json.dumps(document, indent=2))
     else:

@@ -235,5 +235,5 @@ def _predictor_key(config: Config) -> tuple[str | int | None, ...]:
 
 def _full_budget(config: Config, data: PreparedData) -> int:
     """Return the training examples of a trial that nothing stops."""
-    plan = StepPlan.of(config.train, len(data.train))
-    return plan.examples(plan.total_steps)
+    plan = StepPlan.from_config(config.train, len(data.train))
+    return plan.examples_after(plan.total_steps)

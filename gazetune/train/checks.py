@@ -12,9 +12,9 @@ from gazetune.reward.model.layout_choice import check_pool
 from gazetune.reward.model.pair_losses import find_loss
 from gazetune.reward.model.quantization import check_quantization
 from gazetune.tracking.location import require_writable
-from gazetune.train.deepspeed_config import check_sharding
 from gazetune.train.limits.compatibility import check_combination
-from gazetune.train.limits.offload import check_disk_offload
+from gazetune.train.limits.disk_offload import check_disk_offload
+from gazetune.train.processes.deepspeed_config import check_deepspeed_settings
 
 
 def check_config(config: Config) -> None:
@@ -25,7 +25,7 @@ def check_config(config: Config) -> None:
     check_pool(config)
     check_combination(config)
     check_quantization(config.adapter.quantization)
-    check_sharding(config)
+    check_deepspeed_settings(config)
     check_disk_offload(config)
 
 

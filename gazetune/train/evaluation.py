@@ -30,7 +30,7 @@ def score_split(
     was_training = model.training
     model.eval()
     with torch.no_grad():
-        for shares in divide_passes(lengths, budget, worker.world):
+        for shares in divide_passes(lengths, budget, worker.world_size):
             own = shares[worker.rank]
             # ZeRO-3 needs every worker in every pass: one without pairs scores one that counts nothing.
             pairs = own if len(own) else shares[0][-1:]
@@ -38,7 +38,7 @@ def score_split(
             if len(own):
                 rewards[torch.from_numpy(own).to(worker.device)] = torch.stack(scores, dim=1)
     model.train(was_training)
-    return worker.total(rewards).cpu().numpy()
+    return worker.sum_over_workers(rewards).cpu().numpy()
 
 
 def split_metrics(rewards: NDArray[np.float64], prefix: str) -> dict[str, float]:

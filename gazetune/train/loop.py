@@ -35,27 +35,25 @@ from gazetune.reward.saved.saving import (
     trained_parameters,
 )
 from gazetune.train.checkpoint import Progress, load_checkpoint, save_checkpoint, save_margins
-from gazetune.train.deepspeed_config import deepspeed_config
 from gazetune.train.early_stop import Plateau
 from gazetune.train.evaluation import score_split, split_metrics
-from gazetune.train.feed import StepFeed
-from gazetune.train.limits.out_of_memory import OutOfMemory, memory_advice, ran_out_of_memory
+from gazetune.train.limits.out_of_memory import OutOfMemory, is_out_of_memory, out_of_memory_message
+from gazetune.train.prefetch import PassPrefetcher
+from gazetune.train.processes.deepspeed_config import deepspeed_config
 from gazetune.train.processes.worker_group import Worker
-from gazetune.train.schedule import learning_rate
-from gazetune.train.state import gather_moments, gather_weights, restore
+from gazetune.train.schedule import create_schedule
 from gazetune.train.steps import StepPlan
+from gazetune.train.training_state import gather_moments, gather_weights, restore
 
-EVALUATED_PAIRS = 256
-"""With `train.eval_every: 0` an evaluation follows about this many training pairs (the recipe's rule)."""
 NAN_CHECK_STEPS = 32
 
 
-class TrialFailed(RunError):
+class TrainingFailed(RunError):
     """This run cannot go on, and every worker knows it: the process group is whole and may take the next run."""
 
 
 @dataclass(frozen=True)
-class Report:
+class EvaluationReport:
     """One evaluation of a run."""
 
     step: int
@@ -74,7 +72,7 @@ class Report:
     """The full budget is used, or `train.early_stop` says that more of it is of no use."""
 
 
-ReportTo = Callable[[Report], bool]
+ReportCallback = Callable[[EvaluationReport], bool]
 """Takes a report on rank 0 and says whether the run goes on."""
 
 
@@ -92,9 +90,9 @@ class Training:
     ) -> None:
         """`milestones` (training examples) replace `train.eval_every`: a search evaluates at its rungs."""
         self.config, self.data, self.folder, self.worker = config, data, folder, worker
-        self.plan = StepPlan.of(config.train, len(data.train))
-        self.evaluates_at = evaluation_steps(self.plan, config.train.eval_every, milestones)
-        self.rate = learning_rate(config.optim, self.plan.total_steps)
+        self.plan = StepPlan.from_config(config.train, len(data.train))
+        self.evaluation_steps = self.plan.evaluation_steps(config.train.eval_every, milestones)
+        self.learning_rate = create_schedule(config.optim, self.plan.total_steps)
         self.pair_loss = create_loss(config.loss)
         check_scores(config.loss, config.data.source, data.train.scores)
         self.progress = Progress(data=data.facts.data_fingerprint)
@@ -111,16 +109,16 @@ class Training:
         self.engine, self.optimizer = self._build_engine()
         if saved is not None:
             restore(self.engine, self.optimizer, state)
-        self.feed = StepFeed(config.train, self.plan, data.train, self.model.layout, worker)
+        self.prefetcher = PassPrefetcher(config.train, self.plan, data.train, self.model.layout, worker)
         self._losses: list[Tensor] = []
         self._started = time.monotonic() - self.progress.seconds
 
-    def run(self, report: ReportTo) -> Report | None:
+    def run(self, report: ReportCallback) -> EvaluationReport | None:
         """Train to the full budget, or until `report` says stop; return the last report.
 
         Raises
         ------
-        TrialFailed
+        TrainingFailed
             When the loss is no longer a number, or a worker without others ran out of memory.
         OutOfMemory
             When one of several workers ran out of memory.
@@ -128,7 +126,7 @@ class Training:
         last = None
         if self.progress.evaluations:
             # Repeat the checkpoint's last report: the run may have died before it was heard.
-            last = Report(**self.progress.evaluations[-1])
+            last = EvaluationReport(**self.progress.evaluations[-1])
             if not self._goes_on(last, report):
                 return last
         for step in range(self.progress.step, self.plan.total_steps):
@@ -139,23 +137,23 @@ class Training:
                     break
         return last
 
-    def _advance(self, step: int) -> Report | None:
+    def _advance(self, step: int) -> EvaluationReport | None:
         """Take one step, and return the evaluation that falls due after it."""
         try:
-            self._step(step)
+            self.train_step(step)
             if (step + 1) % NAN_CHECK_STEPS == 0:
                 self._check_losses(step)
-            return self._evaluate(step + 1) if step + 1 in self.evaluates_at else None
+            return self._evaluate(step + 1) if step + 1 in self.evaluation_steps else None
         except Exception as error:
-            if not ran_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             # With other workers in the middle of a step the process group is of no more use.
-            kind = TrialFailed if self.worker.world == 1 else OutOfMemory
-            raise kind(f"step {step + 1}: {memory_advice(self.config)}") from error
+            kind = TrainingFailed if self.worker.world_size == 1 else OutOfMemory
+            raise kind(f"step {step + 1}: {out_of_memory_message(self.config)}") from error
 
     def close(self) -> PreTrainedModel:
         """Free the engine and give the backbone back without its adapter, fit for a run of another config."""
-        self.feed.close()
+        self.prefetcher.close()
         self.engine.destroy()
         backbone = self.model.release_backbone()
         if self.config.train.gradient_checkpointing:
@@ -183,7 +181,7 @@ class Training:
         groups = decay_groups(self.model, self.config.optim.weight_decay)
         # On a CPU the fused step takes a fifth of the time; on a GPU it would want Adam's step count there too.
         optimizer = torch.optim.AdamW(groups, lr=0.0, fused=self.worker.device.type == "cpu")
-        settings = deepspeed_config(self.config, self.worker.world, model_dtype(self.config, self.worker.device))
+        settings = deepspeed_config(self.config, self.worker.world_size, model_dtype(self.config, self.worker.device))
         engine, *_ = deepspeed.initialize(
             model=self.model, optimizer=optimizer, config=settings, dist_init_required=False
         )
@@ -192,39 +190,39 @@ class Training:
         engine.train()
         return engine, optimizer
 
-    def _step(self, step: int) -> None:
+    def train_step(self, step: int) -> None:
         """One optimiser step over all workers: the gradient is the mean over the step's pairs."""
         worker = self.worker
         # A seed of its own for every step: a resumed run draws the dropout that an undisturbed one would draw.
         seeds = np.random.SeedSequence([self.plan.seed, step, worker.rank]).generate_state(1)
         torch.manual_seed(int(seeds[0]))
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate(step)
+            group["lr"] = self.learning_rate(step)
         total = len(self.plan.step_pairs(step))
         seen = torch.zeros((), device=worker.device)
-        passes = self.feed.take(step)
+        passes = self.prefetcher.get_passes(step)
         for number, each in enumerate(passes, start=1):
             self.engine.set_gradient_accumulation_boundary(number == len(passes))
             losses = self.pair_loss(*split_rewards(self.engine(each.batch)), each.batch.scores)
             loss = losses.sum() if each.counts else 0.0 * losses.sum()
             seen += loss.detach()
             # DeepSpeed divides by workers; undo it, since the sum is over the step's pairs already.
-            self.engine.backward(loss * (worker.world / total), scale_wrt_gas=False)
+            self.engine.backward(loss * (worker.world_size / total), scale_wrt_gas=False)
             self.engine.step()
         self._losses.append(seen / total)
 
     def _check_losses(self, step: int) -> list[float]:
         """Return the losses since the last evaluation, over all workers."""
-        losses = self.worker.total(torch.stack(self._losses)).tolist() if self._losses else []
+        losses = self.worker.sum_over_workers(torch.stack(self._losses)).tolist() if self._losses else []
         for offset, loss in enumerate(losses):
             if not math.isfinite(loss):
-                raise TrialFailed(f"loss is {loss} at step {step - len(losses) + offset + 2}")
+                raise TrainingFailed(f"loss is {loss} at step {step - len(losses) + offset + 2}")
         if self.engine.skipped_steps:
             # DeepSpeed leaves such a step out and says nothing: the run would stand still to its end.
-            raise TrialFailed(f"the gradient is nan or inf at step {step + 1} or shortly before")
+            raise TrainingFailed(f"the gradient is nan or inf at step {step + 1} or shortly before")
         return losses
 
-    def _evaluate(self, step: int) -> Report:
+    def _evaluate(self, step: int) -> EvaluationReport:
         """Score the validation split, keep the best model, write the checkpoint, and return the report."""
         losses = self._check_losses(step - 1)
         rewards = score_split(
@@ -233,24 +231,24 @@ class Training:
         self.engine.train()
         metrics = {"train/loss": float(np.mean(losses)), **split_metrics(rewards, "val")}
         if not math.isfinite(metrics["val/loss"]):
-            raise TrialFailed(f"validation loss is {metrics['val/loss']} at step {step}")
+            raise TrainingFailed(f"validation loss is {metrics['val/loss']} at step {step}")
         weights = gather_weights(self.engine)
         moments = gather_moments(self.engine, self.optimizer)
         progress, margins = self.progress, rewards[:, 0] - rewards[:, 1]
-        self._save(lambda: save_margins(self.folder, self.plan.examples(step), margins))
+        self._save(lambda: save_margins(self.folder, self.plan.examples_after(step), margins))
         if metrics["val/accuracy"] >= progress.best_accuracy:
             progress.best_accuracy, progress.best_step = metrics["val/accuracy"], step
-            card = model_card(self.config, self.data.facts, margins, self.plan.examples(step))
+            card = model_card(self.config, self.data.facts, margins, self.plan.examples_after(step))
             self._save(lambda: save_reward_model(self.folder / "best", weights, self.config, self.data, margins, card))
         progress.step, progress.seconds = step, time.monotonic() - self._started
         enough = self.plateau is not None and self.plateau.update(metrics[self.plateau.metric])
         progress.plateau = asdict(self.plateau) if self.plateau is not None else {}
-        report = Report(
+        report = EvaluationReport(
             step=step,
-            examples=self.plan.examples(step),
-            budget=self.plan.examples(self.plan.total_steps),
+            examples=self.plan.examples_after(step),
+            budget=self.plan.examples_after(self.plan.total_steps),
             seconds=progress.seconds,
-            metrics={**metrics, "train/learning_rate": self.rate(step - 1)},
+            metrics={**metrics, "train/learning_rate": self.learning_rate(step - 1)},
             best_accuracy=progress.best_accuracy,
             train_losses=losses,
             done=enough or step == self.plan.total_steps,
@@ -263,26 +261,16 @@ class Training:
     def _save(self, write: Callable[[], None]) -> None:
         """Write on rank 0. If that fails, the run ends on every worker alike, and the group may take the next run."""
         problem = ""
-        if self.worker.leads:
+        if self.worker.is_main:
             try:
                 write()
             except SaveFailed as error:
                 problem = str(error)
-        if not self.worker.agree(not problem):
-            raise TrialFailed(problem or "rank 0 could not save")
+        if not self.worker.broadcast_flag(not problem):
+            raise TrainingFailed(problem or "rank 0 could not save")
 
-    def _goes_on(self, last: Report, report: ReportTo) -> bool:
-        return self.worker.agree(report(last) if self.worker.leads else True) and not last.done
-
-
-def evaluation_steps(plan: StepPlan, eval_every: int, milestones: Sequence[int]) -> frozenset[int]:
-    """Return the numbers of steps after which a run is evaluated; its end is always among them."""
-    if milestones:
-        steps = {plan.first_step_reaching(examples) for examples in milestones}
-    else:
-        every = eval_every or max(1, round(EVALUATED_PAIRS / plan.batch_size))
-        steps = set(range(every, plan.total_steps, every))
-    return frozenset(steps | {plan.total_steps})
+    def _goes_on(self, last: EvaluationReport, report: ReportCallback) -> bool:
+        return self.worker.broadcast_flag(report(last) if self.worker.is_main else True) and not last.done
 
 
 def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

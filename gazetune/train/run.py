@@ -27,15 +27,15 @@ from gazetune.reward.model.pair_losses import check_scores
 from gazetune.tracking.location import check_tracking
 from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.train.checks import check_config, check_storage
-from gazetune.train.loop import Report, Training, TrialFailed
+from gazetune.train.loop import EvaluationReport, Training, TrainingFailed
 from gazetune.train.processes.launch import launch
-from gazetune.train.processes.model_placement import open_backbone, score_saved
-from gazetune.train.processes.worker_group import Worker, join_workers, leave_workers
+from gazetune.train.processes.model_placement import load_worker_backbone, score_saved_model
+from gazetune.train.processes.worker_group import Worker, join_worker_group, leave_worker_group
 
 RESULT = "result.json"
 
 
-def train_command(config: Config, name: str | None, storage: Path) -> dict[str, Any]:
+def train_model(config: Config, name: str | None, storage: Path) -> dict[str, Any]:
     """Train `config` under `storage/name`; the same name and config go on from the last checkpoint.
 
     Then `resources`, `tracking`, and stage and offload of `deepspeed` may be others than before.
@@ -87,22 +87,22 @@ def train_command(config: Config, name: str | None, storage: Path) -> dict[str, 
     }
 
 
-def evaluate_folder(folder: Path, storage: Path, data: Config | None = None) -> dict[str, Any]:
+def evaluate_saved_model(folder: Path, storage: Path, data: Config | None = None) -> dict[str, Any]:
     """Score a saved reward model on the test split of its own data, or of `data`'s.
 
     Returns
     -------
     dict
-        `{folder, test: {accuracy, n, ci95}, shorter: {...}}` as `train_command`.
+        `{folder, test: {accuracy, n, ci95}, shorter: {...}}` as `train_model`.
     """
     saved = load_config(folder / "config.yaml", [])
     config = saved if data is None else saved.model_copy(update={"data": data.data})
     prepared = prepare(config, storage.resolve() / "cache")
-    worker = join_workers()
+    worker = join_worker_group()
     try:
         return {"folder": str(folder), **_test(config, folder, prepared, worker)}
     finally:
-        leave_workers()
+        leave_worker_group()
 
 
 def _claim(folder: Path, config: Config) -> None:
@@ -165,34 +165,34 @@ def _train_worker(tree: dict[str, Any], storage: str, name: str, run: str) -> No
     if config.resources.workers > 1:
         # Left alone, every worker would use all cores, and they would spend their time waiting for each other.
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // config.resources.workers))
-    worker = join_workers()
+    worker = join_worker_group()
     try:
         data = prepare(config, Path(storage) / "cache")
-        report = _reporter(config, Path(storage), run) if worker.leads else (lambda made: True)
-        training = Training(config, data, folder, worker, open_backbone(config, worker))
+        report = _reporter(config, Path(storage), run) if worker.is_main else (lambda made: True)
+        training = Training(config, data, folder, worker, load_worker_backbone(config, worker))
         try:
             last = training.run(report)
         finally:
             training.close()
         if last is None:
-            raise TrialFailed("the run made no evaluation")
-        worker.wait()
+            raise TrainingFailed("the run made no evaluation")
+        worker.wait_for_all()
         scores = _test(config, folder / "best", data, worker)
-        if worker.leads:
+        if worker.is_main:
             result = {"examples": last.examples, "seconds": last.seconds, "val_accuracy": last.best_accuracy, **scores}
             partial = folder / f".{RESULT}.{os.getpid()}"
             partial.write_text(json.dumps(result, indent=1))
             partial.rename(folder / RESULT)
     finally:
-        leave_workers()
+        leave_worker_group()
 
 
-def _reporter(config: Config, storage: Path, run: str) -> Callable[[Report], bool]:
+def _reporter(config: Config, storage: Path, run: str) -> Callable[[EvaluationReport], bool]:
     """Return what rank 0 does with a report: a line on stderr, metrics to MLflow."""
     tracker = Tracker.open(config.tracking.uri, storage, "gazetune")
     console = Console(stderr=True, log_path=False)
 
-    def report(made: Report) -> bool:
+    def report(made: EvaluationReport) -> bool:
         first = made.step - len(made.train_losses) + 1
         tracker.log_series(run, "train/step_loss", made.train_losses, first)
         tracker.log_metrics(run, {**made.metrics, "examples": made.examples}, made.step)
@@ -207,7 +207,7 @@ def _reporter(config: Config, storage: Path, run: str) -> Callable[[Report], boo
 
 
 def _test(config: Config, folder: Path, data: PreparedData, worker: Worker) -> dict[str, Any]:
-    rewards, _ = score_saved(config, folder, open_backbone(config, worker), data.test, worker)
+    rewards, _ = score_saved_model(config, folder, load_worker_backbone(config, worker), data.test, worker)
     right = correct(rewards[:, 0] - rewards[:, 1])
     shorter = shorter_baseline(data.response_words("test"))
     difference = paired_difference(right, shorter)

@@ -13,7 +13,7 @@ _RECIPE_WARMUP = {"cosine_with_min_lr": 0.01}
 _OTHER_WARMUP = 0.02
 
 
-def learning_rate(optim: OptimConfig, total_steps: int) -> Callable[[int], float]:
+def create_schedule(optim: OptimConfig, total_steps: int) -> Callable[[int], float]:
     """Return the learning rate of each optimiser step, counted from 0.
 
     `cosine_with_min_lr` warms up linearly over int(ratio * N) steps, then follows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazetune.config import TrainConfig
+
+EVALUATED_PAIRS = 256
+"""With `train.eval_every: 0` an evaluation follows about this many training pairs (the recipe's rule)."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class StepPlan:
     seed: int
 
     @classmethod
-    def of(cls, train: TrainConfig, pairs: int) -> StepPlan:
+    def from_config(cls, train: TrainConfig, pairs: int) -> StepPlan:
         """Return the plan of a train section."""
         return cls(pairs, train.batch_size, train.accumulate, train.epochs, train.seed)
 
@@ -42,7 +46,7 @@ class StepPlan:
         """Optimiser steps of the full budget."""
         return max(1, round(self.epochs * self.steps_per_epoch))
 
-    def examples(self, steps: int) -> int:
+    def examples_after(self, steps: int) -> int:
         """Training pairs seen once `steps` optimiser steps are done."""
         epochs, rest = divmod(steps, self.steps_per_epoch)
         return epochs * self.pairs + rest * self.pairs_per_step
@@ -53,18 +57,43 @@ class StepPlan:
         steps = epochs * self.steps_per_epoch + math.ceil(rest / self.pairs_per_step)
         return min(steps, self.total_steps)
 
+    def evaluation_steps(self, eval_every: int, milestones: Sequence[int] = ()) -> frozenset[int]:
+        """Return the numbers of steps after which a run is evaluated; its end is always among them.
+
+        Parameters
+        ----------
+        eval_every
+            Steps between two evaluations; 0 stands for about `EVALUATED_PAIRS` training pairs.
+        milestones
+            Training pairs after which to evaluate; they replace `eval_every` where there are some.
+
+        Examples
+        --------
+        >>> plan = StepPlan(pairs=640, batch_size=16, accumulate=1, epochs=1, seed=0)  # 40 steps
+        >>> sorted(plan.evaluation_steps(0))
+        [16, 32, 40]
+        >>> sorted(plan.evaluation_steps(0, milestones=[160, 330]))
+        [10, 21, 40]
+        """
+        if milestones:
+            steps = {self.first_step_reaching(examples) for examples in milestones}
+        else:
+            every = eval_every or max(1, round(EVALUATED_PAIRS / self.batch_size))
+            steps = set(range(every, self.total_steps, every))
+        return frozenset(steps | {self.total_steps})
+
     def step_pairs(self, step: int) -> NDArray[np.int64]:
         """Indices of the pairs of optimiser step `step`."""
         epoch, rest = divmod(step, self.steps_per_epoch)
         first = rest * self.pairs_per_step
-        return _order(self.seed, epoch, self.pairs)[first : first + self.pairs_per_step]
+        return _shuffle_pairs(self.seed, epoch, self.pairs)[first : first + self.pairs_per_step]
 
-    def shard(self, step: int, rank: int, world: int) -> list[NDArray[np.int64]]:
-        """The pairs of worker `rank` of `world`, one array for each forward pass of the step; some may be empty."""
+    def worker_pairs(self, step: int, rank: int, world_size: int) -> list[NDArray[np.int64]]:
+        """The pairs that one worker reads in each forward pass of a step; some arrays may be empty."""
         passes = np.array_split(self.step_pairs(step), self.accumulate)
-        return [np.array_split(pairs, world)[rank] for pairs in passes]
+        return [np.array_split(pairs, world_size)[rank] for pairs in passes]
 
 
 @lru_cache(maxsize=4)
-def _order(seed: int, epoch: int, pairs: int) -> NDArray[np.int64]:
+def _shuffle_pairs(seed: int, epoch: int, pairs: int) -> NDArray[np.int64]:
     return np.random.default_rng([seed, epoch]).permutation(pairs)

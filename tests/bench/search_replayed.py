@@ -18,7 +18,7 @@ from gazetune.reward.data.prepared_data import PreparedData
 from gazetune.search.space.space_file import read_space
 from gazetune.train.checkpoint import save_margins
 from gazetune.train.evaluation import split_metrics
-from gazetune.train.loop import Report, ReportTo
+from gazetune.train.loop import EvaluationReport, ReportCallback
 from gazetune.train.processes import slot_worker as ray_worker
 from gazetune.train.processes.worker_group import Worker
 from tests.bench.search_table import SPACE, Table, numbers
@@ -50,8 +50,8 @@ class ReplayedTraining:
     ) -> None:
         self._config, self._folder, self._backbone = config, folder, backbone
 
-    def run(self, report: ReportTo) -> None:
-        """Report every evaluation of the configuration, until it is told to stop."""
+    def run(self, report: ReportCallback) -> None:
+        """EvaluationReport every evaluation of the configuration, until it is told to stop."""
         table, number = _recorded()
         batch, full, before = self._config.train.batch_size, int(table.examples[-1]), 0
         recorded = table.right[number(self._config.model_dump(mode="json"))]
@@ -62,7 +62,7 @@ class ReplayedTraining:
             (self._folder / "best").mkdir(exist_ok=True)
             np.save(self._folder / "best" / "margins.npy", margins)
             step = -(-examples // batch)
-            made = Report(
+            made = EvaluationReport(
                 step=step,
                 examples=examples,
                 budget=full,

@@ -43,9 +43,9 @@ from gazetune.reward.saved.scoring import ChatReader
 from gazetune.search.space.grid import grid_points
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
-from gazetune.train.loop import Report, Training
-from gazetune.train.processes.model_placement import open_backbone, score_saved
-from gazetune.train.processes.worker_group import Worker, join_workers, leave_workers
+from gazetune.train.loop import EvaluationReport, Training
+from gazetune.train.processes.model_placement import load_worker_backbone, score_saved_model
+from gazetune.train.processes.worker_group import Worker, join_worker_group, leave_worker_group
 
 SPACE = Path(__file__).with_name("regret_table.yaml")
 TABLE = SPACE.with_suffix(".npz")
@@ -138,11 +138,11 @@ class Recording:
         """Train a configuration and write its numbers."""
         config, run = self.space.trial_config(self.points[number]), self._run(number)
         shutil.rmtree(run, ignore_errors=True)
-        backbone = open_backbone(config, worker)
+        backbone = load_worker_backbone(config, worker)
         training = Training(config, self.data, run, worker, backbone, EVALUATED)
         reached: list[int] = []
 
-        def report(made: Report) -> bool:
+        def report(made: EvaluationReport) -> bool:
             reached.append(made.examples)
             return True
 
@@ -185,7 +185,9 @@ class Recording:
 
     def _fresh_accuracy(self, number: int, worker: Worker, fresh: EncodedSplit) -> float:
         config = self.space.trial_config(self.points[number])
-        rewards, _ = score_saved(config, self._run(number) / "best", open_backbone(config, worker), fresh, worker)
+        rewards, _ = score_saved_model(
+            config, self._run(number) / "best", load_worker_backbone(config, worker), fresh, worker
+        )
         return float((rewards[:, 0] > rewards[:, 1]).mean())
 
     def _write(self, number: int, numbers: dict[str, NDArray[Any]]) -> None:
@@ -196,7 +198,7 @@ class Recording:
 
 def record_all(recording: Recording, also: Sequence[int]) -> None:
     """Train and measure what is missing."""
-    worker = join_workers()
+    worker = join_worker_group()
     torch.set_num_threads(1)
     missing = [number for number in range(len(recording.points)) if not recording.file(number).exists()]
     # In an order of chance, so that how long the rest takes is seen early.
@@ -210,7 +212,7 @@ def record_all(recording: Recording, also: Sequence[int]) -> None:
         many = fresh_pairs(recording.space.config, recording.data, MANY)
         for number in missing:
             _timed(recording, number, lambda each: recording.measure(each, worker, many))
-    leave_workers()
+    leave_worker_group()
 
 
 def _timed(recording: Recording, number: int, work: Any) -> None:

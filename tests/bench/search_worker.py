@@ -65,14 +65,14 @@ class StampedTraining(Training):
         """Free the engine, then write the stamp."""
         backbone = super().close()
         if self._began is not None:
-            resident, examples = psutil.Process().memory_info().rss, self.plan.examples(self.progress.step)
+            resident, examples = psutil.Process().memory_info().rss, self.plan.examples_after(self.progress.step)
             stamp = Stamp(self._opened, self._began, self._ended, time.time(), resident, examples)
             (self.folder / f"stamp-{self.worker.rank}.json").write_text(json.dumps(asdict(stamp)))
         return backbone
 
-    def _step(self, step: int) -> None:
+    def train_step(self, step: int) -> None:
         began = time.time()
-        super()._step(step)
+        super().train_step(step)
         self._began = began if self._began is None else self._began
         self._ended = time.time()
 

@@ -36,7 +36,7 @@ import torch
 from gazetune.reward.data.prepared_data import PreparedData
 from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.model.fusion import fusion_names
-from gazetune.train.processes.worker_group import Worker, join_workers, leave_workers
+from gazetune.train.processes.worker_group import Worker, join_worker_group, leave_worker_group
 from tests.bench import step_data
 from tests.bench.step_memory import peak_bytes, zero_parameter_bytes
 from tests.bench.step_sides import OurStep, TrlStep
@@ -132,7 +132,7 @@ def beside_no_gaze(data: PreparedData, worker: Worker, folder: Path, steps: int,
 def measure(quick: bool) -> dict[str, Any]:
     """Measure everything and return the figures with their conditions."""
     generator, steps, loads = np.random.default_rng(0), STEPS["quick" if quick else "full"], [os.getloadavg()[0]]
-    worker = join_workers()
+    worker = join_worker_group()
     torch.set_num_threads(THREADS)
     with tempfile.TemporaryDirectory() as name:
         folder, file = Path(name), step_data.shared_pairs()
@@ -152,7 +152,7 @@ def measure(quick: bool) -> dict[str, Any]:
             for batching in ("packed", "auto")
         }
         loads.append(os.getloadavg()[0])
-    leave_workers()
+    leave_worker_group()
     held = None if quick else zero_parameter_bytes()
     return document(found, costs, held, {"load_average": [round(load, 1) for load in loads], "steps": steps})
 

@@ -22,7 +22,7 @@ from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.layout.batching import split_rewards
 from gazetune.reward.model.pair_losses import create_loss
 from gazetune.reward.model.reward_model import GazeRewardModel
-from gazetune.train.processes.worker_group import join_workers, leave_workers
+from gazetune.train.processes.worker_group import join_worker_group, leave_worker_group
 from tests.bench.step_data import PAIRS, config_of, equal_lengths, measured_backbone
 from tests.bench.step_sides import OurStep
 
@@ -59,14 +59,14 @@ def held_bytes(stage: int, folder: Path) -> list[int]:
     """Take two steps at a ZeRO stage and return the bytes of parameters that each worker holds after them."""
     zero = {"zero_optimization": {"stage3_param_persistence_threshold": 0}} if stage == 3 else {}
     config = config_of(deepspeed={"stage": stage, "override": zero}, resources={"workers": WORKERS})
-    worker = join_workers()
+    worker = join_worker_group()
     side = OurStep(config, equal_lengths(np.random.default_rng(0), 2 * PAIRS), measured_backbone(), worker, folder)
     for step in range(2):
         side.run(step)
     # At stage 3 the shard is `ds_tensor`, and what is gathered just then stands in the parameter itself.
     tensors = [each for p in side.training.model.parameters() for each in (p, getattr(p, "ds_tensor", None))]
     own = sum(each.numel() * each.element_size() for each in tensors if each is not None)
-    each_worker = [worker.total(torch.tensor(own if worker.rank == rank else 0)) for rank in range(WORKERS)]
+    each_worker = [worker.sum_over_workers(torch.tensor(own if worker.rank == rank else 0)) for rank in range(WORKERS)]
     side.close()
     return [int(total) for total in each_worker]
 
@@ -77,7 +77,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = held_bytes(int(sys.argv[1]), Path(folder))
     Path(sys.argv[2]).write_text(json.dumps(found))
-    leave_workers()
+    leave_worker_group()
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ class OurStep:
 
     def run(self, step: int) -> float:
         """Take a step and return its mean loss."""
-        self.training._step(step)
+        self.training.train_step(step)
         return float(self.training._losses[-1])
 
     def close(self) -> None:

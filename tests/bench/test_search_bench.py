@@ -14,7 +14,7 @@ import pytest
 
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
-from gazetune.train.processes.worker_group import join_workers, leave_workers
+from gazetune.train.processes.worker_group import join_worker_group, leave_worker_group
 from tests.bench.search import FIGURES
 from tests.bench.search_regret import Found, Replay, summary
 from tests.bench.search_table import SPACE, Recording, Table, configurations, fresh_pairs, numbers
@@ -117,9 +117,9 @@ def test_the_regret_part_prints_every_figure() -> None:
 def test_a_configuration_trained_again_has_the_recorded_curve(tmp_path: Path) -> None:
     recording, table = Recording(tmp_path), Table.read()
     number = int(np.nanargmax(table.fresh[:, 1]))
-    worker = join_workers()
+    worker = join_worker_group()
     recording.record(number, worker, fresh_pairs(recording.space.config, recording.data, 100))
-    leave_workers()
+    leave_worker_group()
     right = recording.right(number)
     assert right.shape == table.right[number].shape
     # Other processors add up in another order.

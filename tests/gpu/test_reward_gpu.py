@@ -17,7 +17,7 @@ from gazetune.reward.layout import attention
 from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.train.loop import Training
-from gazetune.train.processes.worker_group import join_workers, leave_workers
+from gazetune.train.processes.worker_group import join_worker_group, leave_worker_group
 from tests.bench.step_data import config_of, helpsteer2_like, measured_backbone
 
 pytestmark = [
@@ -89,16 +89,16 @@ def test_published_predictors_give_the_values_of_the_cpu(
 def nccl(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("DS_ACCELERATOR", "cuda")
     yield
-    leave_workers()
+    leave_worker_group()
 
 
 def test_a_step_trains_with_the_nccl_backend(data: PreparedData, tmp_path: Path, nccl: None) -> None:
-    worker = join_workers()
+    worker = join_worker_group()
     assert dist.get_backend() == "nccl"
     config = config_of(fusion={"kind": "add"}, train={"batch_size": PAIRS, "precision": "bf16"}, deepspeed={"stage": 2})
     run = Training(config, data, tmp_path, worker, measured_backbone())
     before = run.model.head.weight.detach().clone()
-    run._step(0)
+    run.train_step(0)
     assert torch.isfinite(run._losses[-1])
     assert not torch.equal(run.model.head.weight, before)
     run.close()

@@ -25,9 +25,9 @@ from gazetune.config.yaml_file import build_config
 from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.data.prepared_data import prepare
 from gazetune.train.loop import Training
-from gazetune.train.processes.worker_group import join_workers, leave_workers
+from gazetune.train.processes.worker_group import join_worker_group, leave_worker_group
 
-worker = join_workers()
+worker = join_worker_group()
 folder = Path(sys.argv[1])
 for file in sorted(folder.glob("*.yaml")):
     config = build_config(yaml.safe_load(file.read_text()), str(file))
@@ -35,7 +35,7 @@ for file in sorted(folder.glob("*.yaml")):
     training = Training(config, data, folder / file.stem, worker, load_backbone("tiny", torch.float32))
     training.run(lambda report: True)
     training.close()
-leave_workers()
+leave_worker_group()
 """
 SCORE = """
 import json, sys

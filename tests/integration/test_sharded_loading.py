@@ -22,23 +22,23 @@ torch.set_num_threads(1)
 from gazetune.config import Config
 from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.model.adapter import apply_adapter
-from gazetune.train.deepspeed_config import deepspeed_config
-from gazetune.train.processes.worker_group import join_workers, leave_workers
+from gazetune.train.processes.deepspeed_config import deepspeed_config
+from gazetune.train.processes.worker_group import join_worker_group, leave_worker_group
 
 def anonymous():
     fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(fields["RssAnon"].split()[0]) * 1024
 
 folder, out, sharding = sys.argv[1], Path(sys.argv[2]), sys.argv[3] == "sharded"
-worker = join_workers()
+worker = join_worker_group()
 config = Config.model_validate({
     "backbone": folder, "train": {"batch_size": 2}, "resources": {"workers": 2},
     "adapter": {"kind": "lora", "dropout": 0.0},
     "deepspeed": {"stage": 3, "override": {"zero_optimization": {"stage3_param_persistence_threshold": 0}}},
 })
-settings = deepspeed_config(config, worker.world, torch.float32)
+settings = deepspeed_config(config, worker.world_size, torch.float32)
 load_backbone("tiny", torch.float32, sharded=settings if sharding else None)  # what is imported for it counts not
-worker.wait()
+worker.wait_for_all()
 before, peak, loading = anonymous(), [0], [True]
 def watch():
     while loading[0]:
@@ -71,7 +71,7 @@ for step in range(3):
     engine.step()
 out.with_suffix(f".{worker.rank}").write_text(json.dumps(
     {"peak": peak[0] - before, "held": held, "losses": losses, "still_on": is_deepspeed_zero3_enabled()}))
-leave_workers()
+leave_worker_group()
 """
 
 

@@ -7,7 +7,7 @@ from gazetune.errors import InputError
 from gazetune.search.space.axes import Axis
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.train.checks import check_config
-from gazetune.train.limits.memory_estimate import MemoryPlan, Placement, memory_plan
+from gazetune.train.limits.memory_estimate import MemoryEstimate, WorkerMemory, estimate_memory
 
 _LARGEST_VALUE_KEYS = ("adapter.r", "train.batch_size")
 """Keys whose largest value needs the most memory, whatever the others are."""
@@ -28,7 +28,7 @@ _EVERY_VALUE_KEYS = (
 """Keys whose every value must be tried."""
 
 
-def find_largest_trial(space: SearchSpace) -> tuple[Config, MemoryPlan]:
+def find_largest_trial(space: SearchSpace) -> tuple[Config, MemoryEstimate]:
     """Return the config, of all that a space can propose, whose workers hold the most on their devices, and its plan.
 
     Axes that say nothing about memory are left open: a condition on such a key counts as met and as not met.
@@ -40,16 +40,16 @@ def find_largest_trial(space: SearchSpace) -> tuple[Config, MemoryPlan]:
         When every combination is refused; says what the first one is refused for.
     """
     refused: InputError | None = None
-    largest: tuple[int, Config, MemoryPlan] | None = None
+    largest: tuple[int, Config, MemoryEstimate] | None = None
     for params in space.combinations(_values_to_try):
         config = space.trial_config(params)
         try:
             check_config(config)
-            plan = memory_plan(config)
+            plan = estimate_memory(config)
         except InputError as error:
             refused = refused or error
             continue
-        needed = chosen_placement(config, plan).device + plan.activations
+        needed = configured_memory(config, plan).device_total + plan.activations
         if largest is None or needed > largest[0]:
             largest = needed, config, plan
     if largest is None:
@@ -57,10 +57,10 @@ def find_largest_trial(space: SearchSpace) -> tuple[Config, MemoryPlan]:
     return largest[1], largest[2]
 
 
-def chosen_placement(config: Config, plan: MemoryPlan) -> Placement:
-    """Return the placement of the ZeRO stage and offload that `config` has."""
+def configured_memory(config: Config, plan: MemoryEstimate) -> WorkerMemory:
+    """Return what one worker holds with the ZeRO stage and offload that `config` has."""
     wanted = (config.deepspeed.stage, config.deepspeed.offload)
-    return next(each for each in plan.placements if (each.stage, each.offload) == wanted)
+    return next(each for each in plan.worker_memory if (each.stage, each.offload) == wanted)
 
 
 def _values_to_try(axis: Axis) -> list[object]:

@@ -13,8 +13,7 @@ from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.stopping.caps import check_caps
 from gazetune.search.stopping.schedulers import milestones, plan_rungs
 from gazetune.search.study.objectives import check_objectives, objectives
-from gazetune.train.limits.memory_estimate import MemoryPlan
-from gazetune.train.loop import evaluation_steps
+from gazetune.train.limits.memory_estimate import MemoryEstimate
 from gazetune.train.steps import StepPlan
 
 MOST_BASELINES = 2
@@ -43,7 +42,7 @@ class TrialSizes:
     saved_model: int
 
     @classmethod
-    def from_memory_plan(cls, plan: MemoryPlan) -> TrialSizes:
+    def from_memory_estimate(cls, plan: MemoryEstimate) -> TrialSizes:
         """Return the sizes of a trial's weights, without the tokenizer beside them."""
         return cls(plan.checkpoint, plan.saved_model)
 
@@ -104,10 +103,10 @@ def plan_search(space: SearchSpace, nodes: Sequence[NodeResources], sizes: Trial
     check_objectives(config.search, shapes, space.origin)
     check_caps(config.search, shapes, space.origin)
     splits = load_splits(space.data_configs()[0].data)
-    steps = StepPlan.of(config.train, len(splits.train))
-    rungs = plan_rungs(config.search, steps.examples(steps.total_steps))
-    evaluation = sorted(evaluation_steps(steps, config.train.eval_every, milestones(rungs)))
-    evaluated_at = tuple(steps.examples(step) for step in evaluation)
+    steps = StepPlan.from_config(config.train, len(splits.train))
+    rungs = plan_rungs(config.search, steps.examples_after(steps.total_steps))
+    evaluation = sorted(steps.evaluation_steps(config.train.eval_every, milestones(rungs)))
+    evaluated_at = tuple(steps.examples_after(step) for step in evaluation)
     kept = _count_kept_models(space)
     return SearchPlan(
         trials=config.search.trials,

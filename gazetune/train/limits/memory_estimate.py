@@ -45,13 +45,13 @@ class ModelSize:
     """Values of the module that owns most of them, and how many of those train; ZeRO-3 gathers one at a time."""
 
     @property
-    def total(self) -> int:
+    def value_count(self) -> int:
         """All values."""
         return sum(self.trained) + sum(self.frozen) + self.quantized
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
+class WorkerMemory:
     """Bytes that one worker holds with a ZeRO stage and offload: on its device, in CPU memory beside it, on a disk."""
 
     stage: int
@@ -66,17 +66,18 @@ class Placement:
     disk: int
 
     @property
-    def device(self) -> int:
+    def device_total(self) -> int:
         """Everything on the device but activations."""
         return self.parameters + self.gradients + self.optimizer + self.gathered
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryPlan:
+class MemoryEstimate:
     """What a run needs."""
 
     size: ModelSize
-    placements: tuple[Placement, ...]
+    worker_memory: tuple[WorkerMemory, ...]
+    """What one worker holds with each ZeRO stage and offload."""
     pairs: int
     """Pairs of one forward pass of one worker."""
     positions: int
@@ -93,7 +94,7 @@ class MemoryPlan:
     """Bytes on disk of its best model (`best/`)."""
 
 
-def memory_plan(config: Config) -> MemoryPlan:
+def estimate_memory(config: Config) -> MemoryEstimate:
     """Return what a run of `config` needs, by building its model without weights.
 
     Raises
@@ -103,7 +104,7 @@ def memory_plan(config: Config) -> MemoryPlan:
     """
     backbone = empty_backbone(config.backbone)
     shape = backbone.config.get_text_config()
-    size = model_size(config, backbone)
+    size = count_values(config, backbone)
     workers = config.resources.workers
     value_bytes = _device_dtype(config).itemsize
     zero = config.deepspeed.override.get("zero_optimization", {})
@@ -113,10 +114,10 @@ def memory_plan(config: Config) -> MemoryPlan:
     kept, checkpointed = (
         activation_bytes(shape, 2 * pairs * positions, value_bytes, checkpointing) for checkpointing in (False, True)
     )
-    return MemoryPlan(
+    return MemoryEstimate(
         size=size,
-        placements=tuple(
-            placement(size, stage, offload, workers, value_bytes, persistent)
+        worker_memory=tuple(
+            estimate_worker_memory(size, stage, offload, workers, value_bytes, persistent)
             for stage, offloads in enumerate((("none",), ("none",), ("none", "cpu"), ("none", "cpu", "nvme")))
             for offload in offloads
         ),
@@ -130,7 +131,7 @@ def memory_plan(config: Config) -> MemoryPlan:
     )
 
 
-def model_size(config: Config, backbone: PreTrainedModel) -> ModelSize:
+def count_values(config: Config, backbone: PreTrainedModel) -> ModelSize:
     """Count the values of the model that `config` makes of `backbone`, which may be on torch's meta device."""
     packed: set[int] = set()
     if config.adapter.quantization != "none":
@@ -143,18 +144,18 @@ def model_size(config: Config, backbone: PreTrainedModel) -> ModelSize:
     layers = []
     for module in parts.modules():
         own = list(module.parameters(recurse=False))
-        layers.append((_values(own), _values(each for each in own if each.requires_grad)))
+        layers.append((_count(own), _count(each for each in own if each.requires_grad)))
     return ModelSize(
         trained=tuple(each.numel() for each in parameters if each.requires_grad),
         frozen=tuple(each.numel() for each in parameters if not each.requires_grad and id(each) not in packed),
-        quantized=_values(each for each in parameters if id(each) in packed),
+        quantized=_count(each for each in parameters if id(each) in packed),
         largest_layer=max(layers),
     )
 
 
-def placement(
+def estimate_worker_memory(
     size: ModelSize, stage: int, offload: str, workers: int, value_bytes: int, persistent: int = PERSISTENT
-) -> Placement:
+) -> WorkerMemory:
     """Return what one of `workers` workers holds, with `value_bytes` bytes a weight.
 
     For a model that trains wholly in 16 bits these are the sums of DeepSpeed's own estimators
@@ -170,17 +171,17 @@ def placement(
         parameters = int(value_bytes * (trained + frozen) + NF4_BYTES * size.quantized)
         gradients = value_bytes * trained // (workers if stage == 2 else 1)
         if offload == "none":
-            return Placement(stage, offload, parameters, gradients, optimizer, 0, 0, 0)
+            return WorkerMemory(stage, offload, parameters, gradients, optimizer, 0, 0, 0)
         host = int(HOST_BUFFERS * max(value_bytes * (trained + frozen), optimizer))
-        return Placement(stage, offload, parameters, 0, 0, 0, host, 0)
+        return WorkerMemory(stage, offload, parameters, 0, 0, 0, host, 0)
     whole = value_bytes * sum(each for each in (*size.trained, *size.frozen) if each <= persistent)
     divided = int(value_bytes * (trained + frozen) + NF4_BYTES * size.quantized) // workers
     gathered = value_bytes * sum(size.largest_layer)
     if offload == "none":
-        return Placement(stage, offload, whole + divided, 0, optimizer, gathered, 0, 0)
+        return WorkerMemory(stage, offload, whole + divided, 0, optimizer, gathered, 0, 0)
     if offload == "cpu":
-        return Placement(stage, offload, whole, 0, 0, gathered, int(HOST_BUFFERS * (divided + optimizer)), 0)
-    return Placement(stage, offload, whole, 0, 0, gathered, DISK_POOL * value_bytes, divided + optimizer)
+        return WorkerMemory(stage, offload, whole, 0, 0, gathered, int(HOST_BUFFERS * (divided + optimizer)), 0)
+    return WorkerMemory(stage, offload, whole, 0, 0, gathered, DISK_POOL * value_bytes, divided + optimizer)
 
 
 def _device_dtype(config: Config) -> torch.dtype:
@@ -188,5 +189,5 @@ def _device_dtype(config: Config) -> torch.dtype:
     return model_dtype(config, torch.device("cuda" if on_gpu else "cpu"))
 
 
-def _values(parameters: Iterable[nn.Parameter]) -> int:
+def _count(parameters: Iterable[nn.Parameter]) -> int:
     return sum(parameter.numel() for parameter in parameters)

@@ -14,14 +14,14 @@ class OutOfMemory(RunError):
     """A worker had too little memory for a step or an evaluation."""
 
 
-def ran_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether an error of torch or Python means that there was no memory left, on a GPU or off it."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(saying in str(error).lower() for saying in _SAYINGS)
 
 
-def memory_advice(config: Config) -> str:
+def out_of_memory_message(config: Config) -> str:
     """Return what of a config to change so that less memory is needed, the cheapest first."""
     train, sharding = config.train, config.deepspeed
     smaller = "a lower train.batch_tokens" if train.batch_tokens else "train.batch_tokens (a budget for each pass)"

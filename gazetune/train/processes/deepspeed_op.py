@@ -3,7 +3,7 @@
     python -m gazetune.train.processes.deepspeed_op
 
 Between processes on CPUs DeepSpeed reduces through `shm_comm`, a C++ extension that it compiles on first use (tens of
-seconds). Without a compiler it would refuse to start; `prepare_ops` then lets it fall back to gloo, which is slower for
+seconds). Without a compiler it would refuse to start; `prepare_op` then lets it fall back to gloo, which is slower for
 large models but gives the same sums.
 
 Each Python environment has a folder of its own for what is compiled: torch's own folder is shared by all of them, and
@@ -33,7 +33,7 @@ _OURS = "gazetune-"
 
 
 @dataclass(frozen=True, slots=True)
-class OpsReport:
+class OpState:
     """Whether the CPU communication op is there, and why not."""
 
     state: str
@@ -72,32 +72,32 @@ def op_lock() -> FileLock:
     return FileLock(folder / "gazetune.lock")
 
 
-def ops_report() -> OpsReport:
+def read_op_state() -> OpState:
     """Return whether the op is needed and built, without building anything."""
     import torch
 
     accelerator = os.environ.get("DS_ACCELERATOR", "cuda" if torch.cuda.is_available() else "cpu")
     if accelerator != "cpu":
-        return OpsReport("unneeded", f"DeepSpeed runs on {accelerator}")
+        return OpState("unneeded", f"DeepSpeed runs on {accelerator}")
     if sys.platform != "linux":
-        return OpsReport("unneeded", "the op exists for Linux alone, gloo is used")
+        return OpState("unneeded", "the op exists for Linux alone, gloo is used")
     library = op_library()
     if library.is_file():
-        return OpsReport("built", str(library))
+        return OpState("built", str(library))
     compiler = os.environ.get("CXX", "g++")
     lacking = [name for name in (compiler, "ninja") if shutil.which(name) is None]
     if lacking:
-        return OpsReport("missing", f"{' and '.join(lacking)} not found; gloo is used instead")
-    return OpsReport("missing", "not built yet; the first worker compiles it")
+        return OpState("missing", f"{' and '.join(lacking)} not found; gloo is used instead")
+    return OpState("missing", "not built yet; the first worker compiles it")
 
 
-def build_ops() -> OpsReport:
+def build_op() -> OpState:
     """Load the op when it is needed, compiling it when it is missing, and return what is there then.
 
     Never raises for a failed build.
     """
     add_ninja_to_path()
-    report = ops_report()
+    report = read_op_state()
     if report.state == "unneeded" or "not found" in report.detail:
         return report
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
@@ -110,17 +110,17 @@ def build_ops() -> OpsReport:
             # DeepSpeed keeps what it has loaded: it will not ask for torch's lock again.
             importlib.import_module("deepspeed.ops.op_builder.cpu").ShareMemCommBuilder().load(verbose=False)
     except (RuntimeError, ImportError, OSError) as error:  # a compiler's complaint runs over many lines
-        return OpsReport("missing", f"the build failed, gloo is used instead: {str(error).strip().splitlines()[0]}")
-    return ops_report()
+        return OpState("missing", f"the build failed, gloo is used instead: {str(error).strip().splitlines()[0]}")
+    return read_op_state()
 
 
-def prepare_ops() -> None:
+def prepare_op() -> None:
     """Make this process ready for `deepspeed.init_distributed`; to be called before it in every worker.
 
     Puts `ninja` on PATH (torch asks for it even when there is nothing to build), loads the op, and, where it can
     neither be found nor built, takes it from DeepSpeed's list of compatible ops, so that gloo is used.
     """
-    if build_ops().state == "missing":
+    if build_op().state == "missing":
         ops = importlib.import_module("deepspeed.ops")
         ops.__compatible_ops__[OP_NAME] = False
 
@@ -128,7 +128,7 @@ def prepare_ops() -> None:
 def main() -> None:
     """Build the op and say what is there; a machine without a compiler still works, so this never fails."""
     logging.basicConfig(level=logging.WARNING)
-    report = build_ops()
+    report = build_op()
     print(f"DeepSpeed op {OP_NAME}: {report.state} ({report.detail})", file=sys.stderr)
 
 

@@ -14,7 +14,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from gazetune.errors import GazetuneError, InputError, RunError
 
 _LOG = logging.getLogger(__name__)
-_FAILURES = frozenset(["RunError", "TrialFailed", "SaveFailed", "OutOfMemory"])
+_FAILURES = frozenset(["RunError", "TrainingFailed", "SaveFailed", "OutOfMemory"])
 """Errors of a run that say all there is to say."""
 
 

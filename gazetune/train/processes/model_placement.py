@@ -17,22 +17,22 @@ from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.model.layout_choice import choose_layout
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.saved.saving import load_reward_model, model_dtype
-from gazetune.train.deepspeed_config import deepspeed_config
 from gazetune.train.evaluation import score_split
+from gazetune.train.processes.deepspeed_config import deepspeed_config
 from gazetune.train.processes.worker_group import Worker
 
 
-def open_backbone(config: Config, worker: Worker) -> PreTrainedModel:
+def load_worker_backbone(config: Config, worker: Worker) -> PreTrainedModel:
     """Load the backbone in the run's precision; under ZeRO-3 no worker ever holds all of it. Every worker calls it."""
     dtype = model_dtype(config, worker.device)
-    settings = deepspeed_config(config, worker.world, dtype) if _divides(config, worker) else None
+    settings = deepspeed_config(config, worker.world_size, dtype) if _divides(config, worker) else None
     return load_backbone(config.backbone, dtype, config.adapter.quantization, settings)
 
 
-def score_saved(
+def score_saved_model(
     config: Config, folder: Path, backbone: PreTrainedModel, split: EncodedSplit, worker: Worker
 ) -> tuple[NDArray[np.float64], GazeRewardModel]:
-    """Score a split with the model saved in `folder`, on a backbone from `open_backbone`.
+    """Score a split with the model saved in `folder`, on a backbone from `load_worker_backbone`.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def _placed(config: Config, model: GazeRewardModel, worker: Worker) -> Iterator[
         return
     import deepspeed
 
-    settings = deepspeed_config(config, worker.world, dtype)
+    settings = deepspeed_config(config, worker.world_size, dtype)
     engine, *_ = deepspeed.initialize(model=model, config=settings, dist_init_required=False)
     try:
         yield engine
@@ -65,4 +65,4 @@ def _placed(config: Config, model: GazeRewardModel, worker: Worker) -> Iterator[
 
 
 def _divides(config: Config, worker: Worker) -> bool:
-    return config.deepspeed.stage == 3 and (worker.world > 1 or config.deepspeed.offload != "none")
+    return config.deepspeed.stage == 3 and (worker.world_size > 1 or config.deepspeed.offload != "none")

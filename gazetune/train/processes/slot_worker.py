@@ -20,10 +20,10 @@ from gazetune.errors import GazetuneError, InputError
 from gazetune.reward.data.prepared_data import prepare
 from gazetune.reward.saved.saving import model_dtype
 from gazetune.train.checks import check_config
-from gazetune.train.limits.out_of_memory import OutOfMemory, memory_advice, ran_out_of_memory
-from gazetune.train.loop import Report, Training
-from gazetune.train.processes.model_placement import open_backbone, score_saved
-from gazetune.train.processes.worker_group import Worker, join_workers
+from gazetune.train.limits.out_of_memory import OutOfMemory, is_out_of_memory, out_of_memory_message
+from gazetune.train.loop import EvaluationReport, Training
+from gazetune.train.processes.model_placement import load_worker_backbone, score_saved_model
+from gazetune.train.processes.worker_group import Worker, join_worker_group
 
 PATIENCE = 5.0
 """Seconds that rank 0 waits for a job before it lets the other ranks breathe: their broadcast must not time out."""
@@ -37,7 +37,7 @@ def slot_loop(settings: dict[str, Any]) -> None:
     """
     torch.set_num_threads(settings["threads"])
     board = ray.get_actor(settings["board"], namespace=settings["namespace"])
-    worker = join_workers()
+    worker = join_worker_group()
     backbones = _Backbones(worker)
     while True:
         job = _next_job(board, settings, worker)
@@ -66,7 +66,7 @@ def slot_loop(settings: dict[str, Any]) -> None:
 def _next_job(board: Any, settings: dict[str, Any], worker: Worker) -> dict[str, Any] | None:
     """Rank 0 asks the board; all ranks get the answer."""
     jobs = [None]
-    if worker.leads:
+    if worker.is_main:
         jobs = [ray.get(board.take.remote(settings["slot"], settings["resources"], PATIENCE))]
     dist.broadcast_object_list(jobs, src=0)
     return jobs[0]
@@ -80,7 +80,7 @@ def _train(job: dict[str, Any], board: Any, worker: Worker, backbones: _Backbone
         raise InputError(f"{config.data.source}: the preference pairs have changed since the search began")
     training = Training(config, data, Path(job["folder"]), worker, backbones.take(config), job["milestones"])
 
-    def report(made: Report) -> bool:
+    def report(made: EvaluationReport) -> bool:
         message = _message(made, job["objective"], config.resources.gpus)
         return ray.get(board.report.remote(job["id"], job["slot"], message))
 
@@ -95,7 +95,7 @@ def _evaluate(job: dict[str, Any], board: Any, worker: Worker, backbones: _Backb
     config = build_config(job["config"], f"evaluation {job['id']}")
     data = prepare(config, cache)
     split = getattr(data, job["split"])
-    rewards, model = score_saved(config, Path(job["folder"]), backbones.take(config), split, worker)
+    rewards, model = score_saved_model(config, Path(job["folder"]), backbones.take(config), split, worker)
     backbones.give(config, model.release_backbone())
     _tell(board.finish, worker, job["id"], job["slot"], {"rewards": rewards.tolist()})
 
@@ -117,7 +117,7 @@ class _Backbones:
         wanted = (config.backbone, dtype, config.adapter.quantization)
         if kept is not None and kept[0] == wanted:
             return kept[1]
-        return open_backbone(config, self._worker)
+        return load_worker_backbone(config, self._worker)
 
     def give(self, config: Config, backbone: PreTrainedModel) -> None:
         """Keep the backbone if its weights are still those that were loaded, and whole."""
@@ -126,7 +126,7 @@ class _Backbones:
             self._kept = ((config.backbone, dtype, config.adapter.quantization), backbone)
 
 
-def _message(report: Report, objective: str, gpus: float) -> dict[str, Any]:
+def _message(report: EvaluationReport, objective: str, gpus: float) -> dict[str, Any]:
     sign = -1.0 if objective == "val/loss" else 1.0
     return {
         "examples": report.examples,
@@ -143,7 +143,7 @@ def _message(report: Report, objective: str, gpus: float) -> dict[str, Any]:
 
 
 def _tell(method: Any, worker: Worker, *arguments: Any) -> None:
-    if worker.leads:
+    if worker.is_main:
         ray.get(method.remote(*arguments))
 
 
@@ -155,8 +155,8 @@ def _lost_a_peer(error: Exception) -> bool:
 
 
 def _reason(error: Exception, job: dict[str, Any]) -> str:
-    if ran_out_of_memory(error):  # before the first step, as the model was built
-        return memory_advice(build_config(job["config"], f"trial {job['id']}"))
+    if is_out_of_memory(error):  # before the first step, as the model was built
+        return out_of_memory_message(build_config(job["config"], f"trial {job['id']}"))
     return _first_line(error)
 
 

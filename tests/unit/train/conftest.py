@@ -16,7 +16,7 @@ from gazetune.reward.data.prepared_data import PreparedData, prepare
 from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.saved.saving import model_dtype
 from gazetune.train.loop import Training
-from gazetune.train.processes.worker_group import Worker, join_workers, leave_workers
+from gazetune.train.processes.worker_group import Worker, join_worker_group, leave_worker_group
 
 BASE: dict[str, Any] = {
     "data": {"source": "planted", "pairs": 80},
@@ -39,8 +39,8 @@ def config_of(**sections: dict[str, Any]) -> Config:
 def worker() -> Iterator[Worker]:
     before = dict(os.environ)
     threads = torch.get_num_threads()
-    yield join_workers()
-    leave_workers()
+    yield join_worker_group()
+    leave_worker_group()
     torch.set_num_threads(threads)
     for name in os.environ.keys() - before.keys():  # the address of this group is nothing for other tests
         del os.environ[name]

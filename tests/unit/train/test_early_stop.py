@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gazetune.config import EarlyStopConfig
 from gazetune.train.early_stop import Plateau
-from gazetune.train.loop import Report, Training
+from gazetune.train.loop import EvaluationReport, Training
 
 
 def plateau(**values: Any) -> Plateau:
@@ -86,11 +86,11 @@ def test_a_resumed_run_stops_at_the_same_evaluation(
 STOPPING = {"epochs": 2, "early_stop": {"patience": 2, "min_delta": 1.0}}
 
 
-def steps_of(training: Training, most: int) -> list[Report]:
+def steps_of(training: Training, most: int) -> list[EvaluationReport]:
     """The reports of a run that is stopped from outside after so many of them."""
-    reports: list[Report] = []
+    reports: list[EvaluationReport] = []
 
-    def report(made: Report) -> bool:
+    def report(made: EvaluationReport) -> bool:
         reports.append(made)
         return len(reports) < most
 

@@ -20,19 +20,18 @@ from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.saved.saving import load_reward_model
 from gazetune.train.checkpoint import load_margins
 from gazetune.train.evaluation import score_split
-from gazetune.train.loop import Report, Training, TrialFailed, decay_groups, evaluation_steps
+from gazetune.train.loop import EvaluationReport, Training, TrainingFailed, decay_groups
 from gazetune.train.processes.worker_group import Worker
-from gazetune.train.steps import StepPlan
 
 StartTraining = Callable[..., Training]
 LORA = {"kind": "lora"}
 
 
-def trained(run: Training, stop_at: int | None = None) -> list[Report]:
+def trained(run: Training, stop_at: int | None = None) -> list[EvaluationReport]:
     """Run and return the reports; `stop_at` (a step) is where the one who listens says stop."""
-    reports: list[Report] = []
+    reports: list[EvaluationReport] = []
 
-    def report(made: Report) -> bool:
+    def report(made: EvaluationReport) -> bool:
         reports.append(made)
         return made.step != stop_at
 
@@ -40,7 +39,7 @@ def trained(run: Training, stop_at: int | None = None) -> list[Report]:
     return reports
 
 
-def losses_of(reports: list[Report]) -> list[float]:
+def losses_of(reports: list[EvaluationReport]) -> list[float]:
     return [loss for report in reports for loss in report.train_losses]
 
 
@@ -57,7 +56,7 @@ def test_ten_lora_steps_move_all_that_trains_and_nothing_that_is_frozen(
     )
     before = values_of(run)
     for step in range(10):
-        run._step(step)
+        run.train_step(step)
     after = values_of(run)
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     beside = {name for name in dict(run.model.named_parameters()) if not name.startswith("backbone.")}
@@ -74,7 +73,7 @@ def test_a_frozen_backbone_stays_as_it_was_and_the_rest_trains(start: StartTrain
     run = start(adapter={"kind": "none"}, train={"eval_every": 100})
     before = values_of(run)
     for step in range(4):
-        run._step(step)
+        run.train_step(step)
     after = values_of(run)
     assert all(torch.equal(before[name], after[name]) for name in before if name.startswith("backbone."))
     assert not torch.equal(before["head.weight"], after["head.weight"])
@@ -85,14 +84,14 @@ def test_a_run_reports_every_evaluation_to_the_full_budget(start: StartTraining,
     reports = trained(run)
     steps = run.plan.total_steps
     assert [report.step for report in reports] == [*range(3, steps, 3), steps]
-    assert [report.examples for report in reports] == [run.plan.examples(report.step) for report in reports]
+    assert [report.examples for report in reports] == [run.plan.examples_after(report.step) for report in reports]
     assert {report.budget for report in reports} == {len(data.train)}
     assert [report.done for report in reports] == [False] * (len(reports) - 1) + [True]
     assert len(losses_of(reports)) == steps
     assert [len(report.train_losses) for report in reports[:-1]] == [3] * (len(reports) - 1)
     for report in reports:
         assert report.metrics["train/loss"] == pytest.approx(np.mean(report.train_losses))
-        assert report.metrics["train/learning_rate"] == run.rate(report.step - 1)
+        assert report.metrics["train/learning_rate"] == run.learning_rate(report.step - 1)
     assert np.diff([report.seconds for report in reports]).min() > 0
 
 
@@ -115,7 +114,7 @@ def test_the_best_model_is_that_of_the_best_evaluation_the_later_one_on_ties(
 def test_each_evaluation_leaves_its_margins_before_it_is_reported(start: StartTraining, tmp_path: Path) -> None:
     shares: list[tuple[float, float]] = []
 
-    def report(made: Report) -> bool:
+    def report(made: EvaluationReport) -> bool:
         margins = load_margins(tmp_path / "run", made.examples)
         assert margins is not None
         shares.append((float((margins > 0).mean()), made.metrics["val/accuracy"]))
@@ -164,7 +163,7 @@ def test_dropout_is_on_while_training_and_off_while_evaluating(start: StartTrain
     trained(run, stop_at=4)
     assert modes[:4] == [(True, True)] * 4
     assert set(modes[4:]) == {(False, False)}
-    run._step(4)
+    run.train_step(4)
     assert modes[-1] == (True, True)
 
 
@@ -189,7 +188,7 @@ def test_passes_within_a_token_budget_make_the_step_of_one_batch(
     whole = trained(start("whole", train={"batch_size": 9, "eval_every": 2}, **sections))
     longest = int(data.train.pair_lengths(BatchLayout(gaze_tokens="before")).sum(axis=1).max())
     run = start("parts", train={"batch_size": 9, "eval_every": 2, "batch_tokens": 2 * longest}, **sections)
-    passes = run.feed.take(0)
+    passes = run.prefetcher.get_passes(0)
     assert len(passes) > 1
     assert max(each.batch.position_ids.shape[1] for each in passes) <= 2 * longest
     np.testing.assert_allclose(losses_of(trained(run)), losses_of(whole), atol=1e-5)
@@ -198,21 +197,21 @@ def test_passes_within_a_token_budget_make_the_step_of_one_batch(
 def test_a_pair_weighs_the_same_in_a_short_last_step(start: StartTraining, data: PreparedData) -> None:
     size = len(data.train) - 1  # the second step of the epoch holds one pair
     run = start(train={"batch_size": size, "eval_every": 100}, projector={"dropout": [0.0, 0.0]})
-    run._step(0)
+    run.train_step(0)
     chosen, rejected = run.engine(data.train.batch_pairs(run.plan.step_pairs(1), run.model.layout))
-    run._step(1)
+    run.train_step(1)
     margin = float((chosen - rejected).detach())
     assert float(run._losses[1]) == pytest.approx(np.log1p(np.exp(-margin)), abs=1e-6)
 
 
 def test_a_run_without_memory_says_what_to_change(start: StartTraining) -> None:
     run = start(train={"batch_size": 40})
-    run.feed.take(0)  # the thread that makes batches needs memory of its own
+    run.prefetcher.get_passes(0)  # the thread that makes batches needs memory of its own
     in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     before = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (in_use + 2**20, before[1]))
     try:
-        with pytest.raises(TrialFailed, match=r"step 1: out of memory; what helps: train.batch_tokens .*checkpointing"):
+        with pytest.raises(TrainingFailed, match=r"step 1: out of memory; what helps: train.batch_tokens .*checkpoint"):
             run.run(lambda report: True)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
@@ -225,28 +224,10 @@ def test_milestones_replace_the_rhythm_and_the_end_stays(start: StartTraining) -
     assert [report.examples for report in reports[:2]] == [16, 40]
 
 
-@pytest.mark.parametrize(
-    ("batch_size", "eval_every", "milestones", "expected"),
-    [
-        (16, 0, (), {16, 32, 40}),  # 256 pairs are 16 steps
-        (1000, 0, (), {1}),
-        (16, 25, (), {25, 40}),
-        (16, 40, (), {40}),
-        (16, 1, (160, 320), {10, 20, 40}),
-        (16, 1, (161, 10**9), {11, 40}),
-    ],
-)
-def test_evaluations_follow_the_rhythm_or_the_milestones(
-    batch_size: int, eval_every: int, milestones: tuple[int, ...], expected: set[int]
-) -> None:
-    plan = StepPlan(640, batch_size, 1, 1, 0)
-    assert evaluation_steps(plan, eval_every, milestones) == expected
-
-
 @pytest.mark.parametrize("stage", [0, 2])
 def test_a_loss_that_is_no_number_fails_the_run_and_names_the_step(stage: int, start: StartTraining) -> None:
     run = start(optim={"learning_rate": 1e30}, deepspeed={"stage": stage}, train={"batch_size": 8, "eval_every": 3})
-    with pytest.raises(TrialFailed, match=r"(loss|gradient) is (nan|inf).* at step [23]"):
+    with pytest.raises(TrainingFailed, match=r"(loss|gradient) is (nan|inf).* at step [23]"):
         trained(run)
 
 
@@ -257,7 +238,7 @@ def test_a_rare_evaluation_does_not_hide_a_loss_that_is_no_number(start: StartTr
         milestones=(),
         fusion={"kind": "none"},
     )
-    with pytest.raises(TrialFailed, match="at step"):
+    with pytest.raises(TrainingFailed, match="at step"):
         trained(run)
     assert len(run._losses) == 32
 
@@ -266,7 +247,7 @@ def test_weights_that_are_no_numbers_fail_at_the_first_step(start: StartTraining
     run = start()
     with torch.no_grad():
         run.model.fusion.boundary.weight[0, 0] = torch.nan
-    with pytest.raises(TrialFailed, match=r"loss is nan at step 1$"):
+    with pytest.raises(TrainingFailed, match=r"loss is nan at step 1$"):
         trained(run)
 
 

@@ -42,7 +42,7 @@ def test_a_step_minimises_the_loss_that_the_config_describes(
     chosen, rejected = score_split(run.engine, data.train, run.model.layout, 10_000, worker)[pairs].T
     difference = chosen - rejected - (data.train.scores[pairs] if margin is None else margin)
     expected = (1 - smoothing) * np.logaddexp(0, -difference) + smoothing * np.logaddexp(0, difference)
-    run._step(0)
+    run.train_step(0)
     assert float(run._losses[0]) == pytest.approx(np.mean(expected + center * (chosen + rejected) ** 2), abs=1e-5)
 
 

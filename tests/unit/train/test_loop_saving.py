@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from gazetune.train.loop import Training, TrialFailed
+from gazetune.train.loop import Training, TrainingFailed
 
 
 @pytest.mark.parametrize("part", ["best", "last"])
@@ -18,7 +18,7 @@ def test_a_run_that_cannot_save_fails_and_the_next_one_trains(
     obstacle = tmp_path / "run" / f".{part}.partial"
     obstacle.parent.mkdir()
     obstacle.touch()  # where the save would write a folder
-    with pytest.raises(TrialFailed) as caught:
+    with pytest.raises(TrainingFailed) as caught:
         start().run(lambda report: True)
     folder = tmp_path / "run" / part
     assert str(caught.value) == (f"{folder}: cannot be saved (File exists); what was saved there before is untouched")

@@ -10,7 +10,7 @@ import pytest
 from gazetune.config import Config
 from gazetune.config.yaml_file import write_config
 from gazetune.errors import InputError
-from gazetune.train.run import train_command
+from gazetune.train.run import train_model
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,6 @@ from gazetune.train.run import train_command
 def test_a_config_that_trains_otherwise_is_another_run(changes: dict[str, Any], shown: str, tmp_path: Path) -> None:
     write_config(Config(), tmp_path / "mine" / "config.yaml")
     with pytest.raises(InputError) as caught:
-        train_command(Config.model_validate(changes), "mine", tmp_path)
+        train_model(Config.model_validate(changes), "mine", tmp_path)
     assert str(caught.value).startswith(f"--name: 'mine' in {tmp_path} has another config ({shown}")
     assert [path.name for path in tmp_path.iterdir()] == ["mine"], "nothing was started"

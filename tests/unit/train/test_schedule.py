@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from gazetune.config import OptimConfig
-from gazetune.train.schedule import learning_rate
+from gazetune.train.schedule import create_schedule
 
 SCHEDULES = get_args(OptimConfig.model_fields["schedule"].annotation)
 
@@ -19,7 +19,7 @@ SCHEDULES = get_args(OptimConfig.model_fields["schedule"].annotation)
 def test_cosine_with_min_lr_is_the_recipes_formula_at_every_step(
     total: int, floor: float, warmup: float | None
 ) -> None:
-    rate = learning_rate(OptimConfig(learning_rate=3e-4, min_lr_ratio=floor, warmup_ratio=warmup), total)
+    rate = create_schedule(OptimConfig(learning_rate=3e-4, min_lr_ratio=floor, warmup_ratio=warmup), total)
     warm = int((0.01 if warmup is None else warmup) * total)
     for step in range(total):
         if step < warm:
@@ -31,14 +31,14 @@ def test_cosine_with_min_lr_is_the_recipes_formula_at_every_step(
 
 
 def test_other_schedules_warm_up_over_a_fiftieth() -> None:
-    rate = learning_rate(OptimConfig(learning_rate=1.0, schedule="constant_with_warmup"), 200)
+    rate = create_schedule(OptimConfig(learning_rate=1.0, schedule="constant_with_warmup"), 200)
     assert [rate(step) for step in range(6)] == [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
     assert rate(199) == 1.0
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
 def test_falling_schedules_end_near_nothing(schedule: str) -> None:
-    rate = learning_rate(OptimConfig(learning_rate=2.0, schedule=schedule, warmup_ratio=0.0), 100)
+    rate = create_schedule(OptimConfig(learning_rate=2.0, schedule=schedule, warmup_ratio=0.0), 100)
     rates = [rate(step) for step in range(100)]
     assert rates[0] == 2.0
     assert rates == sorted(rates, reverse=True)
@@ -47,7 +47,7 @@ def test_falling_schedules_end_near_nothing(schedule: str) -> None:
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_every_schedule_is_a_function_of_the_step_alone(schedule: str) -> None:
-    rate = learning_rate(OptimConfig(learning_rate=0.1, schedule=schedule), 60)
+    rate = create_schedule(OptimConfig(learning_rate=0.1, schedule=schedule), 60)
     forward = [rate(step) for step in range(60)]
     assert forward == [rate(step) for step in reversed(range(60))][::-1]
     assert all(0 <= value <= 0.1 for value in forward)

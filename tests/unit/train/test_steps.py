@@ -19,7 +19,7 @@ PLANS = [
 
 def test_a_plan_takes_its_numbers_from_the_train_section() -> None:
     train = TrainConfig(batch_size=4, accumulate=2, epochs=1.5, seed=2**63 - 1)
-    plan = StepPlan.of(train, 30)
+    plan = StepPlan.from_config(train, 30)
     assert (plan.pairs, plan.pairs_per_step, plan.epochs) == (30, 8, 1.5)
     assert len(plan.step_pairs(0)) == 8, "the largest seed is a seed too"
 
@@ -34,7 +34,7 @@ def test_an_epoch_covers_each_pair_once(plan: StepPlan) -> None:
 
 @pytest.mark.parametrize("plan", PLANS, ids=str)
 def test_examples_count_exactly_what_the_steps_hold(plan: StepPlan) -> None:
-    counts = [plan.examples(steps) for steps in range(plan.total_steps + 1)]
+    counts = [plan.examples_after(steps) for steps in range(plan.total_steps + 1)]
     held = [len(plan.step_pairs(step)) for step in range(plan.total_steps)]
     assert counts[0] == 0
     assert np.diff(counts).tolist() == held
@@ -43,7 +43,7 @@ def test_examples_count_exactly_what_the_steps_hold(plan: StepPlan) -> None:
 
 @pytest.mark.parametrize("plan", PLANS, ids=str)
 def test_first_step_reaching_is_the_earliest_one_or_the_last(plan: StepPlan) -> None:
-    counts = [plan.examples(steps) for steps in range(plan.total_steps + 1)]
+    counts = [plan.examples_after(steps) for steps in range(plan.total_steps + 1)]
     for examples in range(1, counts[-1] + 3):
         expected = next((step for step, count in enumerate(counts) if count >= examples), plan.total_steps)
         assert plan.first_step_reaching(examples) == expected
@@ -62,7 +62,7 @@ def test_the_budget_is_the_epochs_rounded_to_steps_and_at_least_one(epochs: floa
 @pytest.mark.parametrize("plan", PLANS[::3], ids=str)
 def test_shards_of_all_workers_are_the_steps_pairs(plan: StepPlan, world: int) -> None:
     for step in range(plan.total_steps):
-        shards = [plan.shard(step, rank, world) for rank in range(world)]
+        shards = [plan.worker_pairs(step, rank, world) for rank in range(world)]
         # The same number of passes everywhere, or a collective would hang.
         assert {len(shard) for shard in shards} == {plan.accumulate}
         # Pass by pass over the workers in order: that is the order in which one worker would see them.
@@ -73,7 +73,7 @@ def test_shards_of_all_workers_are_the_steps_pairs(plan: StepPlan, world: int) -
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_no_worker_gets_more_of_a_pass_than_its_share(world: int) -> None:
     plan = StepPlan(100, 8, 2, 1, 0)
-    sizes = [len(part) for step in range(7) for rank in range(world) for part in plan.shard(step, rank, world)]
+    sizes = [len(part) for step in range(7) for rank in range(world) for part in plan.worker_pairs(step, rank, world)]
     assert max(sizes) == math.ceil(8 / world)
 
 
@@ -88,3 +88,21 @@ def test_epochs_and_seeds_have_orders_of_their_own() -> None:
     plan = StepPlan(100, 100, 1, 2, 5)
     orders = [plan.step_pairs(0), plan.step_pairs(1), StepPlan(100, 100, 1, 2, 6).step_pairs(0), np.arange(100)]
     assert len({tuple(order.tolist()) for order in orders}) == 4
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "eval_every", "milestones", "expected"),
+    [
+        (16, 0, (), {16, 32, 40}),  # 256 pairs are 16 steps
+        (1000, 0, (), {1}),
+        (16, 25, (), {25, 40}),
+        (16, 40, (), {40}),
+        (16, 1, (160, 320), {10, 20, 40}),
+        (16, 1, (161, 10**9), {11, 40}),
+    ],
+)
+def test_evaluations_follow_the_rhythm_or_the_milestones(
+    batch_size: int, eval_every: int, milestones: tuple[int, ...], expected: set[int]
+) -> None:
+    plan = StepPlan(640, batch_size, 1, 1, 0)
+    assert plan.evaluation_steps(eval_every, milestones) == expected

@@ -25,7 +25,7 @@ def test_the_adapter_and_stage_with_the_most_memory_are_found(tmp_path: Path) ->
     config, plan = find_largest_trial(space)
     assert config.adapter.kind == "full"
     needed = chosen_placement(config, plan).device
-    assert needed == max(each.device for each in plan.placements if each.offload == "none")
+    assert needed == max(each.device_total for each in plan.worker_memory if each.offload == "none")
 
 
 def test_an_axis_whose_condition_fails_is_not_counted(tmp_path: Path) -> None:

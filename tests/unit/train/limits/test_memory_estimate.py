@@ -15,17 +15,17 @@ from gazetune.config import Config
 from gazetune.reward.model.backbone import empty_backbone, load_backbone
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.train.limits.activations import activation_bytes
-from gazetune.train.limits.memory_estimate import NF4_BYTES, Placement, memory_plan, model_size, placement
+from gazetune.train.limits.memory_estimate import NF4_BYTES, WorkerMemory, estimate_memory, count_values, estimate_worker_memory
 from gazetune.train.loop import Training
 
 StartTraining = Callable[..., Training]
 WHOLE = ["full", "lora", "dora", "rslora", "none"]
 
 
-def plan_of(tree: dict, stage: int, offload: str = "none") -> Placement:
+def plan_of(tree: dict, stage: int, offload: str = "none") -> WorkerMemory:
     (found,) = (
         each
-        for each in memory_plan(Config.model_validate(tree)).placements
+        for each in estimate_memory(Config.model_validate(tree)).placements
         if (each.stage, each.offload) == (stage, offload)
     )
     return found
@@ -99,7 +99,7 @@ def test_a_real_engine_holds_what_was_planned(stage: int, kind: str, precision: 
         "train": {"batch_size": 8, "eval_every": 2, "precision": precision},
     }
     training = start(f"{stage}-{kind}-{precision}", **tree)
-    plan = memory_plan(Config.model_validate({**tree, "fusion": {"kind": "concat"}}))
+    plan = estimate_memory(Config.model_validate({**tree, "fusion": {"kind": "concat"}}))
     planned = next(each for each in plan.placements if (each.stage, each.offload) == (stage, "none"))
     training.run(lambda report: False)
     # With ZeRO-3 the layer that was used last may still be whole.
@@ -162,6 +162,6 @@ def test_activations_are_about_what_torch_keeps(architecture: str, checkpointing
 def test_a_published_7b_shape_has_its_known_number_of_weights(tmp_path) -> None:
     MistralConfig(architectures=["MistralModel"]).save_pretrained(tmp_path)
     config = Config.model_validate({"backbone": str(tmp_path), "resources": {"workers": 2, "gpus_per_worker": 1}})
-    size = memory_plan(config).size
+    size = estimate_memory(config).size
     assert 7.0e9 < size.total < 7.2e9
     assert 3.4e6 < sum(size.trained) < 4.0e6

@@ -16,11 +16,11 @@ from torch.utils.cpp_extension import _get_build_directory
 from gazetune.train.processes.deepspeed_op import (
     OP_NAME,
     add_ninja_to_path,
-    build_ops,
+    build_op,
     op_library,
     op_lock,
-    ops_report,
-    prepare_ops,
+    prepare_op,
+    read_op_state,
 )
 from tests.commands import BOUND
 
@@ -49,7 +49,7 @@ def test_a_machine_without_a_compiler_builds_nothing_and_says_so(
     empty_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
-    report = build_ops()
+    report = build_op()
     assert (report.state, report.detail) == ("missing", "no-such-compiler not found; gloo is used instead")
     assert list(empty_cache.iterdir()) == []
 
@@ -59,13 +59,13 @@ def test_without_the_op_deepspeed_is_told_to_use_gloo(empty_cache: Path, monkeyp
 
     monkeypatch.setenv("CXX", "no-such-compiler")
     monkeypatch.setitem(deepspeed.ops.__compatible_ops__, OP_NAME, True)
-    prepare_ops()
+    prepare_op()
     assert deepspeed.ops.__compatible_ops__[OP_NAME] is False
 
 
 def test_on_an_accelerator_the_op_is_not_needed(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DS_ACCELERATOR", "cuda")
-    assert ops_report().state == "unneeded"
+    assert read_op_state().state == "unneeded"
 
 
 HOLDER = """
@@ -83,14 +83,14 @@ os.kill(os.getpid(), 9)
 def test_a_process_that_dies_while_it_loads_the_op_keeps_no_other_waiting() -> None:
     if shutil.which(os.environ.get("CXX", "g++")) is None:
         pytest.skip("no compiler")
-    assert build_ops().state == "built"
+    assert build_op().state == "built"
     with subprocess.Popen([sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None and holder.stdout.readline() == b"locked\n"
         lock = op_library().parent / "lock"
         assert lock.exists()
         with pytest.raises(Timeout):
             op_lock().acquire(blocking=False)
-        # `build_ops` has loaded the op here: only another process looks at the locks.
+        # `build_op` has loaded the op here: only another process looks at the locks.
         command = [sys.executable, "-m", "gazetune.train.processes.deepspeed_op"]
         waiting = subprocess.Popen(command, stderr=subprocess.PIPE)
         holder.communicate()

@@ -16,7 +16,7 @@ FAILING = """
 import os, signal
 from gazetune.errors import InputError, RunError
 
-class TrialFailed(RunError):  # named like that of the loop, which takes seconds to import
+class TrainingFailed(RunError):  # named like that of the loop, which takes seconds to import
     pass
 
 def fail(kind):
@@ -24,7 +24,7 @@ def fail(kind):
         return
     if kind == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
-    raise {"input": InputError("file:3: key: is wrong"), "trial": TrialFailed("loss is nan at step 2"),
+    raise {"input": InputError("file:3: key: is wrong"), "trial": TrainingFailed("loss is nan at step 2"),
            "bug": ValueError("no such thing")}[kind]
 """
 

@@ -11,7 +11,7 @@ import torch
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.reward.data.prepared_data import prepare
-from gazetune.train.loop import Report, Training
+from gazetune.train.loop import EvaluationReport, Training
 from gazetune.train.processes.slot_worker import _Backbones, _message, _reason, _train
 from gazetune.train.processes.worker_group import Worker
 
@@ -26,7 +26,7 @@ def config_of(quantization: str, precision: str = "fp32") -> Config:
 
 def test_a_message_has_the_objective_with_more_being_better_and_the_time_of_all_gpus() -> None:
     metrics = {"val/accuracy": 0.7, "val/loss": 0.4}
-    made = Report(3, 96, 960, 12.0, metrics, best_accuracy=0.75, train_losses=[0.6, 0.5, 0.4], done=False)
+    made = EvaluationReport(3, 96, 960, 12.0, metrics, best_accuracy=0.75, train_losses=[0.6, 0.5, 0.4], done=False)
     assert _message(made, "val/loss", 0.5)["objective"] == -0.4
     message = _message(made, "val/accuracy", 8.0)
     assert (message["objective"], message["val_accuracy"]) == (0.7, 0.75)

@@ -9,7 +9,7 @@ import torch
 
 from gazetune.config import Config
 from gazetune.errors import InputError
-from gazetune.train.deepspeed_config import check_sharding, deepspeed_config
+from gazetune.train.processes.deepspeed_config import check_deepspeed_settings, deepspeed_config
 
 
 def config_of(**sections: Any) -> Config:
@@ -53,7 +53,7 @@ def config_of(**sections: Any) -> Config:
 )
 def test_what_cannot_train_is_refused_in_one_line(sections: dict, line: str) -> None:
     with pytest.raises(InputError) as refused:
-        check_sharding(config_of(**sections))
+        check_deepspeed_settings(config_of(**sections))
     assert str(refused.value) == line
 
 
@@ -66,11 +66,11 @@ def test_what_cannot_train_is_refused_in_one_line(sections: dict, line: str) -> 
     ],
 )
 def test_everything_else_is_deepspeeds_own(override: dict) -> None:
-    check_sharding(config_of(deepspeed={"override": override, "stage": 3}))
+    check_deepspeed_settings(config_of(deepspeed={"override": override, "stage": 3}))
 
 
 def test_as_many_pairs_as_workers_are_enough() -> None:
-    check_sharding(config_of(train={"batch_size": 4}, resources={"workers": 4}))
+    check_deepspeed_settings(config_of(train={"batch_size": 4}, resources={"workers": 4}))
 
 
 def test_a_disk_is_named_in_both_offloads() -> None:
@@ -79,7 +79,7 @@ def test_a_disk_is_named_in_both_offloads() -> None:
     assert zero["offload_optimizer"] == zero["offload_param"] == {"device": "nvme", "nvme_path": "/fast"}
     override = {"zero_optimization": {"sub_group_size": 10**9}}
     with pytest.raises(InputError, match=r"sub_group_size: deepspeed.offload nvme needs 1"):
-        check_sharding(config_of(deepspeed={**section, "override": override}))
+        check_deepspeed_settings(config_of(deepspeed={**section, "override": override}))
 
 
 @pytest.mark.parametrize(("world", "micro"), [(1, 10), (2, 5), (3, 4), (4, 3)])

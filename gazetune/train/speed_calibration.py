@@ -23,10 +23,10 @@ from gazetune.config.yaml_file import build_config
 from gazetune.errors import RunError
 from gazetune.reward.data.prepared_data import prepare
 from gazetune.train.evaluation import score_split
-from gazetune.train.loop import Report, Training
+from gazetune.train.loop import EvaluationReport, Training
 from gazetune.train.processes.launch import launch
-from gazetune.train.processes.model_placement import open_backbone
-from gazetune.train.processes.worker_group import Worker, join_workers, leave_workers
+from gazetune.train.processes.model_placement import load_worker_backbone
+from gazetune.train.processes.worker_group import Worker, join_worker_group, leave_worker_group
 from gazetune.train.steps import StepPlan
 
 PAIRS = 600
@@ -92,26 +92,26 @@ def _work(tree: dict[str, Any], folder: str) -> None:
     warnings.simplefilter("ignore", FutureWarning)  # as in `gazetune train`
     config, place = build_config(tree, "--calibrate"), Path(folder)
     torch.set_num_threads(max(1, int(config.resources.cpus_per_worker)))  # as a slot does
-    worker = join_workers()
+    worker = join_worker_group()
     try:
         data = prepare(config, place / "cache")
-        plan = StepPlan.of(config.train, len(data.train))
-        milestones = [plan.examples(steps) for steps in EVALUATED_AFTER]
-        training = Training(config, data, place / "run", worker, open_backbone(config, worker), milestones)
-        reports: list[Report] = []
+        plan = StepPlan.from_config(config.train, len(data.train))
+        milestones = [plan.examples_after(steps) for steps in EVALUATED_AFTER]
+        training = Training(config, data, place / "run", worker, load_worker_backbone(config, worker), milestones)
+        reports: list[EvaluationReport] = []
 
-        def report(made: Report) -> bool:
+        def report(made: EvaluationReport) -> bool:
             reports.append(made)
             return len(reports) < len(EVALUATED_AFTER)
 
         training.run(report)
         pair_seconds = _evaluation_seconds(training, worker) / len(data.validation)
-        if worker.leads:
+        if worker.is_main:
             made = _measured(reports, pair_seconds, len(data.validation), place / "run", worker)
             (place / _RESULT).write_text(json.dumps(asdict(made)))
         training.close()
     finally:
-        leave_workers()
+        leave_worker_group()
 
 
 def _evaluation_seconds(training: Training, worker: Worker) -> float:
@@ -122,7 +122,9 @@ def _evaluation_seconds(training: Training, worker: Worker) -> float:
     return time.monotonic() - began
 
 
-def _measured(reports: list[Report], pair_seconds: float, pairs: int, run: Path, worker: Worker) -> Calibration:
+def _measured(
+    reports: list[EvaluationReport], pair_seconds: float, pairs: int, run: Path, worker: Worker
+) -> Calibration:
     took = [
         (after.seconds - before.seconds, after.examples - before.examples)
         for before, after in itertools.pairwise(reports)

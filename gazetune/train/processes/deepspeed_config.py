@@ -34,7 +34,7 @@ DECIDED_ELSEWHERE = {
 """Keys of DeepSpeed that follow from keys of the config; the loop, checks and plans count on what these say."""
 
 
-def check_sharding(config: Config) -> None:
+def check_deepspeed_settings(config: Config) -> None:
     """Raise `InputError` for a batch that cannot be divided, or raw settings that contradict the rest of the config."""
     if config.train.batch_size < config.resources.workers:
         raise InputError(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gazetune.config import Config
 from gazetune.errors import InputError
-from gazetune.train.limits.memory_estimate import memory_plan
+from gazetune.train.limits.memory_estimate import estimate_memory
 
 GIB = 2**30
 
@@ -22,16 +22,16 @@ def check_disk_offload(config: Config) -> None:
     if config.deepspeed.offload != "nvme":
         return
     folder = _folder(config.deepspeed.nvme_path)
-    if not has_async_io():
+    if not can_build_async_io():
         raise InputError(
             "deepspeed.offload: nvme needs DeepSpeed's aio op, and this machine lacks libaio's headers "
             "(Debian: libaio-dev) to build it; accepted here: none, cpu"
         )
-    (planned,) = (each for each in memory_plan(config).placements if each.offload == "nvme")
+    (planned,) = (each for each in estimate_memory(config).worker_memory if each.offload == "nvme")
     check_free_space(folder, planned.disk * config.resources.workers)
 
 
-def has_async_io() -> bool:
+def can_build_async_io() -> bool:
     """Tell whether DeepSpeed can build its aio op here. Compiles a few lines, which takes about a second."""
     from deepspeed.ops.op_builder import AsyncIOBuilder
 

@@ -26,7 +26,7 @@ class Pass:
     """False where the worker has no pair of its own and takes part for the collectives' sake only."""
 
 
-class StepFeed:
+class PassPrefetcher:
     """The passes of each optimiser step; the next step's are made while one is computed."""
 
     def __init__(self, train: TrainConfig, plan: StepPlan, split: EncodedSplit, layout: BatchLayout, worker: Worker):
@@ -41,28 +41,28 @@ class StepFeed:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._ahead: tuple[int, Future[list[Pass]]] | None = None
 
-    def take(self, step: int) -> list[Pass]:
+    def get_passes(self, step: int) -> list[Pass]:
         """Return the passes of a step, on the worker's device, and begin with those of the next one."""
         ahead = self._ahead
-        passes = ahead[1].result() if ahead is not None and ahead[0] == step else self._make(step)
+        passes = ahead[1].result() if ahead is not None and ahead[0] == step else self._make_passes(step)
         self._ahead = None
         if step + 1 < self._plan.total_steps:
-            self._ahead = (step + 1, self._thread.submit(self._make, step + 1))
+            self._ahead = (step + 1, self._thread.submit(self._make_passes, step + 1))
         return passes
 
     def close(self) -> None:
         """End the thread."""
         self._thread.shutdown(cancel_futures=True)
 
-    def shares(self, step: int) -> Sequence[NDArray[np.int64]]:
+    def own_pairs(self, step: int) -> Sequence[NDArray[np.int64]]:
         """Return the pairs that this worker reads in each pass of a step; some may be empty."""
         if self._budget is None or self._lengths is None:
-            return self._plan.shard(step, self._worker.rank, self._worker.world)
+            return self._plan.worker_pairs(step, self._worker.rank, self._worker.world_size)
         pairs = self._plan.step_pairs(step)
-        passes = divide_passes(self._lengths[pairs], self._budget, self._worker.world)
+        passes = divide_passes(self._lengths[pairs], self._budget, self._worker.world_size)
         return [pairs[shares[self._worker.rank]] for shares in passes]
 
-    def _make(self, step: int) -> list[Pass]:
+    def _make_passes(self, step: int) -> list[Pass]:
         return [
             # A worker without a pair still takes part in the collectives, with one pair that weighs nothing.
             Pass(
@@ -71,5 +71,5 @@ class StepFeed:
                 ),
                 bool(len(own)),
             )
-            for own in self.shares(step)
+            for own in self.own_pairs(step)
         ]

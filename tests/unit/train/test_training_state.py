@@ -14,7 +14,7 @@ from gazetune.reward.model.tiny import tiny_backbone
 from gazetune.reward.saved.saving import gaze_buffers, trained_parameters
 from gazetune.train.checkpoint import Progress, save_checkpoint
 from gazetune.train.loop import Training
-from gazetune.train.state import gather_moments, gather_weights, restore
+from gazetune.train.training_state import gather_moments, gather_weights, restore
 
 StartTraining = Callable[..., Training]
 STAGES = [("fp32", 0), ("fp32", 1), ("fp32", 2), ("fp32", 3), ("bf16", 0), ("bf16", 2)]
@@ -33,7 +33,7 @@ def built(start: StartTraining, precision: str, stage: int, folder: str) -> Trai
 def stepped(start: StartTraining, precision: str, stage: int) -> Training:
     run = built(start, precision, stage, "first")
     for step in range(3):
-        run._step(step)
+        run.train_step(step)
     return run
 
 
@@ -64,8 +64,8 @@ def test_another_stage_takes_the_same_next_steps(before: int, after: int, start:
     save_checkpoint(tmp_path / "second" / "last", state, Progress(run.data.facts.data_fingerprint, step=3))
     other = built(start, "fp32", after, "second")
     for step in range(3, 6):
-        run._step(step)
-        other._step(step)
+        run.train_step(step)
+        other.train_step(step)
     torch.testing.assert_close(torch.stack(other._losses), torch.stack(run._losses[3:]), atol=1e-5, rtol=0)
     ends = gathered(run), gathered(other)
     for name in trained_parameters(run.model):
@@ -84,7 +84,7 @@ def test_a_weight_that_the_loss_does_not_reach_has_moments_of_zero(start: StartT
     run = start(deepspeed={"stage": 0}, fusion={"kind": "none"})
     stray = torch.nn.Parameter(torch.ones(3))
     run.model.register_parameter("stray", stray)
-    run._step(0)
+    run.train_step(0)
     state = gathered(run)
     assert state["stray"].tolist() == [1.0] * 3
     assert state["stray|exp_avg"].tolist() == [0.0] * 3
@@ -100,7 +100,7 @@ def test_frozen_fusion_weights_stay_as_drawn_and_are_gathered_whole(stage: int, 
     drawn = dict(GazeRewardModel(run.config, tiny_backbone()).fusion.named_parameters())
     before = gather_weights(run.engine)
     for step in range(4):
-        run._step(step)
+        run.train_step(step)
     after = gather_weights(run.engine)
     names = trained_parameters(run.model).keys()
     assert all(name == "head.weight" or "lora_" in name for name in names)

@@ -11,8 +11,8 @@ import pytest
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.train.checks import check_config
-from gazetune.train.limits.memory_estimate import memory_plan
-from gazetune.train.limits.offload import check_disk_offload, check_free_space, has_async_io
+from gazetune.train.limits.disk_offload import can_build_async_io, check_disk_offload, check_free_space
+from gazetune.train.limits.memory_estimate import estimate_memory
 from gazetune.train.loop import Training
 
 StartTraining = Callable[..., Training]
@@ -44,10 +44,10 @@ def test_without_offload_to_a_disk_nothing_is_asked() -> None:
 
 
 def test_a_machine_without_the_library_is_told_its_name(tmp_path: Path) -> None:
-    if has_async_io():
+    if can_build_async_io():
         check_disk_offload(config_of(str(tmp_path)))
         assert all(
-            each.disk == 0 for each in memory_plan(config_of(str(tmp_path))).placements if each.offload != "nvme"
+            each.disk == 0 for each in estimate_memory(config_of(str(tmp_path))).placements if each.offload != "nvme"
         )
     else:
         with pytest.raises(InputError, match="Debian: libaio-dev"):
@@ -56,7 +56,7 @@ def test_a_machine_without_the_library_is_told_its_name(tmp_path: Path) -> None:
 
 @pytest.mark.long("training")  # the op is compiled on first use
 def test_a_run_with_its_states_on_disk_has_the_losses_of_one_without(start: StartTraining, tmp_path: Path) -> None:
-    if not has_async_io():
+    if not can_build_async_io():
         pytest.skip("DeepSpeed's aio op cannot be built here (no libaio headers)")
     here = start("here", deepspeed={"stage": 3}).run(lambda made: made.step < 4)
     there = start("there", deepspeed={"stage": 3, "offload": "nvme", "nvme_path": str(tmp_path)})
