@@ -90,19 +90,19 @@ def search_document(
     from gazetune.cluster.capacity import largest_resources
     from gazetune.search.planning.plan import TrialSizes, plan_search
     from gazetune.search.planning.prices import read_prices
-    from gazetune.train.speed_calibration import calibrate
+    from gazetune.train.speed_calibration import measure_speed
 
     prices = () if args.prices is None else read_prices(args.prices)
     needed = largest_resources(space.shapes())
     if args.price is not None and not needed.gpus:
         raise InputError("--price: is that of a GPU hour, and resources.gpus_per_worker is 0; accepted: --prices FILE")
     nodes = _nodes(args, needed)
-    sizes = TrialSizes.from_memory_plan(memory)
+    sizes = TrialSizes.from_memory_estimate(memory)
     plan = plan_search(space, nodes, sizes)
     measured = None
     if args.calibrate:
         _require_here(largest.resources, "--calibrate: ", "")
-        measured = calibrate(largest)
+        measured = measure_speed(largest)
         plan = plan_search(space, nodes, TrialSizes(measured.checkpoint, measured.saved_model))
     speed = _speed(args, measured)
     document = _without_hours(plan, nodes, measured) | {"hours": None, "gpu_hours": None, "price": None}

@@ -52,7 +52,7 @@ class Calibration:
     steps: int
 
 
-def calibrate(config: Config) -> Calibration:
+def measure_speed(config: Config) -> Calibration:
     """Train a few steps of a run on some of its pairs, in a temporary folder, without MLflow, and measure them.
 
     The workers are processes of this machine. Nothing is left behind.

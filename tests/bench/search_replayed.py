@@ -51,7 +51,7 @@ class ReplayedTraining:
         self._config, self._folder, self._backbone = config, folder, backbone
 
     def run(self, report: ReportCallback) -> None:
-        """EvaluationReport every evaluation of the configuration, until it is told to stop."""
+        """Report every evaluation of the configuration, until it is told to stop."""
         table, number = _recorded()
         batch, full, before = self._config.train.batch_size, int(table.examples[-1]), 0
         recorded = table.right[number(self._config.model_dump(mode="json"))]

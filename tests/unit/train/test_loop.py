@@ -211,7 +211,8 @@ def test_a_run_without_memory_says_what_to_change(start: StartTraining) -> None:
     before = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (in_use + 2**20, before[1]))
     try:
-        with pytest.raises(TrainingFailed, match=r"step 1: out of memory; what helps: train.batch_tokens .*checkpoint"):
+        line = r"step 1: out of memory; what helps: train.batch_tokens .*checkpointing"
+        with pytest.raises(TrainingFailed, match=line):
             run.run(lambda report: True)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)

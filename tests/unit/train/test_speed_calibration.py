@@ -11,7 +11,7 @@ import torch.distributed as dist
 from gazetune.config import Config
 from gazetune.errors import RunError
 from gazetune.train.limits.memory_estimate import estimate_memory
-from gazetune.train.speed_calibration import EVALUATED_AFTER, calibrate
+from gazetune.train.speed_calibration import EVALUATED_AFTER, measure_speed
 
 BASE = {
     "data": {"source": "planted", "pairs": 60, "max_chars": 3000},
@@ -26,7 +26,7 @@ def test_a_calibration_measures_a_run_and_leaves_nothing_behind(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     config = Config.model_validate(BASE)
-    made, planned = calibrate(config), estimate_memory(config)
+    made, planned = measure_speed(config), estimate_memory(config)
     assert made.steps == EVALUATED_AFTER[-1], "the early stop of the run did not end it"
     assert 0 < made.seconds_per_example < 10 and 0 < made.seconds_per_evaluated_pair < 10
     assert 0 <= made.seconds_per_save < 60
@@ -41,4 +41,4 @@ def test_a_calibration_measures_a_run_and_leaves_nothing_behind(
 @pytest.mark.long("training")
 def test_what_is_wrong_with_the_run_is_told() -> None:
     with pytest.raises(RunError, match=r"(loss|gradient) is nan"):
-        calibrate(Config.model_validate(BASE | {"optim": {"learning_rate": 1e30}}))
+        measure_speed(Config.model_validate(BASE | {"optim": {"learning_rate": 1e30}}))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gazetune.errors import InputError
-from gazetune.search.planning.largest_trial import chosen_placement, find_largest_trial
+from gazetune.search.planning.largest_trial import configured_memory, find_largest_trial
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
 
@@ -24,7 +24,7 @@ def test_the_adapter_and_stage_with_the_most_memory_are_found(tmp_path: Path) ->
     )
     config, plan = find_largest_trial(space)
     assert config.adapter.kind == "full"
-    needed = chosen_placement(config, plan).device
+    needed = configured_memory(config, plan).device_total
     assert needed == max(each.device_total for each in plan.worker_memory if each.offload == "none")
 
 

@@ -47,7 +47,7 @@ def test_a_machine_without_the_library_is_told_its_name(tmp_path: Path) -> None:
     if can_build_async_io():
         check_disk_offload(config_of(str(tmp_path)))
         assert all(
-            each.disk == 0 for each in estimate_memory(config_of(str(tmp_path))).placements if each.offload != "nvme"
+            each.disk == 0 for each in estimate_memory(config_of(str(tmp_path))).worker_memory if each.offload != "nvme"
         )
     else:
         with pytest.raises(InputError, match="Debian: libaio-dev"):

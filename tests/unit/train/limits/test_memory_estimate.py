@@ -15,7 +15,13 @@ from gazetune.config import Config
 from gazetune.reward.model.backbone import empty_backbone, load_backbone
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.train.limits.activations import activation_bytes
-from gazetune.train.limits.memory_estimate import NF4_BYTES, WorkerMemory, estimate_memory, count_values, estimate_worker_memory
+from gazetune.train.limits.memory_estimate import (
+    NF4_BYTES,
+    WorkerMemory,
+    count_values,
+    estimate_memory,
+    estimate_worker_memory,
+)
 from gazetune.train.loop import Training
 
 StartTraining = Callable[..., Training]
@@ -25,7 +31,7 @@ WHOLE = ["full", "lora", "dora", "rslora", "none"]
 def plan_of(tree: dict, stage: int, offload: str = "none") -> WorkerMemory:
     (found,) = (
         each
-        for each in estimate_memory(Config.model_validate(tree)).placements
+        for each in estimate_memory(Config.model_validate(tree)).worker_memory
         if (each.stage, each.offload) == (stage, offload)
     )
     return found
@@ -33,8 +39,8 @@ def plan_of(tree: dict, stage: int, offload: str = "none") -> WorkerMemory:
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_full_training_in_16_bits_needs_what_deepspeeds_estimators_say(workers: int) -> None:
-    size = model_size(Config(), empty_backbone("tiny"))
-    total, largest = size.total, size.largest_layer[0]
+    size = count_values(Config(), empty_backbone("tiny"))
+    total, largest = size.value_count, size.largest_layer[0]
     assert sum(size.trained) == total
     for stage, offload, (host, device, *_) in [
         (2, "none", estimate_zero2_model_states_mem_needs(total, workers, 1, cpu_offload=False)),
@@ -42,8 +48,8 @@ def test_full_training_in_16_bits_needs_what_deepspeeds_estimators_say(workers: 
         (3, "none", estimate_zero3_model_states_mem_needs(total, largest, workers, 1, cpu_offload=False)),
         (3, "cpu", estimate_zero3_model_states_mem_needs(total, largest, workers, 1, cpu_offload=True)),
     ]:
-        ours = placement(size, stage, offload, workers, 2, persistent=0)
-        assert ours.device == pytest.approx(device, abs=8)
+        ours = estimate_worker_memory(size, stage, offload, workers, 2, persistent=0)
+        assert ours.device_total == pytest.approx(device, abs=8)
         if offload == "cpu":
             assert ours.host * workers == pytest.approx(host, rel=1e-6)
 
@@ -52,15 +58,15 @@ def test_full_training_in_16_bits_needs_what_deepspeeds_estimators_say(workers: 
 def test_the_count_of_weights_is_that_of_the_built_model(kind: str) -> None:
     config = Config.model_validate({"adapter": {"kind": kind}, "fusion": {"kind": "concat"}})
     model = GazeRewardModel(config, load_backbone("tiny", torch.float32))
-    size = model_size(config, empty_backbone("tiny"))
-    assert size.total == sum(each.numel() for each in model.parameters())
+    size = count_values(config, empty_backbone("tiny"))
+    assert size.value_count == sum(each.numel() for each in model.parameters())
     assert sum(size.trained) == sum(each.numel() for each in model.parameters() if each.requires_grad)
 
 
 def test_4_bit_weights_are_counted_as_bitsandbytes_holds_them() -> None:
     pytest.importorskip("bitsandbytes")
     config = Config.model_validate({"adapter": {"kind": "lora", "quantization": "nf4"}})
-    size = model_size(config, empty_backbone("tiny"))
+    size = count_values(config, empty_backbone("tiny"))
     held = packed = 0
     for module in load_backbone("tiny", torch.float32, "nf4").modules():
         if hasattr(module, "compute_type_is_set"):
@@ -100,7 +106,7 @@ def test_a_real_engine_holds_what_was_planned(stage: int, kind: str, precision: 
     }
     training = start(f"{stage}-{kind}-{precision}", **tree)
     plan = estimate_memory(Config.model_validate({**tree, "fusion": {"kind": "concat"}}))
-    planned = next(each for each in plan.placements if (each.stage, each.offload) == (stage, "none"))
+    planned = next(each for each in plan.worker_memory if (each.stage, each.offload) == (stage, "none"))
     training.run(lambda report: False)
     # With ZeRO-3 the layer that was used last may still be whole.
     most = 1.1 * (planned.parameters + planned.gathered)
@@ -163,5 +169,5 @@ def test_a_published_7b_shape_has_its_known_number_of_weights(tmp_path) -> None:
     MistralConfig(architectures=["MistralModel"]).save_pretrained(tmp_path)
     config = Config.model_validate({"backbone": str(tmp_path), "resources": {"workers": 2, "gpus_per_worker": 1}})
     size = estimate_memory(config).size
-    assert 7.0e9 < size.total < 7.2e9
+    assert 7.0e9 < size.value_count < 7.2e9
     assert 3.4e6 < sum(size.trained) < 4.0e6
