@@ -98,7 +98,7 @@ def roberta_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import RobertaConfig
 
-    from gazetune.gaze.predictors.roberta import ROBERTA_BASE, roberta_network
+    from gazetune.gaze.networks.roberta import ROBERTA_BASE, build_network
 
     folder = tmp_path_factory.mktemp("roberta")
     small = {
@@ -113,7 +113,7 @@ def roberta_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "config.json").write_text(json.dumps(small))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        tensors = roberta_network(RobertaConfig.from_dict(small)).state_dict()
+        tensors = build_network(RobertaConfig.from_dict(small)).state_dict()
     tensors["decoder.weight"] *= 20
     tensors["decoder.bias"] += 30  # between the ends of the scale, 0 and 100
     save_file(tensors, folder / "et_predictor2_seed123.safetensors")

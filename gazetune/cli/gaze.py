@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gazetune.cli import gaze_import, gaze_plot, gaze_stimuli, gaze_store
 from gazetune.cli.text_argument import text_of
+
+if TYPE_CHECKING:
+    from gazetune.gaze.evaluation import PredictorErrors
 
 _CSV = "CSV with the columns sentence_id, word, nFix, FFD, GPT, TRT, fixProp"
 
@@ -80,10 +83,10 @@ def run_predict(args: argparse.Namespace) -> int:
 
     text = text_of(args.text)
     with stdout_for_results():
-        from gazetune.gaze.registry import predictor_named
-        from gazetune.gaze.word_measures import predict_words
+        from gazetune.gaze.measures import predict_words
+        from gazetune.gaze.predictors.registry import create_named_predictor
 
-        predictor = predictor_named(args.predictor, args.path)
+        predictor = create_named_predictor(args.predictor, args.path)
         words = predict_words(predictor, text)
     if args.json:
         print(json.dumps({"predictor": predictor.fingerprint, "words": words}, indent=2))
@@ -99,9 +102,12 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
     with stdout_for_results():
         from gazetune.gaze.evaluation import evaluate_predictor
-        from gazetune.gaze.registry import predictor_named
+        from gazetune.gaze.measured_sentences import read_measured_sentences
+        from gazetune.gaze.predictors.registry import create_named_predictor
 
-        errors = evaluate_predictor(predictor_named(args.predictor, args.path), args.data)
+        errors = evaluate_predictor(
+            create_named_predictor(args.predictor, args.path), read_measured_sentences(args.data)
+        )
     _print_errors(errors, args.json)
     return 0
 
@@ -122,7 +128,7 @@ def run_fit(args: argparse.Namespace) -> int:
     return 0
 
 
-def _print_errors(errors: dict[str, Any], as_json: bool) -> None:
+def _print_errors(errors: PredictorErrors, as_json: bool) -> None:
     if as_json:
         print(json.dumps(errors, indent=2))
         return

@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     folder = saved_folder(args)
     config = config_of(args, folder)
     with stdout_for_results():
-        from gazetune.gaze.registry import check_predictor_file
+        from gazetune.gaze.predictors.registry import check_predictor_file
 
         check_predictor_file(config)
         from gazetune.train.run import evaluate_saved_model, train_model

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from gazetune.config import MEASURES
 from gazetune.eyetracking.text_lines import replace_unprintable
-from gazetune.gaze.evaluation import WordErrors, errors_between, predicted_words
+from gazetune.gaze.evaluation import MeasureErrors, compute_errors, predict_sentences
+from gazetune.gaze.measured_sentences import read_measured_sentences
 from gazetune.gaze.measures import GazePredictor
-from gazetune.gaze.sentences import read_sentences
 from gazetune.pictures.colours import LIGHT
 from gazetune.pictures.heatmap import MEASURE_UNITS, predicted_unit
 from gazetune.pictures.html_page import escape_html, html_page, html_table
@@ -60,10 +60,10 @@ class Comparison:
         """Return what stands at the axes of a panel, human and predicted."""
         return f"human ({MEASURE_UNITS[measure]})", f"predicted ({predicted_unit(self.source, measure)})"
 
-    def errors_of(self, measure: str) -> WordErrors:
+    def errors_of(self, measure: str) -> MeasureErrors:
         """Return how far the predicted values of a measure are from the human ones."""
         human, predicted = self.values_of(measure)
-        return errors_between(predicted, human)
+        return compute_errors(predicted, human)
 
     def panel_title(self, measure: str) -> str:
         """Return the title of a panel."""
@@ -87,10 +87,10 @@ def compare_words(
     Raises
     ------
     InputError
-        If the CSV cannot be used (see `read_sentences`), or the predictor refuses a sentence.
+        If the CSV cannot be used (see `read_measured_sentences`), or the predictor refuses a sentence.
     """
-    data = read_sentences(data_csv)
-    predicted = predicted_words(predictor, data)
+    data = read_measured_sentences(data_csv)
+    predicted = predict_sentences(predictor, data)
     words = tuple(word for text in data.texts for word in text.split())
     return Comparison(tuple(measures), words, data.values, predicted, source, replace_unprintable(data_csv.name))
 

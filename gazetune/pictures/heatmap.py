@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from gazetune.config import MEASURES
 from gazetune.errors import InputError
 from gazetune.gaze.measures import GazePredictor
-from gazetune.gaze.word_measures import word_measures
 from gazetune.gaze.words import word_spans
 from gazetune.pictures.colours import find_colour_steps
 from gazetune.pictures.html_page import escape_html, html_page, html_table
@@ -112,7 +111,7 @@ def read_panels(predictor: GazePredictor, texts: Mapping[str, str]) -> tuple[Pan
             raise InputError(f"{caption or 'text'} {text[:40]!r}: has no words")
     predicted = predictor.predict(list(texts.values()))
     return tuple(
-        Panel(caption, text, word_measures(gaze, len(word_spans(text))))
+        Panel(caption, text, gaze.word_values(len(word_spans(text))))
         for (caption, text), gaze in zip(texts.items(), predicted, strict=True)
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from gazetune.config import MEASURES, Config, GazeConfig
 from gazetune.errors import InputError, did_you_mean
 from gazetune.gaze.measures import GazePredictor
-from gazetune.gaze.registry import check_predictor, create_predictor
+from gazetune.gaze.predictors.registry import check_predictor, create_predictor
 from gazetune.pictures.comparison import compare_words, comparison_html, comparison_png
 from gazetune.pictures.heatmap import HeatMap, heatmap_html, predicted_unit, read_panels
 from gazetune.pictures.heatmap_png import heatmap_png

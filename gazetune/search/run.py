@@ -13,7 +13,7 @@ from gazetune.cluster.connect import ClusterSize, connect_to_cluster, disconnect
 from gazetune.config import Config
 from gazetune.config.yaml_file import load_config, parse_overrides, set_key
 from gazetune.errors import RunError
-from gazetune.gaze.registry import create_predictor
+from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.gaze.store.parallel import RayPrediction
 from gazetune.preferences.splits import load_splits
 from gazetune.report.document import SearchDocument

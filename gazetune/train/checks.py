@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gazetune.config import Config
 from gazetune.errors import InputError
-from gazetune.gaze.registry import check_predictor
+from gazetune.gaze.predictors.registry import check_predictor
 from gazetune.reward.model.fusion import fusion_class
 from gazetune.reward.model.layout_choice import check_pool
 from gazetune.reward.model.pair_losses import find_loss

@@ -28,10 +28,10 @@ from numpy.typing import NDArray
 
 from gazetune.gaze import lexical_features
 from gazetune.gaze.alignment import align_units
-from gazetune.gaze.measures import TextGaze
+from gazetune.gaze.measures import FlatGaze, TextGaze
 from gazetune.gaze.predictors.lexical import LexicalPredictor
 from gazetune.gaze.store.gaze_store import GazeStore
-from gazetune.gaze.store.part import KEY, flatten, write_part
+from gazetune.gaze.store.part import KEY, write_part
 from gazetune.gaze.words import text_key, word_spans
 
 REPEATS = 15
@@ -93,7 +93,7 @@ def store_run(generator: np.random.Generator, root: Path) -> Callable[[], object
     for number in range(2):
         half = texts[number * STORE_TEXTS // 2 :][: STORE_TEXTS // 2]
         values = generator.random((len(half), UNITS, 5), dtype=np.float32)
-        gaze = flatten([TextGaze(spans, each, words) for each in values])
+        gaze = FlatGaze.from_texts([TextGaze(spans, each, words) for each in values])
         write_part(root, number, [text_key(text) for text in half], gaze)
     store = GazeStore.open(root)
     keys = np.array([text_key(text) for text in texts], dtype=KEY)
@@ -114,7 +114,7 @@ def index_costs(root: Path) -> dict[str, float]:
     keys = sorted(text_key(str(number)) for number in range(INDEX_TEXTS))
     for number, start in enumerate(range(0, INDEX_TEXTS, INDEX_PART_TEXTS)):
         cut = keys[start : start + INDEX_PART_TEXTS]
-        write_part(root, number, cut, flatten([empty] * len(cut)))
+        write_part(root, number, cut, FlatGaze.from_texts([empty] * len(cut)))
     del keys
     process = psutil.Process()
     before = process.memory_info().rss

@@ -35,7 +35,7 @@ from optuna.trial import FixedTrial
 
 from gazetune.config import Config
 from gazetune.config.keys import get_key
-from gazetune.gaze.registry import create_predictor
+from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.preferences.planted import planted_data
 from gazetune.reward.data.prepared_data import PreparedData, prepare
 from gazetune.reward.layout.batching import EncodedSplit

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gazetune.config import MEASURES, Config
-from gazetune.gaze.registry import predictor_names
+from gazetune.gaze.predictors.registry import predictor_names
 from gazetune.gaze.words import text_key, word_spans
 from gazetune.preferences.splits import load_splits
 from gazetune.reward.data.prepared_data import preparation_key

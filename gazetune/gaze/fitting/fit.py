@@ -11,17 +11,16 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gazetune.config import LARGEST_SEED, MEASURES
 from gazetune.errors import InputError, did_you_mean
-from gazetune.gaze.evaluation import errors_on
-from gazetune.gaze.fitting.base import read_base
+from gazetune.gaze.evaluation import PredictorErrors, evaluate_predictor
 from gazetune.gaze.fitting.lexical import fit_lexical
+from gazetune.gaze.fitting.pretrained_roberta import read_pretrained_roberta
 from gazetune.gaze.fitting.roberta import RobertaRecipe, fit_roberta
-from gazetune.gaze.published import file_sha256
-from gazetune.gaze.registry import predictor_named
-from gazetune.gaze.sentences import ReadSentences, read_sentences
+from gazetune.gaze.measured_sentences import MeasuredSentences, read_measured_sentences
+from gazetune.gaze.networks.weights import file_sha256
+from gazetune.gaze.predictors.registry import create_named_predictor
 
 KINDS = ("lexical", "roberta")
 """Kinds of predictors that can be fitted."""
@@ -39,7 +38,7 @@ class _Fit:
 
 def fit_predictor(
     kind: str, train_csv: Path, valid_csv: Path, out: Path, seed: int = 0, recipe: RobertaRecipe | None = None
-) -> dict[str, Any]:
+) -> PredictorErrors:
     """Fit a predictor to one CMCL-format CSV, evaluate it on another and write it to the folder `out`.
 
     The folder holds `KIND.safetensors`, its card `KIND.md` and, for `roberta`, config and tokenizer. It appears whole
@@ -52,8 +51,8 @@ def fit_predictor(
 
     Returns
     -------
-    dict
-        The errors on `valid_csv`, as of `errors_on`.
+    PredictorErrors
+        The errors on `valid_csv`, as of `evaluate_predictor`.
 
     Raises
     ------
@@ -67,7 +66,7 @@ def fit_predictor(
         raise InputError(f"kind '{kind}': cannot be fitted; {did_you_mean(kind, KINDS)}")
     if not 0 <= seed <= LARGEST_SEED:
         raise InputError(f"seed: {seed}; accepted: 0 to {LARGEST_SEED}")
-    train, valid = read_sentences(train_csv), read_sentences(valid_csv)
+    train, valid = read_measured_sentences(train_csv), read_measured_sentences(valid_csv)
     if out.exists():
         raise InputError(f"{out}: exists already; accepted: a folder that does not exist yet")
     fit = _fit_of(kind, train, seed, recipe)
@@ -79,7 +78,7 @@ def fit_predictor(
             folder.mkdir()
             weights = folder / f"{kind}.safetensors"
             how = fit.write(folder)
-            errors = errors_on(predictor_named(kind, str(weights)), valid)
+            errors = evaluate_predictor(create_named_predictor(kind, str(weights)), valid)
             card = _card(weights, sources, how, errors)
             (folder / f"{kind}.md").write_text(card, encoding="utf-8")
             out.parent.mkdir(parents=True, exist_ok=True)
@@ -89,11 +88,11 @@ def fit_predictor(
     return errors
 
 
-def _fit_of(kind: str, train: ReadSentences, seed: int, recipe: RobertaRecipe | None) -> _Fit:
+def _fit_of(kind: str, train: MeasuredSentences, seed: int, recipe: RobertaRecipe | None) -> _Fit:
     if kind == "roberta":
         chosen = recipe or RobertaRecipe()
         chosen.check(train)
-        base = read_base(chosen.base)
+        base = read_pretrained_roberta(chosen.base)
         return _Fit(lambda folder: fit_roberta(train, base, chosen, seed, folder), {"begun with": base.weights})
     if recipe is not None:
         raise InputError(f"kind '{kind}': takes no --base, --epochs or --learning-rate; accepted with kind 'roberta'")
@@ -105,7 +104,7 @@ def _fit_of(kind: str, train: ReadSentences, seed: int, recipe: RobertaRecipe | 
     return _Fit(write, {})
 
 
-def _card(weights: Path, sources: dict[str, Path], how: str, errors: dict[str, Any]) -> str:
+def _card(weights: Path, sources: dict[str, Path], how: str, errors: PredictorErrors) -> str:
     """Return the card of fitted weights: what they were fitted on, and how far they are from other data."""
     columns = [errors["measures"][name] for name in MEASURES]
     mae = " | ".join(f"{each['mae']:.3f}" for each in columns)

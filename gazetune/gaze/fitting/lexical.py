@@ -22,7 +22,7 @@ from gazetune.gaze.lexical_features import (
     word_places,
     word_table,
 )
-from gazetune.gaze.sentences import ReadSentences
+from gazetune.gaze.measured_sentences import MeasuredSentences
 
 _LOG = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ _PIECE_DROPOUT = 0.5
 _SMALLEST_SCALE = 0.05
 
 
-def fit_lexical(data: ReadSentences, seed: int = 0) -> bytes:
+def fit_lexical(data: MeasuredSentences, seed: int = 0) -> bytes:
     """Fit the networks of the lexical predictor to measured sentences and return their weights as safetensors.
 
     Each network minimises the mean absolute error, the shared task's metric, with every measure divided by its

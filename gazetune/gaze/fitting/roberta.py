@@ -26,19 +26,10 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from gazetune.errors import InputError, RunError
-from gazetune.gaze.fitting.base import DECODER, Base
-from gazetune.gaze.predictors.roberta import (
-    WINDOW,
-    first_tokens,
-    token_outputs,
-    window_starts,
-)
-from gazetune.gaze.published import (
-    length_batches,
-    pick_device,
-    readable,
-)
-from gazetune.gaze.sentences import ReadSentences
+from gazetune.gaze.fitting.pretrained_roberta import DECODER, PretrainedRoberta
+from gazetune.gaze.measured_sentences import MeasuredSentences
+from gazetune.gaze.networks.batches import batch_by_length, pick_device, replace_surrogates
+from gazetune.gaze.networks.roberta import WINDOW, compute_token_outputs, find_first_tokens, window_starts
 
 _LOG = logging.getLogger(__name__)
 
@@ -60,7 +51,7 @@ class RobertaRecipe:
     learning_rate: float = 5e-5
     """The highest one of AdamW."""
 
-    def check(self, data: ReadSentences) -> None:
+    def check(self, data: MeasuredSentences) -> None:
         """Refuse a recipe that cannot be followed on these sentences.
 
         Raises
@@ -110,7 +101,9 @@ class _Best:
     tensors: dict[str, torch.Tensor]
 
 
-def fit_roberta(data: ReadSentences, base: Base, recipe: RobertaRecipe, seed: int, folder: Path) -> str:
+def fit_roberta(
+    data: MeasuredSentences, base: PretrainedRoberta, recipe: RobertaRecipe, seed: int, folder: Path
+) -> str:
     """Fit a RoBERTa to measured sentences; write `roberta.safetensors`, `config.json` and `tokenizer.json`.
 
     It minimises the mean absolute error, the shared task's metric, with every measure divided by its standard
@@ -119,7 +112,7 @@ def fit_roberta(data: ReadSentences, base: Base, recipe: RobertaRecipe, seed: in
     Parameters
     ----------
     base
-        As `read_base` returned it; it is changed.
+        As `read_pretrained_roberta` returned it; it is changed.
     folder
         Exists and has none of the three files.
 
@@ -158,12 +151,12 @@ The weights are those of epoch {best.epoch}, whose mean absolute error on {held}
 held out to choose it, was {best.error:.3f}"""
 
 
-def _windows(tokenizer: Tokenizer, data: ReadSentences, targets: NDArray[np.float64]) -> list[list[_Window]]:
+def _windows(tokenizer: Tokenizer, data: MeasuredSentences, targets: NDArray[np.float64]) -> list[list[_Window]]:
     """Return the windows of each sentence as the predictor reads them; a word that two share stands in both."""
-    words = [[readable(word) for word in text.split()] for text in data.texts]
+    words = [[replace_surrogates(word) for word in text.split()] for text in data.texts]
     sentences, offset = [], 0
     for its, encoding in zip(words, tokenizer.encode_batch(words, is_pretokenized=True), strict=True):
-        known, first = first_tokens(encoding)
+        known, first = find_first_tokens(encoding)
         windows = []
         for start in window_starts(len(encoding.ids)):
             here = (first >= start) & (first < start + WINDOW)
@@ -175,7 +168,7 @@ def _windows(tokenizer: Tokenizer, data: ReadSentences, targets: NDArray[np.floa
     return sentences
 
 
-def _begin_decoder(base: Base, scale: _Scale) -> None:
+def _begin_decoder(base: PretrainedRoberta, scale: _Scale) -> None:
     """Make the output layer one for standardised measures."""
     decoder: Any = base.network["decoder"]
     if not base.fitted:
@@ -230,7 +223,7 @@ def _fine_tune(
 
 def _at_words(network: nn.ModuleDict, windows: Sequence[_Window], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return what the network says at the words of the windows, and what it should say, both [words, 5]."""
-    outputs = token_outputs(network, [window.ids for window in windows], pad)
+    outputs = compute_token_outputs(network, [window.ids for window in windows], pad)
     rows = np.repeat(np.arange(len(windows)), [len(window.places) for window in windows])
     places = np.concatenate([window.places for window in windows])
     targets = torch.cat([window.targets for window in windows]).to(outputs.device)
@@ -241,7 +234,7 @@ def _held_out_error(network: nn.ModuleDict, windows: Sequence[_Window], pad: int
     """Return the mean absolute error over words and measures, in the measures' units, within 0..100 as predicted."""
     network.eval()
     errors = []
-    for batch in length_batches([len(window.ids) for window in windows]):
+    for batch in batch_by_length([len(window.ids) for window in windows]):
         with torch.inference_mode():
             both = _at_words(network, [windows[place] for place in batch], pad)
         outputs, targets = (scale.restored(values.cpu().double().numpy()) for values in both)

@@ -15,18 +15,9 @@ from tokenizers import Encoding
 
 from gazetune.config import MEASURES, Config
 from gazetune.gaze.measures import TextGaze
-from gazetune.gaze.published import (
-    fill_module,
-    find_weights,
-    fingerprint_of,
-    length_batches,
-    load_tokenizer,
-    padded,
-    pick_device,
-    read_tensors,
-    readable,
-)
-from gazetune.gaze.registry import gaze_predictor
+from gazetune.gaze.networks.batches import batch_by_length, pad_token_ids, pick_device, replace_surrogates
+from gazetune.gaze.networks.weights import fill_module, find_weights, fingerprint_network, load_tokenizer, read_tensors
+from gazetune.gaze.predictors.registry import gaze_predictor
 from gazetune.gaze.words import word_spans
 
 TOKENIZER = "t5-small"
@@ -70,7 +61,7 @@ class BilstmPredictor:
             )
         fill_module(self._network, tensors, weights, "bilstm")
         self._tokenizer = load_tokenizer(weights, TOKENIZER, VOCABULARY)
-        self._fingerprint = fingerprint_of("bilstm", weights, [self._tokenizer.to_str()], version=1)
+        self._fingerprint = fingerprint_network("bilstm", weights, [self._tokenizer.to_str()], version=1)
         self._device = pick_device()
         self._network.to(self._device)
 
@@ -84,9 +75,9 @@ class BilstmPredictor:
 
         Tokens of white space alone are no units.
         """
-        encodings = self._tokenizer.encode_batch([readable(text) for text in texts])
+        encodings = self._tokenizer.encode_batch([replace_surrogates(text) for text in texts])
         levels: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(texts)
-        for batch in length_batches([len(encoding.ids) for encoding in encodings]):
+        for batch in batch_by_length([len(encoding.ids) for encoding in encodings]):
             for index, row in zip(batch, self._levels([encodings[index].ids for index in batch]), strict=True):
                 levels[index] = row
         return [
@@ -101,7 +92,7 @@ class BilstmPredictor:
         lengths = torch.tensor([len(sequence) for sequence in ids])
         # TF32, which cuDNN takes by itself, would make a level depend on the batch in its fourth digit.
         with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            states = self._network["emb"](padded(ids, 0).to(self._device))
+            states = self._network["emb"](pad_token_ids(ids, 0).to(self._device))
             # Packed, the backward direction of a short text starts at its own end and not in the padding.
             packed, _ = self._network["lstm"](pack_padded_sequence(states, lengths, batch_first=True))
             output, _ = pad_packed_sequence(packed, batch_first=True)

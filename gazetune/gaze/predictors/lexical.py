@@ -27,7 +27,7 @@ from gazetune.gaze.lexical_features import (
     word_table,
 )
 from gazetune.gaze.measures import TextGaze
-from gazetune.gaze.registry import gaze_predictor
+from gazetune.gaze.predictors.registry import gaze_predictor
 
 SHIPPED_WEIGHTS = Path(__file__).with_suffix(".safetensors")
 """The weights that come with the package."""

@@ -17,7 +17,7 @@ from scipy.special import ndtri
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.gaze.measures import TextGaze
-from gazetune.gaze.registry import gaze_predictor
+from gazetune.gaze.predictors.registry import gaze_predictor
 from gazetune.gaze.words import word_spans
 
 _VARIATION = 0.45

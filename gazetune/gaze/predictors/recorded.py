@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from gazetune.config import MEASURES, Config
 from gazetune.errors import InputError, did_you_mean
 from gazetune.gaze.measures import TextGaze
-from gazetune.gaze.registry import gaze_predictor
+from gazetune.gaze.predictors.registry import gaze_predictor
 from gazetune.gaze.words import text_key, word_spans
 
 _TYPES = {

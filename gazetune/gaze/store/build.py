@@ -20,21 +20,10 @@ import numpy as np
 
 from gazetune.errors import InputError
 from gazetune.files.build_lock import build_lock
-from gazetune.gaze.measures import GazePredictor
+from gazetune.gaze.measures import FlatGaze, GazePredictor
 from gazetune.gaze.store.gaze_store import GazeStore
 from gazetune.gaze.store.location import RemoteParts, StoreLocation
-from gazetune.gaze.store.part import (
-    KEY,
-    FlatGaze,
-    flatten,
-    is_intact,
-    join,
-    map_part,
-    part_number,
-    part_paths,
-    remove_unfinished,
-    write_part,
-)
+from gazetune.gaze.store.part import KEY, is_intact, map_part, part_number, part_paths, remove_unfinished, write_part
 from gazetune.gaze.words import text_key
 
 _PART_TEXTS = 2048  # a killed build loses at most this many texts, and what other processes had begun
@@ -69,7 +58,7 @@ def predict_flat(predictor: GazePredictor, texts: Sequence[str]) -> FlatGaze:
     gazes = predictor.predict(texts)
     if len(gazes) != len(texts):
         raise ValueError(f"the gaze predictor returned measures of {len(gazes)} texts for {len(texts)}")
-    return flatten(gazes)
+    return FlatGaze.from_texts(gazes)
 
 
 def build_store(
@@ -194,7 +183,9 @@ class _Parts:
             return None
         keys = [key for each in places for key in self._cuts[each]]
         try:
-            return write_part(self._folder, self._numbers[part], keys, join([self._waiting.pop(p) for p in places]))
+            return write_part(
+                self._folder, self._numbers[part], keys, FlatGaze.concatenate([self._waiting.pop(p) for p in places])
+            )
         except OSError as error:
             raise _unwritable(self._folder, error) from None
 

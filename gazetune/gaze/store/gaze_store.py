@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from gazetune.config import MEASURES
 from gazetune.errors import InputError
-from gazetune.gaze.measures import TextGaze
-from gazetune.gaze.store.part import KEY, FlatGaze, StorePart, is_intact, map_part, part_paths
+from gazetune.gaze.measures import FlatGaze, TextGaze
+from gazetune.gaze.store.part import KEY, StorePart, is_intact, map_part, part_paths
 from gazetune.gaze.words import text_key
 
 

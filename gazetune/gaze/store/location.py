@@ -22,14 +22,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from gazetune.errors import InputError
-from gazetune.gaze.store.part import (
-    UNFINISHED,
-    has_checksum,
-    is_part_name,
-    part_number,
-    part_paths,
-    unfinished_path,
-)
+from gazetune.gaze.store.part import UNFINISHED, has_checksum, is_part_name, part_number, part_paths, unfinished_path
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _CHUNK = 4 << 20

@@ -14,10 +14,9 @@ import ray
 
 from gazetune.config import Config
 from gazetune.errors import GazetuneError, InputError, RunError
-from gazetune.gaze.measures import GazePredictor
-from gazetune.gaze.registry import create_predictor
+from gazetune.gaze.measures import FlatGaze, GazePredictor
+from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.gaze.store.build import Batches, PredictBatches, predict_flat
-from gazetune.gaze.store.part import FlatGaze
 
 START_AFTER = 20.0
 """Seconds of work that must be left for other processes to pay: starting Ray and loading a predictor takes several."""

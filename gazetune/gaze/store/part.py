@@ -12,7 +12,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from gazetune.config import MEASURES
 from gazetune.errors import InputError
-from gazetune.gaze.measures import TextGaze
+from gazetune.gaze.measures import FlatGaze
 
 KEY = np.dtype("S32")
 """A text's key in an array: the 32 bytes of its sha256."""
@@ -36,19 +35,6 @@ _SCHEMA = pa.schema(
     [("key", pa.binary(32)), ("units", pa.large_list(_UNIT))],
     metadata={"format": "gazetune.gaze.1", "measures": ",".join(MEASURES)},
 )
-
-
-class FlatGaze(NamedTuple):
-    """The units of several texts, one after another."""
-
-    spans: NDArray[np.int32]
-    """[units, 2] character offsets, each into its own text."""
-    values: NDArray[np.float32]
-    """[units, 5] measures in the order of `MEASURES`."""
-    words: NDArray[np.int32]
-    """[units] index of the word within its text."""
-    offsets: NDArray[np.int64]
-    """[texts + 1]; the units of text i are offsets[i]:offsets[i + 1]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,31 +61,6 @@ def remove_unfinished(folder: Path) -> None:
     """Delete what killed builds left behind. Only for the one process that holds the store's lock."""
     for path in folder.glob(f"{UNFINISHED}*"):
         path.unlink()
-
-
-def flatten(gazes: Sequence[TextGaze]) -> FlatGaze:
-    """Return the units of several texts one after another.
-
-    Raises
-    ------
-    ValueError
-        If arrays of a text have a wrong shape, or its measures are negative or not finite.
-    """
-    for gaze in gazes:
-        _refuse_broken(gaze)
-    return FlatGaze(
-        np.concatenate([np.zeros((0, 2), np.int32), *(gaze.spans for gaze in gazes)]).astype(np.int32),
-        np.concatenate([np.zeros((0, len(MEASURES)), np.float32), *(gaze.values for gaze in gazes)]).astype(np.float32),
-        np.concatenate([np.zeros(0, np.int32), *(gaze.words for gaze in gazes)]).astype(np.int32),
-        np.cumsum([0, *(len(gaze.words) for gaze in gazes)], dtype=np.int64),
-    )
-
-
-def join(flats: Sequence[FlatGaze]) -> FlatGaze:
-    """Return the texts of several `FlatGaze`, at least one, one after another."""
-    spans, values, words, _ = (np.concatenate(arrays) for arrays in zip(*flats, strict=True))
-    counts = [np.diff(flat.offsets) for flat in flats]
-    return FlatGaze(spans, values, words, np.cumsum(np.concatenate([[0], *counts]), dtype=np.int64))
 
 
 def write_part(folder: Path, number: int, keys: Sequence[bytes], gaze: FlatGaze) -> Path:
@@ -169,13 +130,3 @@ def map_part(path: Path) -> StorePart:
 def _checksum(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()[:32]
-
-
-def _refuse_broken(gaze: TextGaze) -> None:
-    units = len(gaze.words)
-    if gaze.spans.shape != (units, 2) or gaze.values.shape != (units, len(MEASURES)):
-        raise ValueError(
-            f"the gaze predictor returned spans {gaze.spans.shape} and values {gaze.values.shape} for {units} units"
-        )
-    if not (np.isfinite(gaze.values) & (gaze.values >= 0)).all():
-        raise ValueError("the gaze predictor returned measures that are negative or not finite")

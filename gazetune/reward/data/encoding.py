@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from gazetune.config import Config, GazeConfig
 from gazetune.gaze.alignment import align_units
-from gazetune.gaze.redistribution import redistribute_trt
-from gazetune.gaze.store.part import FlatGaze
-from gazetune.gaze.word_units import word_units
+from gazetune.gaze.measures import FlatGaze
+from gazetune.gaze.trt_redistribution import redistribute_trt
 from gazetune.preferences.pair import Message
 from gazetune.reward.data.conversation import EncodedChat
 from gazetune.reward.data.gaze_context import Passage, passages
@@ -48,7 +47,7 @@ class AlignedChat(NamedTuple):
 def model_units(config: Config, units: FlatGaze) -> FlatGaze:
     """Return a predictor's units as the model of `config` takes them: as words or not, TRT redistributed or not."""
     if gaze_unit(config) == "word":
-        units = word_units(units)
+        units = units.merge_into_words()
     if config.gaze.sigma is not None:
         units = units._replace(values=redistribute_trt(units, config.gaze.sigma))
     return units

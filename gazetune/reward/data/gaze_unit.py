@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from gazetune.config import Config
-from gazetune.gaze.registry import predictor_units
+from gazetune.gaze.predictors.registry import find_predictor
 from gazetune.reward.model.fusion import fusion_class
 
 
@@ -22,4 +22,4 @@ def gaze_unit(config: Config) -> Literal["word", "predictor"]:
         If no predictor or no fusion has the config's name.
     """
     own_tokens = config.fusion.unit == "predictor" and fusion_class(config.fusion.kind).takes_sequence
-    return "predictor" if own_tokens and predictor_units(config) == "token" else "word"
+    return "predictor" if own_tokens and find_predictor(config).units == "token" else "word"

@@ -23,8 +23,8 @@ from gazetune.errors import InputError
 from gazetune.files.build_lock import build_lock
 from gazetune.files.replaced_folder import replace_folder
 from gazetune.gaze.controls import add_noise, apply_control, training_statistics
-from gazetune.gaze.published import BESIDE
-from gazetune.gaze.registry import create_predictor
+from gazetune.gaze.networks.weights import FILES_BESIDE_WEIGHTS
+from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.preferences.pair import PreferencePair, margins_of
 from gazetune.preferences.splits import load_splits
 from gazetune.reward.data.conversation import ChatEncoder
@@ -134,7 +134,7 @@ def preparation_key(config: Config) -> str:
     gaze = {**config.gaze.model_dump(mode="json", exclude=in_model), "unit": gaze_unit(config)}
     files = [_state(name) for name in (config.data.source, config.backbone, config.gaze.path) if name]
     if config.gaze.path and Path(config.gaze.path).is_file():  # the state of a folder has all that is in it
-        files += [_state(str(Path(config.gaze.path).with_name(name))) for name in BESIDE]
+        files += [_state(str(Path(config.gaze.path).with_name(name))) for name in FILES_BESIDE_WEIGHTS]
     # The version stands for what comes with the package: the lexical predictor's weights, the planted words.
     content = [FORMAT, __version__, config.data.model_dump(mode="json"), config.backbone, gaze, files]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]

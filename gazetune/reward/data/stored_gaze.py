@@ -8,7 +8,7 @@ from typing import Literal
 
 from gazetune.config import Config, GazeConfig
 from gazetune.gaze.measures import GazePredictor
-from gazetune.gaze.registry import create_predictor
+from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.gaze.store.build import PredictBatches, Progress, build_store
 from gazetune.gaze.store.gaze_store import GazeStore
 from gazetune.gaze.store.location import locate_store

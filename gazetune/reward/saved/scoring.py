@@ -13,10 +13,9 @@ from transformers import PreTrainedTokenizerFast
 
 from gazetune.config import MEASURES, Config
 from gazetune.errors import InputError
-from gazetune.gaze.measures import GazePredictor
-from gazetune.gaze.registry import create_predictor
+from gazetune.gaze.measures import FlatGaze, GazePredictor
+from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.gaze.store.build import predict_flat
-from gazetune.gaze.store.part import FlatGaze
 from gazetune.preferences.pair import Message
 from gazetune.preferences.sources.shapes import messages_of
 from gazetune.reward.data.conversation import ChatEncoder

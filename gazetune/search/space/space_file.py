@@ -11,7 +11,7 @@ from typing import Any
 from gazetune.config.keys import get_key
 from gazetune.config.yaml_file import Lines, parse_overrides, read_yaml_lines, set_key, with_absolute_paths
 from gazetune.errors import InputError, did_you_mean
-from gazetune.gaze.registry import predictor_names
+from gazetune.gaze.predictors.registry import predictor_names
 from gazetune.search.space.checks import check_space, in_order
 from gazetune.search.space.extras import read_extras
 from gazetune.search.space.groups import read_entries

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gazetune.gaze.evaluation import errors_on, evaluate_predictor
+from gazetune.gaze.evaluation import evaluate_predictor
+from gazetune.gaze.measured_sentences import MeasuredSentences, read_measured_sentences
 from gazetune.gaze.measures import TextGaze
 from gazetune.gaze.predictors.lexical import LexicalPredictor
-from gazetune.gaze.sentences import ReadSentences
 from gazetune.gaze.words import word_spans
 
 TEXTS = tuple("x" * length + " " + "x" * (length + 7) for length in (1, 3, 2, 5, 4))
 LENGTHS = np.array([len(word) for text in TEXTS for word in text.split()], dtype=np.float64)
-MADE_UP = ReadSentences(TEXTS, np.stack([2 * LENGTHS, LENGTHS / 4, LENGTHS / 2, LENGTHS / 3, 5 * LENGTHS], axis=1))
+MADE_UP = MeasuredSentences(TEXTS, np.stack([2 * LENGTHS, LENGTHS / 4, LENGTHS / 2, LENGTHS / 3, 5 * LENGTHS], axis=1))
 
 
 class HalfPredictor:
@@ -33,7 +33,7 @@ class HalfPredictor:
 
 
 def test_errors_are_over_words_and_units_of_a_word_are_summed() -> None:
-    found = errors_on(HalfPredictor(), MADE_UP)
+    found = evaluate_predictor(HalfPredictor(), MADE_UP)
     mae = {name: errors["mae"] for name, errors in found["measures"].items()}
     opposite = float(np.abs(18 - 2 * LENGTHS / 3).mean())
     expected = {"nFix": 0.0, "FFD": 3.0, "GPT": 0.0, "TRT": opposite, "fixProp": float(5 * LENGTHS.mean())}
@@ -43,21 +43,21 @@ def test_errors_are_over_words_and_units_of_a_word_are_summed() -> None:
 
 
 def test_predictions_end_where_the_scale_of_the_sentences_does() -> None:
-    long = ReadSentences(("x" * 120, "x" * 40), np.full((2, 5), 90.0))
-    found = errors_on(HalfPredictor(), long)["measures"]  # nFix 240 and 80, GPT 60 and 20
+    long = MeasuredSentences(("x" * 120, "x" * 40), np.full((2, 5), 90.0))
+    found = evaluate_predictor(HalfPredictor(), long)["measures"]  # nFix 240 and 80, GPT 60 and 20
     assert found["nFix"]["mae"] == pytest.approx((10 + 10) / 2)
     assert found["GPT"]["mae"] == pytest.approx((30 + 70) / 2)
 
 
 def test_rank_correlation_is_1_in_order_minus_1_in_reverse_and_none_for_a_constant() -> None:
-    found = errors_on(HalfPredictor(), MADE_UP)["measures"]
+    found = evaluate_predictor(HalfPredictor(), MADE_UP)["measures"]
     assert found["FFD"]["spearman"] == pytest.approx(1.0)
     assert found["TRT"]["spearman"] == pytest.approx(-1.0)
     assert found["fixProp"]["spearman"] is None
 
 
 def test_shipped_weights_keep_their_published_error(shared: Path) -> None:
-    found = evaluate_predictor(LexicalPredictor(), shared / "data" / "cmcl2021" / "valid.csv")
+    found = evaluate_predictor(LexicalPredictor(), read_measured_sentences(shared / "data" / "cmcl2021" / "valid.csv"))
     assert found["words"] == 4005
     assert found["mean_mae"] <= 3.80
     for name, bound in (("nFix", 4.395), ("FFD", 0.717), ("GPT", 2.705), ("TRT", 1.711), ("fixProp", 11.926)):

@@ -9,6 +9,7 @@ import pytest
 
 from gazetune.config import MEASURES
 from gazetune.gaze.evaluation import evaluate_predictor
+from gazetune.gaze.measured_sentences import read_measured_sentences
 from gazetune.gaze.predictors.lexical import LexicalPredictor
 from gazetune.pictures.colours import LIGHT
 from gazetune.pictures.comparison import Comparison, compare_words, comparison_html, comparison_png
@@ -36,7 +37,7 @@ def sentences(tmp_path: Path) -> Path:
 def test_the_errors_are_those_of_the_evaluation(sentences: Path) -> None:
     predictor = LexicalPredictor()
     picture = compare_words(predictor, "lexical", sentences)
-    errors = evaluate_predictor(predictor, sentences)
+    errors = evaluate_predictor(predictor, read_measured_sentences(sentences))
     for name in MEASURES:
         assert picture.errors_of(name) == errors["measures"][name]
     assert picture.title == f"lexical against human readers, 10 words of read.csv, mean MAE {errors['mean_mae']:.2f}"

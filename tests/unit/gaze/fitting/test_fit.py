@@ -12,12 +12,12 @@ import pytest
 
 from gazetune.cli.main import main
 from gazetune.errors import InputError
-from gazetune.gaze.evaluation import errors_on, evaluate_predictor
+from gazetune.gaze.evaluation import evaluate_predictor
 from gazetune.gaze.fitting.fit import fit_predictor
 from gazetune.gaze.fitting.roberta import RobertaRecipe
+from gazetune.gaze.measured_sentences import read_measured_sentences
 from gazetune.gaze.predictors.lexical import SHIPPED_WEIGHTS, LexicalPredictor
-from gazetune.gaze.registry import predictor_named
-from gazetune.gaze.sentences import read_sentences
+from gazetune.gaze.predictors.registry import create_named_predictor
 
 HEADER = "sentence_id,word_id,word,nFix,FFD,GPT,TRT,fixProp"
 
@@ -43,9 +43,9 @@ def test_the_folder_of_a_fit_has_weights_and_card_and_is_a_gaze_path(
     for file in (data, out / f"{kind}.safetensors", *sources):
         assert f"{file.name} | {hashlib.sha256(file.read_bytes()).hexdigest()}" in card
     assert f"| {errors['measures']['nFix']['mae']:.3f} | " in card and f"| {errors['mean_mae']:.3f} |" in card
-    by_folder, by_file = (predictor_named(kind, str(path)) for path in (out, out / f"{kind}.safetensors"))
+    by_folder, by_file = (create_named_predictor(kind, str(path)) for path in (out, out / f"{kind}.safetensors"))
     assert by_folder.fingerprint == by_file.fingerprint != LexicalPredictor().fingerprint
-    assert errors_on(by_folder, read_sentences(data)) == errors
+    assert evaluate_predictor(by_folder, read_measured_sentences(data)) == errors
 
 
 def test_a_fit_that_cannot_end_well_is_refused_and_writes_nothing(data: Path, tmp_path: Path) -> None:
@@ -108,7 +108,9 @@ def test_a_fit_to_the_shared_task_is_as_good_as_the_shipped_weights(shared: Path
     train, valid = (shared / "data" / "cmcl2021" / name for name in ("train.csv", "valid.csv"))
     found = fit_predictor("lexical", train, valid, tmp_path / "out")
     # Bit for bit only on the kind of machine that made them: processors differ in how they round.
-    assert found["mean_mae"] == pytest.approx(evaluate_predictor(LexicalPredictor(), valid)["mean_mae"], abs=0.03)
+    assert found["mean_mae"] == pytest.approx(
+        evaluate_predictor(LexicalPredictor(), read_measured_sentences(valid))["mean_mae"], abs=0.03
+    )
 
 
 def test_the_shipped_card_is_that_of_the_shipped_weights() -> None:

@@ -16,7 +16,7 @@ from gazetune.config import MEASURES, Config
 from gazetune.errors import InputError
 from gazetune.gaze.alignment import align_units
 from gazetune.gaze.predictors.bilstm import BilstmPredictor
-from gazetune.gaze.registry import create_predictor
+from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.gaze.words import word_spans
 
 TRT = MEASURES.index("TRT")

@@ -124,7 +124,8 @@ def test_shipped_weights_are_small() -> None:
 
 def test_predicting_imports_no_torch() -> None:
     code = (
-        "import sys; from gazetune.config import Config; from gazetune.gaze.registry import create_predictor;"
+        "import sys; from gazetune.config import Config; "
+        "from gazetune.gaze.predictors.registry import create_predictor; "
         "create_predictor(Config()).predict(['some words']); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

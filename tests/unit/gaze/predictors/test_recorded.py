@@ -12,7 +12,7 @@ import pytest
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.gaze.predictors.recorded import RecordedPredictor
-from gazetune.gaze.registry import create_predictor
+from gazetune.gaze.predictors.registry import create_predictor
 
 TEXT = "Birds sing."
 Rows = list[dict[str, Any]]

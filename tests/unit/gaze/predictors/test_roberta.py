@@ -16,8 +16,9 @@ from transformers import RobertaConfig, RobertaModel
 
 from gazetune.config import MEASURES, Config
 from gazetune.errors import InputError
-from gazetune.gaze.predictors.roberta import ROBERTA_BASE, RobertaPredictor, roberta_network
-from gazetune.gaze.registry import create_predictor
+from gazetune.gaze.networks.roberta import ROBERTA_BASE, build_network
+from gazetune.gaze.predictors.registry import create_predictor
+from gazetune.gaze.predictors.roberta import RobertaPredictor
 from gazetune.gaze.words import word_spans
 
 SMALL = {
@@ -59,7 +60,7 @@ def small_tokenizer() -> Tokenizer:
 def small_tensors() -> dict[str, torch.Tensor]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        network = roberta_network(RobertaConfig.from_dict(SMALL))
+        network = build_network(RobertaConfig.from_dict(SMALL))
         tensors = {name: tensor + 0.2 * torch.randn_like(tensor) for name, tensor in network.state_dict().items()}
     tensors["decoder.weight"] *= 8  # so that measures differ between words
     tensors["decoder.bias"] += 30  # and lie between 0 and 100
@@ -200,7 +201,7 @@ def test_a_checkpoint_of_another_network_is_refused(folder: Path, tmp_path: Path
 
 def test_without_a_config_the_network_is_roberta_base(folder: Path, tmp_path: Path) -> None:
     with torch.device("meta"):
-        network = roberta_network(RobertaConfig.from_dict(ROBERTA_BASE), nested=True)
+        network = build_network(RobertaConfig.from_dict(ROBERTA_BASE), nested=True)
     shapes = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
     # 124,645,632 parameters of roberta-base with its pooler; 498,621,996 bytes are those of the retrained release.
     parameters = sum(int(np.prod(shape)) for shape in shapes.values())

@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 
 from gazetune.errors import InputError
-from gazetune.gaze.measures import TextGaze
+from gazetune.gaze.measures import FlatGaze, TextGaze
 from gazetune.gaze.predictors.planted import PlantedPredictor, planted_measures
 from gazetune.gaze.store.build import Batches, PredictBatches, build_store, predict_flat
 from gazetune.gaze.store.gaze_store import GazeStore
-from gazetune.gaze.store.part import FlatGaze
 
 TEXTS = [f"text {number} has " + "many " * (number % 7) + "words" for number in range(5000)] + [""]
 

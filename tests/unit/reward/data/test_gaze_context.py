@@ -12,7 +12,7 @@ import pytest
 from gazetune.config import MEASURES, Config
 from gazetune.errors import InputError
 from gazetune.gaze.predictors.planted import planted_measures
-from gazetune.gaze.registry import check_predictor, create_predictor
+from gazetune.gaze.predictors.registry import check_predictor, create_predictor
 from gazetune.preferences.pair import PreferencePair
 from gazetune.preferences.splits import load_splits
 from gazetune.reward.data.gaze_context import BETWEEN_MESSAGES, passages

@@ -12,7 +12,7 @@ import pytest
 
 from gazetune.config import MEASURES, Config
 from gazetune.gaze.measures import TextGaze
-from gazetune.gaze.registry import create_predictor
+from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.preferences.splits import load_splits
 from gazetune.reward.data.gaze_unit import gaze_unit
 from gazetune.reward.data.prepared_data import SPLITS, PreparedData, preparation_key, prepare

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from gazetune.config import Config
-from gazetune.gaze.measures import GazePredictor
+from gazetune.gaze.measures import FlatGaze, GazePredictor
 from gazetune.gaze.store.build import Batches, PredictBatches, predict_flat
-from gazetune.gaze.store.part import FlatGaze
 from gazetune.preferences.splits import load_splits
 from gazetune.reward.data.prepared_data import prepare
 from gazetune.reward.data.stored_gaze import distinct_texts, store_pairs

@@ -14,8 +14,8 @@ from tokenizers import Tokenizer, pre_tokenizers
 from transformers import RobertaForMaskedLM, RobertaModel
 
 from gazetune.errors import InputError
-from gazetune.gaze.fitting.base import read_base
 from gazetune.gaze.fitting.fit import fit_predictor
+from gazetune.gaze.fitting.pretrained_roberta import read_pretrained_roberta
 from gazetune.gaze.fitting.roberta import RobertaRecipe
 
 
@@ -25,7 +25,7 @@ def copy(tiny_roberta: Path, tmp_path: Path) -> Path:
 
 
 def test_a_language_model_and_its_encoder_give_the_same_network(tiny_roberta: Path, copy: Path) -> None:
-    base = read_base(str(tiny_roberta))
+    base = read_pretrained_roberta(str(tiny_roberta))
     assert not base.fitted
     saved = RobertaForMaskedLM.from_pretrained(tiny_roberta)
     network = base.network.state_dict()
@@ -34,14 +34,14 @@ def test_a_language_model_and_its_encoder_give_the_same_network(tiny_roberta: Pa
     encoder = RobertaModel.from_pretrained(tiny_roberta)
     (copy / "model.safetensors").unlink()
     torch.save(encoder.state_dict(), copy / "pytorch_model.bin")  # keys without "roberta.", and a pooler
-    bare = read_base(str(copy)).network.state_dict()
+    bare = read_pretrained_roberta(str(copy)).network.state_dict()
     for name, tensor in encoder.state_dict().items():
         assert torch.equal(bare[f"roberta.{name}"], tensor), name
 
 
 def test_reading_a_base_leaves_the_random_state_alone(tiny_roberta: Path) -> None:
     state = torch.get_rng_state()
-    read_base(str(tiny_roberta))
+    read_pretrained_roberta(str(tiny_roberta))
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -50,7 +50,7 @@ def test_the_output_layer_of_an_earlier_fit_is_read_in_both_spellings(copy: Path
     layer = {"weight": torch.ones(5, 32), "bias": torch.arange(5.0)}
     for prefix in ("decoder.", "decoder.0."):
         save_file(tensors | {f"{prefix}{name}": tensor for name, tensor in layer.items()}, copy / "model.safetensors")
-        base = read_base(str(copy))
+        base = read_pretrained_roberta(str(copy))
         assert base.fitted and torch.equal(base.network.state_dict()["decoder.bias"], layer["bias"])
 
 
@@ -139,5 +139,5 @@ def test_a_base_that_is_none_is_refused_in_one_line_and_nothing_is_written(
 )
 def test_a_base_that_is_not_there_is_refused_in_one_line(name: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:  # the tests run with HF_HUB_OFFLINE
-        read_base(name)
+        read_pretrained_roberta(name)
     assert "\n" not in str(caught.value)

@@ -5,7 +5,13 @@ import pytest
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.gaze.predictors.planted import create_planted
-from gazetune.gaze.registry import check_predictor, create_predictor, gaze_predictor, predictor_names, predictor_units
+from gazetune.gaze.predictors.registry import (
+    check_predictor,
+    create_predictor,
+    find_predictor,
+    gaze_predictor,
+    predictor_names,
+)
 
 
 def test_the_predictors_of_the_package_are_found_without_importing_them_by_hand() -> None:
@@ -45,10 +51,10 @@ def test_a_mask_with_a_measure_that_the_predictor_lacks_is_refused() -> None:
 
 def test_a_predictor_says_whether_its_units_are_words() -> None:
     units = {
-        name: predictor_units(Config.model_validate({"gaze": {"predictor": name}}))
+        name: find_predictor(Config.model_validate({"gaze": {"predictor": name}})).units
         for name in ("bilstm", "lexical", "planted", "recorded", "roberta")
     }
     assert units.pop("bilstm") == "token"
     assert set(units.values()) == {"word"}
     with pytest.raises(InputError, match=r"did you mean 'lexical'\?"):
-        predictor_units(Config.model_validate({"gaze": {"predictor": "lexikal"}}))
+        find_predictor(Config.model_validate({"gaze": {"predictor": "lexikal"}}))

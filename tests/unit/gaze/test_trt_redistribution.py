@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gazetune.config import MEASURES
-from gazetune.gaze.redistribution import redistribute_trt
-from gazetune.gaze.store.part import FlatGaze
+from gazetune.gaze.measures import FlatGaze
+from gazetune.gaze.trt_redistribution import redistribute_trt
 
 TRT = MEASURES.index("TRT")
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from gazetune.gaze.alignment import align_units
-from gazetune.gaze.store.part import FlatGaze
-from gazetune.gaze.word_units import word_slots, word_units
+from gazetune.gaze.measures import FlatGaze
 from gazetune.gaze.words import word_spans
 
 MADE_UP = ["the reader looks at the words and the words look back", "naïve café 日本語の文 🙂🙂 tabs\tand re-reading"]
@@ -78,7 +77,7 @@ def test_every_words_sum_reaches_its_tokens_however_fine_the_units(
     name: str, text: str, cuts: list[int], policy: Literal["spread", "first"]
 ) -> None:
     fine = flat([pieces_of(text, cuts)])
-    units = word_units(fine)
+    units = fine.merge_into_words()
     tokens = np.array(TOKENIZERS[name].encode(text).offsets, dtype=np.int64).reshape(-1, 2)
     owner, share = align_units(tokens, units.spans, policy)
     spans = word_spans(text)
@@ -97,13 +96,13 @@ def test_units_finer_than_tokens_lose_values_when_they_stand_on_tokens_themselve
     fine = flat([pieces_of("reading", range(1, 7))])
     _, share = align_units(np.array([[0, 4], [4, 7]]), fine.spans, "spread")
     assert share.sum() == 2  # of seven units
-    assert word_units(fine).values == pytest.approx(fine.values.sum(axis=0, keepdims=True))
+    assert fine.merge_into_words().values == pytest.approx(fine.values.sum(axis=0, keepdims=True))
 
 
 def test_a_words_span_and_sum_are_those_of_its_units_and_texts_stay_apart() -> None:
     spans = np.array([[0, 2], [2, 5], [6, 7]])
     gaze = flat([([0, 0, 2], spans), ([], np.zeros((0, 2))), ([0, 0, 0], spans)])
-    found = word_units(gaze)
+    found = gaze.merge_into_words()
     assert found.spans.tolist() == [[0, 5], [6, 7], [0, 7]]
     assert found.words.tolist() == [0, 2, 0]
     assert found.offsets.tolist() == [0, 2, 2, 3]
@@ -114,18 +113,18 @@ def test_a_words_span_and_sum_are_those_of_its_units_and_texts_stay_apart() -> N
 def test_units_that_are_words_are_left_as_they_are() -> None:
     spans = np.array([[0, 2], [3, 5]])
     for gaze in (flat([([0, 1], spans), ([1, 4], spans)]), flat([([], np.zeros((0, 2)))])):
-        assert word_units(gaze) is gaze
+        assert gaze.merge_into_words() is gaze
 
 
 def test_units_out_of_the_order_of_words_are_put_in_it() -> None:
     gaze = flat([([1, 0, 1], np.array([[4, 5], [0, 3], [6, 7]]))])
-    found = word_units(gaze)
+    found = gaze.merge_into_words()
     assert found.spans.tolist() == [[0, 3], [4, 7]]
     assert found.values[1] == pytest.approx(gaze.values[[0, 2]].sum(axis=0))
 
 
 def test_words_are_numbered_over_texts_with_room_for_those_without_units() -> None:
     gaze = flat([([0, 3], np.array([[0, 1], [9, 10]])), ([], np.zeros((0, 2))), ([1], np.array([[2, 3]]))])
-    slot, text = word_slots(gaze)
-    assert slot.tolist() == [0, 3, 5]
+    word, text = gaze.number_words()
+    assert word.tolist() == [0, 3, 5]
     assert text.tolist() == [0, 0, 0, 0, 2, 2]

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazetune.config import MEASURES
-from gazetune.gaze.store.part import FlatGaze
-from gazetune.gaze.word_units import word_slots
+from gazetune.gaze.measures import FlatGaze
 
 _REACH = 4.0  # standard deviations at which a side is cut off; the weight there is exp(-8)
 _TRT = MEASURES.index("TRT")
@@ -32,15 +31,15 @@ def redistribute_trt(gaze: FlatGaze, sigma: tuple[float, float]) -> NDArray[np.f
         Standard deviations to the left (words before) and to the right (words after), in words; each side ends at four
         of them, and 0 gives nothing to that side.
     """
-    slot, slot_text = word_slots(gaze)
+    word, word_text = gaze.number_words()
     trt = gaze.values[:, _TRT].astype(np.float64)
-    units = np.bincount(slot, minlength=len(slot_text))
-    before = np.bincount(slot, weights=trt, minlength=len(slot_text)).astype(np.float64)
-    after = _spread(before, units > 0, slot_text, sigma)
-    had = before[slot]
-    share = np.where(had > 0, trt / np.where(had > 0, had, 1.0), 1.0 / units[slot])
+    units = np.bincount(word, minlength=len(word_text))
+    before = np.bincount(word, weights=trt, minlength=len(word_text)).astype(np.float64)
+    after = _spread(before, units > 0, word_text, sigma)
+    had = before[word]
+    share = np.where(had > 0, trt / np.where(had > 0, had, 1.0), 1.0 / units[word])
     values = gaze.values.copy()
-    values[:, _TRT] = share * after[slot]
+    values[:, _TRT] = share * after[word]
     return values
 
 

@@ -1,7 +1,8 @@
-"""Published gaze predictors: finding their files, reading and checking their weights, batching texts by length.
+"""The files of a predictor that is a neural network: finding them, reading and checking weights and tokenizer.
 
-A weights file is a torch checkpoint or safetensors, told apart by its first bytes (the published names say neither).
-torch is imported where it is used: listing the predictors must not wait for it.
+A weights file is a torch checkpoint or safetensors. The two are told apart by their first bytes, because the names of
+the published files do not say which one they are. torch is imported where it is used: listing the predictors must not
+wait for it.
 """
 
 from __future__ import annotations
@@ -9,12 +10,10 @@ from __future__ import annotations
 import hashlib
 import pickle
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from tokenizers import Tokenizer
 
@@ -26,21 +25,20 @@ if TYPE_CHECKING:
     from torch import nn
 
 _HUB_ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+)(?:/(?P<file>[\w./-]+))?(?:@(?P<revision>[\w.-]+))?")
-BESIDE = ("config.json", "tokenizer.json")
-"""Files beside the weights that a predictor reads too."""
+FILES_BESIDE_WEIGHTS = ("config.json", "tokenizer.json")
+"""Files in the folder of the weights that a predictor reads too."""
 
-_WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth")
-_NAMED_KEYS = 10
-_BATCH_TOKENS = 16384  # of one forward pass, padding included: bounds the memory whatever the number of texts
+_WEIGHTS_PATTERNS = ("*.safetensors", "*.bin", "*.pt", "*.pth")
+_MOST_LISTED_KEYS = 10
 
 
 def find_weights(config: Config) -> Path:
-    """Return the weights file that `gaze.path` names (see `weights_at`).
+    """Return the weights file that `gaze.path` names (see `locate_weights`).
 
     Raises
     ------
     InputError
-        If the key is not set, or as of `weights_at`.
+        If the key is not set, or as of `locate_weights`.
     """
     name = config.gaze.path
     if name is None:
@@ -48,10 +46,10 @@ def find_weights(config: Config) -> Path:
             f"gaze.path: is not set; gaze.predictor '{config.gaze.predictor}' needs its weights: "
             "a file, a folder or a hub id"
         )
-    return weights_at(name, "gaze.path")
+    return locate_weights(name, "gaze.path")
 
 
-def weights_at(name: str, key: str) -> Path:
+def locate_weights(name: str, key: str) -> Path:
     """Return the weights file that `name` stands for: a file, a folder with one, or OWNER/NAME[/FILE][@REVISION].
 
     Parameters
@@ -66,12 +64,12 @@ def weights_at(name: str, key: str) -> Path:
     """
     path = Path(name)
     if path.is_dir():
-        return _weights_in(path, key)
-    return path if path.exists() else _weights_from_hub(name, key)
+        return _find_weights_in_folder(path, key)
+    return path if path.exists() else _download_weights(name, key)
 
 
-def _weights_in(folder: Path, key: str) -> Path:
-    formats = {path: _format(path) for path in sorted(folder.iterdir()) if path.is_file()}
+def _find_weights_in_folder(folder: Path, key: str) -> Path:
+    formats = {path: _detect_format(path) for path in sorted(folder.iterdir()) if path.is_file()}
     for kind in ("safetensors", "torch"):
         found = [path for path, its in formats.items() if its == kind]
         if len(found) == 1:
@@ -82,7 +80,7 @@ def _weights_in(folder: Path, key: str) -> Path:
     raise InputError(f"{key}: {folder} has no weights file; accepted: a torch checkpoint or safetensors")
 
 
-def _weights_from_hub(name: str, key: str) -> Path:
+def _download_weights(name: str, key: str) -> Path:
     parts = _HUB_ID.fullmatch(name)
     if parts is None:
         raise InputError(
@@ -90,21 +88,25 @@ def _weights_from_hub(name: str, key: str) -> Path:
         )
     from huggingface_hub import snapshot_download
 
-    wanted = [parts["file"]] if parts["file"] else [*_WEIGHTS]
+    wanted = [parts["file"]] if parts["file"] else [*_WEIGHTS_PATTERNS]
     try:
-        folder = Path(snapshot_download(parts["repo"], revision=parts["revision"], allow_patterns=[*wanted, *BESIDE]))
+        folder = Path(
+            snapshot_download(
+                parts["repo"], revision=parts["revision"], allow_patterns=[*wanted, *FILES_BESIDE_WEIGHTS]
+            )
+        )
     except (OSError, ValueError) as error:
         raise InputError(
             f"{key}: '{name}' does not exist here, and the hub does not give it ({_first_line(error)})"
         ) from None
     if parts["file"] is None:
-        return _weights_in(folder, key)
+        return _find_weights_in_folder(folder, key)
     if not (folder / parts["file"]).is_file():
         raise InputError(f"{key}: {parts['repo']} on the hub has no file '{parts['file']}'")
     return folder / parts["file"]
 
 
-def _format(path: Path) -> Literal["torch", "safetensors"] | None:
+def _detect_format(path: Path) -> Literal["torch", "safetensors"] | None:
     with path.open("rb") as stream:
         start = stream.read(10)
     # A zip archive, or the pickle that torch wrote before 1.6; safetensors begin with the length of a JSON header.
@@ -126,7 +128,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     import torch
 
     try:
-        kind = _format(path)
+        kind = _detect_format(path)
         if kind is None:
             raise InputError(f"{path}: neither a torch checkpoint nor safetensors")
         if kind == "safetensors":
@@ -165,16 +167,16 @@ def fill_module(module: nn.Module, tensors: Mapping[str, torch.Tensor], path: Pa
         ],
     }
     if any(wrong.values()):
-        listed = "; ".join(f"{what}: {_listed(keys)}" for what, keys in wrong.items() if keys)
+        listed = "; ".join(f"{what}: {_list_keys(keys)}" for what, keys in wrong.items() if keys)
         raise InputError(f"{path}: not the weights of gaze.predictor '{predictor}'; {listed}")
     module.load_state_dict(tensors, assign=True)
     module.requires_grad_(False)
     module.eval()
 
 
-def _listed(keys: Sequence[str]) -> str:
-    more = len(keys) - _NAMED_KEYS
-    return ", ".join(keys[:_NAMED_KEYS]) + (f" and {more} more" if more > 0 else "")
+def _list_keys(keys: Sequence[str]) -> str:
+    more = len(keys) - _MOST_LISTED_KEYS
+    return ", ".join(keys[:_MOST_LISTED_KEYS]) + (f" and {more} more" if more > 0 else "")
 
 
 def load_tokenizer(weights: Path, hub_id: str, vocabulary: int) -> Tokenizer:
@@ -194,7 +196,7 @@ def load_tokenizer(weights: Path, hub_id: str, vocabulary: int) -> Tokenizer:
     """
     file = weights.parent / "tokenizer.json"
     if not file.is_file():
-        file = _tokenizer_from_hub(weights, hub_id)
+        file = _download_tokenizer(weights, hub_id)
     try:
         tokenizer = Tokenizer.from_file(str(file))
     except Exception as error:  # tokenizers raises plain exceptions
@@ -207,7 +209,7 @@ def load_tokenizer(weights: Path, hub_id: str, vocabulary: int) -> Tokenizer:
     return tokenizer
 
 
-def _tokenizer_from_hub(weights: Path, hub_id: str) -> Path:
+def _download_tokenizer(weights: Path, hub_id: str) -> Path:
     from huggingface_hub import hf_hub_download
 
     try:
@@ -225,48 +227,11 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def fingerprint_of(predictor: str, weights: Path, settings: Iterable[str], version: int) -> str:
+def fingerprint_network(predictor: str, weights: Path, settings: Iterable[str], version: int) -> str:
     """Return the predictor's name, hashes of its weights file and of its settings (texts), and its code's version."""
     content = file_sha256(weights)
     beside = hashlib.sha256("\0".join(settings).encode()).hexdigest()
     return f"{predictor}-{content[:32]}-{beside[:16]}-{version}"
-
-
-def pick_device() -> torch.device:
-    """Return the GPU when there is one, else the CPU."""
-    import torch
-
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def readable(text: str) -> str:
-    """Return the text with lone surrogates, which no tokenizer takes, replaced one for one: offsets stay."""
-    return re.sub(r"[\ud800-\udfff]", "\ufffd", text)
-
-
-def length_batches(lengths: Sequence[int]) -> Iterator[NDArray[np.int64]]:
-    """Yield the indices of sequences that are computed together: similar lengths, the longest first.
-
-    Parameters
-    ----------
-    lengths
-        Tokens of each sequence; sequences of no token are in no batch.
-    """
-    counts = np.asarray(lengths, dtype=np.int64)
-    order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
-    start = 0
-    while start < len(order):
-        stop = start + max(1, _BATCH_TOKENS // int(counts[order[start]]))
-        yield order[start:stop]
-        start = stop
-
-
-def padded(sequences: Sequence[Sequence[int]], fill: int) -> torch.Tensor:
-    """Return token ids [B, T] of sequences of different lengths, `fill` behind the shorter ones."""
-    import torch
-
-    longest = max(len(sequence) for sequence in sequences)
-    return torch.tensor([[*sequence, *[fill] * (longest - len(sequence))] for sequence in sequences])
 
 
 def _first_line(error: BaseException) -> str:

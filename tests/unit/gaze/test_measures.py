@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from gazetune.errors import InputError
-from gazetune.gaze.measures import TextGaze
-from gazetune.gaze.word_measures import predict_words, word_measures
+from gazetune.gaze.measures import TextGaze, predict_words
 
 
 def unit_gaze(words: Sequence[int], values: Sequence[float]) -> TextGaze:
@@ -28,7 +27,7 @@ class Letters:
 
 
 def test_units_of_a_word_are_summed_whatever_their_unit_and_a_word_without_units_is_zero() -> None:
-    found = word_measures(unit_gaze([0, 0, 2], [1.0, 2.5, 30.0]), 4)
+    found = unit_gaze([0, 0, 2], [1.0, 2.5, 30.0]).word_values(4)
     assert found.tolist() == [[3.5, 7, 10.5, 14, 17.5], [0] * 5, [30, 60, 90, 120, 150], [0] * 5]
 
 

@@ -16,7 +16,7 @@ _COLUMNS = ("sentence_id", "word", *MEASURES)
 
 
 @dataclass(frozen=True, slots=True)
-class ReadSentences:
+class MeasuredSentences:
     """Sentences with the mean measures of their readers."""
 
     texts: tuple[str, ...]
@@ -25,7 +25,7 @@ class ReadSentences:
     """[words, 5] measures of all words in order."""
 
 
-def read_sentences(path: Path) -> ReadSentences:
+def read_measured_sentences(path: Path) -> MeasuredSentences:
     """Read a CMCL-format CSV: columns sentence_id, word, nFix, FFD, GPT, TRT, fixProp; one row a word.
 
     The mark `<EOS>` at the end of a word is dropped. Words such as `None` or `NA` are words; an empty cell is none.
@@ -48,7 +48,7 @@ def read_sentences(path: Path) -> ReadSentences:
         current = sentence
         sentences.setdefault(sentence, []).append(word)
         values.append(measures)
-    return ReadSentences(tuple(" ".join(words) for words in sentences.values()), np.array(values))
+    return MeasuredSentences(tuple(" ".join(words) for words in sentences.values()), np.array(values))
 
 
 def _read_row(row: TableRow) -> tuple[str, list[float]]:

@@ -15,7 +15,8 @@ from torch import nn
 
 from gazetune.config import Config
 from gazetune.errors import InputError
-from gazetune.gaze.published import fill_module, find_weights, length_batches, load_tokenizer, read_tensors
+from gazetune.gaze.networks.batches import batch_by_length
+from gazetune.gaze.networks.weights import fill_module, find_weights, load_tokenizer, read_tensors
 
 TENSORS = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.ones(2)}
 
@@ -166,11 +167,11 @@ def test_a_long_list_of_keys_is_cut_short() -> None:
 
 def test_batches_hold_every_sequence_once_longest_first_and_are_bounded() -> None:
     lengths = [*np.random.default_rng(0).integers(0, 600, 500), 40_000]
-    batches = list(length_batches(lengths))
+    batches = list(batch_by_length(lengths))
     assert sorted(np.concatenate(batches)) == [index for index, length in enumerate(lengths) if length]
     assert list(batches[0]) == [500]  # longer than the bound, so alone
     for batch in batches:
         held = [lengths[index] for index in batch]
         assert held == sorted(held, reverse=True)
         assert len(held) == 1 or len(held) * held[0] <= 16384
-    assert list(length_batches([0, 0])) == list(length_batches([])) == []
+    assert list(batch_by_length([0, 0])) == list(batch_by_length([])) == []

@@ -12,15 +12,21 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from gazetune.errors import InputError
-from gazetune.gaze.predictors.roberta import (
+from gazetune.gaze.networks.roberta import (
     CONSTANT_KEYS,
     TOKENIZER,
+    build_config,
+    build_network,
     put_space_before_words,
     read_architecture,
-    roberta_config,
-    roberta_network,
 )
-from gazetune.gaze.published import BESIDE, fill_module, load_tokenizer, read_tensors, weights_at
+from gazetune.gaze.networks.weights import (
+    FILES_BESIDE_WEIGHTS,
+    fill_module,
+    load_tokenizer,
+    locate_weights,
+    read_tensors,
+)
 
 DECODER = ("decoder.weight", "decoder.bias")
 """Keys of the predictor's output layer."""
@@ -30,7 +36,7 @@ _PARTS = ("embeddings.", "encoder.", "pooler.")
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class PretrainedRoberta:
     """A RoBERTa to begin with."""
 
     weights: Path
@@ -41,7 +47,7 @@ class Base:
     """Whether it predicts measures already; else its output layer is to be begun afresh."""
 
 
-def read_base(name: str) -> Base:
+def read_pretrained_roberta(name: str) -> PretrainedRoberta:
     """Read the RoBERTa to begin with. Heads of other tasks are left out; the pooler, which is never asked, may lack.
 
     Raises
@@ -49,21 +55,23 @@ def read_base(name: str) -> Base:
     InputError
         If it is not there, has no config.json or tokenizer.json beside it, or cannot be read as a RoBERTa.
     """
-    weights = weights_at(name, "--base")
-    for file in BESIDE:
+    weights = locate_weights(name, "--base")
+    for file in FILES_BESIDE_WEIGHTS:
         if not (weights.parent / file).is_file():
-            raise InputError(f"--base: no {file} beside {weights}; accepted: weights with {' and '.join(BESIDE)}")
+            raise InputError(
+                f"--base: no {file} beside {weights}; accepted: weights with {' and '.join(FILES_BESIDE_WEIGHTS)}"
+            )
     architecture = read_architecture(weights.parent / "config.json")
-    config = roberta_config(architecture, weights.parent / "config.json")
+    config = build_config(architecture, weights.parent / "config.json")
     tokenizer = load_tokenizer(weights, TOKENIZER, config.vocab_size)
     put_space_before_words(tokenizer, weights)
     given = _of_encoder_and_decoder(read_tensors(weights))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = roberta_network(config)
+        network = build_network(config)
     drawn = {name: tensor for name, tensor in network.state_dict().items() if name in (*DECODER, *_POOLER)}
     fill_module(network, drawn | given, weights, "roberta")
-    return Base(weights, architecture, network, tokenizer, fitted=all(key in given for key in DECODER))
+    return PretrainedRoberta(weights, architecture, network, tokenizer, fitted=all(key in given for key in DECODER))
 
 
 def _of_encoder_and_decoder(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
