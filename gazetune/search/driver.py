@@ -28,7 +28,6 @@ from gazetune.search.baselines import Candidate, baseline_name, winner_and_basel
 from gazetune.search.folder import SearchFolder
 from gazetune.search.kept_models import KeptModels
 from gazetune.search.ledger import Ledger, bayes_facts, fingerprint_tags, log_evaluation, told_once, trial_records
-from gazetune.search.progress import SearchProgress
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.stopping.caps import Caps
 from gazetune.search.stopping.prune_unfinished import prune_unfinished_trials
@@ -45,6 +44,7 @@ from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.trials.feeder import Feeder
 from gazetune.trials.gone import SlotsGone
 from gazetune.trials.jobs import run_job
+from gazetune.trials.progress import ProgressDisplay
 from gazetune.trials.slot_pool import Slots
 
 SLOT_END_SECONDS = 60.0
@@ -70,7 +70,7 @@ class Driver:
         data: Sequence[PreparedData],
         rungs: Rungs,
         cluster: ClusterSize,
-        progress: SearchProgress,
+        progress: ProgressDisplay,
     ) -> None:
         self.space, self.folder, self.tracker, self.progress = space, folder, tracker, progress
         self.data, self.rungs, self.cluster, self.config = data, rungs, cluster, space.config
@@ -219,7 +219,7 @@ class Driver:
         self.slots.keep_one()
         trials = trial_records(self.study)
         configs = {str(trial.id): self._trial_config(str(trial.id)) for trial in trials}
-        self.progress.stage("evaluating the best trial and the baselines on the test split")
+        self.progress.print_stage("evaluating the best trial and the baselines on the test split")
         best, baselines = winner_and_baselines(
             trials,
             configs,
@@ -278,7 +278,7 @@ class Driver:
         except RunError as error:
             self._check_slots()
             # What the search found stands without this baseline.
-            self.progress.stage(f"baseline FAIL ({error})")
+            self.progress.print_stage(f"baseline FAIL ({error})")
             self.tracker.finish(run, "FAIL", str(error))
             return None
         self.tracker.log_file(run, folder / "best" / "margins.npy", "validation")
@@ -306,4 +306,4 @@ class Driver:
     def _slots_changed(self, count: Counter[ResourcesConfig], why: str | None) -> None:
         self.folder.steering.announce(count.total())
         each = [f"{slots} slot(s) of {shape.workers} worker(s)" for shape, slots in count.items()] or ["0 slot(s)"]
-        self.progress.stage(", ".join(each) + (f": {why}" if why else ""))
+        self.progress.print_stage(", ".join(each) + (f": {why}" if why else ""))

@@ -14,11 +14,11 @@ from gazetune.config.yaml_file import dump_config, write_config
 from gazetune.report.document import TrialRecord, TrialState
 from gazetune.reward.data.prepared_data import PreparedData, is_prepared, prepared_facts
 from gazetune.search.folder import SearchFolder
-from gazetune.search.progress import SearchProgress
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.study.seeding import own_trials, trial_name
 from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.trials.disk import drop_model
+from gazetune.trials.progress import ProgressDisplay
 
 ALWAYS_SHOWN = ("fusion.kind", "gaze.features")
 """Parameters that every trial's record has, searched or not."""
@@ -33,7 +33,7 @@ class Ledger:
         folder: SearchFolder,
         tracker: Tracker,
         parent: str,
-        progress: SearchProgress,
+        progress: ProgressDisplay,
     ) -> None:
         self._space, self._folder, self._tracker, self._parent = space, folder, tracker, parent
         self._progress = progress
@@ -51,7 +51,7 @@ class Ledger:
         run = self._tracker.start_trial(self._parent, trial_id, shown, dump_config(config), tags)
         begun = trial.user_attrs.get("record") or {"examples": 0, "seconds": 0.0}
         trial.set_user_attr("record", {**begun, "params": shown, "mlflow_run": run})
-        self._progress.started(trial_id)
+        self._progress.show_start(trial_id)
 
     def reported(self, trial: optuna.Trial, trial_id: str, message: Mapping[str, Any]) -> None:
         """Note one evaluation: metrics to MLflow, how far the trial is to its record."""
@@ -64,7 +64,7 @@ class Ledger:
             "val_accuracy": message["val_accuracy"],
         }
         trial.set_user_attr("record", record)
-        self._progress.reported(trial_id, message["examples"], message["budget"], message["val_accuracy"])
+        self._progress.show_evaluation(trial_id, message["examples"], message["budget"], message["val_accuracy"])
 
     def ending(self, trial: optuna.Trial, reason: str | None) -> None:
         """Note why a trial ends, before the study is told that it has."""
@@ -75,7 +75,7 @@ class Ledger:
         self._end_run(trial)
         self._clear(trial)
         record = trial.user_attrs["record"]
-        self._progress.ended(trial_id, trial.state.name, record.get("val_accuracy"), record["reason"])
+        self._progress.show_end(trial_id, trial.state.name, record.get("val_accuracy"), record["reason"])
 
     def settle(self, trials: Iterable[FrozenTrial]) -> None:
         """Bring MLflow and the folder in line with the trials that an earlier driver saw finished."""

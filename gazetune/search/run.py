@@ -23,7 +23,6 @@ from gazetune.reward.model.pair_losses import check_scores
 from gazetune.search.driver import Driver
 from gazetune.search.exit_message import ExitMessage
 from gazetune.search.folder import SearchFolder
-from gazetune.search.progress import SearchProgress
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.shipped_spaces import find_space_file
 from gazetune.search.space.space_file import read_space
@@ -38,6 +37,7 @@ from gazetune.search.study.warm_start import with_history
 from gazetune.tracking.location import check_tracking
 from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.train.steps import StepPlan
+from gazetune.trials.progress import ProgressDisplay
 from gazetune.trials.run_folder import RunFacts
 
 
@@ -150,7 +150,7 @@ def _prepare_and_run(
     check_caps(space.config.search, space.shapes(), space.origin)
     check_tracking(space.config.tracking.uri, storage)
     check_study_storage(space.config.search.storage, space.name, storage / space.name)
-    with SearchProgress(space.config.search.trials) as progress, ExitStack() as stack:
+    with ProgressDisplay(space.config.search.trials) as progress, ExitStack() as stack:
         # The stack ends in reverse order: Ray first, the exit message last.
         exit_message = stack.enter_context(ExitMessage())
 
@@ -200,10 +200,10 @@ def _run_driver(driver: Driver, exit_message: ExitMessage) -> SearchDocument:
 
 
 def _prepare_data(
-    space: SearchSpace, cache: Path, progress: SearchProgress, prediction: RayPrediction
+    space: SearchSpace, cache: Path, progress: ProgressDisplay, prediction: RayPrediction
 ) -> list[PreparedData]:
     """Prepare every data set that trials can ask for; the first one is the base config's, where that is one of them."""
-    progress.stage("preparing data and gaze")
+    progress.print_stage("preparing data and gaze")
     configs = space.data_configs()
     _check_inputs([config for config in configs if not is_prepared(config, cache)])
     prepared = []
@@ -212,7 +212,7 @@ def _prepare_data(
         check_scores(config.loss, config.data.source, prepared[-1].train.scores)
     for data in {data.folder: data for data in prepared}.values():
         pairs = ", ".join(f"{split} {count}" for split, count in data.facts.pairs.items())
-        progress.stage(f"pairs: {pairs}" + (f"; dropped: {data.facts.dropped}" if data.facts.dropped else ""))
+        progress.print_stage(f"pairs: {pairs}" + (f"; dropped: {data.facts.dropped}" if data.facts.dropped else ""))
     return prepared
 
 

@@ -14,9 +14,9 @@ from optuna.trial import FrozenTrial
 from gazetune.reward.data.prepared_data import prepare
 from gazetune.search.folder import SearchFolder
 from gazetune.search.ledger import Ledger
-from gazetune.search.progress import SearchProgress
 from gazetune.search.space.space_file import read_space
 from gazetune.tracking.mlflow_runs import Tracker
+from gazetune.trials.progress import ProgressDisplay
 
 SPACE = """
 name: written
@@ -35,7 +35,7 @@ def test_every_trial_has_the_fingerprints_of_the_data_set_that_it_trains_on(tmp_
     study = optuna.create_study()
     folder = SearchFolder.create(tmp_path, space)
     prepared = {config.gaze.predictor: prepare(config, folder.cache).facts for config in space.data_configs()}
-    with SearchProgress(2) as progress:
+    with ProgressDisplay(2) as progress:
         ledger = Ledger(space, folder, tracker, parent, progress)
         trials = {name: study.ask() for name in ("lexical", "planted")}
         for name, trial in trials.items():
@@ -55,7 +55,7 @@ def test_a_trial_whose_data_has_vanished_is_noted_all_the_same(tmp_path: Path) -
     tracker = Tracker.open(None, tmp_path, "gazetune")
     parent = tracker.start_search("written", "", {}, {})
     folder, trial = SearchFolder.create(tmp_path, space), optuna.create_study().ask()
-    with SearchProgress(2) as progress:
+    with ProgressDisplay(2) as progress:
         Ledger(space, folder, tracker, parent, progress).started(trial, "0000", {"gaze.predictor": "planted"})
     run = mlflow.MlflowClient(tracker.uri).get_run(trial.user_attrs["record"]["mlflow_run"])
     assert run.data.params["gaze.predictor"] == "planted" and "gazetune.data_fingerprint" not in run.data.tags
@@ -72,7 +72,7 @@ def four_ended(tmp_path: Path) -> Iterator[tuple[Ledger, list[FrozenTrial], Sear
     tracker = Tracker.open(None, tmp_path, "gazetune")
     parent, study = tracker.start_search("written", "", {}, {}), optuna.create_study()
     folder = SearchFolder.create(tmp_path, space)
-    with SearchProgress(4) as progress:
+    with ProgressDisplay(4) as progress:
         ledger, runs = Ledger(space, folder, tracker, parent, progress), []
         for number in range(4):
             trial = study.ask()

@@ -10,11 +10,11 @@ import optuna
 from gazetune.reward.data.prepared_data import prepare
 from gazetune.search.folder import SearchFolder
 from gazetune.search.ledger import Ledger, trial_records
-from gazetune.search.progress import SearchProgress
 from gazetune.search.space.space_file import read_space
 from gazetune.search.stopping.prune_unfinished import prune_unfinished_trials
 from gazetune.search.study.searcher import open_study
 from gazetune.tracking.mlflow_runs import Tracker
+from gazetune.trials.progress import ProgressDisplay
 
 SPACE = """
 name: closed
@@ -33,7 +33,7 @@ def test_trials_that_were_running_are_pruned_with_the_reason_and_keep_what_they_
     folder = SearchFolder.create(tmp_path, space)
     prepare(space.config, folder.cache)
     study = open_study("closed", space.config.search, folder.path)
-    with SearchProgress(5) as progress:
+    with ProgressDisplay(5) as progress:
         ledger = Ledger(space, folder, tracker, parent, progress)
         begun = study.ask()
         ledger.started(begun, "0000", space.suggest(begun))

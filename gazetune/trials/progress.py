@@ -1,4 +1,4 @@
-"""Live progress of a search on stderr: a bar on a terminal, a line for each finished trial elsewhere."""
+"""Live progress of a run on stderr: a line for each finished trial, and on a terminal a bar below them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 
-class SearchProgress:
-    """Shows how many trials are done, the best so far, and what runs."""
+class ProgressDisplay:
+    """Shows how many trials have ended, the best one so far, and what runs."""
 
     def __init__(self, trials: int, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True, log_path=False)
@@ -27,7 +27,7 @@ class SearchProgress:
         )
         self._task = self._bar.add_task("trials", total=trials, status="")
 
-    def __enter__(self) -> SearchProgress:
+    def __enter__(self) -> ProgressDisplay:
         self._bar.start()
         return self
 
@@ -36,22 +36,22 @@ class SearchProgress:
     ) -> None:
         self._bar.stop()
 
-    def stage(self, text: str) -> None:
-        """Say what the search does now, before and after its trials."""
+    def print_stage(self, text: str) -> None:
+        """Print what the run does now, before and after its trials."""
         self.console.log(text, markup=False, highlight=False)
 
-    def started(self, trial_id: str) -> None:
-        """A trial was handed out."""
+    def show_start(self, trial_id: str) -> None:
+        """Show that a trial was handed out."""
         self._running[trial_id] = "starting"
-        self._show()
+        self._update_status()
 
-    def reported(self, trial_id: str, examples: int, budget: int, accuracy: float) -> None:
-        """A trial was evaluated."""
+    def show_evaluation(self, trial_id: str, examples: int, budget: int, accuracy: float) -> None:
+        """Show how far a trial is; `examples` of `budget` training examples."""
         self._running[trial_id] = f"{examples}/{budget} {accuracy:.3f}"
-        self._show()
+        self._update_status()
 
-    def ended(self, trial_id: str, state: str, accuracy: float | None, reason: str | None) -> None:
-        """A trial is over."""
+    def show_end(self, trial_id: str, state: str, accuracy: float | None, reason: str | None) -> None:
+        """Print how a trial ended, and advance the bar."""
         self._running.pop(trial_id, None)
         if state == "COMPLETE" and accuracy is not None and (self._best is None or accuracy > self._best[0]):
             self._best = (accuracy, trial_id)
@@ -59,9 +59,9 @@ class SearchProgress:
         why = f" ({reason})" if reason else ""
         self.console.log(f"trial {trial_id} {state}{shown}{why}", markup=False, highlight=False)
         self._bar.advance(self._task)
-        self._show()
+        self._update_status()
 
-    def _show(self) -> None:
+    def _update_status(self) -> None:
         best = "" if self._best is None else f"best {self._best[0]:.3f} ({self._best[1]})  "
         running = "  ".join(f"{trial_id} {text}" for trial_id, text in sorted(self._running.items()))
         self._bar.update(self._task, status=best + running)
