@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gazetune.eyetracking.import_settings import ImportSettings
 
 
 def add_parser(subparsers: Any) -> None:
@@ -26,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="Parquet file to write, for gaze.path")
     parser.add_argument(
         "--screen",
-        type=screen_size,
+        type=parse_screen_size,
         metavar="WxH",
         help="size of the screen in pixels (default: the recording's, else 1280x1024)",
     )
@@ -95,7 +97,7 @@ def _add_pymovements_flags(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--columns",
-        type=column_names,
+        type=parse_columns,
         default={},
         metavar="KEY=NAME,...",
         help="columns of a data set: reader, trial (A+B joins two), x, y, start, duration, word, nFix, FFD, GPT, TRT",
@@ -114,7 +116,7 @@ def _add_pymovements_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--min-duration", type=int, metavar="MS", help="shortest fixation of --detect (default: 100)")
     group.add_argument(
         "--viewing",
-        type=viewing_geometry,
+        type=parse_viewing,
         metavar="WxH@D",
         help="size of the screen and distance of the eyes in cm, for --detect",
     )
@@ -124,92 +126,41 @@ def run(args: argparse.Namespace) -> int:
     """Import, and print what was imported and what was dropped and why."""
     from gazetune.cli.output import stdout_for_results
 
-    names = (
-        "source",
-        "data",
-        "out",
-        "screen",
-        "assign",
-        "max_distance",
-        "min_fixations",
-        "min_assigned",
-        "units",
-        "first_pass_only",
-        "skip_unmatched",
-        "words",
-    )
-    loaded = ("trial_message", "dataset", "content", "columns", "detect", "threshold", "min_duration", "viewing")
     with stdout_for_results():
-        pymovements = {name: getattr(args, name) for name in loaded}
-        report = import_command(**{name: getattr(args, name) for name in names}, pymovements=pymovements)
+        from gazetune.eyetracking.import_recordings import import_recordings
+        from gazetune.preferences.read_pairs import list_messages, read_pairs
+
+        settings = _read_settings(args)
+        report = import_recordings(args.source, list_messages(read_pairs(args.data)), args.out, settings)
     if args.json:
-        print(json.dumps(report, indent=2))
+        print(json.dumps(report.to_json(), indent=2))
         return 0
     print(
-        f"{report['out']}: {report['rows']} rows, {report['texts']} texts, {report['readers']} readers, "
-        f"{report['recordings']} recordings, {report['fixations']} fixations"
+        f"{report.out}: {report.rows} rows, {report.texts} texts, {report.readers} readers, "
+        f"{report.recordings} recordings, {report.fixations} fixations"
     )
-    for each in report["dropped"]:
-        print(f"dropped {each['count']} {each['what']}: {each['source']}: {each['reason']}")
-    for note in report["notes"]:
+    for each in report.dropped:
+        print(f"dropped {each.count} {each.what}: {each.source}: {each.reason}")
+    for note in report.notes:
         print(f"note: {note}")
     return 0
 
 
-def import_command(
-    source: Path,
-    data: str,
-    out: Path,
-    screen: tuple[int, int] | None = None,
-    assign: Literal["recorded", "nearest", "corrected"] = "recorded",
-    max_distance: float = 100.0,
-    min_fixations: int = 5,
-    min_assigned: float = 0.5,
-    units: Literal["cmcl", "ms"] = "cmcl",
-    first_pass_only: bool = False,
-    skip_unmatched: bool = False,
-    words: Path | None = None,
-    pymovements: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Import recordings of the texts of the pairs `data` and return the report as plain values.
-
-    `pymovements` has the fields of `PymovementsSettings`.
-
-    Raises
-    ------
-    InputError
-        If the pairs or the recordings cannot be read or do not fit each other; nothing is written then.
-    """
+def _read_settings(args: argparse.Namespace) -> ImportSettings:
     from gazetune.eyetracking.assign_words import TrialLimits
-    from gazetune.eyetracking.import_recordings import import_recordings
     from gazetune.eyetracking.import_settings import ImportSettings
     from gazetune.eyetracking.pymovements.settings import PymovementsSettings
 
-    settings = ImportSettings(
-        screen=screen,
-        assign=assign,
-        max_distance=max_distance,
-        limits=TrialLimits(min_fixations, min_assigned),
-        units=units,
-        first_pass_only=first_pass_only,
-        skip_unmatched=skip_unmatched,
-        words=words,
-        pymovements=PymovementsSettings(**(pymovements or {})),
+    own = ("screen", "words", "assign", "max_distance", "units", "first_pass_only", "skip_unmatched")
+    loaded = ("trial_message", "dataset", "content", "columns", "detect", "threshold", "min_duration", "viewing")
+    return ImportSettings(
+        **{name: getattr(args, name) for name in own},
+        limits=TrialLimits(args.min_fixations, args.min_assigned),
+        pymovements=PymovementsSettings(**{name: getattr(args, name) for name in loaded}),
     )
-    return import_recordings(source, _texts(data), out, settings).to_json()
 
 
-def _texts(data: str) -> list[str]:
-    """Return every distinct message of the pairs: replies first, since those are what is read most."""
-    from gazetune.preferences.pair import PreferencePair
-    from gazetune.preferences.sources import published_splits
-
-    pairs = [pair for rows in published_splits(data).values() for pair in rows if isinstance(pair, PreferencePair)]
-    replies = [reply for pair in pairs for reply in (pair.chosen, pair.rejected)]
-    return list(dict.fromkeys(replies + [message.content for pair in pairs for message in pair.prompt]))
-
-
-def screen_size(text: str) -> tuple[int, int]:
+def parse_screen_size(text: str) -> tuple[int, int]:
     """Return the width and height that `WIDTHxHEIGHT` names, as a type of an argument."""
     found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
     if found is None:
@@ -217,7 +168,7 @@ def screen_size(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def viewing_geometry(text: str) -> tuple[float, float, float]:
+def parse_viewing(text: str) -> tuple[float, float, float]:
     """Return width and height of the screen and the distance of the eyes in cm that `WxH@D` names."""
     found = re.fullmatch(r"(\d+\.?\d*)x(\d+\.?\d*)@(\d+\.?\d*)", text)
     if found is None:
@@ -225,7 +176,7 @@ def viewing_geometry(text: str) -> tuple[float, float, float]:
     return float(found[1]), float(found[2]), float(found[3])
 
 
-def column_names(text: str) -> dict[str, str]:
+def parse_columns(text: str) -> dict[str, str]:
     """Return the names by key of `KEY=NAME,KEY=NAME`, as a type of an argument."""
     parts = [each.partition("=") for each in text.split(",")]
     if not all(key and name for key, _, name in parts):

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gazetune.errors import InputError
-
-if TYPE_CHECKING:
-    from gazetune.preferences.pair import PreferencePair
 
 
 def add_parser(subparsers: Any) -> None:
@@ -47,16 +44,17 @@ def run(args: argparse.Namespace) -> int:
     from gazetune.cli.output import stdout_for_results
 
     with stdout_for_results():
-        files = _draw(args)
+        files = _draw_picture(args)
     for file in files:
         print(file)
     return 0
 
 
-def _draw(args: argparse.Namespace) -> list[Path]:
+def _draw_picture(args: argparse.Namespace) -> list[Path]:
     from gazetune.cli.text_argument import text_of
     from gazetune.config import GazeConfig
     from gazetune.pictures.plot import plot_comparison, plot_scanpath, plot_texts
+    from gazetune.preferences.read_pairs import read_pair_at
 
     if args.scanpath is not None:
         for option, value in (("--measure", args.measure), ("--predictor", args.predictor), ("--path", args.path)):
@@ -69,32 +67,6 @@ def _draw(args: argparse.Namespace) -> list[Path]:
         return plot_comparison(gaze, args.compare, args.out, args.measure)
     if args.pair is None:
         return plot_texts(gaze, {"": text_of(args.text)}, args.out, args.measure or "TRT")
-    pair = pair_at(args.pair)
+    pair = read_pair_at(args.pair)
     texts = {"chosen": pair.chosen, "rejected": pair.rejected}
     return plot_texts(gaze, texts, args.out, args.measure or "TRT", note=pair.prompt[-1].content)
-
-
-def pair_at(place: str) -> PreferencePair:
-    """Return the preference pair at `FILE:ROW`, rows counted from 1 as in error lines.
-
-    Raises
-    ------
-    InputError
-        When the place is none, the file cannot be read as far as the row, or no pair comes from the row.
-    """
-    from gazetune.preferences.pair import PreferencePair
-    from gazetune.preferences.sources import published_splits
-
-    name, _, row = place.rpartition(":")
-    if not name or not row.isdecimal() or int(row) < 1:
-        raise InputError(f"--pair: '{place}'; accepted: FILE:ROW, with rows counted from 1")
-    last = 0
-    for items in published_splits(name).values():
-        for item in items:
-            last = int(item.origin.rpartition(":")[2])
-            if last != int(row):
-                continue
-            if isinstance(item, PreferencePair):
-                return item
-            raise InputError(f"{item.origin}: gives no pair ({item.reason})")
-    raise InputError(f"--pair: {name} has no row {row}; the last one is {last}")

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gazetune.cli.gaze_import import screen_size
+from gazetune.cli.gaze_import import parse_screen_size
 
 
 def add_parser(subparsers: Any) -> None:
@@ -17,7 +17,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")
     parser.add_argument(
         "--screen",
-        type=screen_size,
+        type=parse_screen_size,
         default=(1280, 1024),
         metavar="WxH",
         help="size of the screen in pixels (default: 1280x1024)",
@@ -31,46 +31,24 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Render, and print how much."""
+    """Render the last prompt and both replies of each pair, and print how much."""
     from gazetune.cli.output import stdout_for_results
 
-    names = ("data", "out", "screen", "font", "font_size", "readers", "seed")
     with stdout_for_results():
-        report = stimuli_command(**{name: getattr(args, name) for name in names})
+        from gazetune.eyetracking.stimuli import StimuliSettings, name_trials, render_stimuli
+        from gazetune.preferences.read_pairs import read_pairs
+
+        settings = StimuliSettings(args.screen, args.font, args.font_size, args.readers, args.seed)
+        trials = [
+            name_trials(number, pair.prompt[-1].content, pair.chosen, pair.rejected)
+            for number, pair in enumerate(read_pairs(args.data), start=1)
+        ]
+        report = render_stimuli(trials, args.out, settings)
     if args.json:
-        print(json.dumps(report, indent=2))
+        print(json.dumps(report.to_json(), indent=2))
     else:
         print(
-            f"{report['out']}: {report['pairs']} pairs, {report['texts']} texts, {report['pages']} pages, "
-            f"orders for {report['readers']} readers"
+            f"{report.out}: {report.pairs} pairs, {report.texts} texts, {report.pages} pages, "
+            f"orders for {report.readers} readers"
         )
     return 0
-
-
-def stimuli_command(
-    data: str,
-    out: Path,
-    screen: tuple[int, int] = (1280, 1024),
-    font: Path | None = None,
-    font_size: int = 24,
-    readers: int = 1,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Render the last prompt and both replies of each pair and return what was written.
-
-    Raises
-    ------
-    InputError
-        If the pairs cannot be read, a text cannot be shown, or `out` holds something; nothing is written then.
-    """
-    from gazetune.eyetracking.stimuli import StimuliSettings, name_trials, render_stimuli
-    from gazetune.preferences.pair import PreferencePair
-    from gazetune.preferences.sources import published_splits
-
-    settings = StimuliSettings(screen, font, font_size, readers, seed)
-    pairs = [pair for rows in published_splits(data).values() for pair in rows if isinstance(pair, PreferencePair)]
-    shown = [
-        name_trials(number, pair.prompt[-1].content, pair.chosen, pair.rejected)
-        for number, pair in enumerate(pairs, start=1)
-    ]
-    return render_stimuli(shown, out, settings).to_json()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gazetune.cli.gaze_import import add_parser, import_command
+from gazetune.cli.gaze_import import add_parser
 from gazetune.errors import InputError
 from gazetune.gaze.predictors.recorded import RecordedPredictor
 
@@ -77,7 +77,8 @@ def test_recordings_of_other_texts_are_refused_in_one_line(source: Path, tmp_pat
     other = tmp_path / "other.jsonl"
     other.write_text(json.dumps({"prompt": "Count.", "chosen": "one two four", "rejected": "no"}) + "\n")
     with pytest.raises(InputError) as caught:
-        import_command(source, str(other), tmp_path / "gaze.parquet")
+        args = parse(str(source), "--data", str(other), "--out", str(tmp_path / "gaze.parquet"))
+        args.run(args)
     assert "fixations_assigned_1.1.csv row 5: word 2 is 'three', but the nearest text has 'four'" in str(caught.value)
     assert not (tmp_path / "gaze.parquet").exists()
 
