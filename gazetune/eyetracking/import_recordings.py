@@ -29,6 +29,7 @@ from gazetune.eyetracking.formats import read_recordings
 from gazetune.eyetracking.import_settings import DEFAULT_SCREEN, DroppedPart, ImportReport, ImportSettings
 from gazetune.eyetracking.reading_measures import convert_to_cmcl, measure_words, merge_averages, merge_measures
 from gazetune.eyetracking.recording import NO_WORD, Fixations, Recording
+from gazetune.files.atomic_write import write_files_atomically
 from gazetune.gaze.words import text_key
 
 _SCHEMA = pa.schema(
@@ -232,18 +233,11 @@ def _write_files(out: Path, rows: Sequence[_Row], report: ImportReport) -> None:
     table = pa.Table.from_pylist(list(rows), schema=_SCHEMA.with_metadata({"units": report.units}))
     content = io.BytesIO()  # what pyarrow says of a file that it cannot write fills several lines
     pq.write_table(table, content)
-    parts = (out.with_name(f".{out.name}.{os.getpid()}.part"), out.with_name(f".{out.name}.{os.getpid()}.report"))
+    report_content = json.dumps(report.to_json(), indent=2) + "\n"
     try:
         if out.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         out.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            parts[0].write_bytes(content.getvalue())
-            parts[1].write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
-            os.replace(parts[1], out.with_name(f"{out.name}.report.json"))
-            os.replace(parts[0], out)
-        finally:
-            for part in parts:
-                part.unlink(missing_ok=True)
+        write_files_atomically({out.with_name(f"{out.name}.report.json"): report_content, out: content.getvalue()})
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror})") from None

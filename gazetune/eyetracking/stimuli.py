@@ -13,10 +13,7 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import random
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +26,7 @@ from gazetune.config import LARGEST_SEED
 from gazetune.errors import InputError
 from gazetune.eyetracking.recording import BOX_COLUMNS, ScreenSize
 from gazetune.eyetracking.text_lines import PlacedWord, break_lines, replace_unprintable
+from gazetune.files.new_folder import create_folder
 
 _WIDEST = 16_384  # twice an 8K screen; a page of it takes 256 MB of memory
 
@@ -129,7 +127,9 @@ def render_stimuli(
     if not any(trials):
         raise InputError(f"{out}: there is no text to render")
     try:
-        pages = _write_folder(out, trials, renderer, settings)
+        with create_folder(out) as folder:
+            pages = {trial: renderer.render_text(folder, trial, pair[trial]) for pair in trials for trial in pair}
+            _write_order(folder / "order.csv", [list(pair) for pair in trials], pages, settings)
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror})") from None
     return StimuliReport(str(out), len(trials), len(pages), sum(pages.values()), settings.readers)
@@ -199,22 +199,6 @@ class _PageRenderer:
                     draw.text((left, top), word.text, font=self._font, fill=0)
                     boxes.writerow((word.text, left, top, left + math.ceil(word.width), top + ascent + descent, line))
         image.save(folder / "screens" / f"{name}.png")
-
-
-def _write_folder(
-    out: Path, pairs: Sequence[Mapping[str, str]], renderer: _PageRenderer, settings: StimuliSettings
-) -> dict[str, int]:
-    """Write the folder beside its place, rename it, and return the number of pages of each trial."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
-        pages = {trial: renderer.render_text(work, trial, text) for pair in pairs for trial, text in pair.items()}
-        _write_order(work / "order.csv", [list(pair) for pair in pairs], pages, settings)
-        work.chmod(0o755)
-        os.replace(work, out)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return pages
 
 
 def _split_pages(lines: Sequence[list[PlacedWord]], lines_per_page: int) -> Iterator[list[list[PlacedWord]]]:

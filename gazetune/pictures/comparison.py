@@ -22,8 +22,8 @@ from gazetune.gaze.evaluation import MeasureErrors, compute_errors, predict_sent
 from gazetune.gaze.measured_sentences import read_measured_sentences
 from gazetune.gaze.measures import GazePredictor
 from gazetune.pictures.colours import LIGHT
-from gazetune.pictures.heatmap import MEASURE_UNITS, predicted_unit
 from gazetune.pictures.html_page import escape_html, html_page, html_table
+from gazetune.pictures.measure_units import MEASURE_UNITS, predicted_unit
 from gazetune.pictures.png_sheet import CAPTION_COLOUR, DPI, clip_text, encode_png, font_of_size
 
 _PANEL_SIDE = 2.7  # inches of a panel with its labels
@@ -78,6 +78,42 @@ class Comparison:
         mean = f", mean MAE {np.mean(errors):.2f}" if len(errors) > 1 else ""
         return f"{self.source} against human readers, {len(self.human):,} words of {self.data}{mean}"
 
+    def to_png(self) -> list[bytes]:
+        """Return one PNG file: up to three panels in a row, both axes of a panel on one scale."""
+        count = len(self.measures)
+        across = min(count, 3)
+        down = -(-count // across)
+        width, height = across * _PANEL_SIDE + 0.2, down * _PANEL_SIDE + _HEADER_HEIGHT
+        figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+        size = 9.5 if across == 3 else 6.0
+        title = clip_text(self.title, 0.9 * (width - 0.3), size)  # bold is wider than what is measured
+        figure.text(0.15 / width, 1 - 0.3 / height, title, fontproperties=font_of_size(size, "bold"), parse_math=False)
+        for index, measure in enumerate(self.measures):
+            left = (index % across) * _PANEL_SIDE + 0.55
+            top = _HEADER_HEIGHT + (index // across) * _PANEL_SIDE + 0.2
+            side = _PANEL_SIDE - 0.75
+            axes = figure.add_axes(
+                (left / width, 1 - (top + side) / height, side / width, side / height), label=measure
+            )
+            _draw_panel(axes, self, measure)
+        return [encode_png(figure, self.title)]
+
+    def to_html(self) -> str:
+        """Return an HTML document with the errors in a table."""
+        rows = []
+        for measure in self.measures:
+            errors = self.errors_of(measure)
+            rank = "undefined" if errors["spearman"] is None else f"{errors['spearman']:.3f}"
+            rows.append((measure, f"{errors['mae']:.3f}", rank))
+        panels = "\n".join(_panel_html(self, measure) for measure in self.measures)
+        return html_page(
+            self.title,
+            f"<h1>{escape_html(self.title)}</h1>\n"
+            f'<p class="soft">A point is a word, a darker one several; pointing at it names them. '
+            f"On the dashed line both agree.</p>\n"
+            f'<div class="panels">\n{panels}\n</div>\n{html_table(("measure", "MAE", "Spearman"), rows)}',
+        )
+
 
 def compare_words(
     predictor: GazePredictor, source: str, data_csv: Path, measures: Sequence[str] = MEASURES
@@ -95,25 +131,6 @@ def compare_words(
     return Comparison(tuple(measures), words, data.values, predicted, source, replace_unprintable(data_csv.name))
 
 
-def comparison_png(comparison: Comparison) -> bytes:
-    """Return the picture as a PNG file: up to three panels in a row, both axes of a panel on one scale."""
-    count = len(comparison.measures)
-    across = min(count, 3)
-    down = -(-count // across)
-    width, height = across * _PANEL_SIDE + 0.2, down * _PANEL_SIDE + _HEADER_HEIGHT
-    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
-    size = 9.5 if across == 3 else 6.0
-    title = clip_text(comparison.title, 0.9 * (width - 0.3), size)  # bold is wider than what is measured
-    figure.text(0.15 / width, 1 - 0.3 / height, title, fontproperties=font_of_size(size, "bold"), parse_math=False)
-    for index, measure in enumerate(comparison.measures):
-        left = (index % across) * _PANEL_SIDE + 0.55
-        top = _HEADER_HEIGHT + (index // across) * _PANEL_SIDE + 0.2
-        side = _PANEL_SIDE - 0.75
-        axes = figure.add_axes((left / width, 1 - (top + side) / height, side / width, side / height), label=measure)
-        _draw_panel(axes, comparison, measure)
-    return encode_png(figure, comparison.title)
-
-
 def _draw_panel(axes: Axes, comparison: Comparison, measure: str) -> None:
     human, predicted = comparison.values_of(measure)
     end = _find_axis_end(human, predicted)
@@ -129,23 +146,6 @@ def _draw_panel(axes: Axes, comparison: Comparison, measure: str) -> None:
     axes.set_xlabel(human_label, fontproperties=font_of_size(8.0), labelpad=2)
     axes.set_ylabel(predicted_label, fontproperties=font_of_size(8.0), labelpad=2)
     axes.set_title(comparison.panel_title(measure), fontproperties=font_of_size(8.0), pad=5)
-
-
-def comparison_html(comparison: Comparison) -> str:
-    """Return the picture as an HTML document with the errors in a table."""
-    rows = []
-    for measure in comparison.measures:
-        errors = comparison.errors_of(measure)
-        rank = "undefined" if errors["spearman"] is None else f"{errors['spearman']:.3f}"
-        rows.append((measure, f"{errors['mae']:.3f}", rank))
-    panels = "\n".join(_panel_html(comparison, measure) for measure in comparison.measures)
-    return html_page(
-        comparison.title,
-        f"<h1>{escape_html(comparison.title)}</h1>\n"
-        f'<p class="soft">A point is a word, a darker one several; pointing at it names them. '
-        f"On the dashed line both agree.</p>\n"
-        f'<div class="panels">\n{panels}\n</div>\n{html_table(("measure", "MAE", "Spearman"), rows)}',
-    )
 
 
 def _find_axis_end(human: NDArray[np.float64], predicted: NDArray[np.float64]) -> float:

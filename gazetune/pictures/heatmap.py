@@ -7,48 +7,46 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
 from numpy.typing import NDArray
 
 from gazetune.config import MEASURES
 from gazetune.errors import InputError
+from gazetune.eyetracking.text_lines import PlacedWord, break_lines, replace_unprintable
 from gazetune.gaze.measures import GazePredictor
 from gazetune.gaze.words import word_spans
-from gazetune.pictures.colours import find_colour_steps
+from gazetune.pictures.colours import LIGHT, choose_ink, find_colour_steps
 from gazetune.pictures.html_page import escape_html, html_page, html_table
+from gazetune.pictures.measure_units import MEASURE_TITLES
+from gazetune.pictures.png_sheet import (
+    CAPTION_COLOUR,
+    clip_text,
+    encode_png,
+    font_of_size,
+    make_text_ruler,
+    new_sheet,
+    write_text,
+)
 
 _LINE_BREAK = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1f\x85\u2028\u2029]")  # what may stand between words and not in HTML
 
-MEASURE_TITLES = {
-    "nFix": "number of fixations",
-    "FFD": "first fixation duration",
-    "GPT": "go-past time",
-    "TRT": "total reading time",
-    "fixProp": "share of readers who fixated",
-}
-"""What the names of the measures stand for."""
+LINES_PER_PAGE = 45
+"""Lines of text on one page."""
 
-MEASURE_UNITS = {
-    "nFix": "100 = 7.25 fixations",
-    "FFD": "1 = 48.5 ms",
-    "GPT": "1 = 48.5 ms",
-    "TRT": "1 = 48.5 ms",
-    "fixProp": "% of readers",
-}
-"""What a value means, in measured words and from a predictor of their unit (see `predicted_unit`)."""
-
-# Predictors whose values have another unit.
-_OTHER_UNITS = {"recorded": "unit of the recording", "bilstm": "level 0 to 11"}
-
-
-def predicted_unit(predictor: str, measure: str) -> str:
-    """Return what a value of a measure means that the predictor of that name gives.
-
-    Examples
-    --------
-    >>> predicted_unit("lexical", "TRT"), predicted_unit("recorded", "TRT")
-    ('1 = 48.5 ms', 'unit of the recording')
-    """
-    return _OTHER_UNITS.get(predictor, MEASURE_UNITS[measure])
+# Inches.
+_MARGIN = 0.3
+_GAP = 0.5
+_COLUMN_WIDTH = {1: 6.9, 2: 4.9}
+_LINE_HEIGHT = 0.27
+_HEADER_HEIGHT = 0.95
+_NOTE_HEIGHT = 0.3
+_BAR_WIDTH = 2.2
+_WORD_PADDING = 0.028
+_POINTS = 11.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +95,31 @@ class HeatMap:
         facts = f"{len(panel.values)} words, mean {self.measure} {self.values_of(panel).mean():.2f}"
         return f"{panel.caption}: {facts}" if panel.caption else facts
 
+    def to_png(self) -> list[bytes]:
+        """Return the pages as PNG files: panels side by side, `LINES_PER_PAGE` lines of text on a page."""
+        column = _COLUMN_WIDTH[min(len(self.panels), 2)]
+        columns = [break_lines(panel.text, column, make_text_ruler(_POINTS)) for panel in self.panels]
+        starts = range(0, max(len(lines) for lines in columns), LINES_PER_PAGE)
+        pages = [[lines[start : start + LINES_PER_PAGE] for lines in columns] for start in starts]
+        return [
+            _draw_page(self, page, column, f"page {number} of {len(pages)}" if len(pages) > 1 else "")
+            for number, page in enumerate(pages, start=1)
+        ]
+
+    def to_html(self) -> str:
+        """Return an HTML document; a word's five measures show when it is pointed at, and in a table."""
+        prompt = f'<div class="text prompt" dir="auto">{escape_html(self.note)}</div>'
+        body = [
+            f"<h1>{escape_html(self.title)}</h1>",
+            f"<details open>\n<summary>Prompt</summary>\n{prompt}\n</details>" if self.note else "",
+            _colour_bar_html(self),
+            '<div class="panels">',
+            *(_panel_html(self, panel) for panel in self.panels),
+            "</div>",
+            *(_values_html(panel) for panel in self.panels),
+        ]
+        return html_page(self.title, "\n".join(part for part in body if part))
+
 
 def read_panels(predictor: GazePredictor, texts: Mapping[str, str]) -> tuple[Panel, ...]:
     """Return texts, given by their captions, with the predictor's measures of their words.
@@ -114,21 +137,6 @@ def read_panels(predictor: GazePredictor, texts: Mapping[str, str]) -> tuple[Pan
         Panel(caption, text, gaze.word_values(len(word_spans(text))))
         for (caption, text), gaze in zip(texts.items(), predicted, strict=True)
     )
-
-
-def heatmap_html(heatmap: HeatMap) -> str:
-    """Return the picture as an HTML document; a word's five measures show when it is pointed at, and in a table."""
-    prompt = f'<div class="text prompt" dir="auto">{escape_html(heatmap.note)}</div>'
-    body = [
-        f"<h1>{escape_html(heatmap.title)}</h1>",
-        f"<details open>\n<summary>Prompt</summary>\n{prompt}\n</details>" if heatmap.note else "",
-        _colour_bar_html(heatmap),
-        '<div class="panels">',
-        *(_panel_html(heatmap, panel) for panel in heatmap.panels),
-        "</div>",
-        *(_values_html(panel) for panel in heatmap.panels),
-    ]
-    return html_page(heatmap.title, "\n".join(part for part in body if part))
 
 
 def _colour_bar_html(heatmap: HeatMap) -> str:
@@ -159,3 +167,53 @@ def _values_html(panel: Panel) -> str:
     rows = [[word, *(f"{value:.2f}" for value in row)] for word, row in zip(words, panel.values, strict=True)]
     caption = f"Values: {panel.caption}" if panel.caption else "Values"
     return f"<details>\n<summary>{escape_html(caption)}</summary>\n{html_table(['word', *MEASURES], rows)}\n</details>"
+
+
+def _draw_page(heatmap: HeatMap, columns: list[list[list[PlacedWord]]], column: float, page_label: str) -> bytes:
+    width = 2 * _MARGIN + len(columns) * column + (len(columns) - 1) * _GAP
+    above = _HEADER_HEIGHT + (_NOTE_HEIGHT if heatmap.note else 0.0)
+    figure, axes = new_sheet(width, above + max(len(lines) for lines in columns) * _LINE_HEIGHT + _MARGIN)
+    _draw_header(figure, axes, heatmap, page_label)
+    for index, (panel, lines) in enumerate(zip(heatmap.panels, columns, strict=True)):
+        left = _MARGIN + index * (column + _GAP)
+        caption = clip_text(heatmap.describe_panel(panel), column, 9.0)
+        write_text(axes, left, above - 0.1, caption, colour=CAPTION_COLOUR)
+        steps = heatmap.colour_steps(panel)
+        for row, line in enumerate(lines):
+            _draw_line(axes, left, above + row * _LINE_HEIGHT, line, steps)
+    return encode_png(figure, heatmap.title)
+
+
+def _draw_header(figure: Figure, axes: Axes, heatmap: HeatMap, page_label: str) -> None:
+    width, height = figure.get_size_inches()
+    title_width = width - 2 * _MARGIN - _BAR_WIDTH - _GAP
+    write_text(axes, _MARGIN, 0.37, clip_text(heatmap.title, title_width, 11.0), 10.5, weight="bold")
+    if page_label:
+        write_text(axes, _MARGIN, 0.57, page_label, colour=CAPTION_COLOUR)
+    if heatmap.note:
+        prompt = clip_text(f"Prompt: {replace_unprintable(heatmap.note)}", width - 2 * _MARGIN, 9.0)
+        write_text(axes, _MARGIN, _HEADER_HEIGHT - 0.05, prompt, colour=CAPTION_COLOUR)
+    bar = figure.add_axes(
+        ((width - _MARGIN - _BAR_WIDTH) / width, 1.0 - 0.46 / height, _BAR_WIDTH / width, 0.12 / height), label="scale"
+    )
+    scale = ScalarMappable(Normalize(0.0, heatmap.highest_value or 1.0), ListedColormap(LIGHT))
+    drawn = figure.colorbar(scale, cax=bar, orientation="horizontal")
+    drawn.outline.set_visible(False)
+    drawn.ax.tick_params(length=2, labelsize=7.5, pad=1.5)
+    drawn.ax.set_title(f"{heatmap.measure}, {heatmap.unit}", fontproperties=font_of_size(8.0), pad=3)
+
+
+def _draw_line(axes: Axes, left: float, top: float, words: list[PlacedWord], steps: list[int]) -> None:
+    for word in words:
+        colour = LIGHT[steps[word.index]]
+        axes.add_patch(
+            FancyBboxPatch(
+                (left + word.left - _WORD_PADDING, top + 0.015),
+                word.width + 2 * _WORD_PADDING,
+                _LINE_HEIGHT - 0.03,
+                boxstyle="round,pad=0,rounding_size=0.035",
+                facecolor=colour,
+                linewidth=0.0,
+            )
+        )
+        write_text(axes, left + word.left, top + 0.185, word.text, _POINTS, choose_ink(colour))

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from gazetune.config import MEASURES, Config, GazeConfig
 from gazetune.errors import InputError, did_you_mean
+from gazetune.files.atomic_write import write_atomically
 from gazetune.gaze.measures import GazePredictor
 from gazetune.gaze.predictors.registry import check_predictor, create_predictor
-from gazetune.pictures.comparison import compare_words, comparison_html, comparison_png
-from gazetune.pictures.heatmap import HeatMap, heatmap_html, predicted_unit, read_panels
-from gazetune.pictures.heatmap_png import heatmap_png
-from gazetune.pictures.scanpath import read_scanpath, scanpath_html, scanpath_png
+from gazetune.pictures.comparison import compare_words
+from gazetune.pictures.heatmap import HeatMap, read_panels
+from gazetune.pictures.measure_units import predicted_unit
+from gazetune.pictures.scanpath import read_scanpath
 
 PICTURE_SUFFIXES = (".png", ".html")
 """The endings of a picture's file."""
+
+
+class Picture(Protocol):
+    """What can be drawn as a page of HTML and, with the same colours and words, as PNG."""
+
+    def to_png(self) -> list[bytes]:
+        """Return the PNG file of each page."""
+
+    def to_html(self) -> str:
+        """Return one HTML document."""
 
 
 def plot_texts(
@@ -57,7 +68,7 @@ def plot_texts(
         source="recorded" if name == "recorded" else f"predicted by {name}",
         note=note,
     )
-    return _write_pages(out, heatmap_png(picture) if out.suffix == ".png" else [heatmap_html(picture).encode()])
+    return _write_picture(out, picture)
 
 
 def plot_comparison(gaze: GazeConfig, data_csv: Path, out: Path, measure: str | None = None) -> list[Path]:
@@ -71,7 +82,7 @@ def plot_comparison(gaze: GazeConfig, data_csv: Path, out: Path, measure: str | 
     measures = (measure,) if measure is not None else MEASURES
     _check_arguments(out, *measures)
     picture = compare_words(_create_predictor(gaze, measures), gaze.predictor, data_csv, measures)
-    return _write_pages(out, [comparison_png(picture) if out.suffix == ".png" else comparison_html(picture).encode()])
+    return _write_picture(out, picture)
 
 
 def plot_scanpath(fixations_csv: Path, boxes_csv: Path, out: Path) -> list[Path]:
@@ -92,7 +103,7 @@ def plot_scanpath(fixations_csv: Path, boxes_csv: Path, out: Path) -> list[Path]
     """
     _check_arguments(out)
     picture = read_scanpath(fixations_csv, boxes_csv)
-    return _write_pages(out, [scanpath_png(picture) if out.suffix == ".png" else scanpath_html(picture).encode()])
+    return _write_picture(out, picture)
 
 
 def _create_predictor(gaze: GazeConfig, measures: tuple[str, ...]) -> GazePredictor:
@@ -111,15 +122,13 @@ def _check_arguments(out: Path, *measures: str) -> None:
             raise InputError(f"--measure: '{measure}' is no reading measure; {did_you_mean(measure, MEASURES)}")
 
 
-def _write_pages(out: Path, pages: Sequence[bytes]) -> list[Path]:
-    """Write the pages, each whole or not at all."""
-    files = [out, *(out.with_name(f"{out.stem}-{page}{out.suffix}") for page in range(2, len(pages) + 1))]
+def _write_picture(out: Path, picture: Picture) -> list[Path]:
+    """Write the pages, each whole or not at all, and return their paths."""
+    pages = picture.to_png() if out.suffix == ".png" else [picture.to_html().encode()]
+    files = [out, *(out.with_name(f"{out.stem}-{number}{out.suffix}") for number in range(2, len(pages) + 1))]
     for file, content in zip(files, pages, strict=True):
-        partial = file.with_name(f".{file.name}.partial")
         try:
-            partial.write_bytes(content)
-            os.replace(partial, file)
+            write_atomically(file, content)
         except OSError as error:
-            partial.unlink(missing_ok=True)
             raise InputError(f"--out: '{file}' cannot be written ({error.strerror or error})") from None
     return files

@@ -86,6 +86,60 @@ class Scanpath:
         left, top, right, bottom = zip(*edges, strict=True)
         return min(left), min(top), max(right), max(bottom)
 
+    def to_png(self) -> list[bytes]:
+        """Return one PNG file."""
+        left, top, right, bottom = self.bounding_box()
+        scale = min((_WIDTH - 2 * _MARGIN) / (right - left), _TALLEST / (bottom - top))  # inches of a pixel
+        figure, axes = new_sheet(_WIDTH, (bottom - top) * scale + _HEADER_HEIGHT + _MARGIN)
+        write_text(axes, _MARGIN, 0.35, self.title, 10.5, weight="bold")
+        write_text(axes, _MARGIN, 0.58, "area: duration; colour: order, from light to dark", colour=CAPTION_COLOUR)
+        _draw_legend(axes, self, scale)
+
+        def to_sheet(x: float, y: float) -> tuple[float, float]:
+            return _MARGIN + (x - left) * scale, _HEADER_HEIGHT + (y - top) * scale
+
+        for word, (x1, y1, x2, y2) in zip(self.boxes.words, self.boxes.corners.tolist(), strict=True):
+            _draw_box(axes, to_sheet(x1, y1), (x2 - x1) * scale, (y2 - y1) * scale, replace_unprintable(word))
+        points = [to_sheet(x, y) for x, y, _ in self.circles]
+        axes.plot(*zip(*points, strict=True), color=_PATH_COLOUR, linewidth=0.9, alpha=0.75, zorder=3)
+        drawn = zip(points, self.circles, self.colour_steps(), strict=True)
+        for number, (point, (_, _, radius), step) in enumerate(drawn, start=1):
+            _draw_fixation(axes, point, radius * scale, LIGHT[step], number)
+        return [encode_png(figure, self.title)]
+
+    def to_html(self) -> str:
+        """Return an HTML document; the fixations stand in a table too."""
+        left, top, right, bottom = self.bounding_box()
+        size = self.line_height
+        corners = self.boxes.corners.tolist()
+        boxes = "\n".join(_box_svg(word, *each) for word, each in zip(self.boxes.words, corners, strict=True))
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in self.circles)
+        ms = [duration * 1000 for duration in self.fixations.duration.tolist()]
+        circles = "\n".join(
+            f'<g><title>{number}: {each_ms:.0f} ms</title><circle class="v{step}" cx="{x:.1f}" '
+            f'cy="{y:.1f}" r="{radius:.1f}" fill-opacity=".55"/>'
+            f'<text x="{x:.1f}" y="{y + 0.2 * size:.1f}" text-anchor="middle" font-size="{0.55 * size:.1f}" '
+            f'stroke="var(--page)" stroke-width="{0.14 * size:.1f}" paint-order="stroke">{number}</text></g>'
+            for number, ((x, y, radius), each_ms, step) in enumerate(
+                zip(self.circles, ms, self.colour_steps(), strict=True), start=1
+            )
+        )
+        rows = [
+            [str(number), f"{x:.0f}", f"{y:.0f}", f"{each_ms:.0f}"]
+            for number, ((x, y, _), each_ms) in enumerate(zip(self.circles, ms, strict=True), start=1)
+        ]
+        return html_page(
+            self.title,
+            f"<h1>{escape_html(self.title)}</h1>\n"
+            '<p class="soft">Circles are fixations, numbered and shaded in their order; the area is the duration, '
+            "and a circle as high as a line of words is 250 ms.</p>\n"
+            f'<svg viewBox="{left - 5:.1f} {top - 5:.1f} {right - left + 10:.1f} {bottom - top + 10:.1f}" role="img" '
+            f'aria-label="{escape_html(self.title)}">\n{boxes}\n'
+            f'<polyline points="{points}" fill="none" stroke="var(--mark)" stroke-width="1.5" stroke-opacity=".75"/>\n'
+            f"{circles}\n</svg>\n<details>\n<summary>Fixations</summary>\n"
+            f"{html_table(('number', 'x (pixels)', 'y (pixels)', 'duration (ms)'), rows)}\n</details>",
+        )
+
 
 def read_scanpath(fixations_csv: Path, boxes_csv: Path) -> Scanpath:
     """Read fixations and word boxes of one screen, from CSV files separated by `;` or `,`.
@@ -115,28 +169,6 @@ def _check_drawable(rows: Sequence[TableRow], columns: Sequence[str], least: flo
     for row in rows:
         for name in columns:
             row.get_pixels(name, least)
-
-
-def scanpath_png(scanpath: Scanpath) -> bytes:
-    """Return the picture as a PNG file."""
-    left, top, right, bottom = scanpath.bounding_box()
-    scale = min((_WIDTH - 2 * _MARGIN) / (right - left), _TALLEST / (bottom - top))  # inches of a pixel
-    figure, axes = new_sheet(_WIDTH, (bottom - top) * scale + _HEADER_HEIGHT + _MARGIN)
-    write_text(axes, _MARGIN, 0.35, scanpath.title, 10.5, weight="bold")
-    write_text(axes, _MARGIN, 0.58, "area: duration; colour: order, from light to dark", colour=CAPTION_COLOUR)
-    _draw_legend(axes, scanpath, scale)
-
-    def to_sheet(x: float, y: float) -> tuple[float, float]:
-        return _MARGIN + (x - left) * scale, _HEADER_HEIGHT + (y - top) * scale
-
-    for word, (x1, y1, x2, y2) in zip(scanpath.boxes.words, scanpath.boxes.corners.tolist(), strict=True):
-        _draw_box(axes, to_sheet(x1, y1), (x2 - x1) * scale, (y2 - y1) * scale, replace_unprintable(word))
-    points = [to_sheet(x, y) for x, y, _ in scanpath.circles]
-    axes.plot(*zip(*points, strict=True), color=_PATH_COLOUR, linewidth=0.9, alpha=0.75, zorder=3)
-    drawn = zip(points, scanpath.circles, scanpath.colour_steps(), strict=True)
-    for number, (point, (_, _, radius), step) in enumerate(drawn, start=1):
-        _draw_fixation(axes, point, radius * scale, LIGHT[step], number)
-    return encode_png(figure, scanpath.title)
 
 
 def _draw_fixation(axes: Axes, point: tuple[float, float], radius: float, colour: str, number: int) -> None:
@@ -178,40 +210,6 @@ def _draw_legend(axes: Axes, scanpath: Scanpath, scale: float) -> None:
         axes.add_patch(Circle((right - 0.3, 0.35), radius, facecolor=LIGHT[60], linewidth=0.0, alpha=0.6))
         write_text(axes, right - 0.3, 0.78, f"{seconds * 1000:.0f} ms", 7.5, CAPTION_COLOUR, align="center")
         right -= 0.75
-
-
-def scanpath_html(scanpath: Scanpath) -> str:
-    """Return the picture as an HTML document; the fixations stand in a table too."""
-    left, top, right, bottom = scanpath.bounding_box()
-    size = scanpath.line_height
-    corners = scanpath.boxes.corners.tolist()
-    boxes = "\n".join(_box_svg(word, *each) for word, each in zip(scanpath.boxes.words, corners, strict=True))
-    points = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in scanpath.circles)
-    ms = [duration * 1000 for duration in scanpath.fixations.duration.tolist()]
-    circles = "\n".join(
-        f'<g><title>{number}: {each_ms:.0f} ms</title><circle class="v{step}" cx="{x:.1f}" '
-        f'cy="{y:.1f}" r="{radius:.1f}" fill-opacity=".55"/>'
-        f'<text x="{x:.1f}" y="{y + 0.2 * size:.1f}" text-anchor="middle" font-size="{0.55 * size:.1f}" '
-        f'stroke="var(--page)" stroke-width="{0.14 * size:.1f}" paint-order="stroke">{number}</text></g>'
-        for number, ((x, y, radius), each_ms, step) in enumerate(
-            zip(scanpath.circles, ms, scanpath.colour_steps(), strict=True), start=1
-        )
-    )
-    rows = [
-        [str(number), f"{x:.0f}", f"{y:.0f}", f"{each_ms:.0f}"]
-        for number, ((x, y, _), each_ms) in enumerate(zip(scanpath.circles, ms, strict=True), start=1)
-    ]
-    return html_page(
-        scanpath.title,
-        f"<h1>{escape_html(scanpath.title)}</h1>\n"
-        '<p class="soft">Circles are fixations, numbered and shaded in their order; the area is the duration, '
-        "and a circle as high as a line of words is 250 ms.</p>\n"
-        f'<svg viewBox="{left - 5:.1f} {top - 5:.1f} {right - left + 10:.1f} {bottom - top + 10:.1f}" role="img" '
-        f'aria-label="{escape_html(scanpath.title)}">\n{boxes}\n'
-        f'<polyline points="{points}" fill="none" stroke="var(--mark)" stroke-width="1.5" stroke-opacity=".75"/>\n'
-        f"{circles}\n</svg>\n<details>\n<summary>Fixations</summary>\n"
-        f"{html_table(('number', 'x (pixels)', 'y (pixels)', 'duration (ms)'), rows)}\n</details>",
-    )
 
 
 def _box_svg(word: str, x1: float, y1: float, x2: float, y2: float) -> str:

@@ -12,7 +12,7 @@ from gazetune.gaze.evaluation import evaluate_predictor
 from gazetune.gaze.measured_sentences import read_measured_sentences
 from gazetune.gaze.predictors.lexical import LexicalPredictor
 from gazetune.pictures.colours import LIGHT
-from gazetune.pictures.comparison import Comparison, compare_words, comparison_html, comparison_png
+from gazetune.pictures.comparison import Comparison, compare_words
 
 SENTENCE = ["The", "quick", "brown", "fox", "jumps", "over", "one", "extraordinarily", "lazy", "<dog>"]
 
@@ -50,7 +50,7 @@ def test_the_heading_has_error_and_rank_correlation() -> None:
 
 def test_points_stand_at_their_values(pixels: Any) -> None:
     # The last word sets the scale; ten words at (1, 3) of 4, left of the middle and above it.
-    image = pixels(comparison_png(comparison([1.0] * 10 + [4.0], [3.0] * 10 + [0.0])))
+    image = pixels(comparison([1.0] * 10 + [4.0], [3.0] * 10 + [0.0]).to_png()[0])
     assert image.shape == (650, 580, 3)
     blue = image[..., 2].astype(int) - image[..., 0] > 60
     rows, columns = np.nonzero(blue[:, :300])
@@ -59,11 +59,11 @@ def test_points_stand_at_their_values(pixels: Any) -> None:
 
 
 def test_all_measures_stand_in_two_rows_of_three(pixels: Any) -> None:
-    assert pixels(comparison_png(comparison([1.0, 2.0], [2.0, 3.0], MEASURES))).shape == (1190, 1660, 3)
+    assert pixels(comparison([1.0, 2.0], [2.0, 3.0], MEASURES).to_png()[0]).shape == (1190, 1660, 3)
 
 
 def test_the_html_has_a_dot_for_each_spot_and_the_errors_in_a_table(document: Any) -> None:
-    text = comparison_html(comparison([1.0, 1.0, 4.0], [3.0, 3.0, 0.0]))
+    text = comparison([1.0, 1.0, 4.0], [3.0, 3.0, 0.0]).to_html()
     found = document(text)
     dots = re.findall(r'<g class="(\w+)"[^>]*><path d="(.*?)"><title>(.*?)</title></path></g>', text, flags=re.DOTALL)
     # 240 units of 4 * 1.02, the origin at (40, 250); two words on one spot are darker than one.
@@ -76,14 +76,14 @@ def test_the_html_has_a_dot_for_each_spot_and_the_errors_in_a_table(document: An
 
 
 def test_a_spot_of_many_words_names_the_first_five() -> None:
-    (title,) = re.findall(r"<path[^>]*><title>([^<]*)</title>", comparison_html(comparison([1.0] * 8, [1.0] * 8)))
+    (title,) = re.findall(r"<path[^>]*><title>([^<]*)</title>", comparison([1.0] * 8, [1.0] * 8).to_html())
     assert title.splitlines()[4:] == ["jumps: human 1.00, predicted 1.00", "and 3 more"]
 
 
 def test_the_axes_state_the_units_of_what_stands_on_them(sentences: Path) -> None:
     picture = compare_words(LexicalPredictor(), "lexical", sentences)
     assert picture.axis_labels("nFix") == ("human (100 = 7.25 fixations)", "predicted (100 = 7.25 fixations)")
-    text = comparison_html(picture)
+    text = picture.to_html()
     assert text.count(">human (1 = 48.5 ms)</text>") == text.count(">predicted (1 = 48.5 ms)</text>") == 3
     # The published BiLSTM gives levels.
     assert compare_words(LexicalPredictor(), "bilstm", sentences).axis_labels("TRT")[1] == "predicted (level 0 to 11)"
@@ -92,9 +92,9 @@ def test_the_axes_state_the_units_of_what_stands_on_them(sentences: Path) -> Non
 
 def test_a_predictor_that_is_all_zero_against_zero_can_be_drawn(pixels: Any, document: Any) -> None:
     picture = comparison([0.0, 0.0], [0.0, 0.0])
-    assert (pixels(comparison_png(picture)) != 255).any()
-    assert "undefined" in document(comparison_html(picture)).cells
+    assert (pixels(picture.to_png()[0]) != 255).any()
+    assert "undefined" in document(picture.to_html()).cells
 
 
 def test_dots_use_colours_of_the_scale() -> None:
-    assert all(f".v{shade} " in comparison_html(comparison([1.0], [1.0])) for shade in range(len(LIGHT)))
+    assert all(f".v{shade} " in comparison([1.0], [1.0]).to_html() for shade in range(len(LIGHT)))

@@ -10,7 +10,7 @@ import pytest
 
 from gazetune.errors import InputError
 from gazetune.eyetracking.recording import Fixations, WordBoxes
-from gazetune.pictures.scanpath import Scanpath, read_scanpath, scanpath_html, scanpath_png
+from gazetune.pictures.scanpath import Scanpath, read_scanpath
 
 BOXES = (
     ("one", 100.0, 100.0, 200.0, 120.0),
@@ -48,7 +48,7 @@ def test_later_fixations_are_darker() -> None:
 
 
 def test_the_png_is_as_high_as_the_screen_that_was_read_and_shows_circles_and_path(pixels: Any) -> None:
-    image = pixels(scanpath_png(scanpath((150, 110, 0.25), (270, 110, 0.25), (150, 160, 0.25)))).astype(int)
+    image = pixels(scanpath((150, 110, 0.25), (270, 110, 0.25), (150, 160, 0.25)).to_png()[0]).astype(int)
     scale = 8.5 / 220  # inches of a pixel: from 100 to 320 across
     assert image.shape == (int((70 * scale + 0.95 + 0.25) * 200), 1800, 3)
     place = [int((0.95 + (160 - 100) * scale) * 200), int((0.25 + (150 - 100) * scale) * 200)]
@@ -60,7 +60,7 @@ def test_the_png_is_as_high_as_the_screen_that_was_read_and_shows_circles_and_pa
 
 
 def test_the_html_has_fixations_in_their_order_and_words_escaped(document: Any) -> None:
-    text = scanpath_html(scanpath((150, 110, 0.25), (270, 115.5, 0.1)))
+    text = scanpath((150, 110, 0.25), (270, 115.5, 0.1)).to_html()
     found = document(text)
     circles = [attrs for tag, attrs in found.elements if tag == "circle"]
     assert [(each["cx"], each["cy"], each["r"]) for each in circles] == [
@@ -80,7 +80,7 @@ def test_fixations_off_the_words_are_inside_the_picture() -> None:
 def test_odd_words_can_be_drawn(pixels: Any) -> None:
     words = ["日本", "\U0001f642", "\x00"]
     boxes = [(word, 0.0, 30.0 * line, 90.0, 30.0 * line + 20) for line, word in enumerate(words)]
-    assert np.ptp(pixels(scanpath_png(scanpath((5, 5, 0.0), boxes=boxes)))) == 255
+    assert np.ptp(pixels(scanpath((5, 5, 0.0), boxes=boxes).to_png()[0])) == 255
 
 
 def test_files_of_both_separators_are_read(tmp_path: Path) -> None:
@@ -126,12 +126,12 @@ def test_the_files_of_oasst_etc_are_drawn(shared: Path, pixels: Any) -> None:
         folder / "fixations_assigned_541.2.csv", folder / "word_cor_image_fixations_1.2.participant.csv"
     )
     assert (len(picture.fixations), len(picture.boxes.words)) == (32, 13)
-    assert pixels(scanpath_png(picture)).shape[1] == 1800
+    assert pixels(picture.to_png()[0]).shape[1] == 1800
 
 
 def test_the_html_tells_durations_and_keeps_each_word_in_its_box(document: Any) -> None:
     boxes = [("I", 0.0, 0.0, 90.0, 20.0), ("internationalization", 100.0, 0.0, 160.0, 20.0)]
-    text = scanpath_html(scanpath((45, 10, 0.25), boxes=boxes))
+    text = scanpath((45, 10, 0.25), boxes=boxes).to_html()
     assert "<g><title>1: 250 ms</title><circle" in text
     assert "a circle as high as a line of words is 250 ms" in text
     words = [attrs for tag, attrs in document(text).elements if tag == "text" and "textlength" in attrs]
