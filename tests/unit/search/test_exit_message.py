@@ -17,7 +17,7 @@ with ExitMessage() as exit_message:
 """
 
 
-def said(end: str) -> tuple[int, str]:
+def run_program(end: str) -> tuple[int, str]:
     command = [sys.executable, "-c", PROGRAM.replace("END", end)]
     # Its stderr is open until the child that waits for its end is gone, too.
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -33,21 +33,21 @@ def said(end: str) -> tuple[int, str]:
         ("subprocess.Popen(['sleep', '20'], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL); os._exit(1)", 1),
     ],
 )
-def test_a_process_that_ends_without_a_word_has_the_last_one(end: str, code: int) -> None:
-    assert said(end) == (code, "go on 'so' & \"$HOME\"\n")
+def test_the_message_of_a_killed_process_is_printed(end: str, code: int) -> None:
+    assert run_program(end) == (code, "go on 'so' & \"$HOME\"\n")
 
 
 @pytest.mark.parametrize(("end", "code"), [("pass", 0), ("sys.exit(3)", 3)])
-def test_a_block_that_ends_says_nothing(end: str, code: int) -> None:
-    assert said(end) == (code, "")
+def test_nothing_is_printed_for_a_block_that_ends(end: str, code: int) -> None:
+    assert run_program(end) == (code, "")
 
 
-def test_an_error_says_itself_alone() -> None:
-    code, text = said("raise ValueError('mine')")
+def test_an_error_is_printed_without_the_message() -> None:
+    code, text = run_program("raise ValueError('mine')")
     assert code == 1 and text.splitlines()[-1] == "ValueError: mine" and "go on" not in text
 
 
-def test_ctrl_c_at_the_terminal_does_not_silence_it() -> None:
+def test_ctrl_c_at_the_terminal_does_not_suppress_the_message() -> None:
     # A terminal sends it to every process of the group; this process is the first of a group of its own.
     end = "signal.signal(signal.SIGINT, signal.SIG_IGN); os.killpg(0, signal.SIGINT); time.sleep(0.2); os._exit(1)"
     command = [sys.executable, "-c", PROGRAM.replace("END", end)]

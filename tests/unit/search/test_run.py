@@ -11,7 +11,7 @@ from gazetune.search.run import run_search
 
 
 @pytest.mark.parametrize(
-    ("overrides", "told"),
+    ("overrides", "expected"),
     [
         (["search.sampler=grid"], "grid takes choice, int and subsets and optim.learning_rate is a range"),
         (["search.sampler=cmaes"], "is none; tpe, random and qmc take every space"),
@@ -19,9 +19,9 @@ from gazetune.search.run import run_search
     ],
 )
 def test_a_search_that_cannot_work_is_refused_before_anything_is_made(
-    overrides: list[str], told: str, tmp_path: Path
+    overrides: list[str], expected: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError) as refused:
         run_search("demo", storage=tmp_path, overrides=overrides)
-    assert told in str(refused.value) and "\n" not in str(refused.value)
+    assert expected in str(refused.value) and "\n" not in str(refused.value)
     assert not list(tmp_path.iterdir())

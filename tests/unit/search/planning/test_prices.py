@@ -23,7 +23,7 @@ def test_a_slot_that_needs_several_machines_pays_for_them_all() -> None:
     assert machine.cost_of_slot(10.0, ResourcesConfig(workers=8, gpus_per_worker=1)) == pytest.approx(240.0)
 
 
-def test_a_machine_without_room_for_a_worker_has_no_price() -> None:
+def test_a_machine_that_holds_no_worker_has_no_price() -> None:
     assert Instance("m", cpus=64, gpus=0, price=1.0).cost_of_slot(1.0, ResourcesConfig(gpus_per_worker=1)) is None
 
 
@@ -36,7 +36,7 @@ def test_yaml_and_csv_say_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "expected"),
     [
         (
             "p.yaml",
@@ -60,14 +60,14 @@ def test_yaml_and_csv_say_the_same(tmp_path: Path) -> None:
         ("p.txt", "", "accepted: a .yaml, .yml or .csv file"),
     ],
 )
-def test_a_slip_in_the_table_is_told_with_its_place(tmp_path: Path, name: str, text: str, said: str) -> None:
+def test_a_mistake_in_the_table_is_named_with_its_line(tmp_path: Path, name: str, text: str, expected: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError) as caught:
         read_prices(tmp_path / name)
-    assert said in str(caught.value) and "\n" not in str(caught.value)
+    assert expected in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_table_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_table_is_named(tmp_path: Path) -> None:
     for name in ("p.csv", "p.yaml"):
         with pytest.raises(InputError, match=f"{name}: no such file"):
             read_prices(tmp_path / name)

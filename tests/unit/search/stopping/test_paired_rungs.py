@@ -102,8 +102,8 @@ def test_a_worse_trial_is_stopped_and_the_reason_names_the_better_one(tmp_path: 
         scheduler.on_trial_add(None, each)
     assert scheduler.on_trial_result(None, good, scored(good, 104, 50)) == "CONTINUE"
     assert scheduler.on_trial_result(None, bad, scored(bad, 100, 30)) == "STOP"
-    told = scheduler.reason("0001")
-    assert told is not None and told.startswith("stopped at 100 examples: worse there than trial 0000 on the same")
+    reason = scheduler.reason("0001")
+    assert reason is not None and reason.startswith("stopped at 100 examples: worse there than trial 0000 on the same")
     assert scheduler.reason("0000") is None
 
 
