@@ -6,9 +6,7 @@ import importlib.metadata
 import os
 import shutil
 import sys
-import tempfile
 import tomllib
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from gazetune.errors import InputError
+from gazetune.files.writable import nearest_folder, require_writable
 from gazetune.reward.model.quantization import has_bitsandbytes
 from gazetune.tracking.location import check_answers, hide_password, resolve_uri
 from gazetune.train.limits.disk_offload import can_build_async_io
@@ -133,10 +132,9 @@ def check_disk_offload() -> Check:
 def check_storage(storage: Path) -> Check:
     """Write a file where results would go, and look at the free space."""
     name = f"storage {storage}"
-    folder = next(folder for folder in _upwards(storage) if folder.exists())
+    folder = nearest_folder(storage.absolute())
     try:
-        with tempfile.TemporaryFile(dir=folder) as probe:
-            probe.write(b"gazetune")
+        require_writable(folder)
     except OSError as error:
         hint = "choose another folder with --storage"
         return Check(name, "FAIL", f"{folder} cannot be written: {error.strerror}", hint)
@@ -145,12 +143,6 @@ def check_storage(storage: Path) -> Check:
         level: Literal["WARN", "FAIL"] = "FAIL" if free < 0.1 else "WARN"
         return Check(name, level, f"{free:.2f} GiB free", "free some space or choose another folder with --storage")
     return Check(name, "OK", f"writable, {free:.0f} GiB free")
-
-
-def _upwards(path: Path) -> Iterator[Path]:
-    path = path.absolute()
-    yield path
-    yield from path.parents
 
 
 def check_tracking(storage: Path, uri: str | None) -> Check:

@@ -5,10 +5,8 @@ Every mistake becomes one `InputError` line that names file and line, dotted key
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -29,6 +27,7 @@ from gazetune.config.keys import (
     set_key,
 )
 from gazetune.errors import InputError
+from gazetune.files.atomic_write import write_atomically
 
 __all__ = [
     "Lines",
@@ -301,12 +300,8 @@ def write_config(config: Config, path: str | Path) -> None:
         When the folder cannot be made or written.
     """
     path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(dump_config(config), encoding="utf-8")
-        os.replace(part, path)
+        write_atomically(path, dump_config(config))
     except OSError as error:
-        with contextlib.suppress(OSError):  # the folder itself may be what is wrong
-            part.unlink()
         raise InputError(f"{path}: cannot be written: {error.strerror}") from None

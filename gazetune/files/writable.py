@@ -25,4 +25,5 @@ def require_writable(folder: Path) -> None:
     OSError
         If that cannot be done.
     """
-    tempfile.TemporaryFile(dir=nearest_folder(folder)).close()
+    with tempfile.TemporaryFile(dir=nearest_folder(folder)) as probe:
+        probe.write(b"gazetune")

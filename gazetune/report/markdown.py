@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from gazetune.files.atomic_write import write_atomically
 from gazetune.report.document import ImportanceRecord, SearchDocument
 from gazetune.report.wording import (
     BASELINE_TITLES,
@@ -67,15 +67,7 @@ def markdown(document: SearchDocument) -> str:
 
 def write_report(document: SearchDocument, path: Path) -> None:
     """Write the report to `path` atomically: a reader sees the old file or the new one, never half of one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(markdown(document))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(path, markdown(document), durable=True)
 
 
 def _importance(importance: ImportanceRecord) -> list[str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
+from gazetune.files.atomic_write import create_file
 from gazetune.files.build_lock import build_lock
 
 
@@ -21,9 +21,5 @@ def make_database(path: Path) -> None:
     with build_lock(path.with_name(f".{path.name}.lock"), f"tracking database {path}"):
         if path.exists():
             return
-        making = path.with_name(f".{path.name}.making")
-        shutil.rmtree(making, ignore_errors=True)
-        making.mkdir()
-        MlflowClient(tracking_uri=f"sqlite:///{making / path.name}").search_experiments()
-        (making / path.name).rename(path)
-        shutil.rmtree(making, ignore_errors=True)
+        with create_file(path) as unfinished:
+            MlflowClient(tracking_uri=f"sqlite:///{unfinished}").search_experiments()

@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import socket
 import sqlite3
-import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from gazetune.errors import InputError
+from gazetune.files.writable import require_writable
 
 TIMEOUT = 4.0
 """Seconds that a server gets to answer."""
@@ -113,18 +113,6 @@ def _check_sqlite(uri: str) -> None:
                 connection.rollback()
     except (OSError, sqlite3.Error) as error:
         raise _refusal(uri, f"cannot be used as a database ({error})") from error
-
-
-def require_writable(folder: Path) -> None:
-    """Try to write into a folder, or where it is missing into the one it will be made in. Nothing stays.
-
-    Raises
-    ------
-    OSError
-        If that cannot be done.
-    """
-    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
-    tempfile.TemporaryFile(dir=there).close()
 
 
 def _check_database(uri: str) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from gazetune.config import Config
 from gazetune.errors import InputError
+from gazetune.files.writable import require_writable
 from gazetune.gaze.predictors.registry import check_predictor
 from gazetune.reward.model.fusion import fusion_class
 from gazetune.reward.model.layout_choice import check_pool
 from gazetune.reward.model.pair_losses import find_loss
 from gazetune.reward.model.quantization import check_quantization
-from gazetune.tracking.location import require_writable
 from gazetune.train.limits.compatibility import check_combination
 from gazetune.train.limits.disk_offload import check_disk_offload
 from gazetune.train.processes.deepspeed_config import check_deepspeed_settings

@@ -22,6 +22,7 @@ from gazetune.errors import InputError
 from gazetune.evaluate.accuracy import correct
 from gazetune.evaluate.length import shorter_baseline
 from gazetune.evaluate.statistics import accuracy_interval, paired_difference
+from gazetune.files.atomic_write import write_atomically
 from gazetune.reward.data.prepared_data import PreparedData, prepare
 from gazetune.reward.model.pair_losses import check_scores
 from gazetune.tracking.location import check_tracking
@@ -180,9 +181,7 @@ def _train_worker(tree: dict[str, Any], storage: str, name: str, run: str) -> No
         scores = _test(config, folder / "best", data, worker)
         if worker.is_main:
             result = {"examples": last.examples, "seconds": last.seconds, "val_accuracy": last.best_accuracy, **scores}
-            partial = folder / f".{RESULT}.{os.getpid()}"
-            partial.write_text(json.dumps(result, indent=1))
-            partial.rename(folder / RESULT)
+            write_atomically(folder / RESULT, json.dumps(result, indent=1))
     finally:
         leave_worker_group()
 

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gazetune.files.atomic_write import write_atomically
+
 _ALL = "stop"
 
 
@@ -46,9 +48,7 @@ class Steering:
         if before is not None and (before.pid, before.host) == (note.pid, note.host):
             note = replace(note, since=before.since)
         self._path.mkdir(exist_ok=True)
-        partial = self._note.with_suffix(f".{note.pid}")
-        partial.write_text(json.dumps(asdict(note)), encoding="utf-8")
-        partial.rename(self._note)
+        write_atomically(self._note, json.dumps(asdict(note)))
 
     def driver(self) -> DriverNote | None:
         """Return what the last driver said; None before it has begun with its trials. It may be dead by now."""

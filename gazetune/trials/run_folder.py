@@ -133,7 +133,7 @@ class RunFolder:
 
     def write_document(self, text: str) -> None:
         """Write the document, a JSON object. From then on the run counts as finished."""
-        write_atomically(self.document, text)
+        write_atomically(self.document, text, durable=True)
 
     def read_facts(self) -> RunFacts | None:
         """Return what the run's values depend on; None where an earlier version did not write it."""

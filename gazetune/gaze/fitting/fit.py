@@ -7,13 +7,13 @@ writes a folder with the weights and their card. The weights that come with the 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from gazetune.config import LARGEST_SEED, MEASURES
 from gazetune.errors import InputError, did_you_mean
+from gazetune.files.new_folder import create_folder
 from gazetune.gaze.evaluation import PredictorErrors, evaluate_predictor
 from gazetune.gaze.fitting.lexical import fit_lexical
 from gazetune.gaze.fitting.pretrained_roberta import read_pretrained_roberta
@@ -71,18 +71,13 @@ def fit_predictor(
         raise InputError(f"{out}: exists already; accepted: a folder that does not exist yet")
     fit = _fit_of(kind, train, seed, recipe)
     sources = {"fitted on": train_csv, "evaluated on": valid_csv} | fit.sources
-    home = next(folder for folder in out.absolute().parents if folder.exists())
     try:
-        with tempfile.TemporaryDirectory(dir=home, prefix=f".{out.name}-") as scratch:
-            folder = Path(scratch) / out.name  # not the scratch folder itself: that one is for its owner's eyes only
-            folder.mkdir()
+        with create_folder(out) as folder:
             weights = folder / f"{kind}.safetensors"
             how = fit.write(folder)
             errors = evaluate_predictor(create_named_predictor(kind, str(weights)), valid)
             card = _card(weights, sources, how, errors)
             (folder / f"{kind}.md").write_text(card, encoding="utf-8")
-            out.parent.mkdir(parents=True, exist_ok=True)
-            folder.rename(out)
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror})") from None
     return errors

@@ -23,7 +23,9 @@ from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from gazetune.errors import InputError
-from gazetune.tracking.location import TIMEOUT, hide_password, require_writable
+from gazetune.files.atomic_write import write_atomically
+from gazetune.files.writable import require_writable
+from gazetune.tracking.location import TIMEOUT, hide_password
 
 Direction = Literal["maximize", "minimize"]
 
@@ -223,9 +225,7 @@ def _read_mark(folder: Path) -> str | None:
 
 def _write_mark(folder: Path) -> str:
     own = uuid.uuid4().hex
-    partial = folder / f"{_MARK}.{os.getpid()}"
-    partial.write_text(own, encoding="utf-8")
-    partial.rename(folder / _MARK)
+    write_atomically(folder / _MARK, own)
     return own
 
 

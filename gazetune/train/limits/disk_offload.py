@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 
 from gazetune.config import Config
 from gazetune.errors import InputError
+from gazetune.files.writable import require_writable
 from gazetune.train.limits.memory_estimate import estimate_memory
 
 GIB = 2**30
@@ -57,7 +57,7 @@ def _folder(path: str | None) -> Path:
     if not folder.is_absolute() or not folder.is_dir():
         raise InputError(f"deepspeed.nvme_path: {path} is no folder; accepted: an existing one, by its absolute path")
     try:
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
+        require_writable(folder)
     except OSError as error:
         raise InputError(f"deepspeed.nvme_path: {path} cannot be written ({error.strerror})") from error
+    return folder

@@ -95,7 +95,7 @@ def test_an_interrupted_fit_leaves_nothing(made_up: Callable[..., Path], tiny_ro
     with subprocess.Popen([*line, *options], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         seen = next(row for row in process.stderr if "mean MAE on held-out sentences" in row)
-        assert any(path.name.startswith(".fitted-") for path in tmp_path.iterdir())
+        assert any(path.name.startswith(".") and path.name.endswith(".fitted") for path in tmp_path.iterdir())
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
     assert "epoch 1 of 100000" in seen
