@@ -15,7 +15,7 @@ def prompt_group(prompt: Sequence[Message]) -> str:
     return hashlib.sha256(json.dumps(normal).encode()).hexdigest()
 
 
-def linked_groups(pairs: Sequence[PreferencePair]) -> list[str]:
+def link_groups(pairs: Sequence[PreferencePair]) -> list[str]:
     """Return one name per pair such that pairs of the same group, or with the same prompt, have the same name.
 
     Two conversation trees can hold the same prompt: then all pairs of both trees share a name. The name is the smallest
@@ -23,7 +23,7 @@ def linked_groups(pairs: Sequence[PreferencePair]) -> list[str]:
     """
     parent: dict[str, str] = {}
 
-    def root(name: str) -> str:
+    def find_root(name: str) -> str:
         parent.setdefault(name, name)
         while parent[name] != name:
             parent[name] = parent[parent[name]]
@@ -31,6 +31,6 @@ def linked_groups(pairs: Sequence[PreferencePair]) -> list[str]:
         return name
 
     for pair in pairs:
-        first, second = sorted((root(pair.group), root(prompt_group(pair.prompt))))
+        first, second = sorted((find_root(pair.group), find_root(prompt_group(pair.prompt))))
         parent[second] = first
-    return [root(pair.group) for pair in pairs]
+    return [find_root(pair.group) for pair in pairs]

@@ -35,11 +35,11 @@ class PreferencePair:
     margin: float | None = None
     """Score of the chosen less that of the rejected reply where the source has scores; finite and not negative."""
 
-    def chat(self, reply: str) -> tuple[Message, ...]:
+    def chat_with(self, reply: str) -> tuple[Message, ...]:
         """Return the prompt followed by `reply` as the assistant's message."""
         return (*self.prompt, Message("assistant", reply))
 
 
-def margins_of(pairs: Iterable[PreferencePair]) -> NDArray[np.float32]:
+def collect_margins(pairs: Iterable[PreferencePair]) -> NDArray[np.float32]:
     """Return the margin [n] of each pair in the scores of its source; NaN where the source has none."""
     return np.array([np.nan if pair.margin is None else pair.margin for pair in pairs], dtype=np.float32)

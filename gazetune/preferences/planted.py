@@ -23,7 +23,7 @@ from gazetune.preferences.pair import Message, PreferencePair
 from gazetune.preferences.planted_words import ADJECTIVES, DEFINITE, HEDGING, NOUNS, VERBS
 
 TERMS = ("text", *MEASURES)
-"""What a reply is described by, in the order of `reply_terms`."""
+"""What a reply is described by, in the order of `compute_reply_terms`."""
 
 # Text alone reaches 0.65, text with one of the two measures 0.76, with both 0.88.
 WEIGHTS = np.array([2.17, 0.0, 2.64, 0.0, 2.64, 0.0])
@@ -50,16 +50,16 @@ class PlantedData:
     """Best reachable accuracy by what is seen: text, text+nFix, ..., text+fixProp, text+FFD+TRT, text+all."""
 
 
-def planted_data(pairs: int, seed: int) -> PlantedData:
+def make_planted_data(pairs: int, seed: int) -> PlantedData:
     """Make planted pairs. A smaller number of pairs is the beginning of a larger one.
 
     Replies have 21 to 27 words in three sentences, prompts 7. Chosen is drawn from the rule's probability, so the label
     is noisy; the lengths of the replies have no part in it.
     """
     uniform = np.random.default_rng(seed).random((pairs, 2 * 8 * _SENTENCES + 6))
-    prompts = [_prompt(row) for row in uniform[:, :5]]
-    replies = [(_reply(row[5:29]), _reply(row[29:53])) for row in uniform]
-    terms = np.array([[reply_terms(reply, seed) for reply in both] for both in replies])
+    prompts = [_make_prompt(row) for row in uniform[:, :5]]
+    replies = [(_make_reply(row[5:29]), _make_reply(row[29:53])) for row in uniform]
+    terms = np.array([[compute_reply_terms(reply, seed) for reply in both] for both in replies])
     lengths = np.array([[len(reply.split()) for reply in both] for both in replies])
     differences = (terms[:, 1] - terms[:, 0]) / np.sqrt(2)
     second_wins = uniform[:, 53] < expit(differences @ WEIGHTS)
@@ -71,10 +71,10 @@ def planted_data(pairs: int, seed: int) -> PlantedData:
         chosen, rejected = (second, first) if second_wins[index] else (first, second)
         group, origin = prompt_group(messages), f"planted:{index + 1}"
         made.append(PreferencePair(messages, chosen, rejected, group, origin, float(margins[index])))
-    return PlantedData(tuple(made), bayes_accuracies(differences, lengths))
+    return PlantedData(tuple(made), compute_bayes_accuracies(differences, lengths))
 
 
-def reply_terms(reply: str, seed: int) -> NDArray[np.float64]:
+def compute_reply_terms(reply: str, seed: int) -> NDArray[np.float64]:
     """Return the terms of a reply, [6] in the order of `TERMS`: over replies (of 24 words) of mean 0 and variance 1.
 
     The text term counts definite less hedging adverbs; the others are means of the planted measures over the words.
@@ -85,7 +85,7 @@ def reply_terms(reply: str, seed: int) -> NDArray[np.float64]:
     return np.append(score / np.sqrt(_MARKS), (means - PLANTED_MEAN) / PLANTED_SD * np.sqrt(_WORDS))
 
 
-def bayes_accuracies(differences: NDArray[np.float64], lengths: NDArray[np.int64]) -> dict[str, float]:
+def compute_bayes_accuracies(differences: NDArray[np.float64], lengths: NDArray[np.int64]) -> dict[str, float]:
     """Return the best accuracy that a model can reach on these pairs, by the terms it sees.
 
     Averages max(p, 1 - p) over the pairs; p is the preference probability given the seen terms. The unseen ones are
@@ -94,7 +94,7 @@ def bayes_accuracies(differences: NDArray[np.float64], lengths: NDArray[np.int64
     Parameters
     ----------
     differences
-        [pairs, 6] differences of `reply_terms`, over the square root of 2.
+        [pairs, 6] differences of `compute_reply_terms`, over the square root of 2.
     lengths
         [pairs, 2] words of the two replies: the variance of a mean depends on them.
     """
@@ -111,27 +111,28 @@ def bayes_accuracies(differences: NDArray[np.float64], lengths: NDArray[np.int64
     return accuracies
 
 
-def _picked(words: tuple[str, ...], uniform: float) -> str:
+def _pick_word(words: tuple[str, ...], uniform: float) -> str:
     return words[int(uniform * len(words))]
 
 
-def _prompt(uniform: NDArray[np.float64]) -> str:
+def _make_prompt(uniform: NDArray[np.float64]) -> str:
     opener, adjective, noun, verb, thing = (
-        _picked(words, value) for words, value in zip((_OPENERS, ADJECTIVES, NOUNS, VERBS, NOUNS), uniform, strict=True)
+        _pick_word(words, value)
+        for words, value in zip((_OPENERS, ADJECTIVES, NOUNS, VERBS, NOUNS), uniform, strict=True)
     )
     return f"{opener} the {adjective} {noun} {verb} the {thing}?"
 
 
-def _reply(uniform: NDArray[np.float64]) -> str:
-    return " ".join(_sentence(values) for values in uniform.reshape(_SENTENCES, -1))
+def _make_reply(uniform: NDArray[np.float64]) -> str:
+    return " ".join(_make_sentence(values) for values in uniform.reshape(_SENTENCES, -1))
 
 
-def _sentence(uniform: NDArray[np.float64]) -> str:
+def _make_sentence(uniform: NDArray[np.float64]) -> str:
     """Return a sentence of 7, 8 or 9 words, always with two marked adverbs: length and text signal are independent."""
     kind = int(3 * uniform[0])
     marked = DEFINITE + HEDGING
     one, noun, first, verb, second, other, thing = (
-        _picked(words, value)
+        _pick_word(words, value)
         for words, value in zip((ADJECTIVES, NOUNS, marked, VERBS, marked, ADJECTIVES, NOUNS), uniform[1:], strict=True)
     )
     if kind == 0:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from gazetune.errors import InputError
 from gazetune.preferences.pair import PreferencePair
-from gazetune.preferences.sources import published_splits
+from gazetune.preferences.source_splits import read_source_splits
 
 
 def read_pairs(source: str) -> list[PreferencePair]:
@@ -17,7 +17,7 @@ def read_pairs(source: str) -> list[PreferencePair]:
     InputError
         If the source cannot be read.
     """
-    return [item for rows in published_splits(source).values() for item in rows if isinstance(item, PreferencePair)]
+    return [item for rows in read_source_splits(source).values() for item in rows if isinstance(item, PreferencePair)]
 
 
 def read_pair_at(place: str) -> PreferencePair:
@@ -32,7 +32,7 @@ def read_pair_at(place: str) -> PreferencePair:
     if not name or not row.isdecimal() or int(row) < 1:
         raise InputError(f"--pair: '{place}'; accepted: FILE:ROW, with rows counted from 1")
     last = 0
-    for items in published_splits(name).values():
+    for items in read_source_splits(name).values():
         for item in items:
             last = int(item.origin.rpartition(":")[2])
             if last != int(row):

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from gazetune.config import DataConfig
 from gazetune.errors import InputError, did_you_mean
-from gazetune.preferences.grouping import linked_groups, prompt_group
+from gazetune.preferences.grouping import link_groups, prompt_group
 from gazetune.preferences.pair import PreferencePair
-from gazetune.preferences.planted import planted_data
-from gazetune.preferences.sources import Dropped, published_splits
+from gazetune.preferences.planted import make_planted_data
+from gazetune.preferences.source_splits import read_source_splits
+from gazetune.preferences.sources.registry import Dropped
 
 _log = logging.getLogger(__name__)
 
@@ -69,13 +70,13 @@ def load_splits(config: DataConfig) -> Splits:
         For a source that cannot be read, a published split that does not exist, and a split that ends up empty.
     """
     dropped: Counter[str] = Counter()
-    published, bayes = _published(config, dropped)
+    published, bayes = _read_published(config, dropped)
     found = sum(map(len, published.values()))
     if config.splits or config.fold or len(published) == 1:
-        divided = _divided_by_hash([pair for pairs in published.values() for pair in pairs], config)
+        divided = _divide_by_hash([pair for pairs in published.values() for pair in pairs], config)
     else:
-        divided = _divided_as_published(published, config, dropped)
-    kept = [pair for pair in divided["train"] if _kept(pair, config)]
+        divided = _divide_as_published(published, config, dropped)
+    kept = [pair for pair in divided["train"] if _is_in_subsample(pair, config)]
     dropped["subsample"] += len(divided["train"]) - len(kept)
     divided["train"] = kept
     reasons = {reason: count for reason, count in dropped.items() if count}
@@ -90,30 +91,30 @@ def load_splits(config: DataConfig) -> Splits:
         train=tuple(divided["train"]),
         validation=tuple(divided["validation"]),
         test=tuple(divided["test"]),
-        fingerprint=_fingerprint(divided),
+        fingerprint=_compute_fingerprint(divided),
         dropped=reasons,
         bayes=bayes,
     )
 
 
-def _published(config: DataConfig, dropped: Counter[str]) -> tuple[_Published, dict[str, float] | None]:
+def _read_published(config: DataConfig, dropped: Counter[str]) -> tuple[_Published, dict[str, float] | None]:
     """Return the pairs as published: `train`, and `test` and `validation` where there are such; Bayes if planted."""
     bayes = None
     streams: Mapping[str, Iterable[PreferencePair | Dropped]]
     if config.source == "planted":
-        data = planted_data(config.pairs or PLANTED_PAIRS, config.seed)
+        data = make_planted_data(config.pairs or PLANTED_PAIRS, config.seed)
         streams, bayes = {"train": data.pairs}, data.bayes
     else:
-        streams = published_splits(config.source, config.invert_oasst1)
+        streams = read_source_splits(config.source, config.invert_oasst1)
     published: _Published = {}
-    for name, kind in _kinds(list(streams), config).items():
-        published.setdefault(kind, []).extend(_taken(streams[name], config, dropped))
+    for name, kind in _classify_splits(list(streams), config).items():
+        published.setdefault(kind, []).extend(_take_pairs(streams[name], config, dropped))
     if "test" not in published and "validation" in published:
         published["test"] = published.pop("validation")
     return published, bayes
 
 
-def _kinds(names: list[str], config: DataConfig) -> dict[str, str]:
+def _classify_splits(names: list[str], config: DataConfig) -> dict[str, str]:
     """Return the published splits to read and what each one is: train, validation or test."""
     if config.split is not None:
         if config.split not in names:
@@ -130,7 +131,7 @@ def _kinds(names: list[str], config: DataConfig) -> dict[str, str]:
     return {name: kind for name, kind in known.items() if kind is not None}
 
 
-def _taken(
+def _take_pairs(
     stream: Iterable[PreferencePair | Dropped], config: DataConfig, dropped: Counter[str]
 ) -> Iterator[PreferencePair]:
     """Yield the first `config.pairs` pairs without those over `config.max_chars`, and count what falls out."""
@@ -139,7 +140,7 @@ def _taken(
         if isinstance(item, Dropped):
             dropped[item.reason] += 1
             continue
-        if config.max_chars is not None and _chars(item) > config.max_chars:
+        if config.max_chars is not None and _count_characters(item) > config.max_chars:
             dropped["longer than max_chars"] += 1
         else:
             yield item
@@ -148,18 +149,18 @@ def _taken(
             return
 
 
-def _chars(pair: PreferencePair) -> int:
+def _count_characters(pair: PreferencePair) -> int:
     """Return the characters of both chats together."""
     return 2 * sum(len(message.content) for message in pair.prompt) + len(pair.chosen) + len(pair.rejected)
 
 
-def _divided_by_hash(pairs: Sequence[PreferencePair], config: DataConfig) -> _Published:
+def _divide_by_hash(pairs: Sequence[PreferencePair], config: DataConfig) -> _Published:
     train, validation, _ = shares = config.splits or SHARES
     divided: _Published = {"train": [], "validation": [], "test": []}
-    for pair, group in zip(pairs, linked_groups(pairs), strict=True):
-        place = _uniform(config.seed, "split", group)
+    for pair, group in zip(pairs, link_groups(pairs), strict=True):
+        place = _hash_to_uniform(config.seed, "split", group)
         if config.fold:
-            tested = int(FOLDS * _uniform(config.seed, "fold", group)) == config.fold - 1
+            tested = int(FOLDS * _hash_to_uniform(config.seed, "fold", group)) == config.fold - 1
             bound = train / (train + validation) if config.splits else TRAIN_SHARE
             name = "test" if tested else "train" if place < bound else "validation"
         else:
@@ -168,21 +169,21 @@ def _divided_by_hash(pairs: Sequence[PreferencePair], config: DataConfig) -> _Pu
     return divided
 
 
-def _divided_as_published(published: _Published, config: DataConfig, dropped: Counter[str]) -> _Published:
+def _divide_as_published(published: _Published, config: DataConfig, dropped: Counter[str]) -> _Published:
     test = published["test"]
-    train = _without(published["train"], test, "prompt in test", dropped)
+    train = _drop_shared_prompts(published["train"], test, "prompt in test", dropped)
     if "validation" in published:
-        validation = _without(published["validation"], test, "prompt in test", dropped)
-        train = _without(train, validation, "prompt in validation", dropped)
+        validation = _drop_shared_prompts(published["validation"], test, "prompt in test", dropped)
+        train = _drop_shared_prompts(train, validation, "prompt in validation", dropped)
         return {"train": train, "validation": validation, "test": test}
     divided: _Published = {"train": [], "validation": [], "test": test}
-    for pair, group in zip(train, linked_groups(train), strict=True):
-        trained = _uniform(config.seed, "split", group) < TRAIN_SHARE
+    for pair, group in zip(train, link_groups(train), strict=True):
+        trained = _hash_to_uniform(config.seed, "split", group) < TRAIN_SHARE
         divided["train" if trained else "validation"].append(pair)
     return divided
 
 
-def _without(
+def _drop_shared_prompts(
     pairs: Iterable[PreferencePair], other: Iterable[PreferencePair], reason: str, dropped: Counter[str]
 ) -> list[PreferencePair]:
     """Return the pairs that share neither group nor prompt with `other`; the rest is counted."""
@@ -196,19 +197,22 @@ def _without(
     return free
 
 
-def _kept(pair: PreferencePair, config: DataConfig) -> bool:
+def _is_in_subsample(pair: PreferencePair, config: DataConfig) -> bool:
     # By the pair, not its group: then the share is met closely on trees too, and a smaller share is part of a larger.
-    return _uniform(config.seed, "subsample", json.dumps([pair.group, pair.chosen, pair.rejected])) < config.subsample
+    return (
+        _hash_to_uniform(config.seed, "subsample", json.dumps([pair.group, pair.chosen, pair.rejected]))
+        < config.subsample
+    )
 
 
-def _uniform(seed: int, purpose: str, key: str) -> float:
+def _hash_to_uniform(seed: int, purpose: str, key: str) -> float:
     """Return a number in [0, 1) that is fixed by its arguments; different purposes give independent numbers."""
     digest = hashlib.sha256(f"{seed}\n{purpose}\n{key}".encode()).digest()
     # 53 bits: more would round up to 1.0.
     return (int.from_bytes(digest[:8], "big") >> 11) * 2.0**-53
 
 
-def _fingerprint(divided: _Published) -> str:
+def _compute_fingerprint(divided: _Published) -> str:
     digest = hashlib.sha256()
     for name in ("train", "validation", "test"):
         for pair in divided[name]:

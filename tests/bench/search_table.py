@@ -36,7 +36,7 @@ from optuna.trial import FixedTrial
 from gazetune.config import Config
 from gazetune.config.keys import get_key
 from gazetune.gaze.predictors.registry import create_predictor
-from gazetune.preferences.planted import planted_data
+from gazetune.preferences.planted import make_planted_data
 from gazetune.reward.data.prepared_data import PreparedData, prepare
 from gazetune.reward.layout.batching import EncodedSplit
 from gazetune.reward.saved.scoring import ChatReader
@@ -111,9 +111,9 @@ def numbers(space: SearchSpace) -> Callable[[Mapping[str, Any]], int]:
 def fresh_pairs(config: Config, data: PreparedData, count: int) -> EncodedSplit:
     """Return planted pairs of another seed, with that seed's gaze and the tokens of `data`."""
     other = config.model_copy(update={"data": config.data.model_copy(update={"seed": FRESH_SEED})})
-    pairs = planted_data(count, FRESH_SEED).pairs
+    pairs = make_planted_data(count, FRESH_SEED).pairs
     reader = ChatReader(other, data.tokenizer(), create_predictor(other), data.facts.context)
-    split = reader.read([pair.chat(reply) for pair in pairs for reply in (pair.chosen, pair.rejected)])
+    split = reader.read([pair.chat_with(reply) for pair in pairs for reply in (pair.chosen, pair.rejected)])
     return dataclasses.replace(split, scores=np.full(count, np.nan, dtype=np.float32))
 
 

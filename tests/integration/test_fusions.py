@@ -97,7 +97,7 @@ def chats(shared: Path) -> list[list[dict[str, str]]]:
     """Chosen and rejected conversations of the validation split, one pair after another."""
     pairs = load_splits(config_of("none", shared / "data" / "hh_harmless_pairs.jsonl.gz").data).validation
     return [
-        [{"role": message.role, "content": message.content} for message in pair.chat(reply)]
+        [{"role": message.role, "content": message.content} for message in pair.chat_with(reply)]
         for pair in pairs
         for reply in (pair.chosen, pair.rejected)
     ]

@@ -50,7 +50,7 @@ def record(path: Path) -> Path:
     """Write made-up measures of one reader for every message of the data."""
     splits = load_splits(Config.model_validate({"data": DATA}).data)
     pairs = [*splits.train, *splits.validation, *splits.test]
-    chats = itertools.chain(*(pair.chat(reply) for pair in pairs for reply in (pair.chosen, pair.rejected)))
+    chats = itertools.chain(*(pair.chat_with(reply) for pair in pairs for reply in (pair.chosen, pair.rejected)))
     texts = sorted({message.content for message in chats})
     random = np.random.default_rng(0)
     rows = [

@@ -16,7 +16,7 @@ from gazetune.cli.reference_flags import reference_table
 from gazetune.config.keys import accepted_values, config_keys
 from gazetune.config.yaml_file import load_config
 from gazetune.preferences.pair import PreferencePair
-from gazetune.preferences.sources import published_splits
+from gazetune.preferences.source_splits import read_source_splits
 from gazetune.report.document import BaselineRecord, BestRecord, SearchDocument, TrialRecord
 from gazetune.search.space.space_file import read_space
 from gazetune.train.limits.compatibility import markdown_table
@@ -134,7 +134,7 @@ def test_every_shape_of_a_pair_in_the_readme_is_read(tmp_path: Path) -> None:
     (example,) = blocks(README, "jsonl")
     file = tmp_path / "pairs.jsonl"
     file.write_text(example)
-    pairs = list(published_splits(str(file))["train"])
+    pairs = list(read_source_splits(str(file))["train"])
     assert len(pairs) == len(example.splitlines()) >= 4
     for pair in pairs[1:]:
         assert isinstance(pair, PreferencePair)

@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterable, Iterator
 
 from gazetune.preferences.pair import PreferencePair
-from gazetune.preferences.sources.registry import Dropped, source
+from gazetune.preferences.sources.registry import Dropped, preference_source
 from gazetune.preferences.sources.rows import Row
-from gazetune.preferences.sources.shapes import checked_pair, messages_from_turns
+from gazetune.preferences.sources.shapes import make_pair, split_turns
 
 # Prompts of several turns are one string: the first user turn, then marked turns.
 _TURN = re.compile(r"\s*<extra_id_1>(User|Assistant)\n")
 
 
-@source("nvidia/HelpSteer2", columns=("prompt", "response", "helpfulness"))
+@preference_source("nvidia/HelpSteer2", columns=("prompt", "response", "helpfulness"))
 def helpsteer2_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
     """Yield for each prompt its most helpful reply against the second; ties give no pair.
 
@@ -27,8 +27,8 @@ def helpsteer2_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
     """
     replies: dict[str, list[tuple[float, str, str]]] = {}
     for row in rows:
-        reply = (row.number("helpfulness"), row.text("response"), row.origin)
-        replies.setdefault(row.text("prompt"), []).append(reply)
+        reply = (row.get_number("helpfulness"), row.get_text("response"), row.origin)
+        replies.setdefault(row.get_text("prompt"), []).append(reply)
     for prompt, scored in replies.items():
         if len(scored) < 2:
             yield Dropped(scored[0][2], "single reply")
@@ -38,4 +38,4 @@ def helpsteer2_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
         if top[0] == second[0]:
             yield Dropped(top[2], "tie")
         else:
-            yield checked_pair(top[2], messages_from_turns(prompt, _TURN), top[1], second[1], margin=top[0] - second[0])
+            yield make_pair(top[2], split_turns(prompt, _TURN), top[1], second[1], margin=top[0] - second[0])

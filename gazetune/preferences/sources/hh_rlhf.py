@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from gazetune.preferences.pair import PreferencePair
-from gazetune.preferences.sources.registry import Dropped, source
+from gazetune.preferences.sources.registry import Dropped, preference_source
 from gazetune.preferences.sources.rows import Row
 from gazetune.preferences.sources.shapes import pair_from_row
 
 
-@source("Anthropic/hh-rlhf")
+@preference_source("Anthropic/hh-rlhf")
 def hh_rlhf_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
     """Yield the pair of each row; rows with identical or empty replies, or without a shared prompt, give none.
 

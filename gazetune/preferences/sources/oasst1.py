@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from gazetune.preferences.pair import Message, PreferencePair
-from gazetune.preferences.sources.registry import Dropped, source
+from gazetune.preferences.sources.registry import Dropped, preference_source
 from gazetune.preferences.sources.rows import Row
-from gazetune.preferences.sources.shapes import checked_pair, role_of
+from gazetune.preferences.sources.shapes import make_pair, read_role
 
 
 def inverted_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
@@ -25,7 +25,9 @@ def inverted_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
         yield item if isinstance(item, Dropped) else replace(item, chosen=item.rejected, rejected=item.chosen)
 
 
-@source("OpenAssistant/oasst1", columns=("message_id", "message_tree_id", "role", "text"), inverted=inverted_pairs)
+@preference_source(
+    "OpenAssistant/oasst1", columns=("message_id", "message_tree_id", "role", "text"), inverted=inverted_pairs
+)
 def oasst1_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
     """Yield for each prompter message its best ranked reply against its worst; ties give no pair.
 
@@ -40,44 +42,46 @@ def oasst1_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
     """
     kept: dict[str, Row] = {}
     for row in rows:
-        if row.required("lang") == "en" and not row.values.get("deleted"):
-            kept[row.text("message_id")] = row
+        if row.get_value("lang") == "en" and not row.values.get("deleted"):
+            kept[row.get_text("message_id")] = row
     replies: dict[str, list[tuple[float, Row]]] = {}
     for row in kept.values():
-        rank = _rank(row)
+        rank = _read_rank(row)
         question = kept.get(str(row.values.get("parent_id")))
         if rank is None or question is None:
             continue
-        if role_of(question, "role") == "user" and role_of(row, "role") == "assistant":
-            replies.setdefault(question.text("message_id"), []).append((rank, row))
+        if read_role(question, "role") == "user" and read_role(row, "role") == "assistant":
+            replies.setdefault(question.get_text("message_id"), []).append((rank, row))
     for question_id, ranked in replies.items():
-        yield _extremes(kept, kept[question_id], ranked)
+        yield _compare_best_and_worst(kept, kept[question_id], ranked)
 
 
-def _extremes(kept: dict[str, Row], question: Row, ranked: list[tuple[float, Row]]) -> PreferencePair | Dropped:
+def _compare_best_and_worst(
+    kept: dict[str, Row], question: Row, ranked: list[tuple[float, Row]]
+) -> PreferencePair | Dropped:
     if len(ranked) < 2:
         return Dropped(question.origin, "single reply")
     (best_rank, best), (worst_rank, worst) = (pick(ranked, key=lambda reply: reply[0]) for pick in (min, max))
     if best_rank == worst_rank:
         return Dropped(question.origin, "tie")
-    prompt = _path(kept, question)
+    prompt = _path_to_root(kept, question)
     if prompt is None:
         return Dropped(question.origin, "incomplete path to the root")
-    return checked_pair(
-        best.origin, prompt, best.text("text"), worst.text("text"), group=question.text("message_tree_id")
+    return make_pair(
+        best.origin, prompt, best.get_text("text"), worst.get_text("text"), group=question.get_text("message_tree_id")
     )
 
 
-def _path(kept: dict[str, Row], question: Row) -> tuple[Message, ...] | None:
+def _path_to_root(kept: dict[str, Row], question: Row) -> tuple[Message, ...] | None:
     path: list[Message] = []
     seen: set[str] = set()
     row: Row | None = question
     while row is not None:
         # A message that is its own ancestor has no root.
-        if row.text("message_id") in seen:
+        if row.get_text("message_id") in seen:
             return None
-        seen.add(row.text("message_id"))
-        path.append(Message(role_of(row, "role"), row.text("text")))
+        seen.add(row.get_text("message_id"))
+        path.append(Message(read_role(row, "role"), row.get_text("text")))
         parent = row.values.get("parent_id")
         if parent is None:
             return tuple(reversed(path))
@@ -85,7 +89,7 @@ def _path(kept: dict[str, Row], question: Row) -> tuple[Message, ...] | None:
     return None
 
 
-def _rank(row: Row) -> float | None:
+def _read_rank(row: Row) -> float | None:
     rank = row.values.get("rank")
     # Tables that went through pandas hold NaN where the rank is absent.
-    return None if rank is None or (isinstance(rank, float) and math.isnan(rank)) else row.number("rank")
+    return None if rank is None or (isinstance(rank, float) and math.isnan(rank)) else row.get_number("rank")

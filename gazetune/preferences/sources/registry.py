@@ -1,4 +1,14 @@
-"""The registry of published data sets: a new one joins by one file in this folder with a `@source` function."""
+"""The registry of published data sets. A new one is one more file in this folder, with a decorated converter.
+
+    @preference_source("owner/name", columns=("question", "better", "worse"))
+    def name_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
+        for row in rows:
+            prompt = (Message("user", row.get_text("question")),)
+            yield make_pair(row.origin, prompt, row.get_text("better"), row.get_text("worse"))
+
+`data.source: owner/name` then downloads it from the hub, and a local file with the three columns is read in the same
+way.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +33,7 @@ Converter = Callable[[Iterable[Row]], Iterator[PreferencePair | Dropped]]
 
 
 @dataclass(frozen=True, slots=True)
-class RawFormat:
+class SourceFormat:
     """How the rows of one published data set become pairs."""
 
     name: str
@@ -34,28 +44,28 @@ class RawFormat:
     inverted: Converter | None = None
     """The same pairs the other way round, where the reference has them so (`data.invert_oasst1`)."""
 
-    def converter(self, invert: bool) -> Converter:
+    def choose_converter(self, invert: bool) -> Converter:
         """Return `inverted` if that is asked for and there is one, else `convert`."""
         return self.inverted if invert and self.inverted is not None else self.convert
 
 
-RAW_FORMATS: dict[str, RawFormat] = {}
+SOURCE_FORMATS: dict[str, SourceFormat] = {}
 """The registered formats by hub id."""
 
 
-def source(
+def preference_source(
     name: str, columns: Iterable[str] = (), inverted: Converter | None = None
 ) -> Callable[[Converter], Converter]:
     """Register the decorated converter as the reader of the hub data set `name` and of local files with `columns`."""
 
-    def register(convert: Converter) -> Converter:
-        RAW_FORMATS[name] = RawFormat(name, frozenset(columns), convert, inverted)
+    def register_converter(convert: Converter) -> Converter:
+        SOURCE_FORMATS[name] = SourceFormat(name, frozenset(columns), convert, inverted)
         return convert
 
-    return register
+    return register_converter
 
 
-def recognised(columns: Iterable[str]) -> RawFormat | None:
+def recognise_format(columns: Iterable[str]) -> SourceFormat | None:
     """Return the format whose columns are all among `columns`, or None."""
     present = set(columns)
-    return next((raw for raw in RAW_FORMATS.values() if raw.columns and raw.columns <= present), None)
+    return next((each for each in SOURCE_FORMATS.values() if each.columns and each.columns <= present), None)

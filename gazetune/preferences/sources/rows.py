@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gazetune.errors import InputError
 
@@ -24,19 +23,31 @@ class Row:
 
     origin: str
     """`file:row`, rows counted from 1 (for JSONL the line)."""
-    values: Mapping[str, Any]
+    values: Mapping[str, object]
 
-    def text(self, key: str) -> str:
+    def get_text(self, key: str) -> str:
         """Return the text under `key`.
 
         Raises
         ------
         InputError
-            When the key is missing or its value is no text.
+            When the key is missing, its value is no text, or it has no UTF-8 form: a lone surrogate (half of a
+            character), on which tokenizers fail.
         """
-        return checked_text(self.origin, key, self.required(key))
+        value = self.get_value(key)
+        if not isinstance(value, str):
+            raise InputError(
+                f"{self.origin}: key '{key}' must be text, got {type(value).__name__} {abbreviate_value(value)}"
+            )
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{self.origin}: key '{key}' holds half of a character at position {error.start}"
+            ) from None
+        return value
 
-    def number(self, key: str) -> float:
+    def get_number(self, key: str) -> float:
         """Return the finite number under `key`.
 
         Raises
@@ -44,12 +55,12 @@ class Row:
         InputError
             When the key is missing or its value is no finite number.
         """
-        value = self.required(key)
+        value = self.get_value(key)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise InputError(f"{self.origin}: key '{key}' must be a finite number, got {shown(value)}")
+            raise InputError(f"{self.origin}: key '{key}' must be a finite number, got {abbreviate_value(value)}")
         return float(value)
 
-    def required(self, key: str) -> Any:
+    def get_value(self, key: str) -> object:
         """Return the value under `key`, which may be None.
 
         Raises
@@ -62,24 +73,7 @@ class Row:
         return self.values[key]
 
 
-def checked_text(origin: str, key: str, value: Any) -> str:
-    """Return `value` when it is text that has a UTF-8 form.
-
-    Raises
-    ------
-    InputError
-        For another type, and for a lone surrogate (half of a character), on which tokenizers fail.
-    """
-    if not isinstance(value, str):
-        raise InputError(f"{origin}: key '{key}' must be text, got {type(value).__name__} {shown(value)}")
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise InputError(f"{origin}: key '{key}' holds half of a character at position {error.start}") from None
-    return value
-
-
-def shown(value: Any) -> str:
+def abbreviate_value(value: object) -> str:
     """Return a short one-line picture of a value for an error line."""
     return reprlib.repr(value)
 
@@ -114,17 +108,19 @@ def _read_jsonl(path: Path) -> Iterator[Row]:
             if not line:
                 return
             if line.strip():
-                yield Row(origin, _parsed(origin, line))
+                yield Row(origin, _parse_line(origin, line))
 
 
-def _parsed(origin: str, line: bytes) -> dict[str, Any]:
+def _parse_line(origin: str, line: bytes) -> dict[str, object]:
     try:
         values = json.loads(line)
     except (ValueError, RecursionError) as error:
         cut_off = "" if line.endswith(b"\n") else "; the line has no end, so the file may be cut off"
         raise InputError(f"{origin}: not valid JSON ({error}){cut_off}") from error
     if not isinstance(values, dict):
-        raise InputError(f"{origin}: a row must be a JSON object, got {type(values).__name__} {shown(values)}")
+        raise InputError(
+            f"{origin}: a row must be a JSON object, got {type(values).__name__} {abbreviate_value(values)}"
+        )
     return values
 
 

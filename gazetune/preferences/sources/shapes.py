@@ -9,14 +9,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any
 
 from gazetune.errors import InputError, did_you_mean
 from gazetune.preferences.grouping import prompt_group
 from gazetune.preferences.pair import LARGEST_MARGIN, Message, PreferencePair
 from gazetune.preferences.sources.registry import Dropped
-from gazetune.preferences.sources.rows import Row, checked_text, shown
+from gazetune.preferences.sources.rows import Row, abbreviate_value
 
 ROLES = {
     "system": "system",
@@ -33,21 +31,6 @@ _SCORES = (("score_chosen", "score_rejected"), ("chosen_score", "rejected_score"
 _TURN = re.compile(r"\n\n(Human|Assistant):")
 
 
-def strict_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair]:
-    """Yield the pair of each row of a user's own file.
-
-    Raises
-    ------
-    InputError
-        At the first row that gives no pair, with its `file:row`.
-    """
-    for row in rows:
-        pair = pair_from_row(row)
-        if isinstance(pair, Dropped):
-            raise InputError(f"{pair.origin}: {pair.reason}")
-        yield pair
-
-
 def pair_from_row(row: Row) -> PreferencePair | Dropped:
     """Return the pair of a row, or `Dropped` when its replies or prompt make no comparison.
 
@@ -59,17 +42,23 @@ def pair_from_row(row: Row) -> PreferencePair | Dropped:
     if "chosen" not in row.values and "rejected" not in row.values:
         columns = ", ".join(map(str, row.values)) or "none"
         raise InputError(f"{row.origin}: no key 'chosen' or 'rejected', found: {columns}; accepted: {ACCEPTED}")
-    chosen, rejected = row.required("chosen"), row.required("rejected")
-    margin = _margin(row)
+    chosen, rejected = row.get_value("chosen"), row.get_value("rejected")
+    margin = _read_margin(row)
     if row.values.get("prompt") is None:
-        return _implicit(row.origin, _conversation(row, "chosen"), _conversation(row, "rejected"), margin)
-    prompt = _prompt(row)
-    return checked_pair(
-        row.origin, prompt, _reply(row, "chosen", chosen, prompt), _reply(row, "rejected", rejected, prompt), margin
+        return _pair_with_implicit_prompt(
+            row.origin, _read_conversation(row, "chosen"), _read_conversation(row, "rejected"), margin
+        )
+    prompt = _read_prompt(row)
+    return make_pair(
+        row.origin,
+        prompt,
+        _read_reply(row, "chosen", chosen, prompt),
+        _read_reply(row, "rejected", rejected, prompt),
+        margin,
     )
 
 
-def checked_pair(
+def make_pair(
     origin: str,
     prompt: tuple[Message, ...],
     chosen: str,
@@ -92,7 +81,7 @@ def checked_pair(
     return PreferencePair(prompt, chosen, rejected, group or prompt_group(prompt), origin, margin)
 
 
-def role_of(row: Row, key: str) -> str:
+def read_role(row: Row, key: str) -> str:
     """Return the role (system, user or assistant) that the text under `key` spells.
 
     Raises
@@ -100,13 +89,13 @@ def role_of(row: Row, key: str) -> str:
     InputError
         For a spelling that is not in `ROLES`.
     """
-    role = row.text(key)
+    role = row.get_text(key)
     if role.lower() not in ROLES:
-        raise InputError(f"{row.origin}: key '{key}' is {shown(role)}; {did_you_mean(role, ROLES)}")
+        raise InputError(f"{row.origin}: key '{key}' is {abbreviate_value(role)}; {did_you_mean(role, ROLES)}")
     return ROLES[role.lower()]
 
 
-def messages_from_turns(text: str, turn: re.Pattern[str] = _TURN) -> tuple[Message, ...]:
+def split_turns(text: str, turn: re.Pattern[str] = _TURN) -> tuple[Message, ...]:
     """Split one string into messages at its turn markers (default: HH-RLHF's `Human:` and `Assistant:` paragraphs).
 
     `turn` has one group, the role. Text before the first marker is the user's first message, or dropped when blank.
@@ -118,7 +107,7 @@ def messages_from_turns(text: str, turn: re.Pattern[str] = _TURN) -> tuple[Messa
     return tuple(messages)
 
 
-def _implicit(
+def _pair_with_implicit_prompt(
     origin: str, chosen: tuple[Message, ...], rejected: tuple[Message, ...], margin: float | None
 ) -> PreferencePair | Dropped:
     if chosen == rejected:
@@ -129,37 +118,38 @@ def _implicit(
     tails = chosen[shared:], rejected[shared:]
     if not shared or any([message.role for message in tail] != ["assistant"] for tail in tails):
         return Dropped(origin, "chosen and rejected must share a prompt and then differ in one assistant message")
-    return checked_pair(origin, chosen[:shared], tails[0][0].content, tails[1][0].content, margin)
+    return make_pair(origin, chosen[:shared], tails[0][0].content, tails[1][0].content, margin)
 
 
-def _conversation(row: Row, key: str) -> tuple[Message, ...]:
+def _read_conversation(row: Row, key: str) -> tuple[Message, ...]:
     value = row.values[key]
     if isinstance(value, str):
-        text = "\n\n" + checked_text(row.origin, key, value).lstrip()
+        text = "\n\n" + row.get_text(key).lstrip()
         if not text.startswith("\n\nHuman:"):
             raise InputError(
-                f"{row.origin}: no key 'prompt', and '{key}' is no conversation: {shown(value)}; accepted: {ACCEPTED}"
+                f"{row.origin}: no key 'prompt', and '{key}' is no conversation: {abbreviate_value(value)}; "
+                f"accepted: {ACCEPTED}"
             )
-        return messages_from_turns(text)
-    return messages_of(row.origin, key, value)
+        return split_turns(text)
+    return read_messages(row.origin, key, value)
 
 
-def _prompt(row: Row) -> tuple[Message, ...]:
+def _read_prompt(row: Row) -> tuple[Message, ...]:
     value = row.values["prompt"]
     if not isinstance(value, str):
-        return messages_of(row.origin, "prompt", value)
-    text = row.text("prompt")
+        return read_messages(row.origin, "prompt", value)
+    text = row.get_text("prompt")
     if not text.startswith("\n\nHuman:"):
         return (Message("user", text),)
-    messages = messages_from_turns(text)
+    messages = split_turns(text)
     # Such prompts end with the marker that the reply follows.
     return messages[:-1] if messages[-1] == Message("assistant", "") else messages
 
 
-def _reply(row: Row, key: str, value: Any, prompt: tuple[Message, ...]) -> str:
+def _read_reply(row: Row, key: str, value: object, prompt: tuple[Message, ...]) -> str:
     if isinstance(value, str) and not value.startswith("\n\nHuman:"):
-        return row.text(key)
-    messages = _conversation(row, key)
+        return row.get_text(key)
+    messages = _read_conversation(row, key)
     tail = messages[len(prompt) :] if messages[: len(prompt)] == prompt else messages
     if [message.role for message in tail] != ["assistant"]:
         roles = ", ".join(message.role for message in tail) or "nothing"
@@ -167,7 +157,7 @@ def _reply(row: Row, key: str, value: Any, prompt: tuple[Message, ...]) -> str:
     return tail[0].content
 
 
-def messages_of(origin: str, key: str, value: Any) -> tuple[Message, ...]:
+def read_messages(origin: str, key: str, value: object) -> tuple[Message, ...]:
     """Return the messages of a list of role/content mappings; `origin` and `key` name it in errors.
 
     Raises
@@ -176,20 +166,20 @@ def messages_of(origin: str, key: str, value: Any) -> tuple[Message, ...]:
         For another type, a missing key or an unknown role.
     """
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        got = f"{type(value).__name__} {shown(value)}"
+        got = f"{type(value).__name__} {abbreviate_value(value)}"
         raise InputError(f"{origin}: key '{key}' must be text or a list of role/content messages, got {got}")
     messages = []
     for index, item in enumerate(value):
         place = f"{key}[{index}]"
         message = Row(origin, {f"{place}.{name}": content for name, content in item.items()})
-        messages.append(Message(role_of(message, f"{place}.role"), message.text(f"{place}.content")))
+        messages.append(Message(read_role(message, f"{place}.role"), message.get_text(f"{place}.content")))
     return tuple(messages)
 
 
-def _margin(row: Row) -> float | None:
+def _read_margin(row: Row) -> float | None:
     """Return what stands under `margin`, else the difference of the two scores, else None."""
     if row.values.get("margin") is not None:
-        margin = row.number("margin")
+        margin = row.get_number("margin")
         if not 0 <= margin <= LARGEST_MARGIN:
             raise InputError(
                 f"{row.origin}: key 'margin' must be a number from 0 to {LARGEST_MARGIN:.2g}, got {margin:g}"
@@ -197,7 +187,7 @@ def _margin(row: Row) -> float | None:
         return margin
     for better, worse in _SCORES:
         if row.values.get(better) is not None or row.values.get(worse) is not None:
-            margin = row.number(better) - row.number(worse)
+            margin = row.get_number(better) - row.get_number(worse)
             if not 0 <= margin <= LARGEST_MARGIN:
                 raise InputError(
                     f"{row.origin}: key '{better}' is {row.values[better]} and '{worse}' {row.values[worse]}; "

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from gazetune.errors import InputError
 from gazetune.preferences.pair import Message, PreferencePair
-from gazetune.preferences.sources.registry import Dropped, source
-from gazetune.preferences.sources.rows import Row, shown
-from gazetune.preferences.sources.shapes import checked_pair
+from gazetune.preferences.sources.registry import Dropped, preference_source
+from gazetune.preferences.sources.rows import Row, abbreviate_value
+from gazetune.preferences.sources.shapes import make_pair
 
 _SCORES = ("overall_score", "fine-grained_score")
 
 
-@source("openbmb/UltraFeedback", columns=("instruction", "completions"))
+@preference_source("openbmb/UltraFeedback", columns=("instruction", "completions"))
 def ultrafeedback_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
     """Yield for each instruction its best completion against its worst; ties give no pair.
 
@@ -28,7 +27,7 @@ def ultrafeedback_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Droppe
         For a missing column or a wrong type.
     """
     for row in rows:
-        scored = _scored(row)
+        scored = _read_scored_replies(row)
         if len(scored) < 2:
             yield Dropped(row.origin, "fewer than two scored replies")
             continue
@@ -36,20 +35,22 @@ def ultrafeedback_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Droppe
         if best[0] == worst[0]:
             yield Dropped(row.origin, "tie")
         else:
-            prompt = (Message("user", row.text("instruction")),)
-            yield checked_pair(row.origin, prompt, best[1], worst[1], margin=best[0] - worst[0])
+            prompt = (Message("user", row.get_text("instruction")),)
+            yield make_pair(row.origin, prompt, best[1], worst[1], margin=best[0] - worst[0])
 
 
-def _scored(row: Row) -> list[tuple[float, str]]:
-    completions = row.required("completions")
+def _read_scored_replies(row: Row) -> list[tuple[float, str]]:
+    completions = row.get_value("completions")
     if not isinstance(completions, list) or not all(isinstance(item, dict) for item in completions):
-        raise InputError(f"{row.origin}: key 'completions' must be a list of completions, got {shown(completions)}")
+        raise InputError(
+            f"{row.origin}: key 'completions' must be a list of completions, got {abbreviate_value(completions)}"
+        )
     # One row compares its completions by one kind of score: the two kinds have different ranges.
     for key in _SCORES:
-        if all(_finite(item.get(key)) for item in completions):
-            return [(float(item[key]), Row(row.origin, item).text("response")) for item in completions]
+        if all(_is_finite_number(item.get(key)) for item in completions):
+            return [(float(item[key]), Row(row.origin, item).get_text("response")) for item in completions]
     return []
 
 
-def _finite(score: Any) -> bool:
+def _is_finite_number(score: object) -> bool:
     return isinstance(score, int | float) and math.isfinite(score)

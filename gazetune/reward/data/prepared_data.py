@@ -25,7 +25,7 @@ from gazetune.files.replaced_folder import replace_folder
 from gazetune.gaze.controls import add_noise, apply_control, training_statistics
 from gazetune.gaze.networks.weights import FILES_BESIDE_WEIGHTS
 from gazetune.gaze.predictors.registry import create_predictor
-from gazetune.preferences.pair import PreferencePair, margins_of
+from gazetune.preferences.pair import PreferencePair, collect_margins
 from gazetune.preferences.splits import load_splits
 from gazetune.reward.data.conversation import ChatEncoder
 from gazetune.reward.data.encoding import AlignedChat, TextRows, align_chat, flat_arrays, model_units
@@ -186,7 +186,7 @@ class _Preparation:
             arrays = self._encode(split, getattr(splits, split), encoder, texts)
             for name, array in arrays.items():
                 np.save(folder / f"{split}.{name}.npy", array)
-            np.save(folder / f"{split}.scores.npy", margins_of(getattr(splits, split)))
+            np.save(folder / f"{split}.scores.npy", collect_margins(getattr(splits, split)))
             counts = [[len(pair.chosen.split()), len(pair.rejected.split())] for pair in getattr(splits, split)]
             np.save(folder / f"{split}.words.npy", np.asarray(counts, dtype=np.int32))
             if split == "train":
@@ -232,7 +232,7 @@ class _Preparation:
         """Return the flat arrays of one split (see `EncodedSplit`)."""
         rows: list[AlignedChat] = []
         for done, pair in enumerate(pairs):
-            chats = [pair.chat(pair.chosen), pair.chat(pair.rejected)]
+            chats = [pair.chat_with(pair.chosen), pair.chat_with(pair.rejected)]
             for chat, encoded in zip(chats, encoder.encode(chats, [pair.origin] * 2), strict=True):
                 rows.append(align_chat(encoded, chat, texts, self.config.gaze))
                 self._measure(len(encoded.ids), len(rows[-1].unit_index), pair.origin)

@@ -38,7 +38,7 @@ def texts_read(pairs: Sequence[PreferencePair], gaze: GazeConfig) -> list[str]:
     """
     if gaze.context == "message":
         return distinct_texts(pairs, gaze.scope)
-    chats = (pair.chat(reply) for pair in pairs for reply in (pair.chosen, pair.rejected))
+    chats = (pair.chat_with(reply) for pair in pairs for reply in (pair.chosen, pair.rejected))
     return list(dict.fromkeys(passages([message.content for message in chat], "chat")[0].text for chat in chats))
 
 

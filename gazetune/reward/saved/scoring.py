@@ -17,7 +17,7 @@ from gazetune.gaze.measures import FlatGaze, GazePredictor
 from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.gaze.store.build import predict_flat
 from gazetune.preferences.pair import Message
-from gazetune.preferences.sources.shapes import messages_of
+from gazetune.preferences.sources.shapes import read_messages
 from gazetune.reward.data.conversation import ChatEncoder
 from gazetune.reward.data.encoding import TextRows, align_chat, flat_arrays, model_units, scoped_passages
 from gazetune.reward.layout.batching import EncodedSplit
@@ -139,7 +139,7 @@ def score_chats(model: GazeRewardModel, reader: ChatReader, chats: Sequence[Chat
 
 def _checked(chat: Chat, origin: str) -> tuple[Message, ...]:
     items = [{"role": item.role, "content": item.content} if isinstance(item, Message) else item for item in chat]
-    messages = messages_of(origin, "messages", items)
+    messages = read_messages(origin, "messages", items)
     if not messages or messages[-1].role != "assistant":
         last = messages[-1].role if messages else "nothing"
         raise InputError(f"{origin}: ends with {last}; accepted: a conversation that ends with an assistant's reply")

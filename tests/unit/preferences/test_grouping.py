@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from gazetune.preferences.grouping import linked_groups, prompt_group
+from gazetune.preferences.grouping import link_groups, prompt_group
 from gazetune.preferences.pair import Message, PreferencePair
 
 
@@ -24,11 +24,11 @@ def test_prompts_with_other_words_roles_or_turns_are_other_groups() -> None:
 
 def test_pairs_are_linked_through_groups_and_through_prompts() -> None:
     pairs = [_pair("p", "tree1"), _pair("q", "tree1"), _pair("q", "tree2"), _pair("r", "tree2"), _pair("s", "tree3")]
-    names = linked_groups(pairs)
+    names = link_groups(pairs)
     assert len(set(names[:4])) == 1
     assert names[4] != names[0]
 
 
 def test_names_of_linked_groups_do_not_depend_on_the_order() -> None:
     pairs = [_pair("p", "tree9"), _pair("q", "tree9"), _pair("q", "tree2"), _pair("s", "tree3")]
-    assert linked_groups(pairs) == linked_groups(pairs[::-1])[::-1]
+    assert link_groups(pairs) == link_groups(pairs[::-1])[::-1]

@@ -13,8 +13,8 @@ from scipy.special import expit
 
 from gazetune.config import MEASURES
 from gazetune.gaze.predictors.planted import PLANTED_MEAN, PLANTED_SD, planted_measures
-from gazetune.preferences.pair import PreferencePair, margins_of
-from gazetune.preferences.planted import TERMS, WEIGHTS, PlantedData, planted_data, reply_terms
+from gazetune.preferences.pair import PreferencePair, collect_margins
+from gazetune.preferences.planted import TERMS, WEIGHTS, PlantedData, compute_reply_terms, make_planted_data
 from gazetune.preferences.planted_words import ADJECTIVES, DEFINITE, HEDGING, NOUNS, VERBS
 
 SEED = 5
@@ -22,13 +22,13 @@ SEED = 5
 
 @pytest.fixture(scope="module")
 def large() -> PlantedData:
-    return planted_data(12000, SEED)
+    return make_planted_data(12000, SEED)
 
 
 @pytest.fixture(scope="module")
 def differences(large: PlantedData) -> NDArray[np.float64]:
     """Chosen minus rejected, [pairs, 6]."""
-    terms = [[reply_terms(reply, SEED) for reply in (pair.chosen, pair.rejected)] for pair in large.pairs]
+    terms = [[compute_reply_terms(reply, SEED) for reply in (pair.chosen, pair.rejected)] for pair in large.pairs]
     return (np.array(terms)[:, 0] - np.array(terms)[:, 1]) / np.sqrt(2)
 
 
@@ -60,7 +60,7 @@ def test_fitted_weights_are_the_planted_ones(differences: NDArray[np.float64]) -
 def test_margins_are_the_rules_difference_with_the_logistic_noise_of_the_labels(
     large: PlantedData, differences: NDArray[np.float64]
 ) -> None:
-    margins = margins_of(large.pairs).astype(np.float64)
+    margins = collect_margins(large.pairs).astype(np.float64)
     assert margins.min() >= 0 and np.isfinite(margins).all()
     # Chosen minus rejected on both sides: a label that disagreed with its margin's sign would pull the weights to 0.
     weights = np.linalg.lstsq(differences, margins, rcond=None)[0]
@@ -82,7 +82,7 @@ def test_noise_measures_have_the_scale_of_the_others(differences: NDArray[np.flo
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 3])
 def test_bayes_accuracies_are_the_intended_ones(seed: int) -> None:
-    bayes = planted_data(3000, seed).bayes
+    bayes = make_planted_data(3000, seed).bayes
     assert list(bayes) == ["text", *(f"text+{name}" for name in MEASURES), "text+FFD+TRT", "text+all"]
     assert bayes["text"] == pytest.approx(0.65, abs=0.01)
     assert bayes["text+FFD+TRT"] == pytest.approx(0.88, abs=0.01)
@@ -107,7 +107,7 @@ def test_marked_adverbs_of_both_classes_have_the_same_lengths() -> None:
 
 def test_nothing_of_the_text_predicts_its_gaze(large: PlantedData) -> None:
     replies = [pair.chosen for pair in large.pairs[:4000]] + [pair.rejected for pair in large.pairs[:4000]]
-    terms = np.array([reply_terms(reply, SEED) for reply in replies])
+    terms = np.array([compute_reply_terms(reply, SEED) for reply in replies])
     described = np.stack([terms[:, 0], [len(reply) for reply in replies], [len(reply.split()) for reply in replies]])
     for column in range(1, 6):
         correlations = np.corrcoef(np.vstack([terms[:, column], described]))[0, 1:]
@@ -120,11 +120,11 @@ def test_nothing_of_the_text_predicts_its_gaze(large: PlantedData) -> None:
 def test_gaze_terms_are_standardised_means_of_the_predictors_measures(large: PlantedData) -> None:
     reply = large.pairs[0].chosen
     expected = (planted_measures(reply, SEED).mean(axis=0) - PLANTED_MEAN) / (PLANTED_SD / np.sqrt(24))
-    assert reply_terms(reply, SEED)[1:] == pytest.approx(expected, abs=1e-4)
+    assert compute_reply_terms(reply, SEED)[1:] == pytest.approx(expected, abs=1e-4)
 
 
 def test_text_term_counts_definite_less_hedging_adverbs() -> None:
-    assert reply_terms("It surely holds. Maybe it truly holds.", 0)[0] == pytest.approx(1 / np.sqrt(6))
+    assert compute_reply_terms("It surely holds. Maybe it truly holds.", 0)[0] == pytest.approx(1 / np.sqrt(6))
 
 
 def test_replies_are_sentences_of_about_24_readable_words(large: PlantedData) -> None:
@@ -137,7 +137,7 @@ def test_replies_are_sentences_of_about_24_readable_words(large: PlantedData) ->
 
 
 def test_vocabulary_is_large() -> None:
-    pairs = planted_data(3000, 0).pairs
+    pairs = make_planted_data(3000, 0).pairs
     words = {word.strip(".?").lower() for pair in pairs for word in f"{pair.chosen} {pair.rejected}".split()}
     assert 3000 < len(words) < 8000
     assert len(set(NOUNS)) == len(NOUNS)
@@ -149,25 +149,26 @@ def _digest(pairs: tuple[PreferencePair, ...]) -> str:
 
 def test_same_seed_gives_the_same_pairs_in_another_process() -> None:
     program = (
-        "import hashlib; from gazetune.preferences.planted import planted_data; "
-        "print(hashlib.sha256(repr(planted_data(50, 7).pairs).encode()).hexdigest())"
+        "import hashlib; from gazetune.preferences.planted import make_planted_data; "
+        "print(hashlib.sha256(repr(make_planted_data(50, 7).pairs).encode()).hexdigest())"
     )
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert printed.strip() == _digest(planted_data(50, 7).pairs)
+    assert printed.strip() == _digest(make_planted_data(50, 7).pairs)
 
 
 def test_another_seed_gives_other_pairs() -> None:
     texts = [
-        {reply for pair in planted_data(200, seed).pairs for reply in (pair.chosen, pair.rejected)} for seed in (0, 1)
+        {reply for pair in make_planted_data(200, seed).pairs for reply in (pair.chosen, pair.rejected)}
+        for seed in (0, 1)
     ]
     assert not texts[0] & texts[1]
 
 
 def test_fewer_pairs_are_the_beginning_of_more() -> None:
-    assert planted_data(20, 3).pairs == planted_data(60, 3).pairs[:20]
+    assert make_planted_data(20, 3).pairs == make_planted_data(60, 3).pairs[:20]
 
 
 def test_generation_takes_little_time() -> None:
     start = time.process_time()
-    planted_data(3000, 11)
+    make_planted_data(3000, 11)
     assert time.process_time() - start < 5

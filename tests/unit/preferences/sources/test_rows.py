@@ -87,15 +87,15 @@ def test_a_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
 
 def test_text_and_number_refuse_what_they_are_not() -> None:
     row = Row("f:9", {"text": "t", "number": 2, "none": None, "nan": float("nan"), "flag": True, "half": "a\ud800"})
-    assert row.text("text") == "t"
-    assert row.number("number") == 2.0
+    assert row.get_text("text") == "t"
+    assert row.get_number("number") == 2.0
     for key, kind in (("number", "int 2"), ("none", "NoneType None")):
         with pytest.raises(InputError, match=f"f:9: key '{key}' must be text, got {kind}"):
-            row.text(key)
+            row.get_text(key)
     for key in ("text", "none", "nan", "flag"):
         with pytest.raises(InputError, match=f"f:9: key '{key}' must be a finite number"):
-            row.number(key)
+            row.get_number(key)
     with pytest.raises(InputError, match="f:9: key 'half' holds half of a character at position 1"):
-        row.text("half")
+        row.get_text("half")
     with pytest.raises(InputError, match="f:9: key 'gone' is missing; the row has: text, number"):
-        row.text("gone")
+        row.get_text("gone")

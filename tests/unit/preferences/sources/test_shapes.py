@@ -6,9 +6,10 @@ import pytest
 
 from gazetune.errors import InputError
 from gazetune.preferences.pair import Message, PreferencePair
+from gazetune.preferences.source_splits import read_own_pairs
 from gazetune.preferences.sources.registry import Dropped
 from gazetune.preferences.sources.rows import Row
-from gazetune.preferences.sources.shapes import pair_from_row, strict_pairs
+from gazetune.preferences.sources.shapes import pair_from_row
 
 USER = {"role": "user", "content": "Hi"}
 GOOD = {"role": "assistant", "content": "Hello."}
@@ -17,13 +18,13 @@ PROMPT = (Message("user", "Hi"),)
 
 
 def _pair(**values: Any) -> PreferencePair:
-    (pair,) = strict_pairs([Row("f.jsonl:7", values)])
+    (pair,) = read_own_pairs([Row("f.jsonl:7", values)])
     return pair
 
 
 def _refused(message: str, **values: Any) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        list(strict_pairs([Row("f.jsonl:7", values)]))
+        list(read_own_pairs([Row("f.jsonl:7", values)]))
     assert str(caught.value).startswith("f.jsonl:7: ")
     assert "\n" not in str(caught.value)
 

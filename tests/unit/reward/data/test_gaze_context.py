@@ -57,7 +57,12 @@ def config_of(source: Path, kind: str = "add", max_tokens: int | None = None, **
 def sequences(config: Config, data: PreparedData) -> list[tuple[EncodedSplit, int, PreferencePair, str]]:
     """Return every conversation: its split, its row there, its pair, and its messages as one text."""
     return [
-        (getattr(data, split), 2 * place + rejected, pair, BETWEEN_MESSAGES.join(m.content for m in pair.chat(reply)))
+        (
+            getattr(data, split),
+            2 * place + rejected,
+            pair,
+            BETWEEN_MESSAGES.join(m.content for m in pair.chat_with(reply)),
+        )
         for split in SPLITS
         for place, pair in enumerate(getattr(load_splits(config.data), split))
         for rejected, reply in enumerate((pair.chosen, pair.rejected))
@@ -191,7 +196,7 @@ def test_a_saved_model_reads_chats_as_it_did_in_training(max_tokens: int | None,
     data = prepare(config, root)
     pairs = load_splits(config.data).validation
     reader = ChatReader(config, data.tokenizer(), create_predictor(config), data.facts.context)
-    read = reader.read([pair.chat(reply) for pair in pairs for reply in (pair.chosen, pair.rejected)])
+    read = reader.read([pair.chat_with(reply) for pair in pairs for reply in (pair.chosen, pair.rejected)])
     for name in ("ids", "token_unit", "token_share", "token_starts", "unit_starts"):
         np.testing.assert_array_equal(getattr(read, name), getattr(data.validation, name))
     for row in range(2 * len(pairs)):

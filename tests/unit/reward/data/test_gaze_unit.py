@@ -40,7 +40,7 @@ def sequences(config: Config, data: PreparedData) -> list[tuple[EncodedSplit, in
     """Return every conversation of the data set: its split, its row, what the predictor says of its messages."""
     splits = load_splits(config.data)
     chats = [
-        (getattr(data, split), 2 * place + rejected, pair.chat(pair.rejected if rejected else pair.chosen))
+        (getattr(data, split), 2 * place + rejected, pair.chat_with(pair.rejected if rejected else pair.chosen))
         for split in SPLITS
         for place, pair in enumerate(getattr(splits, split))
         for rejected in (False, True)

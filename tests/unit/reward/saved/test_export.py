@@ -28,7 +28,7 @@ BackboneFolder = Callable[..., Path]
 def chats(planted_config: Config) -> list[list[dict[str, str]]]:
     """Conversations of different lengths."""
     pairs = load_splits(planted_config.data).validation[:3]
-    found = [pair.chat(reply) for pair in pairs for reply in (pair.chosen, pair.rejected)]
+    found = [pair.chat_with(reply) for pair in pairs for reply in (pair.chosen, pair.rejected)]
     short = [{"role": "user", "content": "Hm?"}, {"role": "assistant", "content": "No."}]
     return [short, *([{"role": each.role, "content": each.content} for each in chat] for chat in found)]
 

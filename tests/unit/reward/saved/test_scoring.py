@@ -63,7 +63,7 @@ def varied(config: Config, **sections: Any) -> Config:
 def validation_chats(config: Config) -> list[list[dict[str, str]]]:
     """The chosen and the rejected conversation of the first validation pairs, as many as `CHATS`."""
     pairs = load_splits(config.data).validation
-    chats = [pair.chat(reply) for pair in pairs for reply in (pair.chosen, pair.rejected)]
+    chats = [pair.chat_with(reply) for pair in pairs for reply in (pair.chosen, pair.rejected)]
     return [[{"role": each.role, "content": each.content} for each in chat] for chat in chats[:CHATS]]
 
 

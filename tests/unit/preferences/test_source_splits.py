@@ -16,9 +16,8 @@ import pytest
 
 from gazetune.errors import InputError
 from gazetune.preferences.pair import PreferencePair
-from gazetune.preferences.sources import Dropped, published_splits
-from gazetune.preferences.sources.hub import hub_rows
-from gazetune.preferences.sources.registry import RAW_FORMATS, recognised, source
+from gazetune.preferences.source_splits import read_hub_rows, read_source_splits
+from gazetune.preferences.sources.registry import SOURCE_FORMATS, Dropped, preference_source, recognise_format
 
 HELPSTEER2 = [
     {"prompt": f"p{row // 2}", "response": f"r{row}", "helpfulness": row % 4, "correctness": 1} for row in range(8)
@@ -27,7 +26,7 @@ HELPSTEER2 = [
 
 def _refused(name: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        for stream in published_splits(name).values():
+        for stream in read_source_splits(name).values():
             list(stream)
     assert "\n" not in str(caught.value)
 
@@ -41,7 +40,7 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def test_the_published_data_sets_are_registered() -> None:
-    assert set(RAW_FORMATS) == {
+    assert set(SOURCE_FORMATS) == {
         "nvidia/HelpSteer2",
         "OpenAssistant/oasst1",
         "Anthropic/hh-rlhf",
@@ -50,28 +49,28 @@ def test_the_published_data_sets_are_registered() -> None:
 
 
 def test_a_new_data_set_joins_by_its_decorator(tmp_path: Path) -> None:
-    @source("made/up", columns=("left", "right"))
+    @preference_source("made/up", columns=("left", "right"))
     def convert(rows: Any) -> Any:
         return (Dropped(row.origin, "made up") for row in rows)
 
     try:
         _write(tmp_path / "own.parquet", [{"left": "a", "right": "b"}])
-        (stream,) = published_splits(str(tmp_path / "own.parquet")).values()
+        (stream,) = read_source_splits(str(tmp_path / "own.parquet")).values()
         assert [item.reason for item in stream if isinstance(item, Dropped)] == ["made up"]
     finally:
-        del RAW_FORMATS["made/up"]
+        del SOURCE_FORMATS["made/up"]
 
 
 def test_raw_columns_are_recognised_and_pairs_are_not() -> None:
     named = {
         "nvidia/HelpSteer2": ["prompt", "response", "helpfulness", "correctness"],
         "OpenAssistant/oasst1": ["message_id", "parent_id", "text", "role", "lang", "rank", "message_tree_id"],
-        "openbmb/UltraFeedback": ["source", "instruction", "models", "completions"],
+        "openbmb/UltraFeedback": ["preference_source", "instruction", "models", "completions"],
     }
     for name, columns in named.items():
-        raw = recognised(columns)
+        raw = recognise_format(columns)
         assert raw is not None and raw.name == name
-    assert recognised(["prompt", "chosen", "rejected"]) is None
+    assert recognise_format(["prompt", "chosen", "rejected"]) is None
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".jsonl.gz"])
@@ -80,7 +79,7 @@ def test_a_local_copy_of_a_published_data_set_goes_through_its_own_rules(tmp_pat
     _write(tmp_path / "data" / f"train-00001-of-00002{suffix}", HELPSTEER2[4:])
     _write(tmp_path / f"validation{suffix}", HELPSTEER2[:2])
     _write(tmp_path / ".cache" / f"other{suffix}", HELPSTEER2)
-    splits = {name: list(stream) for name, stream in published_splits(str(tmp_path)).items()}
+    splits = {name: list(stream) for name, stream in read_source_splits(str(tmp_path)).items()}
     assert {name: len(pairs) for name, pairs in splits.items()} == {"train": 4, "validation": 1}
     first = splits["train"][0]
     assert isinstance(first, PreferencePair)
@@ -92,7 +91,7 @@ def test_a_nested_parquet_file_of_messages_gives_pairs(tmp_path: Path) -> None:
     messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]
     rejected = [messages[0], {"role": "assistant", "content": "Go."}]
     _write(tmp_path / "own.parquet", [{"chosen": messages, "rejected": rejected}])
-    (pair,) = published_splits(str(tmp_path / "own.parquet"))["train"]
+    (pair,) = read_source_splits(str(tmp_path / "own.parquet"))["train"]
     assert isinstance(pair, PreferencePair)
     assert (pair.prompt[0].content, pair.chosen, pair.rejected) == ("Hi", "Hello.", "Go.")
 
@@ -146,9 +145,9 @@ def test_the_datasets_library_gives_the_rows_of_a_folder_laid_out_like_the_publi
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
     _write(tmp_path / "set" / f"train{suffix}", HELPSTEER2)
     _write(tmp_path / "set" / f"validation{suffix}", HELPSTEER2[:2])
-    splits = hub_rows(str(tmp_path / "set"), ["planted"])
+    splits = read_hub_rows(str(tmp_path / "set"), ["planted"])
     assert list(splits) == ["train", "validation"]
-    pairs = list(RAW_FORMATS["nvidia/HelpSteer2"].convert(splits["train"]))
+    pairs = list(SOURCE_FORMATS["nvidia/HelpSteer2"].convert(splits["train"]))
     assert [(pair.chosen, pair.margin) for pair in pairs if isinstance(pair, PreferencePair)] == [
         ("r1", 1),
         ("r3", 1),
@@ -161,8 +160,8 @@ def test_the_datasets_library_gives_the_rows_of_a_folder_laid_out_like_the_publi
 def test_an_unreachable_hub_is_one_line_with_the_id_and_what_is_accepted(tmp_path: Path) -> None:
     program = (
         "from gazetune.errors import InputError\n"
-        "from gazetune.preferences.sources import published_splits\n"
-        "try: published_splits('nvidia/HelpSteer2')\n"
+        "from gazetune.preferences.source_splits import read_source_splits\n"
+        "try: read_source_splits('nvidia/HelpSteer2')\n"
         "except InputError as error: print(error)\n"
     )
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
@@ -173,7 +172,7 @@ def test_an_unreachable_hub_is_one_line_with_the_id_and_what_is_accepted(tmp_pat
 
 
 def test_real_pairs_read_alike_with_an_explicit_and_an_implicit_prompt(tmp_path: Path, shared: Path) -> None:
-    explicit = list(published_splits(str(shared / "data" / "hh_harmless_pairs.jsonl.gz"))["train"])
+    explicit = list(read_source_splits(str(shared / "data" / "hh_harmless_pairs.jsonl.gz"))["train"])
     assert len(explicit) == 1800
     spelled = {"user": "Human", "assistant": "Assistant"}
     rows = []
@@ -182,7 +181,7 @@ def test_real_pairs_read_alike_with_an_explicit_and_an_implicit_prompt(tmp_path:
         start = "".join(f"\n\n{spelled[message.role]}: {message.content}" for message in pair.prompt)
         rows.append({key: f"{start}\n\nAssistant: {getattr(pair, key)}" for key in ("chosen", "rejected")})
     _write(tmp_path / "implicit.parquet", rows)
-    implicit = list(published_splits(str(tmp_path / "implicit.parquet"))["train"])
+    implicit = list(read_source_splits(str(tmp_path / "implicit.parquet"))["train"])
     same = [
         (first.prompt, first.chosen, first.rejected, first.group)
         == (second.prompt, second.chosen, second.rejected, second.group)
