@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def correct(margins: NDArray[np.float64]) -> NDArray[np.float64]:
+def pair_correctness(margins: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return for each pair whether the chosen reply got the higher reward.
 
     Parameters
@@ -22,8 +22,27 @@ def correct(margins: NDArray[np.float64]) -> NDArray[np.float64]:
     -------
     [n] of 1 (right), 0 (wrong), one half (a tie: a coin flip would be right half the time). A NaN margin stays NaN, so
     that a model which produces NaN gets no accuracy instead of a low one.
+
+    Examples
+    --------
+    >>> pair_correctness(np.array([2.5, -0.1, 0.0]))
+    array([1. , 0. , 0.5])
     """
     return (np.sign(np.asarray(margins, dtype=np.float64)) + 1.0) / 2.0
+
+
+def pair_log_likelihoods(margins: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return log sigmoid(margin) of each pair [n], in nats: how likely its label is under the rewards.
+
+    This is the model of Bradley and Terry (1952), Rank analysis of incomplete block designs. It is computed as
+    -log(exp(0) + exp(-margin)), which is stable for margins of any size.
+
+    Examples
+    --------
+    >>> pair_log_likelihoods(np.array([0.0, 3.0, -1000.0])).round(3).tolist()
+    [-0.693, -0.049, -1000.0]
+    """
+    return -np.logaddexp(0.0, -np.asarray(margins, dtype=np.float64))
 
 
 def pairwise_accuracy(margins: NDArray[np.float64]) -> float:
@@ -33,21 +52,23 @@ def pairwise_accuracy(margins: NDArray[np.float64]) -> float:
     ------
     ValueError
         For no margins at all.
+
+    Examples
+    --------
+    >>> pairwise_accuracy(np.array([2.5, -0.1, 0.0, 1.0]))
+    0.625
     """
     if len(margins) == 0:
         raise ValueError("an accuracy needs at least one margin, got none")
-    return float(correct(margins).mean())
+    return float(pair_correctness(margins).mean())
 
 
 def bradley_terry_loss(margins: NDArray[np.float64]) -> float:
-    """Return the mean of -log sigmoid(margin), in nats; stable for margins of any size.
-
-    Bradley and Terry (1952), Rank analysis of incomplete block designs.
-    """
-    return float(np.logaddexp(0.0, -np.asarray(margins, dtype=np.float64)).mean())
+    """Return the mean of -log sigmoid(margin), in nats (see `pair_log_likelihoods`)."""
+    return float(-pair_log_likelihoods(margins).mean())
 
 
-def summary(
+def summarise_rewards(
     margins: NDArray[np.float64], rewards_chosen: NDArray[np.float64], rewards_rejected: NDArray[np.float64]
 ) -> dict[str, float]:
     """Return the statistics of one split that are tracked at every evaluation.

@@ -1,4 +1,17 @@
-"""Intervals and paired tests for accuracies on the same items."""
+"""Intervals and paired tests for accuracies on the same items.
+
+An item is a preference pair. Its correctness is 1, 0, or one half for a tie (see `gazetune.evaluate.accuracy`).
+
+The normal distribution, the exact binomial test and the t-test are scipy's. Two intervals are written here, because
+scipy has them for other inputs only:
+
+- Wilson's interval. `binomtest(k, n).proportion_ci("wilson")` takes a whole number of successes, and ties make halves.
+  Without ties both are equal; a test holds that.
+- The BCa bootstrap of a mean difference. `scipy.stats.bootstrap` draws items, 10,000 times n of them, and ends with NaN
+  where all items are equal. Here an item's difference takes at most five values (-1, -1/2, 0, 1/2, 1). A resample is
+  therefore one multinomial draw of their counts: the same distribution, at a cost that does not depend on n. A test
+  compares both.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +26,7 @@ RESAMPLES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class PairedDifference:
     """How much more often a is right than b on the same items."""
 
     difference: float
@@ -39,6 +52,12 @@ def accuracy_interval(correct: NDArray[np.float64], level: float = 0.95) -> tupl
     ------
     ValueError
         For no items.
+
+    Examples
+    --------
+    >>> low, high = accuracy_interval(np.array([1.0] * 75 + [0.0] * 25))
+    >>> f"{low:.3f} to {high:.3f}"
+    '0.657 to 0.825'
     """
     n = len(correct)
     if n == 0:
@@ -52,13 +71,12 @@ def accuracy_interval(correct: NDArray[np.float64], level: float = 0.95) -> tupl
 
 def paired_difference(
     correct_a: NDArray[np.float64], correct_b: NDArray[np.float64], level: float = 0.95, seed: int = 0
-) -> Difference:
+) -> PairedDifference:
     """Compare two models item by item on the same items.
 
-    The interval is the BCa bootstrap (Efron 1987, JASA 82:171-185) of the mean difference. An item's difference takes
-    at most five values, so a resample is one multinomial draw of their counts, not n draws of items. When all items
-    have the same difference, the interval is that one point. p is McNemar's exact test over the discordant items
-    (McNemar 1947, Psychometrika 12:153-157); an item that is a tie for one model only is discordant too.
+    The interval is the BCa bootstrap (Efron 1987, JASA 82:171-185) of the mean difference. When all items have the same
+    difference, the interval is that one point. p is McNemar's exact test over the discordant items (McNemar 1947,
+    Psychometrika 12:153-157). An item that is a tie for one model only is discordant too.
 
     Parameters
     ----------
@@ -73,6 +91,13 @@ def paired_difference(
     ------
     ValueError
         For no items, different numbers of items, or NaN.
+
+    Examples
+    --------
+    >>> gaze, no_gaze = np.array([1.0] * 80 + [0.0] * 20), np.array([1.0] * 70 + [0.0] * 20 + [1.0] * 10)
+    >>> found = paired_difference(gaze, no_gaze)
+    >>> found.difference, found.low < 0 < found.high, found.p
+    (0.0, True, 1.0)
     """
     if len(correct_a) != len(correct_b):
         raise ValueError(f"a paired comparison needs the same items, got {len(correct_a)} and {len(correct_b)}")
@@ -84,21 +109,30 @@ def paired_difference(
     better, worse = int((items > 0).sum()), int((items < 0).sum())
     p = float(stats.binomtest(better, better + worse, 0.5).pvalue) if better + worse else 1.0
     low, high = _bca_interval(items, level, np.random.default_rng(seed))
-    return Difference(float(items.mean()), low, high, p)
+    return PairedDifference(float(items.mean()), low, high, p)
 
 
-def p_less_often_right(correct: NDArray[np.float64], best: NDArray[np.float64]) -> float:
-    """Return the one-sided p of McNemar's exact test that a model is right less often than another (McNemar 1947).
+def mcnemar_p_less(correct: NDArray[np.float64], best: NDArray[np.float64]) -> float:
+    """Return the one-sided p of McNemar's exact test (1947) that a model is right less often than another.
 
-    Small when, among the items that only one of them is right on, too few are its own. `correct` and `best` are [n]
-    each, of 0, 1/2 or 1, on the same items.
+    The p is small when, among the items that only one of the two is right on, too few are the model's own.
+
+    Parameters
+    ----------
+    correct, best
+        [n] each, of 0, 1/2 or 1, item i of both about the same preference pair.
+
+    Examples
+    --------
+    >>> mcnemar_p_less(np.array([0.0, 0.0, 0.0, 1.0]), np.array([1.0, 1.0, 1.0, 1.0]))  # 1/8: three of three lost
+    0.125
     """
     items = correct - best
     better, worse = int((items > 0).sum()), int((items < 0).sum())
     return float(stats.binomtest(better, better + worse, 0.5, alternative="less").pvalue) if better + worse else 1.0
 
 
-def p_smaller_mean(scores: NDArray[np.float64], best: NDArray[np.float64]) -> float:
+def paired_t_p_less(scores: NDArray[np.float64], best: NDArray[np.float64]) -> float:
     """Return the one-sided p of the paired t-test that `scores` [n] have a smaller mean than `best` [n]."""
     items = scores - best
     if np.ptp(items) == 0.0:  # no spread to compare the mean with

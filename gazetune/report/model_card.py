@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gazetune import __version__
 from gazetune.config import Config
 from gazetune.config.yaml_file import dump_yaml
-from gazetune.evaluate.accuracy import correct
+from gazetune.evaluate.accuracy import pair_correctness
 from gazetune.evaluate.statistics import accuracy_interval
 from gazetune.reward.data.prepared_data import DatasetFacts
 
@@ -53,7 +53,7 @@ def model_card(config: Config, facts: DatasetFacts, margins: NDArray[np.float64]
     margins
         [n] reward of the chosen less that of the rejected reply, of every validation pair.
     """
-    right = correct(margins)
+    right = pair_correctness(margins)
     accuracy, interval = float(right.mean()), accuracy_interval(right)
     lines = [
         f"---\n{dump_yaml(_front_matter(config, accuracy))}---",

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazetune.config import Config
-from gazetune.evaluate.accuracy import correct
+from gazetune.evaluate.accuracy import pair_correctness
 from gazetune.evaluate.length import shorter_baseline
 from gazetune.evaluate.statistics import accuracy_interval, paired_difference
 from gazetune.report.document import BaselineRecord, BestRecord, TestRecord, TrialRecord
@@ -71,7 +71,7 @@ def score_test(run_job: RunJob, name: str, config: Config, folder: Path) -> NDAr
         "split": "test",
     }
     rewards = np.asarray(run_job(spec)["rewards"])
-    return correct(rewards[:, 0] - rewards[:, 1])
+    return pair_correctness(rewards[:, 0] - rewards[:, 1])
 
 
 def compare(best: NDArray[np.float64], baseline: NDArray[np.float64]) -> BaselineRecord:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gazetune.evaluate.accuracy import summary
+from gazetune.evaluate.accuracy import summarise_rewards
 from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.layout.batching import EncodedSplit, split_rewards
 from gazetune.reward.layout.passes import divide_passes
@@ -43,5 +43,5 @@ def score_split(
 
 def split_metrics(rewards: NDArray[np.float64], prefix: str) -> dict[str, float]:
     """Accuracy, loss, margin and reward statistics of rewards [pairs, 2], as `prefix/name`."""
-    values = summary(rewards[:, 0] - rewards[:, 1], rewards[:, 0], rewards[:, 1])
+    values = summarise_rewards(rewards[:, 0] - rewards[:, 1], rewards[:, 0], rewards[:, 1])
     return {f"{prefix}/{name}": float(value) for name, value in values.items()}

@@ -19,7 +19,7 @@ from rich.console import Console
 from gazetune.config import Config, ResourcesConfig, TrackingConfig
 from gazetune.config.yaml_file import build_config, dump_config, load_config, with_absolute_paths, write_config
 from gazetune.errors import InputError
-from gazetune.evaluate.accuracy import correct
+from gazetune.evaluate.accuracy import pair_correctness
 from gazetune.evaluate.length import shorter_baseline
 from gazetune.evaluate.statistics import accuracy_interval, paired_difference
 from gazetune.files.atomic_write import write_atomically
@@ -207,7 +207,7 @@ def _reporter(config: Config, storage: Path, run: str) -> Callable[[EvaluationRe
 
 def _test(config: Config, folder: Path, data: PreparedData, worker: Worker) -> dict[str, Any]:
     rewards, _ = score_saved_model(config, folder, load_worker_backbone(config, worker), data.test, worker)
-    right = correct(rewards[:, 0] - rewards[:, 1])
+    right = pair_correctness(rewards[:, 0] - rewards[:, 1])
     shorter = shorter_baseline(data.response_words("test"))
     difference = paired_difference(right, shorter)
     return {

@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from gazetune.evaluate.accuracy import correct
-from gazetune.evaluate.statistics import p_less_often_right, p_smaller_mean
+from gazetune.evaluate.accuracy import pair_correctness, pair_log_likelihoods
+from gazetune.evaluate.statistics import mcnemar_p_less, paired_t_p_less
 from gazetune.train.checkpoint import load_margins
 
 _LOGGER = logging.getLogger(__name__)
@@ -43,8 +43,8 @@ class PairedComparison:
 
 
 COMPARISONS = {
-    "val/accuracy": PairedComparison(correct, p_less_often_right),
-    "val/loss": PairedComparison(lambda margins: -np.logaddexp(0.0, -margins), p_smaller_mean),
+    "val/accuracy": PairedComparison(pair_correctness, mcnemar_p_less),
+    "val/loss": PairedComparison(pair_log_likelihoods, paired_t_p_less),
 }
 """By objective."""
 

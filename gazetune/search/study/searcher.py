@@ -18,9 +18,9 @@ from ray.tune.search import Searcher
 
 from gazetune.config import ResourcesConfig, SearchConfig
 from gazetune.report.document import ImportanceRecord, ParetoRecord
-from gazetune.report.importance import parameter_importance
 from gazetune.search.ledger import Ledger
 from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.study.importance import parameter_importance
 from gazetune.search.study.objectives import directions, objectives, sign, validation_objective, values
 from gazetune.search.study.samplers import Samplers
 from gazetune.search.study.seeding import own_trials, trial_name

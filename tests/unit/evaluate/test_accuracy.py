@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from gazetune.evaluate.accuracy import bradley_terry_loss, correct, pairwise_accuracy, summary
+from gazetune.evaluate.accuracy import bradley_terry_loss, pair_correctness, pairwise_accuracy, summarise_rewards
 
 
 def test_a_tie_counts_one_half() -> None:
-    assert correct(np.array([2.0, 0.0, -1e-9])).tolist() == [1.0, 0.5, 0.0]
+    assert pair_correctness(np.array([2.0, 0.0, -1e-9])).tolist() == [1.0, 0.5, 0.0]
     assert pairwise_accuracy(np.array([1.0, 0.0, -1.0, 3.0])) == 0.625
 
 
@@ -37,7 +37,7 @@ def test_loss_is_stable_for_large_margins() -> None:
 
 def test_summary_has_each_statistic_of_its_own_array() -> None:
     chosen, rejected = np.array([1.0, 3.0, 2.0]), np.array([0.0, 1.0, 5.0])
-    result = summary(chosen - rejected, chosen, rejected)
+    result = summarise_rewards(chosen - rejected, chosen, rejected)
     assert result["accuracy"] == pytest.approx(2 / 3)
     assert result["margin_mean"] == pytest.approx(0.0)
     assert result["margin_std"] == pytest.approx(np.std([1, 2, -3]))
@@ -49,4 +49,4 @@ def test_summary_has_each_statistic_of_its_own_array() -> None:
 
 def test_summary_refuses_arrays_of_different_lengths() -> None:
     with pytest.raises(ValueError, match="got 2, 2 and 1"):
-        summary(np.zeros(2), np.zeros(2), np.zeros(1))
+        summarise_rewards(np.zeros(2), np.zeros(2), np.zeros(1))

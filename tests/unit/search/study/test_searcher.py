@@ -11,9 +11,9 @@ import optuna
 import pytest
 from ray.tune.search import Searcher
 
-from gazetune.report.importance import ENOUGH
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
+from gazetune.search.study.importance import ENOUGH
 from gazetune.search.study.samplers import Samplers
 from gazetune.search.study.searcher import TruthfulOptuna, importance, open_study, pareto_front
 

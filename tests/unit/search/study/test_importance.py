@@ -7,7 +7,7 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, create_trial
 
-from gazetune.report.importance import ENOUGH, parameter_importance
+from gazetune.search.study.importance import ENOUGH, parameter_importance
 
 SPACE: dict[str, BaseDistribution] = {
     "optim.learning_rate": FloatDistribution(1e-4, 1e-2, log=True),
