@@ -25,8 +25,8 @@ from gazetune.config import MEASURES
 from gazetune.errors import InputError
 from gazetune.eyetracking.align_text import ShownTexts, align_words, find_common_units
 from gazetune.eyetracking.assign_words import ASSIGNMENT_METHODS
-from gazetune.eyetracking.formats import read_recordings
 from gazetune.eyetracking.import_settings import DEFAULT_SCREEN, DroppedPart, ImportReport, ImportSettings
+from gazetune.eyetracking.read_recordings import read_recordings
 from gazetune.eyetracking.reading_measures import convert_to_cmcl, measure_words, merge_averages, merge_measures
 from gazetune.eyetracking.recording import NO_WORD, Fixations, Recording
 from gazetune.files.atomic_write import write_files_atomically
@@ -65,7 +65,7 @@ def import_recordings(
     Parameters
     ----------
     source
-        Where the recordings are, as `formats.read_recordings` takes it.
+        Where the recordings are, as `read_recordings` takes it.
     texts
         Texts that may have been read. A recording finds its own by its words.
     out

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gazetune.errors import InputError
-from gazetune.eyetracking.format_registry import LoadedRecordings, RecordingSource, recording_format
+from gazetune.eyetracking.formats.registry import LoadedRecordings, RecordingSource, recording_format
+from gazetune.eyetracking.formats.split_trials import split_trials
 from gazetune.eyetracking.pymovements.gaze import extract_fixations
 from gazetune.eyetracking.pymovements.settings import PymovementsSettings, import_pymovements, name_reading_errors
-from gazetune.eyetracking.pymovements.trials import split_trials
 
 if TYPE_CHECKING:
     from pymovements import Gaze
@@ -32,7 +32,7 @@ def read_eyelink(source: RecordingSource) -> LoadedRecordings:
         settings that only files of EyeLink need.
     """
     settings = source.settings.pymovements
-    paths = [path for path in source.find_files("*.asc") if path.suffix == ".asc"]
+    paths = source.find_files("*.asc")
     loaded = LoadedRecordings()
     if not paths:
         if settings != PymovementsSettings():

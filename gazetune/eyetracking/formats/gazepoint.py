@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from gazetune.errors import InputError
-from gazetune.eyetracking.format_registry import LoadedRecordings, RecordingSource, recording_format
+from gazetune.eyetracking.formats.registry import LoadedRecordings, RecordingSource, recording_format
 from gazetune.eyetracking.import_settings import DEFAULT_SCREEN, DroppedPart
 from gazetune.eyetracking.recording import Fixations, Recording, ScreenSize
 from gazetune.eyetracking.stimulus_pages import StimulusPage, find_stimulus_page, join_pages
@@ -47,7 +47,9 @@ def read_gazepoint(source: RecordingSource) -> LoadedRecordings:
         If an export is wrong (see `read_export`), or a column or page of the word boxes is missing.
     """
     loaded = LoadedRecordings()
-    exports, repeated = drop_repeated([path for path in source.find_files("*.csv") if is_export(path)])
+    # A file that the user names may have another ending.
+    paths = [source.path] if source.path.is_file() else source.find_files("*.csv")
+    exports, repeated = drop_repeated([path for path in paths if is_export(path)])
     loaded.dropped += [
         DroppedPart("file", str(path), "the same recording has a file of fixations") for path in repeated
     ]

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazetune.errors import InputError
-from gazetune.eyetracking.format_registry import LoadedRecordings, RecordingSource, recording_format
+from gazetune.eyetracking.formats.registry import LoadedRecordings, RecordingSource, recording_format
 from gazetune.eyetracking.import_settings import DEFAULT_SCREEN, DroppedPart
 from gazetune.eyetracking.recording import (
     BOX_COLUMNS,

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gazetune.errors import InputError, did_you_mean
-from gazetune.eyetracking.format_registry import LoadedRecordings, RecordingSource, recording_format
+from gazetune.eyetracking.formats.registry import LoadedRecordings, RecordingSource, recording_format
+from gazetune.eyetracking.formats.split_trials import split_trials
 from gazetune.eyetracking.pymovements.gaze import ReaderFixations, extract_fixations, get_screen_size
 from gazetune.eyetracking.pymovements.settings import PymovementsSettings, import_pymovements, name_reading_errors
 from gazetune.eyetracking.pymovements.tables import COLUMN_SPELLINGS, CorpusTable
-from gazetune.eyetracking.pymovements.trials import split_trials
 from gazetune.eyetracking.recording import Recording, ScreenSize
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The fixations of one file, on many screens, to recordings: one a trial, its pages below each other."""
+"""The fixations of one file that pymovements read, to recordings: one a trial, its pages below each other."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from gazetune.errors import InputError
-from gazetune.eyetracking.format_registry import LoadedRecordings, RecordingSource
+from gazetune.eyetracking.formats.registry import LoadedRecordings, RecordingSource
 from gazetune.eyetracking.import_settings import DroppedPart
 from gazetune.eyetracking.pymovements.gaze import ReaderFixations
 from gazetune.eyetracking.stimulus_pages import StimulusPage, find_stimulus_page, join_pages

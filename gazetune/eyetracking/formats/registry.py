@@ -1,11 +1,13 @@
-"""The registry of recordings' formats: a new one joins by one file in `formats/` with a `@recording_format` function.
+"""The registry of formats. A new one joins by one file in this folder, with a decorated function.
 
-@recording_format("my_tracker", files="*.mine of MyTracker")
-def read_my_tracker(source: RecordingSource) -> LoadedRecordings:
-    loaded = LoadedRecordings()
-    for path in source.find_files("*.mine"):
-        loaded.recordings.append(...)
-    return loaded
+    @recording_format("my_tracker", files="*.mine of MyTracker")
+    def read_my_tracker(source: RecordingSource) -> LoadedRecordings:
+        loaded = LoadedRecordings()
+        for path in source.find_files("*.mine"):
+            loaded.recordings.append(...)       # a Recording: words, and fixations in pixels and seconds
+        return loaded
+
+`gazetune gaze import` then reads these files wherever it finds them.
 """
 
 from __future__ import annotations
@@ -28,8 +30,10 @@ class RecordingSource:
     settings: ImportSettings
 
     def find_files(self, pattern: str) -> list[Path]:
-        """Return the files in the folder and below it whose names fit the pattern, sorted; a source file as it is."""
-        return [self.path] if self.path.is_file() else sorted(self.path.rglob(pattern))
+        """Return the files whose names fit the pattern, sorted: those below the folder, or the source file itself."""
+        if self.path.is_file():
+            return [self.path] if self.path.match(pattern) else []
+        return sorted(self.path.rglob(pattern))
 
     @property
     def folder(self) -> Path:
