@@ -40,7 +40,7 @@ class Check:
         return asdict(self)
 
 
-def examine(storage: Path, tracking_uri: str | None) -> list[Check]:
+def run_checks(storage: Path, tracking_uri: str | None) -> list[Check]:
     """Return all checks: Python, packages, GPUs, DeepSpeed's ops, NF4, storage, MLflow, cores, memory, shared memory.
 
     Parameters

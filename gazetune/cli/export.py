@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
-from typing import Any
+
+from gazetune.cli.options import Subparsers, add_json_option, add_storage_option
+from gazetune.cli.outcome import Outcome
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser(
         "export",
@@ -19,31 +20,18 @@ def add_parser(subparsers: Any) -> None:
         "model", metavar="RUN", help="a saved model's folder, or the name of a run or a finished search"
     )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="the folder to write; new or empty")
-    parser.add_argument(
-        "--storage",
-        type=Path,
-        default=Path("gazetune_runs"),
-        metavar="DIR",
-        help="folder of all results (default: ./gazetune_runs)",
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    add_storage_option(parser)
+    add_json_option(parser)
     parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Export and say what was written."""
-    from gazetune.cli.output import stdout_for_results
+def run(args: argparse.Namespace) -> Outcome:
+    """Export a model and return where it was and where it is."""
+    from gazetune.report.model_card import classifier_card
+    from gazetune.report.saved_model import find_saved_model
+    from gazetune.reward.saved.export import export_classifier
+    from gazetune.reward.saved.saving import saved_card
 
-    with stdout_for_results():
-        from gazetune.report.model_card import classifier_card
-        from gazetune.report.saved_model import find_saved_model
-        from gazetune.reward.saved.export import export_classifier
-        from gazetune.reward.saved.saving import saved_card
-
-        folder = find_saved_model(args.model, args.storage)
-        export_classifier(folder, args.out, classifier_card(saved_card(folder)))
-    if args.json:
-        print(json.dumps({"model": str(folder), "out": str(args.out)}, indent=2))
-    else:
-        print(f"{folder} exported to {args.out}")
-    return 0
+    folder = find_saved_model(args.model, args.storage)
+    export_classifier(folder, args.out, classifier_card(saved_card(folder)))
+    return Outcome({"model": str(folder), "out": str(args.out)}, lambda: print(f"{folder} exported to {args.out}"))

@@ -7,26 +7,33 @@ from __future__ import annotations
 
 import argparse
 import errno
+import json
 import os
 import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from gazetune import __version__
-from gazetune.cli import doctor, export, gaze, plan, search, space, status, stop, train
-from gazetune.cli.output import set_up_logging
+from gazetune.cli import doctor, export, plan, search, space, status, stop, train
+from gazetune.cli.gaze import group as gaze
+from gazetune.cli.options import OneLineParser, Subparsers
+from gazetune.cli.outcome import Outcome
+from gazetune.cli.output import set_up_logging, stdout_for_results
 from gazetune.errors import GazetuneError
 from gazetune.train.processes.deepspeed_op import add_ninja_to_path
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line: the usage of `gazetune train` alone fills a screen."""
+class Command(Protocol):
+    """What the file of a subcommand has."""
 
-    def error(self, message: str) -> NoReturn:
-        """Print the error and end with exit code 2."""
-        self.exit(2, f"gazetune: error: {message} (see {self.prog} --help)\n")
+    def add_parser(self, subparsers: Subparsers) -> None:
+        """Add the parser of the subcommand, whose default `run` is a function from its arguments to an `Outcome`."""
+
+
+COMMANDS: tuple[Command, ...] = (search, status, stop, space, train, gaze, plan, export, doctor)
+"""The subcommands, in the order of `gazetune --help`. A new one is a file in this folder and an entry here."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -34,9 +41,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser = OneLineParser(prog="gazetune", description="Find the best gaze-aware reward model, and prove it.")
     parser.add_argument("--version", action="version", version=f"gazetune {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (search, status, stop, space, train, gaze, plan, export, doctor):
+    for command in COMMANDS:
         command.add_parser(subparsers)
     for subparser in leaf_parsers(parser).values():
+        subparser.set_defaults(json=False)  # for a subcommand without --json
         logs = subparser.add_argument_group("messages on stderr")
         logs.add_argument("--verbose", action="store_true", help="also details and what the libraries say")
         logs.add_argument("--quiet", action="store_true", help="only warnings and errors")
@@ -65,25 +73,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     set_up_logging(verbose=args.verbose, quiet=args.quiet)
     add_ninja_to_path()  # Ray's workers on this machine inherit it
     try:
-        return args.run(args)
+        with stdout_for_results():
+            outcome: Outcome = args.run(args)
+        _print_outcome(outcome, args.json)
+        return outcome.exit_code
     except GazetuneError as error:
-        _complain(str(error))
+        _print_error(str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        _complain("interrupted")
+        _print_error("interrupted")
         return 130
     except Exception as error:
         if args.debug or os.environ.get("GAZETUNE_DEBUG") == "1":
             raise
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             where = f" ({error.filename})" if error.filename else ""
-            _complain(f"the disk is full{where}; free some space, or choose another --storage, and run it again")
+            _print_error(f"the disk is full{where}; free some space, or choose another --storage, and run it again")
             return 1
-        _complain(f"unexpected {type(error).__name__}: {error} (traceback in {_write_traceback()})")
+        _print_error(f"unexpected {type(error).__name__}: {error} (traceback in {_write_traceback()})")
         return 1
 
 
-def _complain(message: str) -> None:
+def _print_outcome(outcome: Outcome, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(outcome.document, indent=2))
+    else:
+        outcome.print_for_people()
+
+
+def _print_error(message: str) -> None:
     print(f"gazetune: error: {' '.join(message.split())}", file=sys.stderr)
 
 

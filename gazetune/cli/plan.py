@@ -3,159 +3,160 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gazetune.cli.plan_search import add_options, check_options, refuse_options, search_document, search_lines
-from gazetune.errors import InputError
+from gazetune.cli.options import Subparsers, add_json_option, add_set_option
+from gazetune.cli.outcome import Outcome
 
 if TYPE_CHECKING:
-    from gazetune.config import Config
-    from gazetune.search.space.search_space import SearchSpace
-    from gazetune.train.limits.memory_estimate import MemoryEstimate
+    from rich.table import Table
+
+    from gazetune.search.planning.plan_document import MemoryRow, PlanDocument, SearchDocument
 
 MIB, GIB = 2**20, 2**30
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser("plan", help="print what a run or search needs", allow_abbrev=False)
     parser.add_argument("file", metavar="FILE", help="a YAML config, a search space, or the name of a shipped space")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="set a config key, such as resources.workers=4; may be repeated",
-    )
-    add_options(parser)
-    parser.add_argument("--json", action="store_true", help="print the plan as one JSON document")
+    add_set_option(parser, "set a config key, such as resources.workers=4; may be repeated")
+    _add_search_options(parser)
+    add_json_option(parser, "print the plan as one JSON document")
     parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Plan, and print the plan."""
-    from gazetune.cli.output import stdout_for_results
+def run(args: argparse.Namespace) -> Outcome:
+    """Plan, and return the plan."""
+    from gazetune.search.planning.plan_document import plan_file
+    from gazetune.search.planning.plan_options import PlanOptions
 
-    with stdout_for_results():
-        check_options(args)
-        space, config, plan = plan_of(args.file, args.overrides)
-        document = document_of("train" if space is None else "search", config, plan)
-        if space is not None:
-            document["search"] = search_document(args, space, config, plan)
-        else:
-            refuse_options(args)
-    if args.json:
-        print(json.dumps(document, indent=2))
-    else:
-        _print(document)
-    return 0
+    options = PlanOptions(**{name: getattr(args, name) for name in PlanOptions.__slots__})
+    document = plan_file(args.file, args.overrides, options)
+    return Outcome(document, lambda: _print_plan(document))
 
 
-def plan_of(file: str, overrides: list[str]) -> tuple[SearchSpace | None, Config, MemoryEstimate]:
-    """Return the space where `file` is one, the config (of it) that needs the most memory, and the plan of that.
-
-    Raises
-    ------
-    InputError
-        For whatever `gazetune train` or `gazetune search` would refuse about the file before they start anything.
-    """
-    from gazetune.config.yaml_file import load_config, read_yaml
-    from gazetune.search.planning.largest_trial import find_largest_trial
-    from gazetune.search.space.shipped_spaces import find_space_file
-    from gazetune.search.space.space_file import read_space
-    from gazetune.train.checks import check_config
-    from gazetune.train.limits.memory_estimate import estimate_memory
-
-    path = Path(file) if Path(file).suffix in (".yaml", ".yml") else find_space_file(file)
-    if "space" in read_yaml(path):
-        space = read_space(path, overrides=overrides)
-        return (space, *find_largest_trial(space))
-    config = load_config(path, overrides)
-    check_config(config)
-    return None, config, estimate_memory(config)
+def _add_search_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that only a search takes."""
+    parser.add_argument("--nodes", type=int, metavar="N", help="search: plan for N alike nodes, not for this machine")
+    parser.add_argument("--cpus", type=float, metavar="C", help="search: CPUs of each of these nodes")
+    parser.add_argument("--gpus", type=float, metavar="G", help="search: GPUs of each of these nodes (default: 0)")
+    parser.add_argument(
+        "--calibrate", action="store_true", help="search: train a few steps of the largest trial here, for the hours"
+    )
+    parser.add_argument(
+        "--examples-per-second",
+        type=float,
+        metavar="X",
+        help="search: training examples a second of one trial, for the hours",
+    )
+    parser.add_argument("--price", type=float, metavar="P", help="search: price of a GPU hour")
+    parser.add_argument("--prices", type=Path, metavar="FILE", help="search: YAML or CSV table of machines and prices")
 
 
-def document_of(kind: str, config: Config, plan: MemoryEstimate) -> dict[str, Any]:
-    """Return a plan as a JSON object; all sizes in bytes."""
-    from gazetune.train.limits.compatibility import check_combination
-
-    rows = []
-    for each in plan.worker_memory:
-        section = config.deepspeed.model_copy(update={"stage": each.stage, "offload": each.offload})
-        try:
-            check_combination(config.model_copy(update={"deepspeed": section}))
-            refused = None
-        except InputError as error:
-            refused = str(error)
-        rows.append(
-            {
-                "stage": each.stage,
-                "offload": each.offload,
-                "chosen": (each.stage, each.offload) == (config.deepspeed.stage, config.deepspeed.offload),
-                "refused": refused,
-                "parameters": each.parameters,
-                "gradients": each.gradients,
-                "optimizer": each.optimizer,
-                "gathered": each.gathered,
-                "activations": plan.activations,
-                "device": each.device_total + plan.activations,
-                "host": each.host,
-                "nvme": each.disk,
-            }
-        )
-    return {
-        "kind": kind,
-        "backbone": config.backbone,
-        "adapter": config.adapter.kind,
-        "quantization": config.adapter.quantization,
-        "parameters": {"total": plan.size.value_count, "trained": sum(plan.size.trained)},
-        "workers": config.resources.workers,
-        "pairs_per_worker": plan.pairs,
-        "positions": plan.positions,
-        "gradient_checkpointing": config.train.gradient_checkpointing,
-        "activations": {"kept": plan.activations_kept, "checkpointed": plan.activations_checkpointed},
-        "memory_per_worker": rows,
-        "disk_per_run": {"last": plan.checkpoint, "best": plan.saved_model},
-    }
-
-
-def _print(document: dict[str, Any]) -> None:
+def _print_plan(document: PlanDocument) -> None:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     console = Console()
+    searched = _describe_search(document["search"]) if "search" in document else []
+    for line in [*searched, *_describe_trial(document)]:
+        console.print(Text(line))
+    console.print(_build_memory_table(document["memory_per_worker"]))
+    console.print(Text("<: as configured; -: refused (gazetune doctor says why). Sizes are estimates."))
+
+
+def _describe_trial(document: PlanDocument) -> list[str]:
+    """Return what one trial takes, for people."""
     parameters, activations, disk = document["parameters"], document["activations"], document["disk_per_run"]
     whose = "The largest trial" if document["kind"] == "search" else "The run"
-    lines = [
+    return [
         f"{whose}: {document['backbone']}, adapter {document['adapter']}, quantization {document['quantization']}, "
         f"{document['workers']} worker(s)",
         f"Parameters: {parameters['total']:,}, of which {parameters['trained']:,} train",
         f"Activations: {document['pairs_per_worker']} pair(s) of two conversations of up to {document['positions']} "
-        f"positions take {_size(activations['kept'])}, with gradient checkpointing "
-        f"{_size(activations['checkpointed'])} (now {'on' if document['gradient_checkpointing'] else 'off'})",
-        f"Disk of a run: checkpoint {_size(disk['last'])}, best model {_size(disk['best'])}",
+        f"positions take {_show_size(activations['kept'])}, with gradient checkpointing "
+        f"{_show_size(activations['checkpointed'])} (now {'on' if document['gradient_checkpointing'] else 'off'})",
+        f"Disk of a run: checkpoint {_show_size(disk['last'])}, best model {_show_size(disk['best'])}",
     ]
-    searched = search_lines(document["search"], _size) if document["kind"] == "search" else []
-    for line in [*searched, *lines]:
-        console.print(Text(line))
-    rows = document["memory_per_worker"]
+
+
+def _build_memory_table(rows: list[MemoryRow]) -> Table:
+    """Return the table of bytes of one worker, one row for each ZeRO stage and offload."""
+    from rich.table import Table
+
     unit, name = (GIB, "GiB") if max(row["device"] for row in rows) >= GIB else (MIB, "MiB")
-    columns = ("parameters", "gradients", "optimizer", "gathered", "activations", "device", "host", "nvme")
     headings = ("param.", "grad.", "optim.", "gather", "activ.", "device", "host", "nvme")
     table = Table(title=f"Memory of one worker, {name}", title_justify="left", box=None, pad_edge=False)
     for heading in ("ZeRO", "offload", *headings):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        sizes = ["-"] * len(columns) if row["refused"] else [f"{row[column] / unit:.2f}" for column in columns]
+        sizes = [
+            row["parameters"],
+            row["gradients"],
+            row["optimizer"],
+            row["gathered"],
+            row["activations"],
+            row["device"],
+            row["host"],
+            row["nvme"],
+        ]
+        cells = ["-" if row["refused"] else f"{size / unit:.2f}" for size in sizes]
         mark = "<" if row["chosen"] else ""
-        table.add_row(f"{row['stage']}{mark}", row["offload"], *sizes, style="bold" if mark else None)
-    console.print(table)
-    console.print(Text("<: as configured; -: refused (gazetune doctor says why). Sizes are estimates."))
+        table.add_row(f"{row['stage']}{mark}", row["offload"], *cells, style="bold" if mark else None)
+    return table
 
 
-def _size(count: int) -> str:
+def _show_size(count: float) -> str:
     return f"{count / GIB:.2f} GiB" if count >= GIB / 10 else f"{count / MIB:.1f} MiB"
+
+
+def _describe_search(document: SearchDocument) -> list[str]:
+    """Return the plan of a search for people."""
+    examples, full = document["examples"], document["evaluated_at"][-1]
+    share = examples["expected"] / examples["without_pruning"]
+    first = document["nodes"][0]
+    here = first["name"] == "this machine"
+    where = "this machine with" if here else f"{len(document['nodes'])} node(s), each with"
+    rungs = ", ".join(str(at) for at in document["evaluated_at"])
+    lines = [
+        f"Trials: {document['trials']} of up to {full} training examples, evaluated at {rungs} on "
+        f"{document['pairs']['validation']} pairs",
+        f"Slots: {document['slots']} on {where} {first['cpus']:g} CPUs and {first['gpus']:g} GPUs"
+        f"{_describe_shapes(document)}",
+        f"Training examples: {examples['without_pruning']:.0f} without pruning; about {examples['expected']} "
+        f"({100 * share:.0f} %) with it, if {examples['assumption']}",
+        f"Disk of the search at its peak: {_show_size(document['disk_peak'])}, with {document['kept_models']} saved "
+        "models",
+    ]
+    measured, hours, gpu_hours = document["calibration"], document["hours"], document["gpu_hours"]
+    if measured is not None:
+        lines.append(
+            f"Calibrated: {measured['steps']} steps of the largest trial were trained here; "
+            f"{1 / measured['seconds_per_example']:.1f} training examples/s, "
+            f"{1 / measured['seconds_per_evaluated_pair']:.0f} validation pairs/s, a save "
+            f"{measured['seconds_per_save']:.2f} s, peak memory of a worker {_show_size(measured['peak_memory'])}"
+        )
+    if hours is None or gpu_hours is None:
+        return [*lines, "Hours: not known; --calibrate or --examples-per-second says how fast a trial is"]
+    lines.append(
+        f"Hours: about {hours['trials']:.3f} for the trials, and at most {hours['baselines_at_most']:.3f} for the "
+        f"baselines; GPU hours: {gpu_hours['trials']:.2f} and {gpu_hours['baselines_at_most']:.2f}"
+    )
+    for row in document["price"] or ():
+        shown = "no worker fits" if row["price"] is None else f"{row['price']:.2f}"
+        lines.append(f"Price of both{'' if row['instance'] is None else ' on ' + row['instance']}: {shown}")
+    return lines
+
+
+def _describe_shapes(document: SearchDocument) -> str:
+    """Return how many slots there are of each shape, where trials have several."""
+    if len(document["shapes"]) == 1:
+        return ""
+    each = [
+        f"{shape['slots']} where a trial has {shape['workers']} worker(s) of {shape['cpus_per_worker']:g} CPUs and "
+        f"{shape['gpus_per_worker']:g} GPUs"
+        for shape in document["shapes"]
+    ]
+    return f"; {', '.join(each)}; what follows is for trials that all have the most"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-from typing import Any
 
+from gazetune.cli.options import Subparsers, add_json_option, add_set_option, add_storage_option, add_tracking_option
+from gazetune.cli.outcome import Outcome
 from gazetune.errors import InputError
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser("search", help="search a space and print the winner", allow_abbrev=False)
     parser.add_argument(
@@ -39,69 +39,53 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--max-disk", metavar="SIZE", help="the same for the folder of the search, such as 20GB (search.max_disk)"
     )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="set a config key, such as data.source=pairs.jsonl; may be repeated",
-    )
+    add_set_option(parser, "set a config key, such as data.source=pairs.jsonl; may be repeated")
     parser.add_argument(
         "--warm-start",
         metavar="SEARCH",
         help="let the sampler know another search's COMPLETE trials: its name, or folder",
     )
-    parser.add_argument(
-        "--storage",
-        type=Path,
-        default=Path("gazetune_runs"),
-        metavar="DIR",
-        help="folder of all results (default: ./gazetune_runs)",
-    )
-    parser.add_argument("--tracking-uri", metavar="URI", help="MLflow server (default: a sqlite file in the storage)")
+    add_storage_option(parser)
+    add_tracking_option(parser)
     parser.add_argument("--address", metavar="ADDRESS", help="join a running Ray cluster; auto finds it")
-    parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
+    add_json_option(parser, "print the result as one JSON document")
     parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Run the search and print its document."""
-    from rich.console import Console
-
-    from gazetune.cli.output import stdout_for_results
-
+def run(args: argparse.Namespace) -> Outcome:
+    """Run the search, or go on with one, and return what it found."""
     _check_what_to_search(args)
-    with stdout_for_results():
-        from gazetune.report.table import print_table
-        from gazetune.search.run import resume_search, run_search
+    from gazetune.report.table import print_table
+    from gazetune.search.run import resume_search, run_search
 
-        if args.resume is not None:
-            document = resume_search(args.resume, storage=args.storage, address=args.address, caps=_caps(args))
-        else:
-            document = run_search(
-                args.space,
-                name=args.name,
-                trials=args.trials,
-                overrides=_overrides(args),
-                storage=args.storage,
-                tracking_uri=args.tracking_uri,
-                address=args.address,
-                warm_start=args.warm_start,
-            )
-    if args.json:
-        print(document.dumps())
+    if args.resume is not None:
+        document = resume_search(args.resume, storage=args.storage, address=args.address, caps=_list_caps(args))
     else:
+        document = run_search(
+            args.space,
+            name=args.name,
+            trials=args.trials,
+            overrides=_list_overrides(args),
+            storage=args.storage,
+            tracking_uri=args.tracking_uri,
+            address=args.address,
+            warm_start=args.warm_start,
+        )
+
+    def print_winner() -> None:
+        from rich.console import Console
+
         print_table(document, Console())
-    return 0
+
+    return Outcome(document.to_json(), print_winner)
 
 
-def _overrides(args: argparse.Namespace) -> list[str]:
+def _list_overrides(args: argparse.Namespace) -> list[str]:
     limit = [] if args.max_failures is None else [f"search.max_failures={args.max_failures}"]
-    return [*args.overrides, *limit, *_caps(args)]
+    return [*args.overrides, *limit, *_list_caps(args)]
 
 
-def _caps(args: argparse.Namespace) -> list[str]:
+def _list_caps(args: argparse.Namespace) -> list[str]:
     given = {"max_hours": args.max_hours, "max_gpu_hours": args.max_gpu_hours, "max_disk": args.max_disk}
     return [f"search.{key}={value}" for key, value in given.items() if value is not None]
 

@@ -7,7 +7,7 @@ import sys
 from gazetune.errors import InputError
 
 
-def text_of(argument: str) -> str:
+def read_text_argument(argument: str) -> str:
     """Return the text that `--text` gives or, for `-`, that stands on standard input.
 
     Raises

@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import json
-import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gazetune.cli.reference_flags import (
-    FLAGS,
-    IGNORED,
-    given_flags,
-    reference_notes,
-    reference_params,
+from gazetune.cli.options import (
+    DEFAULT_STORAGE,
+    Subparsers,
+    add_json_option,
+    add_set_option,
+    add_storage_option,
+    add_tracking_option,
 )
+from gazetune.cli.outcome import Outcome
 from gazetune.errors import InputError
+from gazetune.train.reference_flags import FLAGS, IGNORED
 
 if TYPE_CHECKING:
     from gazetune.config import Config
 
-logger = logging.getLogger(__name__)
 
-RESULTS = Path("gazetune_runs")
-"""The folder of all results, when --storage does not name one."""
-
-EVALUATED = "data."
-"""The keys that `--mode evaluate` takes from the command line: a saved model's others are those it was trained with."""
-
-
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser(
         "train",
@@ -40,22 +33,15 @@ def add_parser(subparsers: Any) -> None:
         "reference when one of its flags was given and no CONFIG, that of the preset otherwise.",
     )
     parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG", help="a YAML config")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="set a config key, such as optim.learning_rate=1e-4; may be repeated",
-    )
+    add_set_option(parser, "set a config key, such as optim.learning_rate=1e-4; may be repeated")
     parser.add_argument(
         "--preset", metavar="NAME", help="corrected (default), or reference: its recipe with its defects"
     )
     parser.add_argument("--name", help="name of the run and its folder")
-    parser.add_argument("--storage", type=Path, metavar="DIR", help="folder of all results (default: ./gazetune_runs)")
+    add_storage_option(parser, default=None)
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of this run, instead of --storage and --name")
-    parser.add_argument("--tracking-uri", metavar="URI", help="MLflow server (default: a sqlite file in the storage)")
-    parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
+    add_tracking_option(parser)
+    add_json_option(parser, "print the result as one JSON document")
     reference = parser.add_argument_group("flags of the reference")
     for flag in FLAGS:
         default = f" (reference: {flag.default or 'empty'})"
@@ -65,30 +51,23 @@ def add_parser(subparsers: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Train, or evaluate a saved folder, and print the result."""
-    from gazetune.cli.output import stdout_for_results
+def run(args: argparse.Namespace) -> Outcome:
+    """Train, or evaluate a saved folder, and return the result."""
+    folder = find_evaluated_folder(args)
+    config = read_config(args, folder)
+    from gazetune.gaze.predictors.registry import check_predictor_file
 
-    folder = saved_folder(args)
-    config = config_of(args, folder)
-    with stdout_for_results():
-        from gazetune.gaze.predictors.registry import check_predictor_file
+    check_predictor_file(config)  # before torch is imported, which takes seconds
+    from gazetune.train.run import evaluate_saved_model, train_model
 
-        check_predictor_file(config)
-        from gazetune.train.run import evaluate_saved_model, train_model
-
-        if folder is None:
-            document = train_model(config, *place_of(args))
-        else:
-            document = evaluate_saved_model(folder, args.storage or RESULTS, config)
-    if args.json:
-        print(json.dumps(document, indent=2))
+    if folder is None:
+        document = train_model(config, *find_run_folder(args))
     else:
-        _print_table(document)
-    return 0
+        document = evaluate_saved_model(folder, args.storage or DEFAULT_STORAGE, config)
+    return Outcome(document, lambda: _print_results(document))
 
 
-def saved_folder(args: argparse.Namespace) -> Path | None:
+def find_evaluated_folder(args: argparse.Namespace) -> Path | None:
     """Return the folder that `--mode evaluate` evaluates, or None when the command trains.
 
     Raises
@@ -106,49 +85,27 @@ def saved_folder(args: argparse.Namespace) -> Path | None:
     return folder
 
 
-def config_of(args: argparse.Namespace, folder: Path | None = None) -> Config:
-    """Return the config of a command line: --set before flags before the file before the defaults.
-
-    With `folder`, the file is the saved model's own config, and of the flags only those about data count.
+def read_config(args: argparse.Namespace, folder: Path | None = None) -> Config:
+    """Return the config of a command line; with `folder`, that of its saved model with other data.
 
     Raises
     ------
     InputError
         For whatever is wrong with the file, a flag's value or an override.
     """
-    from gazetune.config.yaml_file import build_config, parse_overrides, read_yaml_lines, set_key
+    from gazetune.train.config_sources import ConfigSources
 
-    arguments = vars(args)
-    file = args.config or (folder / "config.yaml" if folder is not None else None)
-    tree, lines = read_yaml_lines(file) if file is not None else ({}, {})
-    overrides = parse_overrides(args.overrides)
-    in_file = tree.get("gaze")
-    path = overrides.get("gaze.path", in_file.get("path") if isinstance(in_file, dict) else None)
-    params = reference_params(arguments, defaults=file is None, has_weights=path is not None)
-    if folder is not None:
-        params = {key: value for key, value in params.items() if key.startswith(EVALUATED)}
-        _refuse_other_than_data(overrides)
-    for note in reference_notes(arguments, params):
-        logger.warning(note)
-    sources = dict.fromkeys(overrides, "--set")
-    if args.tracking_uri is not None:
-        overrides["tracking.uri"], sources["tracking.uri"] = args.tracking_uri, "--tracking-uri"
-    if args.preset is not None and folder is None:
-        overrides["preset"], sources["preset"] = args.preset, "--preset"
-    for key, value in {**params, **overrides}.items():
-        set_key(tree, key, value)
-    given = given_flags(arguments)
-    named = {key: given[flag.dest] for flag in FLAGS if flag.dest in given for key in flag.keys}
-    return build_config(tree, str(file or "command line"), {**lines, **named, **sources})
+    sources = ConfigSources(
+        file=args.config or (folder / "config.yaml" if folder is not None else None),
+        overrides=args.overrides,
+        flags=vars(args),
+        preset=args.preset,
+        tracking_uri=args.tracking_uri,
+    )
+    return sources.build_config(data_only=folder is not None)
 
 
-def _refuse_other_than_data(overrides: Mapping[str, Any]) -> None:
-    other = next((key for key in overrides if not key.startswith(EVALUATED)), None)
-    if other is not None:
-        raise InputError(f"--set {other}: --mode evaluate keeps the saved model's config; accepted: data.* keys")
-
-
-def place_of(args: argparse.Namespace) -> tuple[str | None, Path]:
+def find_run_folder(args: argparse.Namespace) -> tuple[str | None, Path]:
     """Return the name of the run (None: to be made up) and the folder of all results.
 
     Raises
@@ -157,14 +114,14 @@ def place_of(args: argparse.Namespace) -> tuple[str | None, Path]:
         When --out stands beside --name or --storage, which say the same.
     """
     if args.out is None:
-        return args.name, args.storage or RESULTS
+        return args.name, args.storage or DEFAULT_STORAGE
     if args.name is not None or args.storage is not None:
         raise InputError(f"--out {args.out}: cannot stand beside --name or --storage; --out is STORAGE/NAME in one")
     out = args.out.absolute()
     return out.name, out.parent
 
 
-def _print_table(document: dict[str, Any]) -> None:
+def _print_results(document: Mapping[str, object]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

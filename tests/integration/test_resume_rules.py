@@ -13,7 +13,7 @@ from typing import Any
 import optuna
 import pytest
 
-from gazetune.cli.stop import stop
+from gazetune.search.stop import request_stop
 from gazetune.search.study.seeding import is_history, own_trials
 from tests.commands import BOUND, command, gazetune
 
@@ -76,7 +76,9 @@ def test_a_resumed_search_decides_as_an_undisturbed_one(scheduler: str, tmp_path
     whole = search(tmp_path, file, "--name", "whole")
     assert whole.returncode == 0, whole.stderr[-3000:]
     assert disturbed(tmp_path, file, "--name", "disturbed", end=lambda process: process.kill()) == -signal.SIGKILL
-    ended = disturbed(tmp_path, "--resume", "disturbed", end=lambda process: stop(tmp_path / "runs", "disturbed", None))
+    ended = disturbed(
+        tmp_path, "--resume", "disturbed", end=lambda process: request_stop(tmp_path / "runs", "disturbed", None)
+    )
     assert ended == 130, (tmp_path / "log").read_text()[-3000:]
     assert len(decisions(tmp_path, "disturbed")) < 7
     last = search(tmp_path, "--resume", "disturbed")

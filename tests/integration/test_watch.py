@@ -13,8 +13,8 @@ from pathlib import Path
 import optuna
 import pytest
 
-from gazetune.cli.stop import stop
 from gazetune.search.status import SearchStatus, read_status
+from gazetune.search.stop import request_stop
 from tests.commands import BOUND, command, ended
 
 SPACE = """
@@ -63,10 +63,10 @@ def test_a_trial_and_then_the_search_are_stopped_from_outside(tmp_path: Path) ->
         status = seen(tmp_path, lambda now: any(trial.examples <= 100 for trial in now.running), process)
         assert status.state == "running" and status.driver is not None and status.driver.pid == process.pid
         wanted = next(trial.id for trial in status.running if trial.examples <= 100)
-        stop(tmp_path / "runs", "watched", wanted)
+        request_stop(tmp_path / "runs", "watched", wanted)
         seen(tmp_path, lambda now: wanted not in [trial.id for trial in now.running], process)
         seen(tmp_path, lambda now: any(trial.id > wanted for trial in now.running), process)
-        stop(tmp_path / "runs", "watched", None)
+        request_stop(tmp_path / "runs", "watched", None)
         assert process.wait(timeout=120) == 130, log.read_text()[-3000:]
     study = optuna.load_study(study_name="watched", storage=f"sqlite:///{tmp_path}/runs/watched/study.db")
     stopped = study.trials[int(wanted)]

@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from gazetune.cli.main import build_parser, leaf_parsers
-from gazetune.cli.reference_flags import reference_table
 from gazetune.config.keys import accepted_values, config_keys
 from gazetune.config.yaml_file import load_config
 from gazetune.preferences.pair import PreferencePair
@@ -20,6 +19,7 @@ from gazetune.preferences.source_splits import read_source_splits
 from gazetune.report.document import BaselineRecord, BestRecord, SearchDocument, TrialRecord
 from gazetune.search.space.space_file import read_space
 from gazetune.train.limits.compatibility import markdown_table
+from gazetune.train.reference_flags import reference_table
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"

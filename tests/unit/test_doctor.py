@@ -15,7 +15,7 @@ from gazetune.doctor import (
     check_storage,
     check_tracking,
     declared_ranges,
-    examine,
+    run_checks,
 )
 
 
@@ -69,4 +69,4 @@ def test_missing_shared_memory_is_a_warning(tmp_path: Path) -> None:
 
 
 def test_every_check_that_is_not_ok_has_a_hint(tmp_path: Path) -> None:
-    assert all(check.hint for check in examine(tmp_path / "absent", "nonsense") if check.level != "OK")
+    assert all(check.hint for check in run_checks(tmp_path / "absent", "nonsense") if check.level != "OK")

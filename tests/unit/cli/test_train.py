@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from gazetune.cli.main import build_parser
-from gazetune.cli.reference_flags import FLAGS
-from gazetune.cli.train import config_of, place_of, saved_folder
+from gazetune.cli.train import find_evaluated_folder, find_run_folder, read_config
 from gazetune.config import Config
 from gazetune.config.keys import get_key
 from gazetune.config.yaml_file import write_config
 from gazetune.errors import InputError
 from gazetune.reward.model.quantization import has_bitsandbytes
+from gazetune.train.reference_flags import FLAGS
 
 SHARED_PART = (
     "--concat True --use_softprompt True --learning_rate 5e-5 --logging_steps 64 "
@@ -33,7 +33,7 @@ def parsed(line: str) -> argparse.Namespace:
 
 
 def config(line: str) -> Config:
-    return config_of(parsed(line))
+    return read_config(parsed(line))
 
 
 def test_both_readme_lines_of_the_reference_give_their_config() -> None:
@@ -147,11 +147,11 @@ def test_the_reference_quantizes_a_frozen_backbone_where_that_can_be_done() -> N
 
 
 def test_out_is_storage_and_name_in_one(tmp_path: Path) -> None:
-    assert place_of(parsed(f"--out {tmp_path}/runs/first")) == ("first", tmp_path / "runs")
-    assert place_of(parsed("")) == (None, Path("gazetune_runs"))
-    assert place_of(parsed("--storage a --name b")) == ("b", Path("a"))
+    assert find_run_folder(parsed(f"--out {tmp_path}/runs/first")) == ("first", tmp_path / "runs")
+    assert find_run_folder(parsed("")) == (None, Path("gazetune_runs"))
+    assert find_run_folder(parsed("--storage a --name b")) == ("b", Path("a"))
     with pytest.raises(InputError, match="cannot stand beside --name"):
-        place_of(parsed("--out x --name y"))
+        find_run_folder(parsed("--out x --name y"))
 
 
 def test_the_tracking_uri_becomes_its_key() -> None:
@@ -162,20 +162,20 @@ def test_evaluate_keeps_the_saved_config_and_takes_other_data(tmp_path: Path) ->
     saved = Config(train={"batch_size": 4}, fusion={"kind": "concat"}, data={"seed": 5})
     write_config(saved, tmp_path / "config.yaml")
     args = parsed(f"--mode evaluate -m {tmp_path} -d other.jsonl --batch_size 32")
-    folder = saved_folder(args)
+    folder = find_evaluated_folder(args)
     assert folder == tmp_path
     data = saved.data.model_copy(update={"source": "other.jsonl"})
-    assert config_of(args, folder) == saved.model_copy(update={"data": data})
+    assert read_config(args, folder) == saved.model_copy(update={"data": data})
     with pytest.raises(InputError, match=r"--set fusion\.kind: --mode evaluate keeps"):
-        config_of(parsed(f"--mode evaluate -m {tmp_path} --set fusion.kind=add"), folder)
+        read_config(parsed(f"--mode evaluate -m {tmp_path} --set fusion.kind=add"), folder)
 
 
-def test_evaluate_needs_a_saved_folder(tmp_path: Path) -> None:
-    assert saved_folder(parsed("--mode train -m tiny")) is None
+def test_evaluate_needs_a_find_evaluated_folder(tmp_path: Path) -> None:
+    assert find_evaluated_folder(parsed("--mode train -m tiny")) is None
     with pytest.raises(InputError, match="needs the folder of a saved reward model"):
-        saved_folder(parsed("--mode evaluate"))
+        find_evaluated_folder(parsed("--mode evaluate"))
     with pytest.raises(InputError, match="is no saved reward model"):
-        saved_folder(parsed(f"--mode evaluate --out {tmp_path}"))
+        find_evaluated_folder(parsed(f"--mode evaluate --out {tmp_path}"))
 
 
 @pytest.mark.parametrize("line", README_LINES)
@@ -212,4 +212,4 @@ def test_a_saved_model_keeps_its_preset_when_it_is_evaluated(tmp_path: Path) -> 
     saved = Config(preset="reference", data={"pairs": 5})
     write_config(saved, tmp_path / "config.yaml")
     args = parsed(f"--mode evaluate -m {tmp_path} --preset corrected")
-    assert config_of(args, saved_folder(args)) == saved
+    assert read_config(args, find_evaluated_folder(args)) == saved

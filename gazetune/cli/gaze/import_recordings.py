@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from gazetune.cli.options import Subparsers, add_json_option
+from gazetune.cli.outcome import Outcome
 
 if TYPE_CHECKING:
+    from gazetune.eyetracking.import_recordings import ImportReport
     from gazetune.eyetracking.import_settings import ImportSettings
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the subcommand below `gazetune gaze`."""
     parser = subparsers.add_parser(
         "import", help="make recorded measures from an eye tracker's files", allow_abbrev=False
@@ -77,7 +80,7 @@ def add_parser(subparsers: Any) -> None:
         help="drop what belongs to no text of the pairs or no screen, instead of refusing",
     )
     _add_pymovements_flags(parser)
-    parser.add_argument("--json", action="store_true", help="print the report as one JSON document")
+    add_json_option(parser, "print the report as one JSON document")
     parser.set_defaults(run=run)
 
 
@@ -122,19 +125,17 @@ def _add_pymovements_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
-    """Import, and print what was imported and what was dropped and why."""
-    from gazetune.cli.output import stdout_for_results
+def run(args: argparse.Namespace) -> Outcome:
+    """Import, and return what was imported, and what was dropped and why."""
+    from gazetune.eyetracking.import_recordings import import_recordings
+    from gazetune.preferences.read_pairs import list_messages, read_pairs
 
-    with stdout_for_results():
-        from gazetune.eyetracking.import_recordings import import_recordings
-        from gazetune.preferences.read_pairs import list_messages, read_pairs
+    settings = _read_settings(args)
+    report = import_recordings(args.source, list_messages(read_pairs(args.data)), args.out, settings)
+    return Outcome(report.to_json(), lambda: _print_report(report))
 
-        settings = _read_settings(args)
-        report = import_recordings(args.source, list_messages(read_pairs(args.data)), args.out, settings)
-    if args.json:
-        print(json.dumps(report.to_json(), indent=2))
-        return 0
+
+def _print_report(report: ImportReport) -> None:
     print(
         f"{report.out}: {report.rows} rows, {report.texts} texts, {report.readers} readers, "
         f"{report.recordings} recordings, {report.fixations} fixations"
@@ -143,7 +144,6 @@ def run(args: argparse.Namespace) -> int:
         print(f"dropped {each.count} {each.what}: {each.source}: {each.reason}")
     for note in report.notes:
         print(f"note: {note}")
-    return 0
 
 
 def _read_settings(args: argparse.Namespace) -> ImportSettings:

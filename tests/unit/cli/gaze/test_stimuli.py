@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
 import pytest
 
-from gazetune.cli.gaze_stimuli import add_parser
+from gazetune.cli.main import main
 
 
-def parse(*arguments: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    add_parser(parser.add_subparsers())
-    return parser.parse_args(["stimuli", *arguments])
+def run(*arguments: str) -> int:
+    return main(["gaze", "stimuli", *arguments])
 
 
 def test_prompt_and_replies_of_each_pair_become_pages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -23,14 +20,12 @@ def test_prompt_and_replies_of_each_pair_become_pages(tmp_path: Path, capsys: py
         "".join(json.dumps({"prompt": f"Why {n}?", "chosen": "So.", "rejected": "No."}) + "\n" for n in range(2))
     )
     out = tmp_path / "out"
-    args = parse("--data", str(pairs), "--out", str(out), "--screen", "800x600", "--readers", "2", "--json")
-    assert args.run(args) == 0
+    assert run("--data", str(pairs), "--out", str(out), "--screen", "800x600", "--readers", "2", "--json") == 0
     report = json.loads(capsys.readouterr().out)
     assert report == {"out": str(out), "pairs": 2, "texts": 6, "pages": 6, "readers": 2}
     assert sorted(path.stem for path in (out / "screens").iterdir()) == [
         f"{n}.{k}_p1" for n in (1, 2) for k in (0, 1, 2)
     ]
     assert "Why;" in (out / "words" / "2.0_p1.csv").read_text()
-    args = parse("--data", str(pairs), "--out", str(tmp_path / "second"))
-    assert args.run(args) == 0
+    assert run("--data", str(pairs), "--out", str(tmp_path / "second")) == 0
     assert "2 pairs, 6 texts, 6 pages, orders for 1 readers" in capsys.readouterr().out

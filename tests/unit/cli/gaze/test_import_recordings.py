@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gazetune.cli.gaze_import import add_parser
+from gazetune.cli.main import build_parser, main
 from gazetune.errors import InputError
 from gazetune.gaze.predictors.recorded import RecordedPredictor
 
@@ -37,17 +37,18 @@ def source(tmp_path: Path) -> Path:
 
 
 def parse(*arguments: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    add_parser(parser.add_subparsers())
-    return parser.parse_args(["import", *arguments])
+    return build_parser().parse_args(["gaze", "import", *arguments])
+
+
+def run(*arguments: str) -> int:
+    return main(["gaze", "import", *arguments])
 
 
 def test_the_report_is_one_json_document_and_the_file_is_read_by_recorded(
     source: Path, pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "gaze.parquet"
-    args = parse(str(source), "--data", str(pairs), "--out", str(out), "--units", "ms", "--json")
-    assert args.run(args) == 0
+    assert run(str(source), "--data", str(pairs), "--out", str(out), "--units", "ms", "--json") == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["texts"], report["rows"], report["fixations"], report["units"]) == (1, 3, 5, "ms")
     (gaze,) = RecordedPredictor(out).predict([TEXT])
@@ -57,9 +58,9 @@ def test_the_report_is_one_json_document_and_the_file_is_read_by_recorded(
 def test_without_json_each_drop_is_a_line(
     source: Path, pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    args = parse(str(source), "--data", str(pairs), "--out", str(tmp_path / "g.parquet"), "--screen", "800x600")
     (source / "fixations_assigned_2.1.csv").write_text(";ID;x;y;duration;word;word_number\n0;0;10;10;0.1;no;0.0\n")
-    assert args.run(args) == 0
+    out = str(tmp_path / "g.parquet")
+    assert run(str(source), "--data", str(pairs), "--out", out, "--screen", "800x600") == 0
     printed = capsys.readouterr().out
     assert "3 rows, 1 texts, 1 readers, 1 recordings, 5 fixations" in printed
     assert "dropped 1 recording: " in printed and "1 fixations on the screen, fewer than 5" in printed
@@ -96,7 +97,7 @@ def test_an_eyelink_file_is_imported_by_the_flags_that_it_needs(
     lines += [f"{4 + 2 * n}\t  {x}.0\t  100.0\t 900.0\t..." for n, x in enumerate(gaze_x)]
     (tmp_path / "eva.asc").write_text("\n".join(lines) + "\n")
     out = tmp_path / "gaze.parquet"
-    args = parse(
+    arguments = (
         str(tmp_path / "eva.asc"),
         "--data",
         str(pairs),
@@ -120,7 +121,7 @@ def test_an_eyelink_file_is_imported_by_the_flags_that_it_needs(
         "ms",
         "--json",
     )
-    assert args.run(args) == 0
+    assert run(*arguments) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["fixations"], report["readers"]) == (4, 1)
     assert "(velocity_threshold=30, minimum_duration=150), screen 40x30 cm at 60 cm" in report["notes"][0]
@@ -139,7 +140,7 @@ def test_the_columns_of_a_data_set_are_named_by_key(pairs: Path, tmp_path: Path)
         for n, word in enumerate(TEXT.split())
     ]
     (measures / "ia_Paragraph.csv").write_text("who,book,page,token,n,first,past,total\n" + "\n".join(rows) + "\n")
-    args = parse(
+    arguments = (
         str(tmp_path / "set"),
         "--data",
         str(pairs),
@@ -156,7 +157,7 @@ def test_the_columns_of_a_data_set_are_named_by_key(pairs: Path, tmp_path: Path)
         "--columns",
         "reader=who,trial=book+page,word=token,nFix=n,FFD=first,GPT=past,TRT=total",
     )
-    assert args.run(args) == 0
+    assert run(*arguments) == 0
     (gaze,) = RecordedPredictor(tmp_path / "g.parquet", "r2").predict([TEXT])
     assert gaze.values[2].tolist() == [2, 200, 200, 200, 100]
 

@@ -1,6 +1,6 @@
 """The flags of the GazeReward reference, and the config key that each one decides.
 
-    python -m gazetune.cli.reference_flags      # the table of the README
+    python -m gazetune.train.reference_flags      # the table of the README
 
 Flags, both spellings and defaults are those of github.com/Telefonica-Scientific-Research/gaze_reward at e7e7ec8, so
 that a command line written for it works unchanged after `gazetune train`. Only here do they meet the config tree.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gazetune.cli.reference_flags import FLAGS, IGNORED, reference_notes, reference_params, reference_table
 from gazetune.config.keys import config_keys
 from gazetune.reward.model.quantization import has_bitsandbytes
+from gazetune.train.reference_flags import FLAGS, IGNORED, reference_notes, reference_params, reference_table
 
 DEFAULTS = {
     "data.source": "OpenAssistant/oasst1",

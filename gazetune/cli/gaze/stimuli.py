@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
-from typing import Any
 
-from gazetune.cli.gaze_import import parse_screen_size
+from gazetune.cli.gaze.import_recordings import parse_screen_size
+from gazetune.cli.options import Subparsers, add_json_option
+from gazetune.cli.outcome import Outcome
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the subcommand below `gazetune gaze`."""
     parser = subparsers.add_parser("stimuli", help="render pairs to screen pages for an experiment", allow_abbrev=False)
     parser.add_argument("--data", required=True, metavar="PAIRS", help="the pairs to show, as data.source")
@@ -26,29 +26,23 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--font-size", type=int, default=24, metavar="PIXELS", help="size of the font (default: 24)")
     parser.add_argument("--readers", type=int, default=1, metavar="N", help="orders to draw (default: 1)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the orders (default: 0)")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    add_json_option(parser)
     parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Render the last prompt and both replies of each pair, and print how much."""
-    from gazetune.cli.output import stdout_for_results
+def run(args: argparse.Namespace) -> Outcome:
+    """Render the last prompt and both replies of each pair, and return how much."""
+    from gazetune.eyetracking.stimuli import StimuliSettings, name_trials, render_stimuli
+    from gazetune.preferences.read_pairs import read_pairs
 
-    with stdout_for_results():
-        from gazetune.eyetracking.stimuli import StimuliSettings, name_trials, render_stimuli
-        from gazetune.preferences.read_pairs import read_pairs
-
-        settings = StimuliSettings(args.screen, args.font, args.font_size, args.readers, args.seed)
-        trials = [
-            name_trials(number, pair.prompt[-1].content, pair.chosen, pair.rejected)
-            for number, pair in enumerate(read_pairs(args.data), start=1)
-        ]
-        report = render_stimuli(trials, args.out, settings)
-    if args.json:
-        print(json.dumps(report.to_json(), indent=2))
-    else:
-        print(
-            f"{report.out}: {report.pairs} pairs, {report.texts} texts, {report.pages} pages, "
-            f"orders for {report.readers} readers"
-        )
-    return 0
+    settings = StimuliSettings(args.screen, args.font, args.font_size, args.readers, args.seed)
+    trials = [
+        name_trials(number, pair.prompt[-1].content, pair.chosen, pair.rejected)
+        for number, pair in enumerate(read_pairs(args.data), start=1)
+    ]
+    report = render_stimuli(trials, args.out, settings)
+    line = (
+        f"{report.out}: {report.pairs} pairs, {report.texts} texts, {report.pages} pages, "
+        f"orders for {report.readers} readers"
+    )
+    return Outcome(report.to_json(), lambda: print(line))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
+from gazetune.cli.options import Subparsers
+from gazetune.cli.outcome import Outcome
 from gazetune.errors import InputError
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add the subcommand to those of `gazetune gaze`."""
     parser = subparsers.add_parser(
         "plot", help="draw a text as a heat map, a predictor against readers, or a scanpath", allow_abbrev=False
@@ -39,19 +40,19 @@ def add_parser(subparsers: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Draw the picture and print the paths of its files."""
-    from gazetune.cli.output import stdout_for_results
+def run(args: argparse.Namespace) -> Outcome:
+    """Draw the picture and return the paths of its files."""
+    files = _draw_picture(args)
 
-    with stdout_for_results():
-        files = _draw_picture(args)
-    for file in files:
-        print(file)
-    return 0
+    def print_paths() -> None:
+        for file in files:
+            print(file)
+
+    return Outcome(None, print_paths)
 
 
 def _draw_picture(args: argparse.Namespace) -> list[Path]:
-    from gazetune.cli.text_argument import text_of
+    from gazetune.cli.text_argument import read_text_argument
     from gazetune.config import GazeConfig
     from gazetune.pictures.plot import plot_comparison, plot_scanpath, plot_texts
     from gazetune.preferences.read_pairs import read_pair_at
@@ -66,7 +67,7 @@ def _draw_picture(args: argparse.Namespace) -> list[Path]:
     if args.compare is not None:
         return plot_comparison(gaze, args.compare, args.out, args.measure)
     if args.pair is None:
-        return plot_texts(gaze, {"": text_of(args.text)}, args.out, args.measure or "TRT")
+        return plot_texts(gaze, {"": read_text_argument(args.text)}, args.out, args.measure or "TRT")
     pair = read_pair_at(args.pair)
     texts = {"chosen": pair.chosen, "rejected": pair.rejected}
     return plot_texts(gaze, texts, args.out, args.measure or "TRT", note=pair.prompt[-1].content)

@@ -1,0 +1,48 @@
+"""The parser of the command line, and options that several subcommands have."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import NoReturn, TypeAlias
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line: the usage of `gazetune train` alone fills a screen."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error and end with exit code 2."""
+        self.exit(2, f"gazetune: error: {message} (see {self.prog} --help)\n")
+
+
+Subparsers: TypeAlias = "argparse._SubParsersAction[OneLineParser]"
+"""What a subcommand adds its parser to. argparse has no public name for it."""
+
+DEFAULT_STORAGE = Path("gazetune_runs")
+"""The folder of all results, when --storage does not name one."""
+
+
+def add_json_option(parser: argparse.ArgumentParser, help: str = "print one JSON document") -> None:
+    """Add `--json`, which `main` obeys."""
+    parser.add_argument("--json", action="store_true", help=help)
+
+
+def add_storage_option(parser: argparse.ArgumentParser, default: Path | None = DEFAULT_STORAGE) -> None:
+    """Add `--storage`; with `default` None the command can see whether it was given."""
+    parser.add_argument(
+        "--storage",
+        type=Path,
+        default=default,
+        metavar="DIR",
+        help=f"folder of all results (default: ./{DEFAULT_STORAGE})",
+    )
+
+
+def add_set_option(parser: argparse.ArgumentParser, help: str) -> None:
+    """Add `--set KEY=VALUE`, which may be repeated; the values are `args.overrides`."""
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help=help)
+
+
+def add_tracking_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--tracking-uri`."""
+    parser.add_argument("--tracking-uri", metavar="URI", help="MLflow server (default: a sqlite file in the storage)")

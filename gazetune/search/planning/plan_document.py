@@ -1,0 +1,263 @@
+"""The plan of a run or a search as a JSON object: memory, slots, training examples, disk, hours and price.
+
+A config is planned by the memory of its workers alone. A search space is planned by its largest trial, and by what all
+of its trials together take; the second part is `search` in the document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal, NotRequired, TypedDict
+
+import torch
+
+from gazetune.cluster.capacity import NodeResources, largest_resources, require_slots
+from gazetune.cluster.connect import count_machine_cpus
+from gazetune.config import Config, ResourcesConfig
+from gazetune.config.yaml_file import load_config, read_yaml
+from gazetune.errors import InputError
+from gazetune.search.planning.expected_work import ASSUMPTION
+from gazetune.search.planning.largest_trial import find_largest_trial
+from gazetune.search.planning.plan import SearchPlan, TrialSeconds, TrialSizes, plan_search
+from gazetune.search.planning.plan_options import PlanOptions
+from gazetune.search.planning.prices import read_prices
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.space.shipped_spaces import find_space_file
+from gazetune.search.space.space_file import read_space
+from gazetune.train.checks import check_config
+from gazetune.train.limits.compatibility import check_combination
+from gazetune.train.limits.memory_estimate import MemoryEstimate, estimate_memory
+from gazetune.train.speed_calibration import Calibration, measure_speed
+
+
+class MemoryRow(TypedDict):
+    """Bytes of one worker with a ZeRO stage and an offload."""
+
+    stage: int
+    offload: str
+    chosen: bool
+    """Whether the config has this stage and offload."""
+    refused: str | None
+    """Why the config cannot train with them, where it cannot."""
+    parameters: int
+    gradients: int
+    optimizer: int
+    gathered: int
+    activations: int
+    device: int
+    host: int
+    nvme: int
+
+
+class HoursRow(TypedDict):
+    """Hours of a search."""
+
+    trials: float
+    baselines_at_most: float
+
+
+class PriceRow(TypedDict):
+    """What the hours cost on a kind of machine."""
+
+    instance: str | None
+    price: float | None
+    """None where a worker does not fit."""
+
+
+class SearchDocument(TypedDict):
+    """What a search takes; sizes in bytes."""
+
+    trials: int
+    slots: int
+    shapes: list[dict[str, float]]
+    nodes: list[dict[str, str | float]]
+    pairs: dict[str, int]
+    evaluated_at: list[int]
+    examples: ExamplesDocument
+    kept_models: int
+    disk_peak: int
+    calibration: dict[str, float] | None
+    hours: HoursRow | None
+    gpu_hours: HoursRow | None
+    price: list[PriceRow] | None
+
+
+class ExamplesDocument(TypedDict):
+    """Training examples of all trials together."""
+
+    without_pruning: float
+    expected: int
+    assumption: str
+
+
+class PlanDocument(TypedDict):
+    """What a run, or the largest trial of a search, takes; sizes in bytes."""
+
+    kind: Literal["train", "search"]
+    backbone: str
+    adapter: str
+    quantization: str
+    parameters: dict[str, int]
+    workers: int
+    pairs_per_worker: int
+    positions: int
+    gradient_checkpointing: bool
+    activations: dict[str, int]
+    memory_per_worker: list[MemoryRow]
+    disk_per_run: dict[str, int]
+    search: NotRequired[SearchDocument]
+
+
+def plan_file(file: str, overrides: Sequence[str], options: PlanOptions) -> PlanDocument:
+    """Return the plan of a config or of a search space. Nothing is started.
+
+    Parameters
+    ----------
+    file
+        A YAML config, a search space, or the name of a shipped space.
+    overrides
+        `KEY=VALUE` entries that are set in it.
+
+    Raises
+    ------
+    InputError
+        For whatever `gazetune train` or `gazetune search` would refuse about the file before they start anything, an
+        option that does not go with it, and a table of prices that cannot be read.
+    """
+    path = Path(file) if Path(file).suffix in (".yaml", ".yml") else find_space_file(file)
+    if "space" not in read_yaml(path):
+        config = load_config(path, overrides)
+        check_config(config)
+        document = _describe_memory("train", config, estimate_memory(config))
+        options.refuse_all(file)
+        return document
+    space = read_space(path, overrides=overrides)
+    largest, memory = find_largest_trial(space)
+    document = _describe_memory("search", largest, memory)
+    document["search"] = _plan_whole_search(space, largest, memory, options)
+    return document
+
+
+def _describe_memory(kind: Literal["train", "search"], config: Config, plan: MemoryEstimate) -> PlanDocument:
+    return {
+        "kind": kind,
+        "backbone": config.backbone,
+        "adapter": config.adapter.kind,
+        "quantization": config.adapter.quantization,
+        "parameters": {"total": plan.size.value_count, "trained": sum(plan.size.trained)},
+        "workers": config.resources.workers,
+        "pairs_per_worker": plan.pairs,
+        "positions": plan.positions,
+        "gradient_checkpointing": config.train.gradient_checkpointing,
+        "activations": {"kept": plan.activations_kept, "checkpointed": plan.activations_checkpointed},
+        "memory_per_worker": _list_memory_rows(config, plan),
+        "disk_per_run": {"last": plan.checkpoint, "best": plan.saved_model},
+    }
+
+
+def _list_memory_rows(config: Config, plan: MemoryEstimate) -> list[MemoryRow]:
+    rows: list[MemoryRow] = []
+    for each in plan.worker_memory:
+        section = config.deepspeed.model_copy(update={"stage": each.stage, "offload": each.offload})
+        try:
+            check_combination(config.model_copy(update={"deepspeed": section}))
+            refused = None
+        except InputError as error:
+            refused = str(error)
+        rows.append(
+            {
+                "stage": each.stage,
+                "offload": each.offload,
+                "chosen": (each.stage, each.offload) == (config.deepspeed.stage, config.deepspeed.offload),
+                "refused": refused,
+                "parameters": each.parameters,
+                "gradients": each.gradients,
+                "optimizer": each.optimizer,
+                "gathered": each.gathered,
+                "activations": plan.activations,
+                "device": each.device_total + plan.activations,
+                "host": each.host,
+                "nvme": each.disk,
+            }
+        )
+    return rows
+
+
+def _plan_whole_search(
+    space: SearchSpace, largest: Config, memory: MemoryEstimate, options: PlanOptions
+) -> SearchDocument:
+    prices = () if options.prices is None else read_prices(options.prices)
+    needed = largest_resources(space.shapes())
+    if options.price is not None and not needed.gpus:
+        raise InputError("--price: is that of a GPU hour, and resources.gpus_per_worker is 0; accepted: --prices FILE")
+    nodes = _list_nodes(options, needed)
+    plan = plan_search(space, nodes, TrialSizes.from_memory_estimate(memory))
+    measured = None
+    if options.calibrate:
+        _require_this_machine(largest.resources, "--calibrate: ", "")
+        measured = measure_speed(largest)
+        plan = plan_search(space, nodes, TrialSizes(measured.checkpoint, measured.saved_model))
+    document = _describe_search(plan, nodes, measured)
+    speed = _find_speed(options, measured)
+    if speed is None:
+        return document
+    trials, baselines = plan.trial_hours(speed), plan.baseline_hours(speed)
+    document["hours"] = {"trials": trials / plan.slots, "baselines_at_most": baselines}
+    document["gpu_hours"] = {"trials": trials * needed.gpus, "baselines_at_most": baselines * needed.gpus}
+    if options.price is not None:
+        document["price"] = [{"instance": None, "price": (trials + baselines) * needed.gpus * options.price}]
+    elif prices:
+        document["price"] = [
+            {"instance": each.name, "price": each.cost_of_slot(trials + baselines, needed)} for each in prices
+        ]
+    return document
+
+
+def _list_nodes(options: PlanOptions, needed: ResourcesConfig) -> list[NodeResources]:
+    if options.cpus is None:
+        return [_require_this_machine(needed, "", "; --nodes, --cpus and --gpus describe another cluster")]
+    numbers = range(1, (options.nodes or 1) + 1)
+    return [NodeResources(f"node {number}", options.cpus, options.gpus or 0.0) for number in numbers]
+
+
+def _require_this_machine(needed: ResourcesConfig, before: str, after: str) -> NodeResources:
+    """Return this machine, or refuse when it does not hold one trial, with words before and after the reason."""
+    here = NodeResources("this machine", count_machine_cpus(), torch.cuda.device_count())
+    try:
+        require_slots([here], needed)
+    except InputError as error:
+        raise InputError(f"{before}{error}{after}") from None
+    return here
+
+
+def _find_speed(options: PlanOptions, measured: Calibration | None) -> TrialSeconds | None:
+    if measured is not None:
+        return TrialSeconds(
+            measured.seconds_per_example, measured.seconds_per_evaluated_pair, measured.seconds_per_save
+        )
+    return None if options.examples_per_second is None else TrialSeconds(1 / options.examples_per_second)
+
+
+def _describe_search(plan: SearchPlan, nodes: Sequence[NodeResources], measured: Calibration | None) -> SearchDocument:
+    """Return the document without hours and price, which need a speed."""
+    return {
+        "trials": plan.trials,
+        "slots": plan.slots,
+        "shapes": [{**shape.model_dump(), "slots": slots} for shape, slots in plan.shapes.items()],
+        "nodes": [{"name": node.name, "cpus": node.cpus, "gpus": node.gpus} for node in nodes],
+        "pairs": {"train": plan.pairs[0], "validation": plan.pairs[1]},
+        "evaluated_at": list(plan.evaluated_at),
+        "examples": {
+            "without_pruning": plan.without_pruning.examples,
+            "expected": round(plan.with_pruning.examples),
+            "assumption": ASSUMPTION,
+        },
+        "kept_models": plan.kept_models,
+        "disk_peak": plan.peak_disk,
+        "calibration": None if measured is None else asdict(measured),
+        "hours": None,
+        "gpu_hours": None,
+        "price": None,
+    }
