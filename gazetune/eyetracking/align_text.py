@@ -134,6 +134,7 @@ def find_common_units(
     for spans in recordings:
         first = np.searchsorted(words[:, 0], spans[:, 0], side="right") - 1
         last = np.searchsorted(words[:, 0], spans[:, 1] - 1, side="right") - 1
+        # Words that one box spans cannot be told apart, so all but the first begin no unit.
         for low, high in zip(first, last, strict=True):
             begins_unit[low + 1 : high + 1] = False
     starts = np.flatnonzero(begins_unit)

@@ -97,6 +97,7 @@ def find_vertical_offset(fixations: Fixations, boxes: WordBoxes) -> float:
     # A single line has no distance to another; four times its height stands for it.
     line_distance = float(np.median(np.diff(middles))) if len(middles) > 1 else 4.0 * float(np.median(y2 - y1))
     largest = int(line_distance / 2)
+    # Sorted by size, so that `argmin` finds the smallest of equally good shifts.
     shifts = sorted(range(-largest, largest + 1), key=abs)
     costs = [np.abs((fixations.y + shift)[:, None] - middles).min(axis=1).mean() for shift in shifts]
     return float(shifts[int(np.argmin(costs))])

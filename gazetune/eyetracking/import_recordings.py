@@ -25,10 +25,10 @@ from gazetune.config import MEASURES
 from gazetune.errors import InputError
 from gazetune.eyetracking.align_text import ShownTexts, align_words, find_common_units
 from gazetune.eyetracking.assign_words import ASSIGNMENT_METHODS
-from gazetune.eyetracking.import_settings import DEFAULT_SCREEN, DroppedPart, ImportReport, ImportSettings
+from gazetune.eyetracking.import_settings import DroppedPart, ImportReport, ImportSettings
 from gazetune.eyetracking.read_recordings import read_recordings
 from gazetune.eyetracking.reading_measures import convert_to_cmcl, measure_words, merge_averages, merge_measures
-from gazetune.eyetracking.recording import NO_WORD, Fixations, Recording
+from gazetune.eyetracking.recording import DEFAULT_SCREEN, NO_WORD, Fixations, Recording
 from gazetune.files.atomic_write import write_files_atomically
 from gazetune.gaze.words import text_key
 
@@ -138,6 +138,7 @@ def _measure_text(
     units, unit_of_character = find_common_units(text, [each.spans for each in group])
     rows: list[_Row] = []
     for each in group:
+        # A word lies in the unit of its first character; no unit divides a recorded word.
         unit_of_word = unit_of_character[each.spans[:, 0]]
         values = _measure_recording(each.recording, unit_of_word, len(units), settings, report)
         if values is None:
@@ -220,6 +221,7 @@ def _find_words(
     recording: Recording, fixations: Fixations, on_screen: NDArray[np.bool_], settings: ImportSettings
 ) -> NDArray[np.int64]:
     """Return the word of each fixation on the screen, as the files have it or assigned anew."""
+    # Files that have the word of each fixation may lack positions or boxes: then their words are kept in any case.
     can_assign = recording.boxes is not None and fixations.select(on_screen).have_positions
     if recording.assigned is not None and (settings.assign == "recorded" or not can_assign):
         return recording.assigned[on_screen]
@@ -230,6 +232,7 @@ def _find_words(
 
 
 def _write_files(out: Path, rows: Sequence[_Row], report: ImportReport) -> None:
+    # Both files are made before one is written, so that a table that cannot be made leaves no report.
     table = pa.Table.from_pylist(list(rows), schema=_SCHEMA.with_metadata({"units": report.units}))
     content = io.BytesIO()  # what pyarrow says of a file that it cannot write fills several lines
     pq.write_table(table, content)

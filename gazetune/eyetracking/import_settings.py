@@ -9,11 +9,8 @@ from typing import Literal
 from gazetune.errors import InputError
 from gazetune.eyetracking.assign_words import TrialLimits
 from gazetune.eyetracking.pymovements.settings import PymovementsSettings
-from gazetune.eyetracking.recording import ScreenSize
+from gazetune.eyetracking.recording import DEFAULT_SCREEN, ScreenSize
 from gazetune.files.delimited import FARTHEST_PIXEL
-
-DEFAULT_SCREEN: ScreenSize = (1280, 1024)
-"""The screen where neither the user nor the recording says its size: that of OASST-ETC."""
 
 
 @dataclass(frozen=True, slots=True)

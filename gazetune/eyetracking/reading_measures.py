@@ -66,10 +66,12 @@ def measure_words(
     values[:, 0] = np.bincount(path, minlength=words)
     values[:, 3] = np.bincount(path, weights=ms, minlength=words)
     values[:, 4] = np.where(values[:, 0] > 0, 100.0, 0.0)
+    # The latest word of the text up to each fixation. Where it lies beyond a word, that word has no first pass.
     farthest = np.maximum.accumulate(path) if len(path) else path
     for index, first in zip(*np.unique(path, return_index=True), strict=True):
         if first_pass_only and farthest[first] > index:
             continue
+        # The first fixation on a later word ends the go-past time; without one, the end of the trial does.
         past = np.flatnonzero(path[first:] > index)
         stop = first + past[0] if len(past) else len(path)
         values[index, 1] = ms[first]

@@ -28,6 +28,8 @@ from gazetune.files.delimited import TableRow
 
 ScreenSize = tuple[int, int]
 """Width and height of a screen in pixels."""
+DEFAULT_SCREEN: ScreenSize = (1280, 1024)
+"""The screen where neither the user nor the recording says its size: that of OASST-ETC."""
 FIXATION_COLUMNS = ("x", "y", "duration")
 """Columns of a CSV file of fixations: pixels, pixels, seconds."""
 BOX_COLUMNS = ("text", "x1", "y1", "x2", "y2")

@@ -24,7 +24,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from gazetune.config import LARGEST_SEED
 from gazetune.errors import InputError
-from gazetune.eyetracking.recording import BOX_COLUMNS, ScreenSize
+from gazetune.eyetracking.recording import BOX_COLUMNS, DEFAULT_SCREEN, ScreenSize
 from gazetune.eyetracking.text_lines import PlacedWord, break_lines, replace_unprintable
 from gazetune.files.new_folder import create_folder
 
@@ -35,7 +35,7 @@ _WIDEST = 16_384  # twice an 8K screen; a page of it takes 256 MB of memory
 class StimuliSettings:
     """How a page looks and how many orders are drawn."""
 
-    screen: ScreenSize = (1280, 1024)
+    screen: ScreenSize = DEFAULT_SCREEN
     """Width and height in pixels."""
     font: Path | None = None
     """A TrueType or OpenType file; unset: DejaVu Sans Mono."""
@@ -48,6 +48,7 @@ class StimuliSettings:
     def __post_init__(self) -> None:
         if max(self.screen) > _WIDEST:
             raise InputError(f"screen: {self.screen[0]}x{self.screen[1]}; accepted: at most {_WIDEST} pixels each way")
+        # A page must hold four characters across and one line down.
         column = min(self.screen[0] - 2 * self.margin, self.line_height * 2)
         if self.font_size < 6 or column < 4 * self.font_size or self.screen[1] < 2 * self.margin + self.line_height:
             raise InputError(
@@ -222,7 +223,7 @@ def _write_order(
         rows = csv.writer(stream, delimiter=";", lineterminator="\n")
         rows.writerow(("reader", "position", "trial", "page", "image"))
         for reader in range(1, settings.readers + 1):
-            draw = random.Random(f"{settings.seed} {reader}")
+            draw = random.Random(f"{settings.seed} {reader}")  # the order of a reader stays when others join
             shown = []
             for first, *replies in draw.sample(pairs, len(pairs)):
                 shown += [first, *draw.sample(replies, len(replies))]

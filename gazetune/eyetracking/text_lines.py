@@ -72,9 +72,11 @@ def break_lines(text: str, width: float, measure: Callable[[str], float]) -> lis
         *breaks, indent = _LINE_BREAK.split(text[end:start])
         left = right + space if lines[-1] else 0.0
         if breaks or not index:  # the first word of a paragraph
+            # Two breaks make one blank line, more make no more. Breaks before the first word are dropped.
             lines += [[] for _ in breaks[:2]] if index else []
             left = min(len(indent.expandtabs(4)) * space, width / 3)
             from_right += [right_to_left] * (len(lines) - 1 - len(from_right))
+            # The first letter of a paragraph decides its direction.
             rest = _LINE_BREAK.search(text, start)
             right_to_left = bool(_is_right_to_left(text[start : rest.start() if rest else None]))
         word = replace_unprintable(text[start:stop])

@@ -179,6 +179,7 @@ def _panel_html(comparison: Comparison, measure: str) -> str:
 
 def _points_svg(words: Sequence[str], human: NDArray[np.float64], predicted: NDArray[np.float64], end: float) -> str:
     """Return the words as dots on whole units, one for each spot, which names its words when it is pointed at."""
+    # The upper left corner of the panel is at (40, 10); y grows downwards.
     x = np.rint(40 + human / end * _SVG_SIDE).astype(int).tolist()
     y = np.rint(10 + (1.0 - predicted / end) * _SVG_SIDE).astype(int).tolist()
     spots: dict[tuple[int, int], list[str]] = defaultdict(list)

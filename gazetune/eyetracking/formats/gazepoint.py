@@ -20,8 +20,8 @@ import numpy as np
 
 from gazetune.errors import InputError
 from gazetune.eyetracking.formats.registry import LoadedRecordings, RecordingSource, recording_format
-from gazetune.eyetracking.import_settings import DEFAULT_SCREEN, DroppedPart
-from gazetune.eyetracking.recording import Fixations, Recording, ScreenSize
+from gazetune.eyetracking.import_settings import DroppedPart
+from gazetune.eyetracking.recording import DEFAULT_SCREEN, Fixations, Recording, ScreenSize
 from gazetune.eyetracking.stimulus_pages import StimulusPage, find_stimulus_page, join_pages
 from gazetune.files.delimited import TableRow, read_header, read_table
 

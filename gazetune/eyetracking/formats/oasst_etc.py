@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 
 from gazetune.errors import InputError
 from gazetune.eyetracking.formats.registry import LoadedRecordings, RecordingSource, recording_format
-from gazetune.eyetracking.import_settings import DEFAULT_SCREEN, DroppedPart
+from gazetune.eyetracking.import_settings import DroppedPart
 from gazetune.eyetracking.recording import (
     BOX_COLUMNS,
+    DEFAULT_SCREEN,
     FIXATION_COLUMNS,
     NO_WORD,
     Fixations,

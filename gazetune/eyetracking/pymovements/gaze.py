@@ -49,6 +49,8 @@ def extract_fixations(
 
     Parameters
     ----------
+    path, reader
+        Where the samples come from, and whose they are.
     screen
         As the user gave it.
 
@@ -67,6 +69,7 @@ def extract_fixations(
     note = _detect_fixations(gaze, path, settings, size) if settings.detect else "fixations as the files have them"
     frame = _select_fixation_events(gaze, path, settings)
     eye = "right"
+    # Detection looks at one eye already; the tracker's own events may come from both.
     if "eye" in frame.columns and settings.detect is None:
         eye = "right" if (frame["eye"] == "right").any() else "left"
         frame = frame.filter((frame["eye"] == eye) | frame["eye"].is_null())
@@ -79,7 +82,15 @@ def extract_fixations(
     return ReaderFixations(path, reader, size, page_names, Fixations(x, y, offset - onset + last, onset), note)
 
 
+def get_screen_size(experiment: Experiment | None) -> ScreenSize | None:
+    """Return width and height in pixels of a `pymovements.Experiment`, None where it has none."""
+    if experiment is None or not experiment.screen.width_px or not experiment.screen.height_px:
+        return None
+    return int(experiment.screen.width_px), int(experiment.screen.height_px)
+
+
 def _select_fixation_events(gaze: Gaze, path: Path, settings: PymovementsSettings) -> polars.DataFrame:
+    """Return the events that are fixations; those of blinks and saccades are left out."""
     frame = gaze.events.frame if gaze.events is not None else None
     if frame is not None:
         frame = frame.filter(frame["name"].str.starts_with("fixation"))
@@ -89,14 +100,8 @@ def _select_fixation_events(gaze: Gaze, path: Path, settings: PymovementsSetting
     return frame
 
 
-def get_screen_size(experiment: Experiment | None) -> ScreenSize | None:
-    """Return width and height in pixels of a `pymovements.Experiment`, None where it has none."""
-    if experiment is None or not experiment.screen.width_px or not experiment.screen.height_px:
-        return None
-    return int(experiment.screen.width_px), int(experiment.screen.height_px)
-
-
 def _check_screen_size(gaze: Gaze, path: Path, given: ScreenSize | None) -> ScreenSize:
+    """Return the size that the file has, else the one that the user gave."""
     recorded = get_screen_size(gaze.experiment)
     size = recorded or given
     if size is None:
@@ -131,7 +136,11 @@ def _set_trials(gaze: Gaze, path: Path, settings: PymovementsSettings) -> None:
 
 
 def _detect_fixations(gaze: Gaze, path: Path, settings: PymovementsSettings, size: ScreenSize) -> str:
-    """Detect fixations in the samples of each trial and return what was done, for the report."""
+    """Detect fixations in the samples of each trial and return what was done, for the report.
+
+    pymovements computes in degrees of visual angle. It needs the sampling rate, and the size of the screen in pixels
+    and in centimetres at its distance, so what the file lacks of these is filled in first.
+    """
     if gaze.experiment is None or not gaze.experiment.sampling_rate:
         gaze.experiment = gaze.experiment or import_pymovements().Experiment()
         gaze.experiment.sampling_rate = 1.0 / _sample_interval(gaze)
@@ -186,6 +195,7 @@ def _average_positions(
     if gaze.n_components not in _EYE_COMPONENTS:
         raise InputError(f"{path}: has {gaze.n_components} coordinates a sample; accepted: 2, 4 or 6")
     components = _EYE_COMPONENTS[gaze.n_components][eye]
+    # Times may begin again with each trial, so an event is looked for among the samples of its own trial.
     samples = {}
     for key, part in parts.items():
         xy = [part["pixel"].list.get(each).cast(float).fill_null(np.nan).to_numpy() for each in components]
@@ -206,8 +216,9 @@ def _average_positions(
 def _move_origin(
     x: NDArray[np.float64], y: NDArray[np.float64], gaze: Gaze, size: ScreenSize, path: Path
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return positions in pixels from the upper left corner, wherever the file counts from."""
     origin = (gaze.experiment.screen.origin if gaze.experiment is not None else None) or "upper left"
-    if origin == "center":
+    if origin == "center":  # pixel 0 is the middle of the first one, so the middle of the screen lies at (size - 1) / 2
         return x + (size[0] - 1) / 2, y + (size[1] - 1) / 2
     if origin != "upper left":
         raise InputError(f"{path}: origin: '{origin}'; accepted: upper left, center")

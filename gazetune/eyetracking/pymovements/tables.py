@@ -171,6 +171,7 @@ class CorpusTable:
         if "start" not in self._columns and not set(COLUMN_SPELLINGS["start"]) & set(self._frame.columns):
             return np.arange(len(self._frame), dtype=np.float64)
         starts = self._read_numbers("start")
+        # Rows of several trials may be mixed; each must be in the order of time for itself.
         latest: dict[tuple[str | None, str | None], float] = {}
         for row, (reader, trial, start) in enumerate(zip(readers, trials, starts.tolist(), strict=True)):
             before = latest.get((reader, trial), start)
