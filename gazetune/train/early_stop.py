@@ -10,11 +10,19 @@ from gazetune.config import EarlyStopConfig
 
 
 @dataclass
-class Plateau:
-    """Counts the evaluations of one run that brought nothing new.
+class PlateauCounter:
+    """Counts the evaluations of one run, since the best one, that brought no improvement.
 
-    It holds plain values and no clock, and so goes through JSON: `Plateau(**json.loads(json.dumps(asdict(plateau))))`
-    stops at the evaluation at which `plateau` would have stopped.
+    It holds plain values and no clock. It is therefore stored as JSON, and a resumed run stops at the evaluation at
+    which the undisturbed run would have stopped.
+
+    Examples
+    --------
+    >>> plateau = PlateauCounter(patience=2, min_delta=0.01, metric="val/accuracy")
+    >>> [plateau.update(accuracy) for accuracy in (0.60, 0.70, 0.705, 0.65)]
+    [False, False, False, True]
+    >>> plateau.best
+    0.7
     """
 
     patience: int
@@ -28,15 +36,15 @@ class Plateau:
     """Evaluations since the best one."""
 
     @classmethod
-    def of(cls, config: EarlyStopConfig) -> Plateau:
-        """Return the plateau of a run that has not been evaluated yet."""
+    def from_config(cls, config: EarlyStopConfig) -> PlateauCounter:
+        """Return the counter of a run that has not been evaluated yet."""
         return cls(config.patience, config.min_delta, config.metric)
 
     def update(self, value: float) -> bool:
         """Take the metric's value at the next evaluation and return whether the run has trained enough.
 
-        An improvement exceeds the best value by more than `min_delta`. So a slow climb counts once it adds up to more,
-        as the best value stays where it is until then. NaN is no improvement.
+        A value is an improvement when it exceeds the best one by more than `min_delta`. A slow climb counts once it
+        adds up to more than that, because the best value stays where it is until then. NaN is no improvement.
         """
         sign = -1.0 if self.metric == "val/loss" else 1.0
         if not math.isnan(value) and (self.best is None or sign * (value - self.best) > self.min_delta):

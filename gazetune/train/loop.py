@@ -1,21 +1,30 @@
 """The loop that trains one reward model with DeepSpeed. It knows nothing of Ray: it runs in any process group.
 
-A run's folder holds `best/` (the saved model of its best evaluation, with per-item validation margins), `margins/`
-(those of every evaluation) and `last/` (the training state to resume from).
+Every worker of the group makes one `Training` and calls `run`. All of them take the same steps together; rank 0 alone
+writes files and reports.
+
+    run         for each step of the plan:
+    train_step      one optimiser step: seed, learning rate, forward and backward passes, update
+    _evaluate       after some of the steps: score the validation split, save, report
+
+A run's folder:
+
+    best/       the saved model of its best evaluation, with its per-item validation margins
+    margins/    the validation margins of every evaluation
+    last/       the training state to resume from
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from gazetune.config import Config
@@ -34,46 +43,24 @@ from gazetune.reward.saved.saving import (
     save_reward_model,
     trained_parameters,
 )
-from gazetune.train.checkpoint import Progress, load_checkpoint, save_checkpoint, save_margins
-from gazetune.train.early_stop import Plateau
+from gazetune.train.checkpoint import Checkpoint, save_margins
+from gazetune.train.early_stop import PlateauCounter
 from gazetune.train.evaluation import score_split, split_metrics
 from gazetune.train.limits.out_of_memory import OutOfMemory, is_out_of_memory, out_of_memory_message
 from gazetune.train.prefetch import PassPrefetcher
-from gazetune.train.processes.deepspeed_config import deepspeed_config
+from gazetune.train.processes.deepspeed_engine import start_training_engine
 from gazetune.train.processes.worker_group import Worker
+from gazetune.train.progress import EvaluationReport, Progress, ReportCallback
 from gazetune.train.schedule import create_schedule
 from gazetune.train.steps import StepPlan
-from gazetune.train.training_state import gather_moments, gather_weights, restore
+from gazetune.train.training_state import TrainingState
 
 NAN_CHECK_STEPS = 32
+"""Steps between two checks of the losses; each check waits for the device."""
 
 
 class TrainingFailed(RunError):
     """This run cannot go on, and every worker knows it: the process group is whole and may take the next run."""
-
-
-@dataclass(frozen=True)
-class EvaluationReport:
-    """One evaluation of a run."""
-
-    step: int
-    examples: int
-    """Training pairs seen."""
-    budget: int
-    """Training pairs of the full run."""
-    seconds: float
-    """Training time so far, over all starts of the run."""
-    metrics: dict[str, float]
-    best_accuracy: float
-    """Validation accuracy of the saved model: the best evaluation so far, the later one on ties."""
-    train_losses: list[float]
-    """Mean loss of each optimiser step since the evaluation before this one."""
-    done: bool
-    """The full budget is used, or `train.early_stop` says that more of it is of no use."""
-
-
-ReportCallback = Callable[[EvaluationReport], bool]
-"""Takes a report on rank 0 and says whether the run goes on."""
 
 
 class Training:
@@ -88,29 +75,52 @@ class Training:
         backbone: PreTrainedModel,
         milestones: Sequence[int] = (),
     ) -> None:
-        """`milestones` (training examples) replace `train.eval_every`: a search evaluates at its rungs."""
+        """Build the run, and restore it where `folder` holds a checkpoint of it.
+
+        Parameters
+        ----------
+        config, data
+            What to train, and on which prepared pairs.
+        folder
+            The folder of the run.
+        worker
+            This worker of the group.
+        backbone
+            A pristine backbone from `load_worker_backbone`.
+        milestones
+            Training pairs after which to evaluate; they replace `train.eval_every`. A search evaluates at its rungs.
+
+        Raises
+        ------
+        InputError
+            When the loss needs scores that the pairs lack, or the checkpoint is of a run on other pairs.
+        """
         self.config, self.data, self.folder, self.worker = config, data, folder, worker
         self.plan = StepPlan.from_config(config.train, len(data.train))
         self.evaluation_steps = self.plan.evaluation_steps(config.train.eval_every, milestones)
         self.learning_rate = create_schedule(config.optim, self.plan.total_steps)
         self.pair_loss = create_loss(config.loss)
         check_scores(config.loss, config.data.source, data.train.scores)
-        self.progress = Progress(data=data.facts.data_fingerprint)
-        self.plateau = Plateau.of(config.train.early_stop) if config.train.early_stop else None
+
         self.model = self._build_model(backbone)
-        saved = load_checkpoint(folder / "last")
-        if saved is not None:
-            state, self.progress = saved
-            if self.progress.data != data.facts.data_fingerprint:
-                raise InputError(f"{folder}: this run began on other preference pairs; data.source has changed since")
-            self._load_weights(state)
-            if self.plateau is not None and self.progress.plateau:
-                self.plateau = Plateau(**self.progress.plateau)
-        self.engine, self.optimizer = self._build_engine()
-        if saved is not None:
-            restore(self.engine, self.optimizer, state)
+        checkpoint = self._load_checkpoint()
+        self.progress = Progress(data.facts.data_fingerprint) if checkpoint is None else checkpoint.progress
+        if config.train.early_stop is None:
+            self.progress.plateau = None
+        elif self.progress.plateau is None:
+            self.progress.plateau = PlateauCounter.from_config(config.train.early_stop)
+
+        # Weights are loaded before the engine is made, which copies them; moments can only be restored after it.
+        if checkpoint is not None:
+            self._load_weights(checkpoint.state)
+        self.engine, self.optimizer = start_training_engine(config, self.model, worker)
+        self.state = TrainingState(self.engine, self.optimizer)
+        if checkpoint is not None:
+            self.state.restore(checkpoint.state)
+
         self.prefetcher = PassPrefetcher(config.train, self.plan, data.train, self.model.layout, worker)
         self._losses: list[Tensor] = []
+        """Of each step since the last evaluation: the sum over this worker's pairs over the number of the step's."""
         self._started = time.monotonic() - self.progress.seconds
 
     def run(self, report: ReportCallback) -> EvaluationReport | None:
@@ -125,31 +135,44 @@ class Training:
         """
         last = None
         if self.progress.evaluations:
-            # Repeat the checkpoint's last report: the run may have died before it was heard.
-            last = EvaluationReport(**self.progress.evaluations[-1])
+            # The checkpoint's last report is repeated: the run may have died before the report arrived.
+            last = self.progress.evaluations[-1]
             if not self._goes_on(last, report):
                 return last
         for step in range(self.progress.step, self.plan.total_steps):
-            evaluated = self._advance(step)
+            try:
+                evaluated = self._train_and_evaluate(step)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                # With other workers in the middle of a step the process group is of no more use.
+                kind = TrainingFailed if self.worker.world_size == 1 else OutOfMemory
+                raise kind(f"step {step + 1}: {out_of_memory_message(self.config)}") from error
             if evaluated is not None:
                 last = evaluated
                 if not self._goes_on(last, report):
                     break
         return last
 
-    def _advance(self, step: int) -> EvaluationReport | None:
-        """Take one step, and return the evaluation that falls due after it."""
-        try:
-            self.train_step(step)
-            if (step + 1) % NAN_CHECK_STEPS == 0:
-                self._check_losses(step)
-            return self._evaluate(step + 1) if step + 1 in self.evaluation_steps else None
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            # With other workers in the middle of a step the process group is of no more use.
-            kind = TrainingFailed if self.worker.world_size == 1 else OutOfMemory
-            raise kind(f"step {step + 1}: {out_of_memory_message(self.config)}") from error
+    def train_step(self, step: int) -> None:
+        """Take one optimiser step over all workers: the gradient is the mean over the pairs of the step."""
+        self._seed_dropout(step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate(step)
+        pairs = len(self.plan.step_pairs(step))
+        loss_sum = torch.zeros((), device=self.worker.device)
+        passes = self.prefetcher.get_passes(step)
+        for number, each in enumerate(passes, start=1):
+            # DeepSpeed updates the weights in the `engine.step` of the last pass alone.
+            self.engine.set_gradient_accumulation_boundary(number == len(passes))
+            losses = self.pair_loss(*split_rewards(self.engine(each.batch)), each.batch.scores)
+            loss = losses.sum() if each.has_own_pairs else 0.0 * losses.sum()
+            loss_sum += loss.detach()
+            # DeepSpeed divides gradients by the number of workers. The loss is multiplied by it, because it is a share
+            # of the mean over the pairs of all workers already.
+            self.engine.backward(loss * (self.worker.world_size / pairs), scale_wrt_gas=False)
+            self.engine.step()
+        self._losses.append(loss_sum / pairs)
 
     def close(self) -> PreTrainedModel:
         """Free the engine and give the backbone back without its adapter, fit for a run of another config."""
@@ -160,67 +183,12 @@ class Training:
             backbone.gradient_checkpointing_disable()
         return backbone
 
-    def _build_model(self, backbone: PreTrainedModel) -> GazeRewardModel:
-        model = GazeRewardModel(self.config, backbone)
-        facts = self.data.facts
-        model.set_gaze_statistics(torch.tensor(facts.gaze_mean), torch.tensor(facts.gaze_sd))
-        model.use_layout(choose_layout(self.config, backbone, self.worker.device, self.data.train))
-        if self.config.train.gradient_checkpointing:
-            backbone.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        return model.to(self.worker.device, model_dtype(self.config, self.worker.device))
-
-    def _load_weights(self, state: dict[str, Tensor]) -> None:
-        names = trained_parameters(self.model).keys() | gaze_buffers(self.model).keys()
-        load_state(self.model, {name: state[name] for name in names if name in state}, str(self.folder / "last"))
-
-    def _build_engine(self) -> tuple[Any, torch.optim.Optimizer]:
-        import deepspeed
-
-        # Every step sets its own rate. It is 0 here, because DeepSpeed may take a step without gradients to make the
-        # moments (bf16 at stage 0), and that step must not decay the weights.
-        groups = decay_groups(self.model, self.config.optim.weight_decay)
-        # On a CPU the fused step takes a fifth of the time; on a GPU it would want Adam's step count there too.
-        optimizer = torch.optim.AdamW(groups, lr=0.0, fused=self.worker.device.type == "cpu")
-        settings = deepspeed_config(self.config, self.worker.world_size, model_dtype(self.config, self.worker.device))
-        engine, *_ = deepspeed.initialize(
-            model=self.model, optimizer=optimizer, config=settings, dist_init_required=False
-        )
-        if not engine.zero_optimization():
-            optimizer.state.clear()  # nor may it count as a step
-        engine.train()
-        return engine, optimizer
-
-    def train_step(self, step: int) -> None:
-        """One optimiser step over all workers: the gradient is the mean over the step's pairs."""
-        worker = self.worker
-        # A seed of its own for every step: a resumed run draws the dropout that an undisturbed one would draw.
-        seeds = np.random.SeedSequence([self.plan.seed, step, worker.rank]).generate_state(1)
-        torch.manual_seed(int(seeds[0]))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate(step)
-        total = len(self.plan.step_pairs(step))
-        seen = torch.zeros((), device=worker.device)
-        passes = self.prefetcher.get_passes(step)
-        for number, each in enumerate(passes, start=1):
-            self.engine.set_gradient_accumulation_boundary(number == len(passes))
-            losses = self.pair_loss(*split_rewards(self.engine(each.batch)), each.batch.scores)
-            loss = losses.sum() if each.counts else 0.0 * losses.sum()
-            seen += loss.detach()
-            # DeepSpeed divides by workers; undo it, since the sum is over the step's pairs already.
-            self.engine.backward(loss * (worker.world_size / total), scale_wrt_gas=False)
-            self.engine.step()
-        self._losses.append(seen / total)
-
-    def _check_losses(self, step: int) -> list[float]:
-        """Return the losses since the last evaluation, over all workers."""
-        losses = self.worker.sum_over_workers(torch.stack(self._losses)).tolist() if self._losses else []
-        for offset, loss in enumerate(losses):
-            if not math.isfinite(loss):
-                raise TrainingFailed(f"loss is {loss} at step {step - len(losses) + offset + 2}")
-        if self.engine.skipped_steps:
-            # DeepSpeed leaves such a step out and says nothing: the run would stand still to its end.
-            raise TrainingFailed(f"the gradient is nan or inf at step {step + 1} or shortly before")
-        return losses
+    def _train_and_evaluate(self, step: int) -> EvaluationReport | None:
+        """Take one step, and return the report of the evaluation that is due after it."""
+        self.train_step(step)
+        if (step + 1) % NAN_CHECK_STEPS == 0:
+            self._check_losses(step)
+        return self._evaluate(step + 1) if step + 1 in self.evaluation_steps else None
 
     def _evaluate(self, step: int) -> EvaluationReport:
         """Score the validation split, keep the best model, write the checkpoint, and return the report."""
@@ -228,21 +196,48 @@ class Training:
         rewards = score_split(
             self.engine, self.data.validation, self.model.layout, self.config.train.eval_tokens, self.worker
         )
-        self.engine.train()
         metrics = {"train/loss": float(np.mean(losses)), **split_metrics(rewards, "val")}
         if not math.isfinite(metrics["val/loss"]):
             raise TrainingFailed(f"validation loss is {metrics['val/loss']} at step {step}")
-        weights = gather_weights(self.engine)
-        moments = gather_moments(self.engine, self.optimizer)
-        progress, margins = self.progress, rewards[:, 0] - rewards[:, 1]
+        # Every worker takes part in gathering; rank 0 alone writes.
+        weights, moments = self.state.gather_weights(), self.state.gather_moments()
+        margins = rewards[:, 0] - rewards[:, 1]
         self._save(lambda: save_margins(self.folder, self.plan.examples_after(step), margins))
-        if metrics["val/accuracy"] >= progress.best_accuracy:
-            progress.best_accuracy, progress.best_step = metrics["val/accuracy"], step
-            card = model_card(self.config, self.data.facts, margins, self.plan.examples_after(step))
-            self._save(lambda: save_reward_model(self.folder / "best", weights, self.config, self.data, margins, card))
+        if metrics["val/accuracy"] >= self.progress.best_accuracy:
+            self.progress.best_accuracy, self.progress.best_step = metrics["val/accuracy"], step
+            self._save(lambda: self._save_best_model(step, weights, margins))
+        report = self._advance_progress(step, metrics, losses)
+        checkpoint = Checkpoint({**weights, **moments}, self.progress)
+        self._save(lambda: checkpoint.save(self.folder / "last"))
+        self._losses = []
+        return report
+
+    def _check_losses(self, step: int) -> list[float]:
+        """Return the mean losses of the steps since the last evaluation, `step` being the latest of them.
+
+        Raises
+        ------
+        TrainingFailed
+            When one of them is no number, or DeepSpeed skipped a step.
+        """
+        losses = self.worker.sum_over_workers(torch.stack(self._losses)).tolist() if self._losses else []
+        for offset, loss in enumerate(losses):
+            if not math.isfinite(loss):
+                raise TrainingFailed(f"loss is {loss} at step {step - len(losses) + offset + 2}")
+        if self.engine.skipped_steps:
+            # DeepSpeed silently skips a step whose gradient is no number: the run would learn nothing more.
+            raise TrainingFailed(f"the gradient is nan or inf at step {step + 1} or shortly before")
+        return losses
+
+    def _save_best_model(self, step: int, weights: Mapping[str, Tensor], margins: NDArray[np.float64]) -> None:
+        card = model_card(self.config, self.data.facts, margins, self.plan.examples_after(step))
+        save_reward_model(self.folder / "best", weights, self.config, self.data, margins, card)
+
+    def _advance_progress(self, step: int, metrics: dict[str, float], losses: list[float]) -> EvaluationReport:
+        """Count an evaluation after `step` steps in the progress, and return its report."""
+        progress = self.progress
         progress.step, progress.seconds = step, time.monotonic() - self._started
-        enough = self.plateau is not None and self.plateau.update(metrics[self.plateau.metric])
-        progress.plateau = asdict(self.plateau) if self.plateau is not None else {}
+        is_plateau = progress.plateau is not None and progress.plateau.update(metrics[progress.plateau.metric])
         report = EvaluationReport(
             step=step,
             examples=self.plan.examples_after(step),
@@ -251,11 +246,9 @@ class Training:
             metrics={**metrics, "train/learning_rate": self.learning_rate(step - 1)},
             best_accuracy=progress.best_accuracy,
             train_losses=losses,
-            done=enough or step == self.plan.total_steps,
+            done=is_plateau or step == self.plan.total_steps,
         )
-        progress.evaluations.append(asdict(report))
-        self._save(lambda: save_checkpoint(self.folder / "last", {**weights, **moments}, progress))
-        self._losses = []
+        progress.evaluations.append(report)
         return report
 
     def _save(self, write: Callable[[], None]) -> None:
@@ -270,13 +263,30 @@ class Training:
             raise TrainingFailed(problem or "rank 0 could not save")
 
     def _goes_on(self, last: EvaluationReport, report: ReportCallback) -> bool:
-        return self.worker.broadcast_flag(report(last) if self.worker.is_main else True) and not last.done
+        """Report on rank 0, and tell every worker alike whether there is another step to take."""
+        wanted = report(last) if self.worker.is_main else True
+        return self.worker.broadcast_flag(wanted) and not last.done
 
+    def _seed_dropout(self, step: int) -> None:
+        """Give every step and rank a seed of its own: a resumed run then draws the dropout of an undisturbed one."""
+        seeds = np.random.SeedSequence([self.plan.seed, step, self.worker.rank]).generate_state(1)
+        torch.manual_seed(int(seeds[0]))
 
-def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Group what trains: weight decay on matrices, none on biases, norms and scales."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    matrices = [parameter for parameter in trained if parameter.ndim >= 2]
-    others = [parameter for parameter in trained if parameter.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
+    def _build_model(self, backbone: PreTrainedModel) -> GazeRewardModel:
+        model = GazeRewardModel(self.config, backbone)
+        facts = self.data.facts
+        model.set_gaze_statistics(torch.tensor(facts.gaze_mean), torch.tensor(facts.gaze_sd))
+        model.use_layout(choose_layout(self.config, backbone, self.worker.device, self.data.train))
+        if self.config.train.gradient_checkpointing:
+            backbone.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        return model.to(self.worker.device, model_dtype(self.config, self.worker.device))
+
+    def _load_checkpoint(self) -> Checkpoint | None:
+        checkpoint = Checkpoint.load(self.folder / "last")
+        if checkpoint is not None and checkpoint.progress.data != self.data.facts.data_fingerprint:
+            raise InputError(f"{self.folder}: this run began on other preference pairs; data.source has changed since")
+        return checkpoint
+
+    def _load_weights(self, state: Mapping[str, Tensor]) -> None:
+        names = trained_parameters(self.model).keys() | gaze_buffers(self.model).keys()
+        load_state(self.model, {name: state[name] for name in names if name in state}, str(self.folder / "last"))

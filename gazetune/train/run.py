@@ -28,10 +28,12 @@ from gazetune.reward.model.pair_losses import check_scores
 from gazetune.tracking.location import check_tracking
 from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.train.checks import check_config, check_storage
-from gazetune.train.loop import EvaluationReport, Training, TrainingFailed
+from gazetune.train.evaluation import score_saved_model
+from gazetune.train.loop import Training, TrainingFailed
+from gazetune.train.processes.deepspeed_engine import load_worker_backbone
 from gazetune.train.processes.launch import launch
-from gazetune.train.processes.model_placement import load_worker_backbone, score_saved_model
 from gazetune.train.processes.worker_group import Worker, join_worker_group, leave_worker_group
+from gazetune.train.progress import EvaluationReport
 
 RESULT = "result.json"
 

@@ -18,9 +18,9 @@ from gazetune.reward.data.prepared_data import PreparedData
 from gazetune.search.space.space_file import read_space
 from gazetune.train.checkpoint import save_margins
 from gazetune.train.evaluation import split_metrics
-from gazetune.train.loop import EvaluationReport, ReportCallback
 from gazetune.train.processes import slot_worker as ray_worker
 from gazetune.train.processes.worker_group import Worker
+from gazetune.train.progress import EvaluationReport, ReportCallback
 from tests.bench.search_table import SPACE, Table, numbers
 
 

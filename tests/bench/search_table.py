@@ -43,9 +43,11 @@ from gazetune.reward.saved.scoring import ChatReader
 from gazetune.search.space.grid import grid_points
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
-from gazetune.train.loop import EvaluationReport, Training
-from gazetune.train.processes.model_placement import load_worker_backbone, score_saved_model
+from gazetune.train.evaluation import score_saved_model
+from gazetune.train.loop import Training
+from gazetune.train.processes.deepspeed_engine import load_worker_backbone
 from gazetune.train.processes.worker_group import Worker, join_worker_group, leave_worker_group
+from gazetune.train.progress import EvaluationReport
 
 SPACE = Path(__file__).with_name("regret_table.yaml")
 TABLE = SPACE.with_suffix(".npz")

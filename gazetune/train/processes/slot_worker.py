@@ -20,10 +20,12 @@ from gazetune.errors import GazetuneError, InputError
 from gazetune.reward.data.prepared_data import prepare
 from gazetune.reward.saved.saving import model_dtype
 from gazetune.train.checks import check_config
+from gazetune.train.evaluation import score_saved_model
 from gazetune.train.limits.out_of_memory import OutOfMemory, is_out_of_memory, out_of_memory_message
-from gazetune.train.loop import EvaluationReport, Training
-from gazetune.train.processes.model_placement import load_worker_backbone, score_saved_model
+from gazetune.train.loop import Training
+from gazetune.train.processes.deepspeed_engine import load_worker_backbone
 from gazetune.train.processes.worker_group import Worker, join_worker_group
+from gazetune.train.progress import EvaluationReport
 
 PATIENCE = 5.0
 """Seconds that rank 0 waits for a job before it lets the other ranks breathe: their broadcast must not time out."""

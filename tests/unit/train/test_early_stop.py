@@ -13,15 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gazetune.config import EarlyStopConfig
-from gazetune.train.early_stop import Plateau
-from gazetune.train.loop import EvaluationReport, Training
+from gazetune.train.early_stop import PlateauCounter
+from gazetune.train.loop import Training
+from gazetune.train.progress import EvaluationReport
 
 
-def plateau(**values: Any) -> Plateau:
-    return Plateau.of(EarlyStopConfig(**values))
+def plateau(**values: Any) -> PlateauCounter:
+    return PlateauCounter.from_config(EarlyStopConfig(**values))
 
 
-def stops_at(plateau: Plateau, values: list[float]) -> int | None:
+def stops_at(plateau: PlateauCounter, values: list[float]) -> int | None:
     """The first evaluation, counted from 0, after which the run has trained enough."""
     return next((index for index, value in enumerate(values) if plateau.update(value)), None)
 
@@ -74,7 +75,7 @@ def test_a_resumed_run_stops_at_the_same_evaluation(
     undisturbed = stops_at(plateau(**settings), values)
     before = plateau(**settings)
     stopped = stops_at(before, values[:killed])
-    resumed = Plateau(**json.loads(json.dumps(asdict(before))))
+    resumed = PlateauCounter(**json.loads(json.dumps(asdict(before))))
     assert resumed == before
     if stopped is None:
         after = stops_at(resumed, values[killed:])

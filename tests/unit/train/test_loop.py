@@ -20,8 +20,10 @@ from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.saved.saving import load_reward_model
 from gazetune.train.checkpoint import load_margins
 from gazetune.train.evaluation import score_split
-from gazetune.train.loop import EvaluationReport, Training, TrainingFailed, decay_groups
+from gazetune.train.loop import Training, TrainingFailed
+from gazetune.train.processes.deepspeed_engine import group_by_weight_decay
 from gazetune.train.processes.worker_group import Worker
+from gazetune.train.progress import EvaluationReport
 
 StartTraining = Callable[..., Training]
 LORA = {"kind": "lora"}
@@ -286,7 +288,7 @@ def test_weight_decay_spares_biases_norms_and_scales() -> None:
 
     config = Config.model_validate({"adapter": {"kind": "lora"}, "fusion": {"kind": "concat"}})
     model = GazeRewardModel(config, load_backbone("tiny", torch.float32))
-    decayed, spared = decay_groups(model, 0.1)
+    decayed, spared = group_by_weight_decay(model, 0.1)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)
     assert {names[id(parameter)] for parameter in spared["params"]} == {

@@ -12,16 +12,16 @@ from torch import Tensor
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.model.tiny import tiny_backbone
 from gazetune.reward.saved.saving import gaze_buffers, trained_parameters
-from gazetune.train.checkpoint import Progress, save_checkpoint
+from gazetune.train.checkpoint import Checkpoint
 from gazetune.train.loop import Training
-from gazetune.train.training_state import gather_moments, gather_weights, restore
+from gazetune.train.progress import Progress
 
 StartTraining = Callable[..., Training]
 STAGES = [("fp32", 0), ("fp32", 1), ("fp32", 2), ("fp32", 3), ("bf16", 0), ("bf16", 2)]
 
 
 def gathered(run: Training) -> dict[str, Tensor]:
-    return {**gather_weights(run.engine), **gather_moments(run.engine, run.optimizer)}
+    return {**run.state.gather_weights(), **run.state.gather_moments()}
 
 
 def built(start: StartTraining, precision: str, stage: int, folder: str) -> Training:
@@ -51,7 +51,7 @@ def test_state_is_gathered_whole_by_name_and_comes_back(precision: str, stage: i
         assert {state[name].dtype, state[f"{name}|exp_avg_sq"].dtype} == {torch.float32}
         assert state[f"{name}|exp_avg_sq"].any(), name
     fresh = built(start, precision, stage, "second")
-    restore(fresh.engine, fresh.optimizer, state)
+    fresh.state.restore(state)
     again = gathered(fresh)
     for name in state.keys() - buffers:
         assert torch.equal(again[name], state[name]), name
@@ -61,7 +61,7 @@ def test_state_is_gathered_whole_by_name_and_comes_back(precision: str, stage: i
 def test_another_stage_takes_the_same_next_steps(before: int, after: int, start: StartTraining, tmp_path: Path) -> None:
     run = stepped(start, "fp32", before)
     state = gathered(run)
-    save_checkpoint(tmp_path / "second" / "last", state, Progress(run.data.facts.data_fingerprint, step=3))
+    Checkpoint(state, Progress(run.data.facts.data_fingerprint, step=3)).save(tmp_path / "second" / "last")
     other = built(start, "fp32", after, "second")
     for step in range(3, 6):
         run.train_step(step)
@@ -98,10 +98,10 @@ def test_frozen_fusion_weights_stay_as_drawn_and_are_gathered_whole(stage: int, 
     zero = {"stage": stage, "override": {"zero_optimization": {"stage3_param_persistence_threshold": 0}}}
     run = start(deepspeed=zero, adapter={"kind": "lora"}, fusion=fusion)
     drawn = dict(GazeRewardModel(run.config, tiny_backbone()).fusion.named_parameters())
-    before = gather_weights(run.engine)
+    before = run.state.gather_weights()
     for step in range(4):
         run.train_step(step)
-    after = gather_weights(run.engine)
+    after = run.state.gather_weights()
     names = trained_parameters(run.model).keys()
     assert all(name == "head.weight" or "lora_" in name for name in names)
     assert {name for name in names if not torch.equal(before[name], after[name])} == names

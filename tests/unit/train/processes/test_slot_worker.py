@@ -11,9 +11,10 @@ import torch
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.reward.data.prepared_data import prepare
-from gazetune.train.loop import EvaluationReport, Training
+from gazetune.train.loop import Training
 from gazetune.train.processes.slot_worker import _Backbones, _message, _reason, _train
 from gazetune.train.processes.worker_group import Worker
+from gazetune.train.progress import EvaluationReport
 
 StartTraining = Callable[..., Training]
 

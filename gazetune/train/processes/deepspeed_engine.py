@@ -1,0 +1,81 @@
+"""Backbones and reward models as the workers of a run hold them: whole, or sharded over the workers by ZeRO-3.
+
+`load_worker_backbone` comes first. Then `start_training_engine` wraps a model for training, or `place_model` puts a
+saved one on the worker's device for scoring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from gazetune.config import Config
+from gazetune.reward.model.backbone import load_backbone
+from gazetune.reward.model.reward_model import GazeRewardModel
+from gazetune.reward.saved.saving import model_dtype
+from gazetune.train.processes.deepspeed_config import deepspeed_config
+from gazetune.train.processes.worker_group import Worker
+
+if TYPE_CHECKING:  # DeepSpeed takes seconds to import, and reads environment variables that a worker sets first
+    from deepspeed import DeepSpeedEngine
+
+
+def load_worker_backbone(config: Config, worker: Worker) -> PreTrainedModel:
+    """Load the backbone in the run's precision; under ZeRO-3 no worker ever holds all of it. Every worker calls it."""
+    dtype = model_dtype(config, worker.device)
+    settings = deepspeed_config(config, worker.world_size, dtype) if _shards_parameters(config, worker) else None
+    return load_backbone(config.backbone, dtype, config.adapter.quantization, settings)
+
+
+def start_training_engine(
+    config: Config, model: GazeRewardModel, worker: Worker
+) -> tuple[DeepSpeedEngine, torch.optim.Optimizer]:
+    """Return the engine that trains `model`, and torch's optimiser inside it. Every worker calls it."""
+    import deepspeed
+
+    # The loop sets the learning rate before every step. It is 0 here because DeepSpeed may take a step without
+    # gradients to allocate the moments (bf16 at stage 0), and that step must not decay the weights.
+    groups = group_by_weight_decay(model, config.optim.weight_decay)
+    # On a CPU the fused step takes a fifth of the time; on a GPU it would want Adam's step count there too.
+    optimizer = torch.optim.AdamW(groups, lr=0.0, fused=worker.device.type == "cpu")
+    settings = deepspeed_config(config, worker.world_size, model_dtype(config, worker.device))
+    engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=settings, dist_init_required=False)
+    if not engine.zero_optimization():
+        optimizer.state.clear()  # The allocating step must not count as one of Adam's steps either.
+    engine.train()
+    return engine, optimizer
+
+
+@contextmanager
+def place_model(config: Config, model: GazeRewardModel, worker: Worker) -> Iterator[nn.Module]:
+    """Give the model on the worker's device; a sharded one inside the engine that gathers its weights."""
+    dtype = model_dtype(config, worker.device)
+    if not _shards_parameters(config, worker):
+        yield model.to(worker.device, dtype)
+        return
+    import deepspeed
+
+    settings = deepspeed_config(config, worker.world_size, dtype)
+    engine, *_ = deepspeed.initialize(model=model, config=settings, dist_init_required=False)
+    try:
+        yield engine
+    finally:
+        engine.destroy()
+
+
+def group_by_weight_decay(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Group what trains: weight decay on matrices, none on biases, norms and scales."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    matrices = [parameter for parameter in trained if parameter.ndim >= 2]
+    others = [parameter for parameter in trained if parameter.ndim < 2]
+    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+def _shards_parameters(config: Config, worker: Worker) -> bool:
+    return config.deepspeed.stage == 3 and (worker.world_size > 1 or config.deepspeed.offload != "none")
