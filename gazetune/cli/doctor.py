@@ -26,13 +26,13 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> Outcome:
     """Run the checks; the exit code is 1 when one FAILs."""
     from gazetune.doctor import run_checks
-    from gazetune.train.limits.compatibility import table_rows
+    from gazetune.train.limits.compatibility import list_combinations
     from gazetune.train.processes.deepspeed_op import build_op
 
     if args.build_ops:
         build_op()
     checks = run_checks(args.storage, args.tracking_uri)
-    compatibility = table_rows()
+    compatibility = list_combinations()
     document = {"checks": [check.to_json() for check in checks], "compatibility": compatibility}
     failed = any(check.level == "FAIL" for check in checks)
     return Outcome(document, lambda: _print_checks(checks, compatibility), exit_code=1 if failed else 0)

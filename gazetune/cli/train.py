@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> Outcome:
     from gazetune.train.run import evaluate_saved_model, train_model
 
     if folder is None:
-        document = train_model(config, *find_run_folder(args))
+        document: Mapping[str, object] = train_model(config, *find_run_folder(args))
     else:
         document = evaluate_saved_model(folder, args.storage or DEFAULT_STORAGE, config)
     return Outcome(document, lambda: _print_results(document))

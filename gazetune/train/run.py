@@ -6,10 +6,9 @@ import contextlib
 import json
 import os
 import warnings
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -31,23 +30,74 @@ from gazetune.train.checks import check_config, check_storage
 from gazetune.train.evaluation import score_saved_model
 from gazetune.train.loop import Training, TrainingFailed
 from gazetune.train.processes.deepspeed_engine import load_worker_backbone
-from gazetune.train.processes.launch import launch
+from gazetune.train.processes.launch import launch_workers
 from gazetune.train.processes.worker_group import Worker, join_worker_group, leave_worker_group
-from gazetune.train.progress import EvaluationReport
+from gazetune.train.progress import EvaluationReport, ReportCallback
 
 RESULT = "result.json"
+"""File in the folder of a finished run."""
 
 
-def train_model(config: Config, name: str | None, storage: Path) -> dict[str, Any]:
-    """Train `config` under `storage/name`; the same name and config go on from the last checkpoint.
+class AccuracyDocument(TypedDict):
+    """The share of pairs ranked rightly."""
 
-    Then `resources`, `tracking`, and stage and offload of `deepspeed` may be others than before.
+    accuracy: float
+    n: int
+    ci95: list[float]
 
-    Returns
-    -------
-    dict
-        `{name, folder, tracking_uri, mlflow_run, examples, seconds, val_accuracy, test: {accuracy, n, ci95},
-        shorter: {accuracy, n, ci95, difference, difference_ci95}}`.
+
+class BaselineDocument(AccuracyDocument):
+    """The accuracy of a baseline, and how much more often the model is right."""
+
+    difference: float
+    difference_ci95: list[float]
+
+
+class TestDocument(TypedDict):
+    """What a model scores on the test split."""
+
+    test: AccuracyDocument
+    shorter: BaselineDocument
+    """Of the baseline that prefers the shorter response."""
+
+
+class ResultDocument(TestDocument):
+    """What `result.json` holds."""
+
+    examples: int
+    seconds: float
+    val_accuracy: float
+
+
+class TrainDocument(ResultDocument):
+    """What `gazetune train --json` prints."""
+
+    name: str
+    folder: str
+    tracking_uri: str
+    mlflow_run: str
+
+
+class EvaluateDocument(TestDocument):
+    """What `gazetune train --mode evaluate --json` prints."""
+
+    folder: str
+
+
+def train_model(config: Config, name: str | None, storage: Path) -> TrainDocument:
+    """Train `config` in the folder `storage/name`, and score the best model on the test split.
+
+    Where that folder holds an unfinished run of the same config, the run goes on from its last checkpoint. `resources`,
+    `tracking`, and stage and offload of `deepspeed` may differ then.
+
+    Parameters
+    ----------
+    config
+        What to train.
+    name
+        Name of the run; None makes one up from the time.
+    storage
+        The folder of all results.
 
     Raises
     ------
@@ -61,7 +111,7 @@ def train_model(config: Config, name: str | None, storage: Path) -> dict[str, An
     storage = storage.resolve()
     name = name or f"train-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     folder = storage / name
-    _claim(folder, config)
+    _require_free_folder(folder, config)
     check_tracking(config.tracking.uri, storage)
     data = prepare(config, storage / "cache")
     check_scores(config.loss, config.data.source, data.train.scores)
@@ -71,14 +121,14 @@ def train_model(config: Config, name: str | None, storage: Path) -> dict[str, An
         "gazetune.data_fingerprint": data.facts.data_fingerprint,
         "gazetune.gaze_fingerprint": data.facts.gaze_fingerprint,
     }
-    run = _mlflow_run(tracker, folder, name, config, fingerprints)
+    run = _open_mlflow_run(tracker, folder, name, config, fingerprints)
     try:
-        launch(config.resources.workers, _train_worker, config.model_dump(mode="json"), str(storage), name, run)
+        launch_workers(config.resources.workers, _train_worker, config.model_dump(mode="json"), str(storage), name, run)
     except BaseException as error:
         failed = isinstance(error, Exception)
         tracker.finish(run, "FAIL" if failed else "INTERRUPTED", str(error) or type(error).__name__)
         raise
-    result = json.loads((folder / RESULT).read_text())
+    result: ResultDocument = json.loads((folder / RESULT).read_text())
     tracker.log_file(run, folder / "best" / "margins.npy", "validation")
     tracker.finish(run, "COMPLETE", None)
     return {
@@ -90,65 +140,62 @@ def train_model(config: Config, name: str | None, storage: Path) -> dict[str, An
     }
 
 
-def evaluate_saved_model(folder: Path, storage: Path, data: Config | None = None) -> dict[str, Any]:
-    """Score a saved reward model on the test split of its own data, or of `data`'s.
+def evaluate_saved_model(folder: Path, storage: Path, data: Config | None = None) -> EvaluateDocument:
+    """Score the reward model saved in `folder` on the test split of its own data, or of the section `data` of a config.
 
-    Returns
-    -------
-    dict
-        `{folder, test: {accuracy, n, ci95}, shorter: {...}}` as `train_model`.
+    Prepared data are cached in `storage`.
     """
     saved = load_config(folder / "config.yaml", [])
     config = saved if data is None else saved.model_copy(update={"data": data.data})
     prepared = prepare(config, storage.resolve() / "cache")
     worker = join_worker_group()
     try:
-        return {"folder": str(folder), **_test(config, folder, prepared, worker)}
+        return {"folder": str(folder), **_score_test_split(config, folder, prepared, worker)}
     finally:
         leave_worker_group()
 
 
-def _claim(folder: Path, config: Config) -> None:
+def _require_free_folder(folder: Path, config: Config) -> None:
     """Refuse a folder that holds a finished run or one with another config."""
     if (folder / RESULT).exists():
         raise InputError(f"--name: '{folder.name}' in {folder.parent} is a finished run; choose another --name")
     if (folder / "config.yaml").exists():
         before = load_config(folder / "config.yaml", [])
-        if _what_trains(before) != _what_trains(config):
-            changed = _first_change(_what_trains(before), _what_trains(config))
+        if _fixed_part(before) != _fixed_part(config):
+            changed = _describe_first_change(_fixed_part(before), _fixed_part(config))
             raise InputError(f"--name: '{folder.name}' in {folder.parent} has another config ({changed})")
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"--name: {folder} is there already and is no training run; choose another --name")
     check_storage(folder.parent)
 
 
-def _what_trains(config: Config) -> Config:
-    """Return the config without what may differ when a run goes on: how its work is divided, and where it is logged."""
+def _fixed_part(config: Config) -> Config:
+    """Return the config without what may change when a run goes on: how its work is divided, and where it is logged."""
     sharding = config.deepspeed.model_copy(update={"stage": 2, "offload": "none", "nvme_path": None})
     return config.model_copy(
         update={"resources": ResourcesConfig(), "tracking": TrackingConfig(), "deepspeed": sharding}
     )
 
 
-def _first_change(before: Config, after: Config) -> str:
+def _describe_first_change(before: Config, after: Config) -> str:
     old, new = dump_config(before).splitlines(), dump_config(after).splitlines()
     return next(f"{a.strip()} -> {b.strip()}" for a, b in zip(old, new, strict=False) if a != b)
 
 
-def _mlflow_run(tracker: Tracker, folder: Path, name: str, config: Config, tags: dict[str, str]) -> str:
+def _open_mlflow_run(tracker: Tracker, folder: Path, name: str, config: Config, tags: dict[str, str]) -> str:
     """Return the run of this folder, the same one when it is resumed, unless it is tracked elsewhere now."""
-    note = folder / "mlflow_run"
-    if note.exists():
-        run = note.read_text().strip()
+    id_file = folder / "mlflow_run"
+    if id_file.exists():
+        run = id_file.read_text().strip()
         with contextlib.suppress(InputError):  # this tracking store does not know it
             tracker.reopen(run)
             return run
-    run = tracker.start_search(name, dump_config(config), _flat(config), {**tags, "role": "train"})
-    note.write_text(run)
+    run = tracker.start_search(name, dump_config(config), _flatten_config(config), {**tags, "role": "train"})
+    id_file.write_text(run)
     return run
 
 
-def _flat(config: Config) -> dict[str, Any]:
+def _flatten_config(config: Config) -> dict[str, object]:
     tree = config.model_dump(mode="json")
     sections = {
         f"{section}.{key}": value
@@ -159,19 +206,19 @@ def _flat(config: Config) -> dict[str, Any]:
     return {"backbone": config.backbone, **sections}
 
 
-def _train_worker(tree: dict[str, Any], storage: str, name: str, run: str) -> None:
+def _train_worker(tree: dict[str, object], storage: str, name: str, run: str) -> None:
     """One worker process: train, then score the test split with the best model."""
     config = build_config(tree, name)
     folder = Path(storage) / name
-    # transformers and torch announce renamed functions that their own callers and DeepSpeed still use.
+    # transformers and torch warn of renamed functions that DeepSpeed and their own code still call.
     warnings.simplefilter("ignore", FutureWarning)
     if config.resources.workers > 1:
-        # Left alone, every worker would use all cores, and they would spend their time waiting for each other.
+        # By default every worker would use all cores, and the workers would slow each other down.
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // config.resources.workers))
     worker = join_worker_group()
     try:
         data = prepare(config, Path(storage) / "cache")
-        report = _reporter(config, Path(storage), run) if worker.is_main else (lambda made: True)
+        report = _create_reporter(config, Path(storage), run) if worker.is_main else (lambda made: True)
         training = Training(config, data, folder, worker, load_worker_backbone(config, worker))
         try:
             last = training.run(report)
@@ -180,7 +227,7 @@ def _train_worker(tree: dict[str, Any], storage: str, name: str, run: str) -> No
         if last is None:
             raise TrainingFailed("the run made no evaluation")
         worker.wait_for_all()
-        scores = _test(config, folder / "best", data, worker)
+        scores = _score_test_split(config, folder / "best", data, worker)
         if worker.is_main:
             result = {"examples": last.examples, "seconds": last.seconds, "val_accuracy": last.best_accuracy, **scores}
             write_atomically(folder / RESULT, json.dumps(result, indent=1))
@@ -188,7 +235,7 @@ def _train_worker(tree: dict[str, Any], storage: str, name: str, run: str) -> No
         leave_worker_group()
 
 
-def _reporter(config: Config, storage: Path, run: str) -> Callable[[EvaluationReport], bool]:
+def _create_reporter(config: Config, storage: Path, run: str) -> ReportCallback:
     """Return what rank 0 does with a report: a line on stderr, metrics to MLflow."""
     tracker = Tracker.open(config.tracking.uri, storage, "gazetune")
     console = Console(stderr=True, log_path=False)
@@ -207,20 +254,20 @@ def _reporter(config: Config, storage: Path, run: str) -> Callable[[EvaluationRe
     return report
 
 
-def _test(config: Config, folder: Path, data: PreparedData, worker: Worker) -> dict[str, Any]:
+def _score_test_split(config: Config, folder: Path, data: PreparedData, worker: Worker) -> TestDocument:
     rewards, _ = score_saved_model(config, folder, load_worker_backbone(config, worker), data.test, worker)
     right = pair_correctness(rewards[:, 0] - rewards[:, 1])
     shorter = shorter_baseline(data.response_words("test"))
     difference = paired_difference(right, shorter)
     return {
-        "test": _accuracy(right),
+        "test": _accuracy_document(right),
         "shorter": {
-            **_accuracy(shorter),
+            **_accuracy_document(shorter),
             "difference": difference.difference,
             "difference_ci95": [difference.low, difference.high],
         },
     }
 
 
-def _accuracy(right: NDArray[np.float64]) -> dict[str, Any]:
+def _accuracy_document(right: NDArray[np.float64]) -> AccuracyDocument:
     return {"accuracy": float(right.mean()), "n": len(right), "ci95": list(accuracy_interval(right))}

@@ -1,4 +1,13 @@
-"""Which pairs every optimiser step of a run sees, as a pure function of the step: resuming needs no loader state."""
+"""Which pairs every optimiser step of a run sees: a pure function of the step, so resuming needs no loader state.
+
+An epoch shuffles all pairs. A step takes the next `batch_size * accumulate` of them, in `accumulate` forward passes; each
+worker reads its share of a pass. With 7 pairs, `batch_size` 2, `accumulate` 2 and two workers:
+
+    pairs, shuffled   3 0 | 5 1 | 6 2 | 4
+    step              0           1
+    pass              0     1     0     1
+    worker            0 1   0 1   0 1   0
+"""
 
 from __future__ import annotations
 
@@ -18,7 +27,18 @@ EVALUATED_PAIRS = 256
 
 @dataclass(frozen=True)
 class StepPlan:
-    """The optimiser steps of a run over `pairs` training pairs, counted from 0."""
+    """The optimiser steps of a run over `pairs` training pairs, counted from 0.
+
+    Examples
+    --------
+    >>> plan = StepPlan(pairs=7, batch_size=2, accumulate=2, epochs=1.5, seed=0)
+    >>> plan.pairs_per_step, plan.steps_per_epoch, plan.total_steps
+    (4, 2, 3)
+    >>> [len(plan.step_pairs(step)) for step in range(plan.total_steps)]
+    [4, 3, 4]
+    >>> [plan.examples_after(steps) for steps in (1, 2, 3)]
+    [4, 7, 11]
+    """
 
     pairs: int
     batch_size: int
@@ -38,7 +58,7 @@ class StepPlan:
 
     @property
     def steps_per_epoch(self) -> int:
-        """The last step of an epoch takes what is left, so every pair is seen once an epoch."""
+        """Steps of one epoch; the last one takes what is left, so every pair is seen once an epoch."""
         return math.ceil(self.pairs / self.pairs_per_step)
 
     @property
@@ -47,12 +67,12 @@ class StepPlan:
         return max(1, round(self.epochs * self.steps_per_epoch))
 
     def examples_after(self, steps: int) -> int:
-        """Training pairs seen once `steps` optimiser steps are done."""
+        """Return how many training pairs have been seen once `steps` optimiser steps are done."""
         epochs, rest = divmod(steps, self.steps_per_epoch)
         return epochs * self.pairs + rest * self.pairs_per_step
 
     def first_step_reaching(self, examples: int) -> int:
-        """The number of steps after which at least `examples` pairs have been seen, or the last one."""
+        """Return the number of steps after which at least `examples` pairs have been seen, or that of all steps."""
         epochs, rest = divmod(examples, self.pairs)
         steps = epochs * self.steps_per_epoch + math.ceil(rest / self.pairs_per_step)
         return min(steps, self.total_steps)
@@ -83,13 +103,13 @@ class StepPlan:
         return frozenset(steps | {self.total_steps})
 
     def step_pairs(self, step: int) -> NDArray[np.int64]:
-        """Indices of the pairs of optimiser step `step`."""
+        """Return the indices [n] of the pairs of optimiser step `step`."""
         epoch, rest = divmod(step, self.steps_per_epoch)
         first = rest * self.pairs_per_step
         return _shuffle_pairs(self.seed, epoch, self.pairs)[first : first + self.pairs_per_step]
 
     def worker_pairs(self, step: int, rank: int, world_size: int) -> list[NDArray[np.int64]]:
-        """The pairs that one worker reads in each forward pass of a step; some arrays may be empty."""
+        """Return the pairs that one worker reads in each forward pass of a step; some arrays may be empty."""
         passes = np.array_split(self.step_pairs(step), self.accumulate)
         return [np.array_split(pairs, world_size)[rank] for pairs in passes]
 

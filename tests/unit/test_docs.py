@@ -18,7 +18,7 @@ from gazetune.preferences.pair import PreferencePair
 from gazetune.preferences.source_splits import read_source_splits
 from gazetune.report.document import BaselineRecord, BestRecord, SearchDocument, TrialRecord
 from gazetune.search.space.space_file import read_space
-from gazetune.train.limits.compatibility import markdown_table
+from gazetune.train.limits.compatibility import format_markdown_table
 from gazetune.train.reference_flags import reference_table
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +69,7 @@ def test_every_config_key_is_described_with_what_it_accepts_and_its_default() ->
 
 
 def test_the_configuration_page_has_the_table_of_what_goes_together() -> None:
-    assert markdown_table() in CONFIGURATION.read_text()
+    assert format_markdown_table() in CONFIGURATION.read_text()
 
 
 def test_the_page_of_reference_flags_has_their_table() -> None:

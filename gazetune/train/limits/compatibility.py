@@ -11,7 +11,7 @@ STAGES = (0, 1, 2, 3)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SupportedCombination:
     """What one quantisation and some adapters can be trained with."""
 
     quantization: str
@@ -22,22 +22,22 @@ class Row:
 
 
 TABLE = (
-    Row(
+    SupportedCombination(
         "none",
         ("full", "lora", "dora", "rslora", "none"),
         (("none",), ("none",), ("none", "cpu"), ("none", "cpu", "nvme")),
         "offload moves what the stage divides: optimiser states and gradients from 2 on, parameters too with 3; "
         "DeepSpeed reads and writes a disk with 3 alone",
     ),
-    Row(
+    SupportedCombination(
         "nf4",
         ("lora", "dora", "rslora", "none"),
         (("none",), ("none",), ("none", "cpu"), ()),
         "ZeRO-3 divides packed 4-bit weights but not their scales, and DoRA then reads weights that are not there",
     ),
-    Row("nf4", ("full",), ((), (), (), ()), "4-bit weights take no gradient"),
+    SupportedCombination("nf4", ("full",), ((), (), (), ()), "4-bit weights take no gradient"),
 )
-"""Every combination that it accepts is trained in tests, `nvme` only in one that takes minutes."""
+"""Tests train every combination that the table accepts; `nvme` is in one test alone, which takes minutes."""
 
 
 def check_combination(config: Config) -> None:
@@ -67,7 +67,7 @@ def check_combination(config: Config) -> None:
         )
 
 
-def table_rows() -> list[dict[str, str]]:
+def list_combinations() -> list[dict[str, str]]:
     """Return `TABLE` in words, for people: what each stage accepts as `deepspeed.offload`, `-` where it is refused."""
     return [
         {
@@ -80,8 +80,8 @@ def table_rows() -> list[dict[str, str]]:
     ]
 
 
-def markdown_table() -> str:
+def format_markdown_table() -> str:
     """Return `TABLE` in Markdown, as it stands in the documentation."""
-    rows = table_rows()
+    rows = list_combinations()
     lines = [f"| {' | '.join(rows[0])} |", f"| {' | '.join('---' for _ in rows[0])} |"]
     return "\n".join([*lines, *(f"| {' | '.join(row.values())} |" for row in rows)])

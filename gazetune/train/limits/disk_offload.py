@@ -14,14 +14,14 @@ GIB = 2**30
 
 
 def check_disk_offload(config: Config) -> None:
-    """Raise `InputError` when this machine cannot offload to `deepspeed.nvme_path`; does nothing for other offloads.
+    """Raise `InputError` when `deepspeed.offload: nvme` cannot work on this machine; other offloads are not checked.
 
-    The folder must be there and writable, DeepSpeed's asynchronous I/O must have the library it is built with, and the
-    disk must have room for what the workers of one trial put on it if all of them run here.
+    The folder must be there and writable. The library that DeepSpeed's asynchronous I/O is built with must be
+    installed. The disk must have room for what the workers of one trial put on it, all of them running here.
     """
     if config.deepspeed.offload != "nvme":
         return
-    folder = _folder(config.deepspeed.nvme_path)
+    folder = _require_folder(config.deepspeed.nvme_path)
     if not can_build_async_io():
         raise InputError(
             "deepspeed.offload: nvme needs DeepSpeed's aio op, and this machine lacks libaio's headers "
@@ -48,7 +48,7 @@ def check_free_space(folder: Path, needed: int) -> None:
         )
 
 
-def _folder(path: str | None) -> Path:
+def _require_folder(path: str | None) -> Path:
     if path is None:
         raise InputError(
             "deepspeed.nvme_path: deepspeed.offload nvme needs it; accepted: a folder, by its absolute path"

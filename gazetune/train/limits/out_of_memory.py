@@ -7,7 +7,7 @@ import torch
 from gazetune.config import Config
 from gazetune.errors import RunError
 
-_SAYINGS = ("out of memory", "can't allocate memory", "cannot allocate memory")
+_MESSAGES = ("out of memory", "can't allocate memory", "cannot allocate memory")
 
 
 class OutOfMemory(RunError):
@@ -18,11 +18,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether an error of torch or Python means that there was no memory left, on a GPU or off it."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(saying in str(error).lower() for saying in _SAYINGS)
+    return isinstance(error, RuntimeError) and any(message in str(error).lower() for message in _MESSAGES)
 
 
 def out_of_memory_message(config: Config) -> str:
-    """Return what of a config to change so that less memory is needed, the cheapest first."""
+    """Return the error message: what of a config to change so that less memory is needed, the cheapest first."""
     train, sharding = config.train, config.deepspeed
     smaller = "a lower train.batch_tokens" if train.batch_tokens else "train.batch_tokens (a budget for each pass)"
     advice = [smaller, f"a train.eval_tokens below {train.eval_tokens}"]

@@ -31,7 +31,8 @@ DECIDED_ELSEWHERE = {
     "zero_optimization.offload_param.device": "deepspeed.offload",
     "zero_optimization.offload_param.nvme_path": "deepspeed.nvme_path",
 }
-"""Keys of DeepSpeed that follow from keys of the config; the loop, checks and plans count on what these say."""
+"""Keys of DeepSpeed, and the keys of the config that decide them. An override of one would contradict the config, which
+the loop, the checks and the memory estimate rely on."""
 
 
 def check_deepspeed_settings(config: Config) -> None:
@@ -43,9 +44,9 @@ def check_deepspeed_settings(config: Config) -> None:
         )
     override = config.deepspeed.override
     for key, decides in DECIDED_ELSEWHERE.items():
-        if _has(override, key):
+        if _contains_key(override, key):
             raise InputError(f"deepspeed.override.{key}: set by {decides}; leave it out of the override")
-    if config.deepspeed.offload == "nvme" and _has(override, "zero_optimization.sub_group_size"):
+    if config.deepspeed.offload == "nvme" and _contains_key(override, "zero_optimization.sub_group_size"):
         raise InputError(
             "deepspeed.override.zero_optimization.sub_group_size: deepspeed.offload nvme needs 1, or DeepSpeed reads "
             "wrong gradients from the disk; leave it out of the override"
@@ -54,23 +55,24 @@ def check_deepspeed_settings(config: Config) -> None:
         _check_zero_section(config)
 
 
-def deepspeed_config(config: Config, world: int, dtype: torch.dtype) -> dict[str, Any]:
-    """Return what `deepspeed.initialize` takes for `world` workers."""
+def deepspeed_config(config: Config, world_size: int, dtype: torch.dtype) -> dict[str, Any]:
+    """Return what `deepspeed.initialize` takes as its `config`, for `world_size` workers and weights of `dtype`."""
     section = config.deepspeed
     zero: dict[str, Any] = {"stage": section.stage, "contiguous_gradients": True, "overlap_comm": False}
     if section.offload != "none":
-        place: dict[str, Any] = {"device": section.offload}
+        target: dict[str, str | None] = {"device": section.offload}
         if section.offload == "nvme":
-            place["nvme_path"] = section.nvme_path
-            # A sub-group of several parameters has its gradients read into the middle of one buffer, and direct I/O
-            # reads rubbish to a place that is not aligned: every parameter gets a sub-group, and a buffer, of its own.
+            target["nvme_path"] = section.nvme_path
+            # DeepSpeed reads the gradients of all parameters of a sub-group into one buffer, one after another. Direct
+            # I/O needs aligned addresses, and reads wrong values to any other. With a sub-group for each parameter
+            # every read goes to the start of a buffer, which is aligned.
             zero["sub_group_size"] = 1
-        zero["offload_optimizer"] = dict(place)
+        zero["offload_optimizer"] = dict(target)
         if section.stage == 3:
-            zero["offload_param"] = dict(place)
+            zero["offload_param"] = dict(target)
     tree = {
-        "train_micro_batch_size_per_gpu": math.ceil(config.train.batch_size / world),
-        # The loop says itself which pass ends a step; DeepSpeed only needs to know whether there are several.
+        "train_micro_batch_size_per_gpu": math.ceil(config.train.batch_size / world_size),
+        # The loop tells DeepSpeed which pass ends a step. This number only has to say whether there may be several.
         "gradient_accumulation_steps": max(config.train.accumulate, 2 if config.train.batch_tokens else 1),
         "gradient_clipping": MAX_GRADIENT_NORM,
         "zero_optimization": zero,
@@ -81,11 +83,11 @@ def deepspeed_config(config: Config, world: int, dtype: torch.dtype) -> dict[str
         "steps_per_print": 10**9,
         "wall_clock_breakdown": False,
     }
-    return _merged(tree, section.override)
+    return _merge_trees(tree, section.override)
 
 
 def _check_zero_section(config: Config) -> None:
-    """Let DeepSpeed read its own section: it refuses keys that it does not know, but in many lines and in a worker."""
+    """Validate the section with DeepSpeed's own model: a worker would refuse it in many lines, and only later."""
     from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
     from pydantic import ValidationError
 
@@ -100,7 +102,8 @@ def _check_zero_section(config: Config) -> None:
         raise InputError(f"deepspeed.override.{key}: DeepSpeed refuses {first['input']!r}: {first['msg']}") from None
 
 
-def _has(tree: Any, key: str) -> bool:
+def _contains_key(tree: object, key: str) -> bool:
+    """Tell whether a tree of mappings has a dotted key."""
     for part in key.split("."):
         if not isinstance(tree, dict) or part not in tree:
             return False
@@ -108,9 +111,10 @@ def _has(tree: Any, key: str) -> bool:
     return True
 
 
-def _merged(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
+def _merge_trees(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
+    """Return `base` with the values of `override`, merged key by key where both have a mapping."""
     merged = dict(base)
     for key, value in override.items():
         nested = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = _merged(base[key], value) if nested else value
+        merged[key] = _merge_trees(base[key], value) if nested else value
     return merged

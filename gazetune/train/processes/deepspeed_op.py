@@ -26,10 +26,10 @@ from filelock import FileLock
 
 OP_NAME = "deepspeed_shm_comm"
 
-_ROOT = "TORCH_EXTENSIONS_DIR"
+_EXTENSIONS_VARIABLE = "TORCH_EXTENSIONS_DIR"
 """Where torch puts what it compiles; set here, so that it is this environment's folder."""
 
-_OURS = "gazetune-"
+_PREFIX = "gazetune-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def add_ninja_to_path() -> None:
         os.environ["PATH"] = os.pathsep.join([*entries, folder])
 
 
-def op_library() -> Path:
+def find_op_library() -> Path:
     """Return where the op's library lies for this Python environment (built or not).
 
     Below `TORCH_EXTENSIONS_DIR` where that is set, else below torch's folder for extensions.
@@ -58,16 +58,16 @@ def op_library() -> Path:
     import torch
     from torch.utils.cpp_extension import get_default_build_root
 
-    root = Path(os.environ.get(_ROOT) or get_default_build_root())
-    if not root.name.startswith(_OURS):  # else this process has it from one that came here already
+    root = Path(os.environ.get(_EXTENSIONS_VARIABLE) or get_default_build_root())
+    if not root.name.startswith(_PREFIX):  # else this process has it from one that came here already
         environment = f"{sys.prefix} {sys.version} {torch.__version__} {torch.version.cuda}"
-        root /= _OURS + sha256(environment.encode()).hexdigest()[:12]
+        root /= _PREFIX + sha256(environment.encode()).hexdigest()[:12]
     return root / OP_NAME / f"{OP_NAME}.so"
 
 
-def op_lock() -> FileLock:
+def open_op_lock() -> FileLock:
     """Return the lock under which the op is built and loaded; the system frees it when its holder dies."""
-    folder = op_library().parent
+    folder = find_op_library().parent
     folder.mkdir(parents=True, exist_ok=True)
     return FileLock(folder / "gazetune.lock")
 
@@ -81,7 +81,7 @@ def read_op_state() -> OpState:
         return OpState("unneeded", f"DeepSpeed runs on {accelerator}")
     if sys.platform != "linux":
         return OpState("unneeded", "the op exists for Linux alone, gloo is used")
-    library = op_library()
+    library = find_op_library()
     if library.is_file():
         return OpState("built", str(library))
     compiler = os.environ.get("CXX", "g++")
@@ -101,10 +101,10 @@ def build_op() -> OpState:
     if report.state == "unneeded" or "not found" in report.detail:
         return report
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    folder = op_library().parent
-    os.environ[_ROOT] = str(folder.parent)
+    folder = find_op_library().parent
+    os.environ[_EXTENSIONS_VARIABLE] = str(folder.parent)
     try:
-        with op_lock():
+        with open_op_lock():
             # Torch's own lock. Whoever took it has died, or it would hold ours; torch would wait for it for ever.
             (folder / "lock").unlink(missing_ok=True)
             # DeepSpeed keeps what it has loaded: it will not ask for torch's lock again.

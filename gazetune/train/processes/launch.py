@@ -15,10 +15,10 @@ from gazetune.errors import GazetuneError, InputError, RunError
 
 _LOG = logging.getLogger(__name__)
 _FAILURES = frozenset(["RunError", "TrainingFailed", "SaveFailed", "OutOfMemory"])
-"""Errors of a run that say all there is to say."""
+"""Names of the errors whose message alone is shown; other errors are bugs and get a traceback in the log."""
 
 
-def launch(workers: int, function: Callable[..., None], *arguments: Any) -> None:
+def launch_workers(workers: int, function: Callable[..., None], *arguments: object) -> None:
     """Call `function(*arguments)` in every worker of a process group and wait for all.
 
     With one worker, or where torchrun started this process already, that is a plain call; otherwise the function is
@@ -44,26 +44,26 @@ def launch(workers: int, function: Callable[..., None], *arguments: Any) -> None
         max_restarts=0,
         start_method="spawn",
     )
-    # It prints the traceback of every failure, also of those that are one line here.
+    # torch would print the traceback of every failure, also of those that are shown as one line here.
     logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
     try:
         elastic_launch(settings, function)(*arguments)
     except ChildFailedError as error:
-        raise _own_error(error, workers) from error
+        raise _translate_error(error, workers) from error
 
 
-def _own_error(error: ChildFailedError, workers: int) -> GazetuneError:
-    """Return what the first worker to fail said, as the error that it was there."""
+def _translate_error(error: ChildFailedError, workers: int) -> GazetuneError:
+    """Return the error of the first worker that failed, as an error of this process."""
     rank, failure = error.get_first_failure()
-    # A worker that raised left a mapping, whatever torch's annotation says; one that was killed left nothing.
-    message: Any = failure.message
-    said = message if isinstance(message, dict) else {"message": message}
-    kind, _, text = str(said["message"]).strip().partition(": ")
+    # A worker that raised left a mapping, although torch annotates a string; one that was killed left nothing.
+    message: object = failure.message
+    details: dict[str, Any] = message if isinstance(message, dict) else {"message": message}
+    kind, _, text = str(details["message"]).strip().partition(": ")
     if kind == InputError.__name__:
         return InputError(text)
     if kind in _FAILURES:
         return RunError(text)
-    _LOG.error("%s", said.get("extraInfo", {}).get("py_callstack", ""))
+    _LOG.error("%s", details.get("extraInfo", {}).get("py_callstack", ""))
     signal = failure.signal_name()
-    reason = f"killed by {signal}" if failure.exitcode < 0 else " ".join(str(said["message"]).split())
+    reason = f"killed by {signal}" if failure.exitcode < 0 else " ".join(str(details["message"]).split())
     return RunError(f"worker {rank} of {workers} ended: {reason}")

@@ -1,4 +1,8 @@
-"""The worker processes of one run: joining their process group, and the few collectives that the loop needs."""
+"""The worker processes of one run: joining their process group, and the few collectives that the loop needs.
+
+The workers are started before this: by Ray Train, by torchrun, or by `launch_workers`, which set `RANK` and the other
+environment variables of torch's process groups. Without them this process is a group by itself.
+"""
 
 from __future__ import annotations
 

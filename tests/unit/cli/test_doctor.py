@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gazetune.cli.main import main
-from gazetune.train.limits.compatibility import table_rows
+from gazetune.train.limits.compatibility import list_combinations
 
 
 def test_json_is_one_document_and_a_failed_check_is_exit_one(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -16,7 +16,7 @@ def test_json_is_one_document_and_a_failed_check_is_exit_one(tmp_path: Path, cap
     assert main(["doctor", "--json", "--storage", str(tmp_path / "file" / "runs")]) == 1
     document = json.loads(capfd.readouterr().out)
     checks = document["checks"]
-    assert document["compatibility"] == table_rows()
+    assert document["compatibility"] == list_combinations()
     assert {check["level"] for check in checks} <= {"OK", "WARN", "FAIL"}
     assert [check["name"] for check in checks if check["level"] == "FAIL"] == [f"storage {tmp_path / 'file' / 'runs'}"]
     assert all(check["hint"] for check in checks if check["level"] != "OK")

@@ -17,8 +17,8 @@ from gazetune.train.processes.deepspeed_op import (
     OP_NAME,
     add_ninja_to_path,
     build_op,
-    op_library,
-    op_lock,
+    find_op_library,
+    open_op_lock,
     prepare_op,
     read_op_state,
 )
@@ -36,13 +36,13 @@ def test_every_environment_has_a_folder_of_its_own_and_torch_builds_there(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("TORCH_EXTENSIONS_DIR", raising=False)
-    library = op_library()
+    library = find_op_library()
     assert library.is_relative_to(tmp_path / "torch_extensions")
     monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(library.parents[1]))  # as processes do that start others
-    assert op_library() == library and library.parent == Path(_get_build_directory(OP_NAME, verbose=False))
+    assert find_op_library() == library and library.parent == Path(_get_build_directory(OP_NAME, verbose=False))
     monkeypatch.setattr(sys, "prefix", "/another")
     monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(library.parents[2]))
-    assert op_library().parents[2] == library.parents[2] and op_library() != library
+    assert find_op_library().parents[2] == library.parents[2] and find_op_library() != library
 
 
 def test_a_machine_without_a_compiler_builds_nothing_and_says_so(
@@ -70,10 +70,10 @@ def test_on_an_accelerator_the_op_is_not_needed(empty_cache: Path, monkeypatch: 
 
 HOLDER = """
 import os, sys
-from gazetune.train.processes.deepspeed_op import op_library, op_lock
-lock = op_lock()
+from gazetune.train.processes.deepspeed_op import find_op_library, open_op_lock
+lock = open_op_lock()
 lock.acquire()
-(op_library().parent / "lock").touch()
+(find_op_library().parent / "lock").touch()
 print("locked", flush=True)
 sys.stdin.read()
 os.kill(os.getpid(), 9)
@@ -86,10 +86,10 @@ def test_a_process_that_dies_while_it_loads_the_op_keeps_no_other_waiting() -> N
     assert build_op().state == "built"
     with subprocess.Popen([sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None and holder.stdout.readline() == b"locked\n"
-        lock = op_library().parent / "lock"
+        lock = find_op_library().parent / "lock"
         assert lock.exists()
         with pytest.raises(Timeout):
-            op_lock().acquire(blocking=False)
+            open_op_lock().acquire(blocking=False)
         # `build_op` has loaded the op here: only another process looks at the locks.
         command = [sys.executable, "-m", "gazetune.train.processes.deepspeed_op"]
         waiting = subprocess.Popen(command, stderr=subprocess.PIPE)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gazetune.errors import GazetuneError, InputError, RunError
-from gazetune.train.processes.launch import launch
+from gazetune.train.processes.launch import launch_workers
 
 # The functions are found by name in fresh processes, so they stand in a module that those can import.
 FAILING = """
@@ -47,5 +47,5 @@ def test_the_error_of_a_worker_is_that_of_the_launch(
     import failing_worker
 
     with pytest.raises(error) as raised:
-        launch(2, failing_worker.fail, kind)
+        launch_workers(2, failing_worker.fail, kind)
     assert str(raised.value) == says
