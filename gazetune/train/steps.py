@@ -1,7 +1,7 @@
 """Which pairs every optimiser step of a run sees: a pure function of the step, so resuming needs no loader state.
 
-An epoch shuffles all pairs. A step takes the next `batch_size * accumulate` of them, in `accumulate` forward passes; each
-worker reads its share of a pass. With 7 pairs, `batch_size` 2, `accumulate` 2 and two workers:
+An epoch shuffles all pairs. A step takes the next `batch_size * accumulate` of them, in `accumulate` forward passes.
+Each worker reads its share of a pass. With 7 pairs, `batch_size` 2, `accumulate` 2 and two workers:
 
     pairs, shuffled   3 0 | 5 1 | 6 2 | 4
     step              0           1

@@ -29,6 +29,12 @@ ROOMS = (
     "cli",
 )
 """Each room imports itself and the rooms before it."""
+SUB_ROOMS = {
+    "train": ("limits", "processes", "*"),
+}
+"""In these rooms each folder imports itself and the folders before it; `*` are the files that lie in no folder."""
+TOP_FILES = ("train/processes/slot_worker.py",)
+"""Files that count as `*` although they lie in a folder: what a slot runs in its processes trains whole jobs."""
 RAY_ROOMS = ("cluster", "trials", "search")
 RAY_FILES = ("gaze/store/parallel.py", "train/processes/slot_worker.py")
 LIGHT = ("errors", "files", "config", "preferences", "report", "cli")
@@ -67,6 +73,23 @@ def test_a_room_imports_only_rooms_before_it(file: str) -> None:
     assert rooms <= set(ROOMS)
     later = {name for name in rooms if ROOMS.index(name) > ROOMS.index(room)}
     assert not later, f"{file} imports {later}, which come after {room}"
+
+
+def sub_room_of(parts: list[str]) -> str:
+    """The folder, in its room, of a file or module given by the parts of its path below the package."""
+    return parts[1] if len(parts) > 2 and (PACKAGE / parts[0] / parts[1]).is_dir() else "*"
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if room_of(file) in SUB_ROOMS])
+def test_a_folder_of_a_room_imports_only_the_folders_before_it(file: str) -> None:
+    room = room_of(file)
+    order = SUB_ROOMS[room]
+    own = "*" if file in TOP_FILES else sub_room_of(file.split("/"))
+    modules = [name.split(".")[1:] for name in imports_of(file) if name.startswith(f"gazetune.{room}.")]
+    folders = {sub_room_of(parts) for parts in modules}
+    assert {own} | folders <= set(order)
+    later = {folder for folder in folders if order.index(folder) > order.index(own)}
+    assert not later, f"{file} imports {later} of {room}/, which come after {own}"
 
 
 @pytest.mark.parametrize("file", FILES)
