@@ -1,4 +1,4 @@
-"""How fast a LoRA step of a 7B reward model is on one GPU, beside a plain padded loop.
+"""How fast a LoRA step of a 7B reward model is on one GPU, compared with a plain padded loop.
 
     python -m tests.bench.gpu_step [--size mistral-7b|tiny] [--weights bf16 nf4] [--fusion none add concat] [--json]
 
@@ -80,7 +80,7 @@ def random_backbone(size: str, weights: str, device: torch.device) -> PreTrained
     return made
 
 
-def matrix_weights(backbone: nn.Module) -> tuple[int, int]:
+def count_matrix_weights(backbone: nn.Module) -> tuple[int, int]:
     """Return how many weights the backbone's linear layers have: frozen and trained."""
     counts = [0, 0]
     for module in backbone.modules():
@@ -90,7 +90,7 @@ def matrix_weights(backbone: nn.Module) -> tuple[int, int]:
     return counts[0], counts[1]
 
 
-def attention_flop(segments: Segments, width: int, layers: int) -> int:
+def count_attention_flop(segments: Segments, width: int, layers: int) -> int:
     """Return the FLOP of causal attention over segments, forward and backward, heads of `width` altogether.
 
     A query that sees k keys costs 2 k width for its scores and as much for its values; backward costs twice that.
@@ -101,20 +101,22 @@ def attention_flop(segments: Segments, width: int, layers: int) -> int:
     return 12 * width * layers * seen
 
 
-def model_flop(model: GazeRewardModel, batch: PairBatch) -> int:
+def count_model_flop(model: GazeRewardModel, batch: PairBatch) -> int:
     """Return the model FLOP of a pass of a causal model; fusion and head, thousands of times smaller, do not count."""
     segments = batch.segments
     if batch.attention_mask is not None:
         lengths = batch.attention_mask.sum(1).tolist()
         segments = Segments.from_lengths(lengths, ((0, 0),) * len(lengths), causal=True)
     assert segments is not None
-    frozen, trained = matrix_weights(model.backbone)
+    frozen, trained = count_matrix_weights(model.backbone)
     shape = model.bare_backbone().config
     width = shape.num_attention_heads * shape.head_dim
-    return (4 * frozen + 6 * trained) * sum(segments.queries) + attention_flop(segments, width, shape.num_hidden_layers)
+    return (4 * frozen + 6 * trained) * sum(segments.queries) + count_attention_flop(
+        segments, width, shape.num_hidden_layers
+    )
 
 
-def padded_passes(lengths: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
+def divide_padded_passes(lengths: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
     """Divide pairs [n], as they come, into passes that hold at most `budget` positions when they are padded."""
     passes: list[list[int]] = [[]]
     for pair in range(len(lengths)):
@@ -131,7 +133,7 @@ def time_side(
     """Take `steps` optimiser steps over the first pairs, after one that does not count, in the model's layout."""
     lengths = split.pair_lengths(model.layout)[:pairs]
     if model.layout.kind == "padded":
-        shares = padded_passes(lengths, budget)
+        shares = divide_padded_passes(lengths, budget)
     else:
         shares = [share for (share,) in divide_passes(lengths, budget, 1)]
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -140,17 +142,17 @@ def time_side(
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     for step in range(steps + 1):
-        _wait(device)
+        _synchronize(device)
         start, flop = time.perf_counter(), 0
         for share in shares:
             host = split.batch_pairs(share, model.layout)
-            flop += model_flop(model, host)
+            flop += count_model_flop(model, host)
             batch = host.to(device)
             (loss(*split_rewards(model(batch)), batch.scores).sum() / pairs).backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        _wait(device)
+        _synchronize(device)
         if step:
             seconds.append(time.perf_counter() - start)
     taken = statistics.median(seconds)
@@ -164,7 +166,7 @@ def time_side(
     )
 
 
-def _wait(device: torch.device) -> None:
+def _synchronize(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize()
 

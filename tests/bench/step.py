@@ -1,4 +1,4 @@
-"""How fast a training step is beside TRL's RewardTrainer, beside padding, and what gaze adds to it.
+"""How fast a training step is compared with TRL's RewardTrainer and with padding, and what gaze adds to it.
 
     python -m tests.bench.step [--json] [--quick]
 
@@ -38,7 +38,7 @@ from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.model.fusion import fusion_names
 from gazetune.train.processes.worker_group import Worker, join_worker_group, leave_worker_group
 from tests.bench import step_data
-from tests.bench.step_memory import peak_bytes, zero_parameter_bytes
+from tests.bench.step_memory import measure_peak_bytes, measure_zero_parameter_bytes
 from tests.bench.step_sides import OurStep, TrlStep
 
 THREADS = 2
@@ -51,7 +51,7 @@ Times = dict[str, list[dict[str, float]]]
 """For each side, its readings of both clocks at each step."""
 
 
-def take_turns(sides: dict[str, OurStep | TrlStep], steps: int) -> tuple[Times, float]:
+def time_steps_in_turn(sides: dict[str, OurStep | TrlStep], steps: int) -> tuple[Times, float]:
     """Return the times of each side's steps, and the largest difference between two sides' losses at a step."""
     times: Times = {name: [] for name in sides}
     apart = 0.0
@@ -73,23 +73,23 @@ def take_turns(sides: dict[str, OurStep | TrlStep], steps: int) -> tuple[Times, 
     return times, apart
 
 
-def ratio(times: Times, slow: str, fast: str, clock: str) -> float:
+def median_ratio(times: Times, slow: str, fast: str, clock: str) -> float:
     """Return the median over steps of one side's time over another one's."""
     each = [a[clock] / b[clock] for a, b in zip(times[slow], times[fast], strict=True)]
     return round(statistics.median(each), 3)
 
 
-def beside_others(data: PreparedData, worker: Worker, folder: Path, steps: int) -> dict[str, Any]:
-    """Time a step without gaze beside TRL's and beside the padded layout."""
+def compare_with_trl_and_padded(data: PreparedData, worker: Worker, folder: Path, steps: int) -> dict[str, Any]:
+    """Compare a step without gaze with TRL's and with the padded layout."""
     backbone = step_data.measured_backbone()
     ours, padded = (
         OurStep(step_data.config_of(train={"batching": batching}), data, backbone, worker, folder / batching)
         for batching in ("auto", "padded")
     )
     trl = TrlStep(ours, data, folder / "trl")
-    times, apart = take_turns({"ours": ours, "padded": padded, "trl": trl}, steps)
+    times, apart = time_steps_in_turn({"ours": ours, "padded": padded, "trl": trl}, steps)
     lengths = np.diff(data.train.token_starts)
-    peak = {batching: peak_bytes(data, BatchLayout(batching)) for batching in ("padded", "packed", "shared")}
+    peak = {batching: measure_peak_bytes(data, BatchLayout(batching)) for batching in ("padded", "packed", "shared")}
     ours.close()
     padded.close()
     return {
@@ -102,18 +102,18 @@ def beside_others(data: PreparedData, worker: Worker, folder: Path, steps: int) 
         "largest_loss_difference": float(f"{apart:.1e}"),
         "peak_megabytes": {batching: round(count / 1e6, 1) for batching, count in peak.items()},
         "ratios": {
-            other: {clock: ratio(times, other, "ours", clock) for clock in CLOCKS} for other in ("trl", "padded")
+            other: {clock: median_ratio(times, other, "ours", clock) for clock in CLOCKS} for other in ("trl", "padded")
         },
     }
 
 
-def beside_no_gaze(data: PreparedData, worker: Worker, folder: Path, steps: int, batching: str) -> dict[str, Any]:
-    """Time a step of each fusion beside one without gaze, all in one layout."""
+def measure_fusion_cost(data: PreparedData, worker: Worker, folder: Path, steps: int, batching: str) -> dict[str, Any]:
+    """Compare a step of each fusion with one without gaze, all in one layout."""
     backbone, sides = step_data.measured_backbone(), {}
     for kind in fusion_names():
         config = step_data.config_of(fusion={"kind": kind}, train={"batching": batching})
         sides[kind] = OurStep(config, data, backbone, worker, folder / batching / kind)
-    times, _ = take_turns(sides, steps)
+    times, _ = time_steps_in_turn(sides, steps)
     positions = {}
     for kind in ("none", "concat"):
         layout, pairs = sides[kind].training.model.layout, [sides[kind].pairs(WARM_UP + at) for at in range(steps)]
@@ -124,7 +124,9 @@ def beside_no_gaze(data: PreparedData, worker: Worker, folder: Path, steps: int,
         "read": {kind: side.layout_kind for kind, side in sides.items()},
         "concat_positions": round(positions["concat"] / positions["none"], 3),
         "ratios": {
-            kind: {clock: ratio(times, kind, "none", clock) for clock in CLOCKS} for kind in sides if kind != "none"
+            kind: {clock: median_ratio(times, kind, "none", clock) for clock in CLOCKS}
+            for kind in sides
+            if kind != "none"
         },
     }
 
@@ -143,26 +145,26 @@ def measure(quick: bool) -> dict[str, Any]:
         }
         found = {}
         for kind, data in kinds.items():
-            found[kind] = beside_others(data, worker, folder / kind, steps)
+            found[kind] = compare_with_trl_and_padded(data, worker, folder / kind, steps)
             loads.append(os.getloadavg()[0])
             print(kind, found[kind], file=sys.stderr, flush=True)
         fused = kinds.get("hh", kinds["helpsteer2_like"])
         costs = {
-            batching: beside_no_gaze(fused, worker, folder / "fusions", steps, batching)
+            batching: measure_fusion_cost(fused, worker, folder / "fusions", steps, batching)
             for batching in ("packed", "auto")
         }
         loads.append(os.getloadavg()[0])
     leave_worker_group()
-    held = None if quick else zero_parameter_bytes()
-    return document(found, costs, held, {"load_average": [round(load, 1) for load in loads], "steps": steps})
+    held = None if quick else measure_zero_parameter_bytes()
+    return build_document(found, costs, held, {"load_average": [round(load, 1) for load in loads], "steps": steps})
 
 
-def document(
+def build_document(
     found: dict[str, Any], costs: dict[str, Any], held: dict[str, int] | None, conditions: dict[str, Any]
 ) -> dict[str, Any]:
     """Put the figures in the order in which they are printed."""
 
-    def by(clock: str) -> dict[str, Any]:
+    def ratios_by(clock: str) -> dict[str, Any]:
         beside = {
             name: {kind: each["ratios"][name][clock] for kind, each in found.items()} for name in ("trl", "padded")
         }
@@ -180,11 +182,11 @@ def document(
         for kind, each in found.items()
     }
     return {
-        "conditions": conditions_of() | conditions,
-        **by("seconds"),
+        "conditions": describe_conditions() | conditions,
+        **ratios_by("seconds"),
         "concat_positions": {batching: costs[batching]["concat_positions"] for batching in costs},
         "fusions_read_auto": costs["auto"]["read"],
-        "by_cpu_time": by("cpu_seconds"),
+        "by_cpu_time": ratios_by("cpu_seconds"),
         "peak_megabytes": peaks,
         "packed_peak_over_padded": {kind: round(each["packed"] / each["padded"], 3) for kind, each in peaks.items()},
         "zero_parameter_bytes": held,
@@ -193,7 +195,7 @@ def document(
     }
 
 
-def conditions_of() -> dict[str, Any]:
+def describe_conditions() -> dict[str, Any]:
     """Return what the figures hold for."""
     return {
         "machine": platform.processor() or platform.machine(),

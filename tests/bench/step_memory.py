@@ -29,7 +29,7 @@ from tests.bench.step_sides import OurStep
 WORKERS = 2
 
 
-def peak_bytes(data: PreparedData, layout: BatchLayout) -> int:
+def measure_peak_bytes(data: PreparedData, layout: BatchLayout) -> int:
     """Return the most bytes that tensors take at once in the forward and backward pass of a batch, weights included."""
     config = config_of()
     model = GazeRewardModel(config, measured_backbone())
@@ -42,7 +42,7 @@ def peak_bytes(data: PreparedData, layout: BatchLayout) -> int:
     return int(tracker.get_tracker_snapshot("peak")[torch.device("cpu")]["Total"])
 
 
-def zero_parameter_bytes() -> dict[str, int]:
+def measure_zero_parameter_bytes() -> dict[str, int]:
     """Return the bytes of parameters that one of two workers holds at ZeRO stages 0 and 3 (the larger of the two)."""
     held = {}
     for stage in (0, 3):
@@ -55,7 +55,7 @@ def zero_parameter_bytes() -> dict[str, int]:
     return held
 
 
-def held_bytes(stage: int, folder: Path) -> list[int]:
+def count_held_bytes(stage: int, folder: Path) -> list[int]:
     """Take two steps at a ZeRO stage and return the bytes of parameters that each worker holds after them."""
     zero = {"zero_optimization": {"stage3_param_persistence_threshold": 0}} if stage == 3 else {}
     config = config_of(deepspeed={"stage": stage, "override": zero}, resources={"workers": WORKERS})
@@ -75,7 +75,7 @@ def main() -> None:
     """One of the two workers."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        found = held_bytes(int(sys.argv[1]), Path(folder))
+        found = count_held_bytes(int(sys.argv[1]), Path(folder))
     Path(sys.argv[2]).write_text(json.dumps(found))
     leave_worker_group()
 

@@ -22,7 +22,7 @@ from gazetune.train.processes.worker_group import Worker
 
 
 class OurStep:
-    """The loop of `gazetune train`: batches made by its feed, a DeepSpeed engine, its optimiser."""
+    """The loop of `gazetune train`: batches made by its prefetcher, a DeepSpeed engine, its optimiser."""
 
     def __init__(
         self, config: Config, data: PreparedData, backbone: PreTrainedModel, worker: Worker, folder: Path
@@ -40,7 +40,7 @@ class OurStep:
         return float(self.training._losses[-1])
 
     def close(self) -> None:
-        """End the feed's thread and free the engine."""
+        """End the prefetcher's thread and free the engine."""
         self.training.close()
 
 

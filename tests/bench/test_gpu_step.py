@@ -14,7 +14,13 @@ import torch
 from gazetune.reward.layout.attention import Segments
 from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.model.reward_model import GazeRewardModel
-from tests.bench.gpu_step import attention_flop, matrix_weights, model_flop, padded_passes, random_backbone
+from tests.bench.gpu_step import (
+    count_attention_flop,
+    count_matrix_weights,
+    count_model_flop,
+    divide_padded_passes,
+    random_backbone,
+)
 from tests.bench.step_data import config_of, made_up
 
 ROOT = Path(__file__).parents[2]
@@ -31,12 +37,12 @@ def model() -> GazeRewardModel:
 
 
 def test_weights_are_counted_by_hand(model: GazeRewardModel) -> None:
-    assert matrix_weights(model.backbone) == (FROZEN, TRAINED)
+    assert count_matrix_weights(model.backbone) == (FROZEN, TRAINED)
 
 
 def test_attention_counts_every_key_that_a_query_sees() -> None:
     # 1 + 2 + 3 keys; then two queries that also see two of the run before: 3 + 4.
-    assert attention_flop(Segments((3, 2), (3, 2), ((0, 0), (0, 2)), causal=True), 8, 1) == 12 * 8 * (6 + 7)
+    assert count_attention_flop(Segments((3, 2), (3, 2), ((0, 0), (0, 2)), causal=True), 8, 1) == 12 * 8 * (6 + 7)
 
 
 @pytest.mark.parametrize("layout_kind", ["padded", "packed"])
@@ -44,12 +50,12 @@ def test_padding_is_no_model_flop(model: GazeRewardModel, layout_kind: str) -> N
     split = made_up(np.random.default_rng(0), np.array([1]), np.array([[2, 4]])).train
     seen = (1 + 2 + 3) + (1 + 2 + 3 + 4 + 5)
     expected = (4 * FROZEN + 6 * TRAINED) * (3 + 5) + 12 * 32 * 2 * seen
-    assert model_flop(model, split.batch_pairs(np.array([0]), BatchLayout(layout_kind))) == expected
+    assert count_model_flop(model, split.batch_pairs(np.array([0]), BatchLayout(layout_kind))) == expected
 
 
 def test_padded_passes_hold_every_pair_within_the_budget() -> None:
     lengths = np.array([[3, 5], [2, 2], [9, 1], [1, 1]])
-    assert [each.tolist() for each in padded_passes(lengths, 20)] == [[0, 1], [2], [3]]
+    assert [each.tolist() for each in divide_padded_passes(lengths, 20)] == [[0, 1], [2], [3]]
 
 
 def test_the_bench_runs_tiny_on_a_cpu_and_prints_its_fields() -> None:
