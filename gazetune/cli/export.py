@@ -17,7 +17,9 @@ def add_parser(subparsers: Subparsers) -> None:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "model", metavar="RUN", help="a saved model's folder, or the name of a run or a finished search"
+        "model",
+        metavar="RUN",
+        help="a saved model: its folder, the name of a run or a finished search, NAME:RANK, or an MLflow run id",
     )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="the folder to write; new or empty")
     add_storage_option(parser)
@@ -27,11 +29,11 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> Outcome:
     """Export a model and return where it was and where it is."""
+    from gazetune.models.resolve import resolve_saved_model
     from gazetune.report.model_card import classifier_card
-    from gazetune.report.saved_model import find_saved_model
     from gazetune.reward.saved.export import export_classifier
     from gazetune.reward.saved.saving import saved_card
 
-    folder = find_saved_model(args.model, args.storage)
+    folder = resolve_saved_model(args.model, args.storage)
     export_classifier(folder, args.out, classifier_card(saved_card(folder)))
     return Outcome({"model": str(folder), "out": str(args.out)}, lambda: print(f"{folder} exported to {args.out}"))

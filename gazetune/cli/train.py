@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> Outcome:
 
 
 def find_evaluated_folder(args: argparse.Namespace) -> Path | None:
-    """Return the folder that `--mode evaluate` evaluates, or None when the command trains.
+    """Return the saved model that `--mode evaluate` evaluates, or None when the command trains.
 
     Raises
     ------
@@ -77,12 +77,12 @@ def find_evaluated_folder(args: argparse.Namespace) -> Path | None:
     """
     if args.mode != "evaluate":
         return None
-    folder = args.out or (Path(args.model_name) if args.model_name else None)
-    if folder is None:
+    named = args.out or args.model_name
+    if not named:
         raise InputError("--mode evaluate needs the folder of a saved reward model, with -m or --out")
-    if not (folder / "config.yaml").is_file():
-        raise InputError(f"--mode evaluate: {folder} is no saved reward model (it has no config.yaml)")
-    return folder
+    from gazetune.models.resolve import resolve_saved_model  # not at the top: the command line must start quickly
+
+    return resolve_saved_model(named, args.storage or DEFAULT_STORAGE)
 
 
 def read_config(args: argparse.Namespace, folder: Path | None = None) -> Config:

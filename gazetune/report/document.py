@@ -124,8 +124,7 @@ class SearchDocument:
 
     def ranked(self) -> list[TrialRecord]:
         """Return the trials, best first: COMPLETE before PRUNED before FAIL, then by validation accuracy."""
-        order = {"COMPLETE": 0, "PRUNED": 1, "FAIL": 2}
-        return sorted(self.trials, key=lambda trial: (order[trial.state], -_rankable(trial.val_accuracy)))
+        return sorted(self.trials, key=lambda trial: rank_key(trial.state, trial.val_accuracy))
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of `--json`. It holds only what JSON can: NaN and infinity become null."""
@@ -150,8 +149,16 @@ class SearchDocument:
         return json.dumps(self.to_json(), indent=2, allow_nan=False)
 
 
-def _rankable(accuracy: float | None) -> float:
-    return -math.inf if accuracy is None or math.isnan(accuracy) else accuracy
+def rank_key(state: TrialState, val_accuracy: float | None) -> tuple[int, float]:
+    """Return what trials are sorted by, best first: their state, then the validation accuracy, which may be missing.
+
+    Examples
+    --------
+    >>> sorted([("PRUNED", 0.9), ("COMPLETE", None), ("COMPLETE", 0.7)], key=lambda trial: rank_key(*trial))
+    [('COMPLETE', 0.7), ('COMPLETE', None), ('PRUNED', 0.9)]
+    """
+    last = math.inf if val_accuracy is None or math.isnan(val_accuracy) else -val_accuracy
+    return ("COMPLETE", "PRUNED", "FAIL").index(state), last
 
 
 def _fields(

@@ -19,10 +19,10 @@ from gazetune.reward.data.prepared_data import DatasetFacts
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _LOADING = """\
 ```python
-from gazetune.reward.model.reward_model import GazeRewardModel
+from gazetune import RewardScorer
 
-model = GazeRewardModel.from_pretrained("FOLDER")  # this folder
-rewards = model.score([[
+scorer = RewardScorer.from_pretrained("FOLDER")  # this folder
+rewards = scorer.score([[
     {"role": "user", "content": "Why is the sky blue?"},
     {"role": "assistant", "content": "Air scatters blue light most."},
 ]])

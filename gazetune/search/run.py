@@ -90,7 +90,7 @@ def run_search(
 
     Examples
     --------
-    >>> from gazetune.search.run import run_search
+    >>> from gazetune import run_search
     >>> document = run_search("demo", trials=4)  # doctest: +SKIP
     >>> document.best.params["fusion.kind"]  # doctest: +SKIP
     'add'

@@ -37,9 +37,9 @@ from gazetune.config import Config
 from gazetune.config.keys import get_key
 from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.preferences.planted import make_planted_data
+from gazetune.reward.data.gaze_chat_encoder import GazeChatEncoder
 from gazetune.reward.data.prepared_data import PreparedData, prepare
 from gazetune.reward.layout.batching import EncodedSplit
-from gazetune.reward.saved.scoring import ChatReader
 from gazetune.search.space.grid import grid_points
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
@@ -114,8 +114,8 @@ def fresh_pairs(config: Config, data: PreparedData, count: int) -> EncodedSplit:
     """Return planted pairs of another seed, with that seed's gaze and the tokens of `data`."""
     other = config.model_copy(update={"data": config.data.model_copy(update={"seed": FRESH_SEED})})
     pairs = make_planted_data(count, FRESH_SEED).pairs
-    reader = ChatReader(other, data.tokenizer(), create_predictor(other), data.facts.context)
-    split = reader.read([pair.chat_with(reply) for pair in pairs for reply in (pair.chosen, pair.rejected)])
+    encoder = GazeChatEncoder(other, data.tokenizer(), create_predictor(other))
+    split = encoder.encode_chats([pair.chat_with(reply) for pair in pairs for reply in (pair.chosen, pair.rejected)])
     return dataclasses.replace(split, scores=np.full(count, np.nan, dtype=np.float32))
 
 

@@ -39,9 +39,9 @@ leave_worker_group()
 """
 SCORE = """
 import json, sys
-from gazetune.reward.model.reward_model import GazeRewardModel
+from gazetune import RewardScorer
 chats = json.load(sys.stdin)
-print(json.dumps({name: GazeRewardModel.from_pretrained(name).score(chats).tolist() for name in sys.argv[1:]}))
+print(json.dumps({name: RewardScorer.from_pretrained(name).score(chats).tolist() for name in sys.argv[1:]}))
 """
 SCORE_WITH_TRANSFORMERS = """
 import json, sys, torch

@@ -25,6 +25,7 @@ ROOMS = (
     "cluster",
     "trials",
     "search",
+    "models",
     "doctor",
     "cli",
 )

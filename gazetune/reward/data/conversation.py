@@ -1,7 +1,16 @@
 """From a conversation to token ids, knowing for each token which characters of which message it spells.
 
-The chat template is rendered around place holders, so message contents never pass through it: text that looks like a
-role marker or spells a special token stays text, and the gaze on it stays in place.
+The chat template is rendered around place holders, and the contents are put in afterwards. No content therefore passes
+through the template: text that looks like a role marker or spells a special token stays text, and its characters can
+be counted.
+
+    roles              user, assistant
+    rendered           <|user|>(0)<|end|><|assistant|>(1)<|end|>
+    frame              literals "<|user|>", "<|end|><|assistant|>", "<|end|>"; between them messages 0 and 1
+    filled             <|user|>Why?<|end|><|assistant|>Because.<|end|>
+                               ^^^^ _ContentSpan(8, 12, 0) of message 0
+
+The tokenizer gives for each token its characters in the filled text, from which follow message and characters in it.
 """
 
 from __future__ import annotations
@@ -9,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jinja2 import TemplateError
@@ -21,6 +31,40 @@ from gazetune.preferences.pair import Message
 # White space on either side shows which sides the template strips; it is of a kind that no template writes itself.
 _SPACE = "\N{FOUR-PER-EM SPACE}"
 _HOLDER = re.compile(f"({_SPACE}?)\ue000(\\d+)\ue001({_SPACE}?)")
+
+
+class _Holder(NamedTuple):
+    """Where the template has the content of a message."""
+
+    message: int
+    strips_left: bool
+    strips_right: bool
+
+
+class _Frame(NamedTuple):
+    """What the template writes for a sequence of roles: `literals[0]`, the first content, `literals[1]`, and so on."""
+
+    literals: list[str]
+    holders: list[_Holder]
+
+
+class _ContentSpan(NamedTuple):
+    """Where the content of a message stands in the filled text."""
+
+    start: int
+    end: int
+    stripped: int
+    """Characters that the template strips off before it."""
+
+
+class _FilledText(NamedTuple):
+    """A conversation as the template writes it."""
+
+    text: str
+    contents: list[_ContentSpan]
+    """By message."""
+    breaks: list[int]
+    """Where the text must be tokenised in pieces, so that no content is read as a special token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +80,7 @@ class EncodedChat:
     whole: bool = True
     """False when there were more tokens."""
 
-    def cut(self, tokens: int | None) -> EncodedChat:
+    def truncate(self, tokens: int | None) -> EncodedChat:
         """Return the first so many tokens; all for None."""
         if tokens is None or len(self.ids) <= tokens:
             return self
@@ -49,11 +93,12 @@ class ChatEncoder:
     def __init__(self, tokenizer: PreTrainedTokenizerFast, max_tokens: int | None = None) -> None:
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
-        self._frames: dict[tuple[str, ...], tuple[list[str], list[tuple[int, bool, bool]]]] = {}
-        specials = sorted(set(tokenizer.all_special_tokens) | set(_added_specials(tokenizer)), key=len, reverse=True)
+        self._frames: dict[tuple[str, ...], _Frame] = {}
+        added = {token.content for token in tokenizer.added_tokens_decoder.values()}
+        specials = sorted(set(tokenizer.all_special_tokens) | added, key=len, reverse=True)
         self._special = re.compile("|".join(re.escape(token) for token in specials if len(token) > 1) or r"(?!)")
 
-    def encode(self, chats: Sequence[Sequence[Message]], origins: Sequence[str]) -> list[EncodedChat]:
+    def encode_chats(self, chats: Sequence[Sequence[Message]], origins: Sequence[str]) -> list[EncodedChat]:
         """Encode conversations; `origins` name their rows in errors.
 
         Raises
@@ -61,88 +106,84 @@ class ChatEncoder:
         InputError
             When the chat template refuses a conversation's roles.
         """
-        rendered = [self._render(chat, origin) for chat, origin in zip(chats, origins, strict=True)]
-        plain = [row for row, (_, _, cuts) in enumerate(rendered) if not cuts]
+        filled = [self._fill_template(chat, origin) for chat, origin in zip(chats, origins, strict=True)]
+        plain = [row for row, one in enumerate(filled) if not one.breaks]
         encoded: dict[int, tuple[list[int], list[tuple[int, int]]]] = {}
         if plain:
             batch = self.tokenizer(
-                [rendered[row][0] for row in plain], add_special_tokens=False, return_offsets_mapping=True
+                [filled[row].text for row in plain], add_special_tokens=False, return_offsets_mapping=True
             )
             encoded.update(zip(plain, zip(batch["input_ids"], batch["offset_mapping"], strict=True), strict=True))
-        for row, (text, _, cuts) in enumerate(rendered):
-            if cuts:
-                encoded[row] = self._encode_in_pieces(text, cuts)
-        return [_locate(*encoded[row], rendered[row][1]).cut(self.max_tokens) for row in range(len(chats))]
+        for row, one in enumerate(filled):
+            if one.breaks:
+                encoded[row] = self._encode_in_pieces(one)
+        return [
+            _assign_to_messages(*encoded[row], one.contents).truncate(self.max_tokens) for row, one in enumerate(filled)
+        ]
 
-    def _render(self, chat: Sequence[Message], origin: str) -> tuple[str, list[tuple[int, int, int]], list[int]]:
-        """Return the text, where each message's content is shown in it, and where to cut literal special tokens.
-
-        A place is (start, end, characters stripped off before it).
-        """
-        literals, holders = self._frame(tuple(message.role for message in chat), origin)
+    def _fill_template(self, chat: Sequence[Message], origin: str) -> _FilledText:
+        """Put the contents into the template's frame, and find where they spell special tokens."""
+        literals, holders = self._find_frame(tuple(message.role for message in chat), origin)
         text = literals[0]
-        places: list[tuple[int, int, int]] = [(0, 0, 0)] * len(chat)
-        cuts: list[int] = []
-        for (index, strips_left, strips_right), literal in zip(holders, literals[1:], strict=True):
-            content = chat[index].content
-            shown = content.lstrip() if strips_left else content
+        contents = [_ContentSpan(0, 0, 0)] * len(chat)
+        breaks: list[int] = []
+        for holder, literal in zip(holders, literals[1:], strict=True):
+            content = chat[holder.message].content
+            shown = content.lstrip() if holder.strips_left else content
             stripped = len(content) - len(shown)
-            shown = shown.rstrip() if strips_right else shown
-            places[index] = (len(text), len(text) + len(shown), stripped)
-            cuts += [len(text) + found.start() + 1 for found in self._special.finditer(shown)]
+            shown = shown.rstrip() if holder.strips_right else shown
+            contents[holder.message] = _ContentSpan(len(text), len(text) + len(shown), stripped)
+            # A special token is broken after its first character.
+            breaks += [len(text) + found.start() + 1 for found in self._special.finditer(shown)]
             text += shown + literal
-        return text, places, cuts
+        return _FilledText(text, contents, breaks)
 
-    def _frame(self, roles: tuple[str, ...], origin: str) -> tuple[list[str], list[tuple[int, bool, bool]]]:
-        """Return the template's literals between contents, and for each its message and if left and right are cut."""
+    def _find_frame(self, roles: tuple[str, ...], origin: str) -> _Frame:
+        """Return what the template writes around the contents of messages with these roles."""
         if roles not in self._frames:
-            held = [
+            messages = [
                 {"role": role, "content": f"{_SPACE}\ue000{index}\ue001{_SPACE}"} for index, role in enumerate(roles)
             ]
             try:
-                text = str(self.tokenizer.apply_chat_template(held, tokenize=False))
+                text = str(self.tokenizer.apply_chat_template(messages, tokenize=False))
             except (TemplateError, ValueError) as error:
                 reason = f"the chat template refuses the roles {', '.join(roles)}: {error}"
                 raise InputError(f"{origin}: {reason}") from error
             literals: list[str] = []
-            holders: list[tuple[int, bool, bool]] = []
+            holders: list[_Holder] = []
             end = 0
             for found in _HOLDER.finditer(text):
                 literals.append(text[end : found.start()])
-                holders.append((int(found[2]), not found[1], not found[3]))
+                holders.append(_Holder(int(found[2]), strips_left=not found[1], strips_right=not found[3]))
                 end = found.end()
-            self._frames[roles] = ([*literals, text[end:]], holders)
+            self._frames[roles] = _Frame([*literals, text[end:]], holders)
         return self._frames[roles]
 
-    def _encode_in_pieces(self, text: str, cuts: list[int]) -> tuple[list[int], list[tuple[int, int]]]:
+    def _encode_in_pieces(self, filled: _FilledText) -> tuple[list[int], list[tuple[int, int]]]:
         """Encode a text whose contents spell special tokens, cut so that none of those is read as one."""
         ids: list[int] = []
         offsets: list[tuple[int, int]] = []
-        for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
-            piece = self.tokenizer(text[start:end], add_special_tokens=False, return_offsets_mapping=True)
+        for start, end in zip([0, *filled.breaks], [*filled.breaks, len(filled.text)], strict=True):
+            piece = self.tokenizer(filled.text[start:end], add_special_tokens=False, return_offsets_mapping=True)
             ids += piece["input_ids"]
             offsets += [(start + first, start + last) for first, last in piece["offset_mapping"]]
         return ids, offsets
 
 
-def _added_specials(tokenizer: PreTrainedTokenizerFast) -> list[str]:
-    return [token.content for token in tokenizer.added_tokens_decoder.values()]
-
-
-def _locate(ids: list[int], offsets: list[tuple[int, int]], places: list[tuple[int, int, int]]) -> EncodedChat:
-    """Assign tokens with characters [T, 2] of the whole text to messages; linear in tokens."""
+def _assign_to_messages(ids: list[int], offsets: list[tuple[int, int]], contents: list[_ContentSpan]) -> EncodedChat:
+    """Assign tokens, given their characters [T, 2] in the whole text, to messages; linear in tokens."""
     spans = np.asarray(offsets, dtype=np.int32).reshape(-1, 2)
-    bounds = np.asarray(places, dtype=np.int32).reshape(-1, 3)
+    bounds = np.asarray(contents, dtype=np.int32).reshape(-1, 3)
     order = np.argsort(bounds[:, 0], kind="stable")
     # The message whose content begins last before the token's last character is the only one it can spell.
-    place = np.searchsorted(bounds[order, 0], spans[:, 1] - 1, side="right") - 1
-    message = np.where(place >= 0, order[np.maximum(place, 0)], -1).astype(np.int32)
+    nearest = np.searchsorted(bounds[order, 0], spans[:, 1] - 1, side="right") - 1
+    message = np.where(nearest >= 0, order[np.maximum(nearest, 0)], -1).astype(np.int32)
     start, end, stripped = bounds[message].T
     first, last = np.maximum(spans[:, 0], start), np.minimum(spans[:, 1], end)
     inside = (message >= 0) & (last > first)
-    located = np.stack([first - start + stripped, last - start + stripped], axis=1)
+    own_spans = np.stack([first - start + stripped, last - start + stripped], axis=1)
     return EncodedChat(
         ids=np.asarray(ids, dtype=np.int32),
         message=np.where(inside, message, -1).astype(np.int32),
-        spans=np.where(inside[:, None], located, 0).astype(np.int32),
+        spans=np.where(inside[:, None], own_spans, 0).astype(np.int32),
     )

@@ -233,7 +233,7 @@ class _Preparation:
         rows: list[AlignedChat] = []
         for done, pair in enumerate(pairs):
             chats = [pair.chat_with(pair.chosen), pair.chat_with(pair.rejected)]
-            for chat, encoded in zip(chats, encoder.encode(chats, [pair.origin] * 2), strict=True):
+            for chat, encoded in zip(chats, encoder.encode_chats(chats, [pair.origin] * 2), strict=True):
                 rows.append(align_chat(encoded, chat, texts, self.config.gaze))
                 self._measure(len(encoded.ids), len(rows[-1].unit_index), pair.origin)
             self.progress(f"tokens of {split}", done + 1, len(pairs))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from peft import PeftModel
@@ -22,9 +20,6 @@ from gazetune.reward.model.backbone import first_position
 from gazetune.reward.model.fusion import GazeBatch, TokenBatch, create_fusion
 from gazetune.reward.model.layout_choice import padded_layout
 from gazetune.reward.model.sharding import full_shape, gathered_parameters
-
-if TYPE_CHECKING:
-    from gazetune.reward.saved.scoring import Chat, ChatReader
 
 
 class GazeRewardModel(nn.Module):
@@ -58,48 +53,6 @@ class GazeRewardModel(nn.Module):
         self.fusion.to(embedding.dtype)
         self.head.to(embedding.dtype)
         self.layout = padded_layout(config, backbone)
-        self.reader: ChatReader | None = None
-        """What `score` reads chats with; `from_pretrained` sets it."""
-
-    @classmethod
-    def from_pretrained(
-        cls, folder: str | Path, backbone: str | None = None, gaze_path: str | None = None
-    ) -> GazeRewardModel:
-        """Load a saved model in evaluation mode, ready to `score`.
-
-        Parameters
-        ----------
-        folder
-            A saved model: the folder `best` of a run.
-        backbone, gaze_path
-            Where the backbone and the gaze predictor's file are now, if not where the config says.
-
-        Raises
-        ------
-        InputError
-            As `gazetune.reward.saved.scoring.load_scoring_model`.
-        """
-        from gazetune.reward.saved.scoring import load_scoring_model  # which imports this file
-
-        return load_scoring_model(Path(folder), backbone, gaze_path)
-
-    def score(self, chats: Sequence[Chat]) -> Tensor:
-        """Return the rewards [n] float32, on the CPU, of conversations that end with an assistant's reply.
-
-        A message is a `Message` or a mapping with `role` and `content`.
-
-        Raises
-        ------
-        InputError
-            As `gazetune.reward.saved.scoring.score_chats`.
-        ValueError
-            If the model does not come from `from_pretrained`.
-        """
-        from gazetune.reward.saved.scoring import score_chats
-
-        if self.reader is None:
-            raise ValueError("only a model from GazeRewardModel.from_pretrained has a tokenizer to score chats with")
-        return score_chats(self, self.reader, chats)
 
     def use_layout(self, layout: BatchLayout) -> None:
         """Take batches of this layout from now on."""

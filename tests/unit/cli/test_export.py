@@ -16,5 +16,5 @@ def test_a_name_that_means_no_model_is_one_line_and_exit_two(tmp_path: Path, cap
     assert printed == "" and not out.exists()
     assert error == (
         "gazetune: error: 'nothing' is no saved model; accepted: a folder with one (best), or the name of a run or of "
-        f"a finished search in {tmp_path}\n"
+        f"a finished search in {tmp_path} (none), NAME:RANK of such a search, or an MLflow run id\n"
     )

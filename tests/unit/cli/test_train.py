@@ -161,6 +161,7 @@ def test_the_tracking_uri_becomes_its_key() -> None:
 def test_evaluate_keeps_the_saved_config_and_takes_other_data(tmp_path: Path) -> None:
     saved = Config(train={"batch_size": 4}, fusion={"kind": "concat"}, data={"seed": 5})
     write_config(saved, tmp_path / "config.yaml")
+    (tmp_path / "weights.safetensors").touch()
     args = parsed(f"--mode evaluate -m {tmp_path} -d other.jsonl --batch_size 32")
     folder = find_evaluated_folder(args)
     assert folder == tmp_path
@@ -170,11 +171,11 @@ def test_evaluate_keeps_the_saved_config_and_takes_other_data(tmp_path: Path) ->
         read_config(parsed(f"--mode evaluate -m {tmp_path} --set fusion.kind=add"), folder)
 
 
-def test_evaluate_needs_a_find_evaluated_folder(tmp_path: Path) -> None:
+def test_evaluate_needs_a_saved_model(tmp_path: Path) -> None:
     assert find_evaluated_folder(parsed("--mode train -m tiny")) is None
     with pytest.raises(InputError, match="needs the folder of a saved reward model"):
         find_evaluated_folder(parsed("--mode evaluate"))
-    with pytest.raises(InputError, match="is no saved reward model"):
+    with pytest.raises(InputError, match="is no saved model"):
         find_evaluated_folder(parsed(f"--mode evaluate --out {tmp_path}"))
 
 
@@ -211,5 +212,6 @@ def test_the_preset_is_a_default_below_flags_file_and_overrides(tmp_path: Path) 
 def test_a_saved_model_keeps_its_preset_when_it_is_evaluated(tmp_path: Path) -> None:
     saved = Config(preset="reference", data={"pairs": 5})
     write_config(saved, tmp_path / "config.yaml")
+    (tmp_path / "weights.safetensors").touch()
     args = parsed(f"--mode evaluate -m {tmp_path} --preset corrected")
     assert read_config(args, find_evaluated_folder(args)) == saved

@@ -184,7 +184,7 @@ def test_every_word_of_a_chat_keeps_its_value(
     encoders: dict[str, ChatEncoder], template: str, policy: Policy, contents: list[str]
 ) -> None:
     chat = [Message("user" if place % 2 == 0 else "assistant", each) for place, each in enumerate(contents)]
-    encoded = encoders[template].encode([chat], ["file:1"])[0]
+    encoded = encoders[template].encode_chats([chat], ["file:1"])[0]
     for message, content in enumerate(contents):
         got, units, at = received(encoded, message, content, policy)
         words = [content[start:end] for start, end in units]
@@ -202,7 +202,7 @@ def test_no_token_of_a_message_is_a_special_one(
 ) -> None:
     chat = [Message("user" if place % 2 == 0 else "assistant", each) for place, each in enumerate(contents)]
     encoder = encoders[template]
-    encoded = encoder.encode([chat], ["file:1"])[0]
+    encoded = encoder.encode_chats([chat], ["file:1"])[0]
     specials = set(encoder.tokenizer.convert_tokens_to_ids(SPECIALS)) - {
         encoder.tokenizer.convert_tokens_to_ids(token)
         for token in ("<unk>", "[UNK]")  # stand for unknown words
@@ -216,7 +216,7 @@ def test_the_tokens_of_a_message_do_not_depend_on_a_later_one(
     encoders: dict[str, ChatEncoder], template: str, prompt: str, reply: str, other: str
 ) -> None:
     chats = [[Message("user", f"{prompt} end"), Message("assistant", each)] for each in (reply, other)]
-    one, two = encoders[template].encode(chats, ["file:1"] * 2)
+    one, two = encoders[template].encode_chats(chats, ["file:1"] * 2)
     first, second = (received(each, 0, f"{prompt} end", "spread") for each in (one, two))
     assert np.array_equal(first[0], second[0])
     assert np.array_equal(one.spans[first[2]], two.spans[second[2]])
@@ -230,4 +230,4 @@ def test_the_ids_are_those_of_the_rendered_template(encoders: dict[str, ChatEnco
     turns = [{"role": message.role, "content": message.content} for message in chat]
     rendered = str(encoder.tokenizer.apply_chat_template(turns, tokenize=False))
     expected = encoder.tokenizer(rendered, add_special_tokens=False)["input_ids"]
-    assert encoder.encode([chat], ["file:1"])[0].ids.tolist() == expected
+    assert encoder.encode_chats([chat], ["file:1"])[0].ids.tolist() == expected

@@ -43,7 +43,7 @@ def test_the_card_has_the_facts_and_numbers_of_the_run() -> None:
         "training pairs seen: 64",
     ):
         assert f"- {fact}\n" in text
-    assert "GazeRewardModel.from_pretrained" in text and "## Licence" in text
+    assert "RewardScorer.from_pretrained" in text and "## Licence" in text
 
 
 def test_the_hub_reads_the_front_matter() -> None:
@@ -82,7 +82,7 @@ def test_the_card_of_an_exported_model_tells_how_transformers_loads_it() -> None
     saved = card(fusion={"kind": "none"})
     text = classifier_card(saved)
     assert "AutoModelForSequenceClassification" in text and "from_pretrained(" in text
-    assert "GazeRewardModel" not in text and "weights.safetensors" not in text
+    assert "RewardScorer" not in text and "weights.safetensors" not in text
     assert ModelCard(text).data.library_name == "transformers"
     assert text.count("## Use") == 1 and text.endswith(saved.partition("## Licence")[2])
     assert text.partition("## Use")[0] == saved.partition("## Use")[0].replace("gazetune\n", "transformers\n", 1)

@@ -27,7 +27,7 @@ def spelled(encoded: EncodedChat, chat: list[Message], message: int) -> str:
 
 def encode(encoder: ChatEncoder, *contents: str) -> tuple[EncodedChat, list[Message]]:
     chat = [Message("user" if index % 2 == 0 else "assistant", content) for index, content in enumerate(contents)]
-    return encoder.encode([chat], ["file:1"])[0], chat
+    return encoder.encode_chats([chat], ["file:1"])[0], chat
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_roles_that_the_template_refuses_are_an_input_error_with_the_row() -> No
         "{% if messages[0]['role'] != 'user' %}{{ raise_exception('start with user') }}{% endif %}x"
     )
     with pytest.raises(InputError, match=r"file:7: the chat template refuses the roles assistant: start with user"):
-        ChatEncoder(tokenizer).encode([[Message("assistant", "x")]], ["file:7"])
+        ChatEncoder(tokenizer).encode_chats([[Message("assistant", "x")]], ["file:7"])
 
 
 def test_empty_contents_have_no_tokens(encoder: ChatEncoder) -> None:

@@ -15,12 +15,12 @@ from gazetune.gaze.predictors.planted import planted_measures
 from gazetune.gaze.predictors.registry import check_predictor, create_predictor
 from gazetune.preferences.pair import PreferencePair
 from gazetune.preferences.splits import load_splits
+from gazetune.reward.data.gaze_chat_encoder import GazeChatEncoder
 from gazetune.reward.data.gaze_context import BETWEEN_MESSAGES, passages
 from gazetune.reward.data.prepared_data import SPLITS, PreparedData, preparation_key, prepare
 from gazetune.reward.data.stored_gaze import store_pairs
 from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.layout.batching import EncodedSplit
-from gazetune.reward.saved.scoring import ChatReader
 
 TURNS = ["user\nsays  hi\t😀 there", "  Well — it is <|end|> 20 °C.\n", "and 你好 café?"]
 
@@ -195,8 +195,8 @@ def test_a_saved_model_reads_chats_as_it_did_in_training(max_tokens: int | None,
     config = config_of(source, max_tokens=max_tokens)
     data = prepare(config, root)
     pairs = load_splits(config.data).validation
-    reader = ChatReader(config, data.tokenizer(), create_predictor(config), data.facts.context)
-    read = reader.read([pair.chat_with(reply) for pair in pairs for reply in (pair.chosen, pair.rejected)])
+    encoder = GazeChatEncoder(config, data.tokenizer(), create_predictor(config))
+    read = encoder.encode_chats([pair.chat_with(reply) for pair in pairs for reply in (pair.chosen, pair.rejected)])
     for name in ("ids", "token_unit", "token_share", "token_starts", "unit_starts"):
         np.testing.assert_array_equal(getattr(read, name), getattr(data.validation, name))
     for row in range(2 * len(pairs)):

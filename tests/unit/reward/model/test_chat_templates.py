@@ -32,5 +32,5 @@ def test_the_template_follows_from_the_special_tokens(tokens: list[str], templat
     tokenizer.chat_template = template
     turns = [{"role": message.role, "content": message.content} for message in CHAT]
     assert tokenizer.apply_chat_template(turns, tokenize=False).startswith(rendered)
-    encoded = ChatEncoder(tokenizer).encode([CHAT], ["file:1"])[0]
+    encoded = ChatEncoder(tokenizer).encode_chats([CHAT], ["file:1"])[0]
     assert set(encoded.message.tolist()) == {-1, 0, 1, 2}

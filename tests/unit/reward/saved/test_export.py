@@ -19,6 +19,7 @@ from gazetune.reward.data.prepared_data import PreparedData
 from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.saved.export import PADDING, export_classifier
+from gazetune.reward.saved.reward_scorer import RewardScorer
 from gazetune.reward.saved.saving import gaze_buffers, save_reward_model, trained_parameters
 
 BackboneFolder = Callable[..., Path]
@@ -68,7 +69,7 @@ def test_transformers_gives_the_same_rewards_in_a_batch_and_alone(
 ) -> None:
     folder = saved(str(backbone_folder(architecture)), adapter={"kind": adapter})
     export_classifier(folder, tmp_path / "out", "the card")
-    expected = GazeRewardModel.from_pretrained(folder).score(chats)
+    expected = RewardScorer.from_pretrained(folder).score(chats)
     assert expected.std() > 1e-3
     assert torch.allclose(rewards_of(tmp_path / "out", chats), expected, atol=1e-5)
     alone = torch.cat([rewards_of(tmp_path / "out", [chat]) for chat in chats[:2]])
@@ -81,7 +82,7 @@ def test_transformers_gives_the_same_rewards_in_a_batch_and_alone(
 def test_the_tiny_backbone_is_exported_too(saved: Callable, chats: list, tmp_path: Path) -> None:
     folder = saved()
     export_classifier(folder, tmp_path / "out", "")
-    expected = GazeRewardModel.from_pretrained(folder).score(chats)
+    expected = RewardScorer.from_pretrained(folder).score(chats)
     assert torch.allclose(rewards_of(tmp_path / "out", chats), expected, atol=1e-5)
 
 
@@ -90,7 +91,7 @@ def test_padding_never_is_the_token_that_ends_a_chat(
     unknown: str | None, saved: Callable, chats: list, tmp_path: Path
 ) -> None:
     folder = saved()
-    expected = GazeRewardModel.from_pretrained(folder).score(chats)
+    expected = RewardScorer.from_pretrained(folder).score(chats)
     tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
     tokenizer.pad_token = "<|end|>"  # as Llama 3 instruct models are often padded
     if unknown is not None:

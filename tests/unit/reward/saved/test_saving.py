@@ -19,6 +19,7 @@ from gazetune.errors import InputError
 from gazetune.reward.data.prepared_data import PreparedData
 from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.model.reward_model import GazeRewardModel
+from gazetune.reward.saved.reward_scorer import RewardScorer
 from gazetune.reward.saved.saving import (
     WEIGHTS,
     gaze_buffers,
@@ -140,13 +141,13 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_missing_or_damaged_file_is_named(name: str, content: str | None, problem: str, saved: Path) -> None:
-    GazeRewardModel.from_pretrained(saved)
+    RewardScorer.from_pretrained(saved)
     if content is None:
         (saved / name).unlink()
     else:
         (saved / name).write_text(content)
     with pytest.raises(InputError, match=f"^{saved}/.*{problem}"):
-        GazeRewardModel.from_pretrained(saved)
+        RewardScorer.from_pretrained(saved)
 
 
 def test_a_key_of_a_newer_version_is_named_with_both_versions(saved: Path) -> None:
@@ -155,7 +156,7 @@ def test_a_key_of_a_newer_version_is_named_with_both_versions(saved: Path) -> No
     facts = saved / "facts.json"
     facts.write_text(facts.read_text().replace(f'"gazetune": "{__version__}"', '"gazetune": "99.0", "more": 1'))
     with pytest.raises(InputError) as caught:
-        GazeRewardModel.from_pretrained(saved)
+        RewardScorer.from_pretrained(saved)
     assert str(caught.value).startswith(f"{config}:") and "unknown key 'fusion.depth'" in str(caught.value)
     assert str(caught.value).endswith(f"(saved by gazetune 99.0, this is {__version__})")
 
@@ -185,7 +186,7 @@ def test_a_backbone_of_another_architecture_is_refused(
     config = planted_config.model_copy(update={"backbone": str(backbone_folder("llama"))})
     save(trained(config, planted, adapter={"kind": "full"}), tmp_path / "best", planted)
     with pytest.raises(InputError, match=f"{WEIGHTS}: .*the config does not fit .backbone '.*phi'"):
-        GazeRewardModel.from_pretrained(tmp_path / "best", backbone=str(backbone_folder("phi")))
+        RewardScorer.from_pretrained(tmp_path / "best", backbone=str(backbone_folder("phi")))
 
 
 @pytest.mark.parametrize("operation", range(1, 7))

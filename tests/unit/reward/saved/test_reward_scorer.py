@@ -24,17 +24,18 @@ from gazetune.reward.layout.batching import split_rewards
 from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.model.fusion import fusion_names
 from gazetune.reward.model.reward_model import GazeRewardModel
+from gazetune.reward.saved.reward_scorer import RewardScorer
 from gazetune.reward.saved.saving import gaze_buffers, save_reward_model, trained_parameters
 
 CHATS = 7  # an odd number: they are no pairs
 SCORE = """
 import json, sys
-from gazetune.reward.model.reward_model import GazeRewardModel
-chats = json.loads(sys.argv[1])
-print(json.dumps({name: GazeRewardModel.from_pretrained(name).score(chats).tolist() for name in sys.argv[2:]}))
-"""
 
-SaveModel = Callable[..., GazeRewardModel]
+from gazetune import RewardScorer
+
+chats = json.loads(sys.argv[1])
+print(json.dumps({name: RewardScorer.from_pretrained(name).score(chats).tolist() for name in sys.argv[2:]}))
+"""
 
 
 def perturbed(config: Config, data: PreparedData) -> GazeRewardModel:
@@ -75,9 +76,9 @@ def expected(model: GazeRewardModel, data: PreparedData) -> list[float]:
 
 
 @pytest.fixture
-def scorer(planted_config: Config, planted: PreparedData, tmp_path: Path) -> GazeRewardModel:
+def scorer(planted_config: Config, planted: PreparedData, tmp_path: Path) -> RewardScorer:
     saved(tmp_path / "best", varied(planted_config, fusion={"kind": "concat"}), planted)
-    return GazeRewardModel.from_pretrained(tmp_path / "best")
+    return RewardScorer.from_pretrained(tmp_path / "best")
 
 
 def test_a_new_process_scores_chats_as_training_does_for_every_fusion_and_adapter(
@@ -120,37 +121,37 @@ def test_gaze_is_that_of_the_prepared_data(
         config = varied(planted_config, data={"pairs": 40}, gaze=gaze, fusion={"kind": fusion})
         data = prepare(config, cache)
         model = saved(tmp_path / fusion, config, data)
-        found = GazeRewardModel.from_pretrained(tmp_path / fusion).score(validation_chats(config))
+        found = RewardScorer.from_pretrained(tmp_path / fusion).score(validation_chats(config))
         np.testing.assert_allclose(found, expected(model, data), atol=1e-5)
 
 
 def test_a_chat_has_the_same_reward_alone_among_others_and_in_any_order(
-    scorer: GazeRewardModel, planted_config: Config
+    scorer: RewardScorer, planted_config: Config
 ) -> None:
     chats = validation_chats(planted_config)
     together = scorer.score(chats)
     assert torch.allclose(torch.cat([scorer.score([chat]) for chat in chats]), together, atol=1e-5)
     assert torch.allclose(scorer.score(chats[::-1]).flip(0), together, atol=1e-5)
-    scorer.config = varied(scorer.config, train={"eval_tokens": 1})  # a pass for each chat
+    scorer.model.config = varied(scorer.model.config, train={"eval_tokens": 1})  # a pass for each chat
     assert torch.allclose(scorer.score(chats), together, atol=1e-5)
     assert len(scorer.score([])) == 0
 
 
-def test_messages_are_taken_as_objects_too(scorer: GazeRewardModel, planted_config: Config) -> None:
+def test_messages_are_taken_as_objects_too(scorer: RewardScorer, planted_config: Config) -> None:
     chats = validation_chats(planted_config)
     objects = [[Message(each["role"], each["content"]) for each in chat] for chat in chats]
     assert torch.equal(scorer.score(objects), scorer.score(chats))
 
 
-def test_scoring_leaves_a_training_model_in_training(scorer: GazeRewardModel, planted_config: Config) -> None:
+def test_scoring_leaves_a_training_model_in_training(scorer: RewardScorer, planted_config: Config) -> None:
     chats = validation_chats(planted_config)
     evaluated = scorer.score(chats)
-    scorer.train()
+    scorer.model.train()
     assert torch.equal(scorer.score(chats), evaluated), "dropout is off"
-    assert scorer.training
+    assert scorer.model.training
 
 
-def test_words_that_no_training_pair_has_are_scored(scorer: GazeRewardModel) -> None:
+def test_words_that_no_training_pair_has_are_scored(scorer: RewardScorer) -> None:
     chat = [{"role": "user", "content": "¿Qué? 你好 🙂"}, {"role": "assistant", "content": "<|end|> user\nno"}]
     assert torch.isfinite(scorer.score([chat])).all()
 
@@ -169,15 +170,17 @@ def test_words_that_no_training_pair_has_are_scored(scorer: GazeRewardModel) -> 
     ],
 )
 def test_a_chat_that_cannot_be_scored_is_named(
-    chat: list[dict[str, str]], problem: str, scorer: GazeRewardModel, planted_config: Config
+    chat: list[dict[str, str]], problem: str, scorer: RewardScorer, planted_config: Config
 ) -> None:
     with pytest.raises(InputError, match=problem):
         scorer.score([validation_chats(planted_config)[0], chat])
 
 
-def test_a_model_that_was_not_loaded_for_scoring_says_so(planted_config: Config, planted: PreparedData) -> None:
-    with pytest.raises(ValueError, match="from_pretrained"):
-        perturbed(planted_config, planted).score([])
+def test_the_class_and_from_pretrained_load_the_same_model(
+    scorer: RewardScorer, planted_config: Config, tmp_path: Path
+) -> None:
+    chats = validation_chats(planted_config)
+    assert torch.equal(RewardScorer(str(tmp_path / "best")).to("cpu").score(chats), scorer.score(chats))
 
 
 def test_a_predictor_with_other_weights_is_refused(
@@ -197,15 +200,15 @@ def test_a_predictor_with_other_weights_is_refused(
     torch.save(state, other / weights.name)
     (other / "tokenizer.json").write_bytes((bilstm_folder / "tokenizer.json").read_bytes())
     with pytest.raises(InputError, match=r"config.yaml: gaze.predictor 'bilstm' has the fingerprint .* trained with"):
-        GazeRewardModel.from_pretrained(tmp_path / "best", gaze_path=str(other))
-    assert GazeRewardModel.from_pretrained(tmp_path / "best", gaze_path=str(bilstm_folder)).reader is not None
+        RewardScorer.from_pretrained(tmp_path / "best", gaze_path=str(other))
+    RewardScorer.from_pretrained(tmp_path / "best", gaze_path=str(bilstm_folder))
 
 
 def test_a_model_of_a_control_is_refused(planted_config: Config, cache: Path, tmp_path: Path) -> None:
     config = varied(planted_config, gaze={"control": "shuffled"})
     saved(tmp_path / "best", config, prepare(config, cache))
     with pytest.raises(InputError, match=r"config.yaml: gaze.control: 'shuffled': .*; accepted: none"):
-        GazeRewardModel.from_pretrained(tmp_path / "best")
+        RewardScorer.from_pretrained(tmp_path / "best")
 
 
 def test_a_backbone_that_moved_is_found_where_the_call_says(
@@ -216,16 +219,16 @@ def test_a_backbone_that_moved_is_found_where_the_call_says(
     model = saved(tmp_path / "best", config, planted)
     moved = backbone.rename(tmp_path / "moved")
     with pytest.raises(InputError, match=f"cannot load the model of '{backbone}'"):
-        GazeRewardModel.from_pretrained(tmp_path / "best")
-    found = GazeRewardModel.from_pretrained(tmp_path / "best", backbone=str(moved)).score(validation_chats(config))
+        RewardScorer.from_pretrained(tmp_path / "best")
+    found = RewardScorer.from_pretrained(tmp_path / "best", backbone=str(moved)).score(validation_chats(config))
     np.testing.assert_allclose(found, expected(model, planted), atol=1e-5)
 
 
-def test_gaze_statistics_of_training_are_used(scorer: GazeRewardModel, planted_config: Config, tmp_path: Path) -> None:
+def test_gaze_statistics_of_training_are_used(scorer: RewardScorer, planted_config: Config, tmp_path: Path) -> None:
     before: Tensor = scorer.score(validation_chats(planted_config))
     weights = tmp_path / "best" / "weights.safetensors"
     state = load_file(weights)
     state["fusion.projector.mean"] += 5.0
     save_file(state, weights)
-    after = GazeRewardModel.from_pretrained(tmp_path / "best").score(validation_chats(planted_config))
+    after = RewardScorer.from_pretrained(tmp_path / "best").score(validation_chats(planted_config))
     assert (after - before).abs().max() > 1e-4

@@ -1,0 +1,175 @@
+"""Which saved model is meant: by a folder, a name, a rank in the table of a search, or an MLflow run id.
+
+    gazetune_runs/mine/best      a folder with a saved model, or one that has it in `best`
+    mine                         a run of `gazetune train`: its best model
+    demo                         a finished search: the model of its best trial
+    demo:2                       a finished search: the model of the trial of rank 2 in its table; rank 1 is the winner
+    3f2b...                      the MLflow run of a training run, a search, a trial or a baseline
+
+A folder is looked for first, as it is given and below the storage folder, then the other forms.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypedDict, cast
+
+from gazetune.errors import InputError
+from gazetune.files.replaced_folder import recover_folder
+from gazetune.report.document import TrialState, rank_key
+from gazetune.search.folder import SearchFolder
+from gazetune.tracking.mlflow_runs import PARENT, TRIAL
+
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
+_NAME_AND_RANK = re.compile(r"(?P<name>.+):(?P<rank>\d+)")
+
+
+class _Trial(TypedDict):
+    """What is read of a trial in `search.json`."""
+
+    id: int | str
+    state: TrialState
+    val_accuracy: float | None
+    mlflow_run: str | None
+
+
+class _Document(TypedDict):
+    """What is read of `search.json`."""
+
+    best: _Trial | None
+    trials: list[_Trial]
+
+
+def resolve_saved_model(name: str | Path, storage: Path) -> Path:
+    """Return the folder of the saved model that `name` means.
+
+    Parameters
+    ----------
+    name
+        A folder, or a name, NAME:RANK or MLflow run id below `storage` (see the top of this file).
+    storage
+        The folder of all results.
+
+    Raises
+    ------
+    InputError
+        When there is no such model; one line says what there is.
+    """
+    text = str(name)
+    for folder in (Path(name), storage / name):
+        found = _model_in(folder)
+        if found is not None:
+            return found
+    ranked = _NAME_AND_RANK.fullmatch(text)
+    if ranked is not None:
+        for folder in (Path(ranked["name"]), storage / ranked["name"]):
+            search = SearchFolder(folder)
+            document = _read_document(search)
+            if document is not None:
+                return _model_of_rank(search, document, int(ranked["rank"]))
+    if _RUN_ID.fullmatch(text):
+        found = _model_of_run(text, storage)
+        if found is not None:
+            return found
+    there = ", ".join(_names_in(storage)) or "none"
+    raise InputError(
+        f"'{name}' is no saved model; accepted: a folder with one (best), or the name of a run or of a finished search "
+        f"in {storage} ({there}), NAME:RANK of such a search, or an MLflow run id"
+    )
+
+
+def _model_in(folder: Path) -> Path | None:
+    """Return the saved model of a folder: itself, the one in its `best`, or that of the search in it; None if none."""
+    for saved in (folder, folder / "best"):
+        if saved.parent.is_dir() and recover_folder(saved) and _holds_model(saved):
+            return saved
+    search = SearchFolder(folder)
+    document = _read_document(search)
+    if document is None:
+        return None
+    if document["best"] is None:
+        raise InputError(f"{folder}: this search has no best trial")
+    return search.trial_folder(str(document["best"]["id"])) / "best"
+
+
+def _holds_model(folder: Path) -> bool:
+    """Tell whether a folder is a saved model; one with a missing file is, and loading it names the file."""
+    others = ("margins.npy", "weights.safetensors")
+    return (folder / "config.yaml").is_file() and any((folder / name).is_file() for name in others)
+
+
+def _read_document(search: SearchFolder) -> _Document | None:
+    return cast("_Document | None", search.read_document()) if search.path.is_dir() else None
+
+
+def _model_of_rank(search: SearchFolder, document: _Document, rank: int) -> Path:
+    """Return the model of the trial of this rank in the table of the search, which counts from 1."""
+    trials = sorted(document["trials"], key=lambda trial: rank_key(trial["state"], trial["val_accuracy"]))
+    folders = [search.trial_folder(str(trial["id"])) / "best" for trial in trials]
+    if 1 <= rank <= len(folders) and recover_folder(folders[rank - 1]):
+        return folders[rank - 1]
+    kept = [str(number) for number, folder in enumerate(folders, start=1) if folder.is_dir()]
+    reason = "keeps no model of that rank" if 1 <= rank <= len(folders) else f"has {len(folders)} trials"
+    raise InputError(
+        f"{search.path.name}:{rank}: this search {reason}; accepted: rank {', '.join(kept) or '(none has a model)'}"
+    )
+
+
+def _model_of_run(run_id: str, storage: Path) -> Path | None:
+    """Return the model that an MLflow run stands for, None if it is not known here.
+
+    What lies in the storage folder is asked first, whatever server the runs were tracked at. Trials of an unfinished
+    search and baselines are known to MLflow alone; they are asked of the storage folder's own database.
+    """
+    for folder in _run_folders(storage):
+        search = SearchFolder(folder)
+        if search.read_parent_run() == run_id:
+            return _model_in(folder)
+        document = _read_document(search)
+        for trial in document["trials"] if document is not None else ():
+            if trial["mlflow_run"] == run_id:
+                return _saved_or_refuse(search.trial_folder(str(trial["id"])), run_id)
+    tags = _read_tags(run_id, storage)
+    if TRIAL not in tags or PARENT not in tags:
+        return None
+    for folder in _run_folders(storage):
+        search = SearchFolder(folder)
+        if search.read_parent_run() == tags[PARENT]:
+            is_baseline = tags.get("role") == "baseline"
+            own = search.baseline_folder(tags[TRIAL]) if is_baseline else search.trial_folder(tags[TRIAL])
+            return _saved_or_refuse(own, run_id)
+    return None
+
+
+def _saved_or_refuse(folder: Path, run_id: str) -> Path:
+    if not folder.is_dir() or not recover_folder(folder / "best"):
+        raise InputError(f"MLflow run '{run_id}': {folder} has no saved model; accepted: a run whose model was kept")
+    return folder / "best"
+
+
+def _read_tags(run_id: str, storage: Path) -> dict[str, str]:
+    """Return the tags of a run in the storage folder's own MLflow database; none where it is not there."""
+    database = storage / "mlflow.db"
+    if not database.is_file():
+        return {}
+    # Imported here: it takes seconds, and only a run id needs it.
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return dict(MlflowClient(tracking_uri=f"sqlite:///{database.resolve()}").get_run(run_id).data.tags)
+    except MlflowException:  # it has no such run
+        return {}
+
+
+def _run_folders(storage: Path) -> Iterator[Path]:
+    """Yield the folders below `storage` that a training run or a search was tracked from, by name."""
+    return (note.parent for note in sorted(storage.glob("[!.]*/mlflow_run")))
+
+
+def _names_in(storage: Path) -> list[str]:
+    """Return the names below `storage` that mean a saved model, sorted."""
+    models = {best.parent.name for best in storage.glob("[!.]*/best/config.yaml")}
+    return sorted(models | {document.parent.name for document in storage.glob("[!.]*/search.json")})
