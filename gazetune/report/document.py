@@ -15,7 +15,7 @@ TrialState = Literal["COMPLETE", "PRUNED", "FAIL"]
 class TrialRecord:
     """One trial of the search."""
 
-    id: int | str
+    id: str
     state: TrialState
     params: Mapping[str, Any]
     """Dotted config path -> value; always has `fusion.kind` and `gaze.features`."""
@@ -45,7 +45,7 @@ class TestRecord:
 class BestRecord:
     """The COMPLETE trial with the highest validation accuracy."""
 
-    id: int | str
+    id: str
     params: Mapping[str, Any]
     val_accuracy: float
     test: TestRecord | None
@@ -66,7 +66,7 @@ class BaselineRecord:
 class ParetoRecord:
     """A COMPLETE trial that no other one is better than, or as good as, on every objective and better on one."""
 
-    id: int | str
+    id: str
     values: Mapping[str, float]
     """By objective."""
 

@@ -47,7 +47,7 @@ def markdown(document: SearchDocument) -> str:
     trials = [
         [
             str(rank),
-            str(trial.id),
+            trial.id,
             trial.state,
             short_params(trial.params),
             str(trial.examples),

@@ -57,7 +57,7 @@ def _trials(document: SearchDocument) -> Table:
         told = short_params(trial.params)
         if trial.state == "FAIL" and trial.reason:
             told = f"{told}\n{trial.reason.splitlines()[0]}"
-        row = [str(rank), str(trial.id), trial.state, told, str(trial.examples), percent(trial.val_accuracy)]
+        row = [str(rank), trial.id, trial.state, told, str(trial.examples), percent(trial.val_accuracy)]
         # Text, not str: a reason may hold square brackets, which rich would take for markup.
         table.add_row(*(Text(cell) for cell in row))
     return table

@@ -58,7 +58,7 @@ def pareto_rows(front: Sequence[ParetoRecord]) -> list[list[str]]:
     names = list(front[0].values)
     return [
         ["trial", *names],
-        *([str(record.id), *(f"{record.values[name]:.4g}" for name in names)] for record in front),
+        *([record.id, *(f"{record.values[name]:.4g}" for name in names)] for record in front),
     ]
 
 

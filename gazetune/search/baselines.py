@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +20,10 @@ from gazetune.evaluate.length import shorter_baseline
 from gazetune.evaluate.statistics import accuracy_interval, paired_difference
 from gazetune.report.document import BaselineRecord, BestRecord, TestRecord, TrialRecord
 from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.trials.messages import EvaluateJob, EvaluationResult
 
-RunJob = Callable[[dict[str, Any]], dict[str, Any]]
-"""Runs one job in a warm slot to its end and returns its last message."""
+RunEvaluation = Callable[[EvaluateJob], EvaluationResult]
+"""Runs an evaluation in a warm slot and returns its result."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +61,9 @@ def without_gaze(config: Config) -> Config:
     return config.model_copy(update={"fusion": config.fusion.model_copy(update={"kind": "none"})})
 
 
-def score_test(run_job: RunJob, name: str, config: Config, folder: Path) -> NDArray[np.float64]:
+def score_test(run_evaluation: RunEvaluation, name: str, config: Config, folder: Path) -> NDArray[np.float64]:
     """Return, for each test pair, whether the saved model in `folder` orders it right (1, 0, or 0.5 on a tie)."""
-    spec = {
-        "id": f"test-{name}",
-        "kind": "evaluate",
-        "config": config.model_dump(mode="json"),
-        "folder": str(folder),
-        "split": "test",
-    }
-    rewards = np.asarray(run_job(spec)["rewards"])
+    rewards = run_evaluation(EvaluateJob(f"test-{name}", config, folder, "test")).rewards
     return pair_correctness(rewards[:, 0] - rewards[:, 1])
 
 
@@ -102,7 +95,7 @@ def winner_and_baselines(
     configs: Mapping[str, Config],
     folders: Mapping[str, Path],
     train_baseline: Callable[[str, Config], Candidate | None],
-    run_job: RunJob,
+    run_evaluation: RunEvaluation,
     data: Callable[[Config], PreparedData],
 ) -> tuple[BestRecord | None, dict[str, BaselineRecord | None]]:
     """Evaluate winner and baselines on the winner's test split.
@@ -114,21 +107,21 @@ def winner_and_baselines(
     winner = best_trial(trials)
     if winner is None:
         return None, {"no_gaze": None, "shorter": None}
-    config = configs[str(winner.id)]
-    right = score_test(run_job, f"best-{winner.id}", config, folders[str(winner.id)])
+    config = configs[winner.id]
+    right = score_test(run_evaluation, f"best-{winner.id}", config, folders[winner.id])
     baselines: dict[str, BaselineRecord | None] = {"shorter": compare(right, shorter(data(config)))}
     candidates: list[Candidate | None] = []
     # On other data than the winner's there is no comparison item by item.
-    own = best_without_gaze([trial for trial in trials if configs[str(trial.id)].data == config.data])
+    own = best_without_gaze([trial for trial in trials if configs[trial.id].data == config.data])
     if config.fusion.kind != "none":
         candidates.append(train_baseline("winner-without-gaze", without_gaze(config)))
     if own is not None and own.state == "COMPLETE":
-        candidates.append(Candidate(configs[str(own.id)], folders[str(own.id)], float(own.val_accuracy or 0.0)))
+        candidates.append(Candidate(configs[own.id], folders[own.id], float(own.val_accuracy or 0.0)))
     elif own is not None:
-        candidates.append(train_baseline("best-none-trial", configs[str(own.id)]))
+        candidates.append(train_baseline("best-none-trial", configs[own.id]))
     trained = [candidate for candidate in candidates if candidate is not None]
     if not trained:
         return best_record(winner, right), {**baselines, "no_gaze": None}
     chosen = max(trained, key=lambda candidate: candidate.val_accuracy)
-    baselines["no_gaze"] = compare(right, score_test(run_job, "no-gaze", chosen.config, chosen.folder))
+    baselines["no_gaze"] = compare(right, score_test(run_evaluation, "no-gaze", chosen.config, chosen.folder))
     return best_record(winner, right), baselines

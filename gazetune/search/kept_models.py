@@ -36,11 +36,11 @@ class KeptModels:
         if len(trials) <= search.keep_models:
             return
         for trial in trials:
-            if _without_gaze(trial) and str(trial.id) not in self._data:
-                self._data[str(trial.id)] = self._space.trial_config(trial.params).data
-        front = [str(record.id) for record in pareto_front(self._study, search)]
+            if _without_gaze(trial) and trial.id not in self._data:
+                self._data[trial.id] = self._space.trial_config(trial.params).data
+        front = [record.id for record in pareto_front(self._study, search)]
         kept = models_to_keep(trials, search.keep_models, self._data, front)
-        for trial_id in {str(trial.id) for trial in trials} - kept - self._dropped:
+        for trial_id in {trial.id for trial in trials} - kept - self._dropped:
             drop_model(self._folder.trial_folder(trial_id))
             self._dropped.add(trial_id)
 
@@ -56,12 +56,12 @@ def models_to_keep(
     """
     # The earliest first on ties, as the winner is chosen; `sorted` keeps the order.
     ranked = sorted(trials, key=lambda trial: -(trial.val_accuracy or 0.0))
-    kept = {str(trial.id) for trial in ranked[:best]} | set(front)
+    kept = {trial.id for trial in ranked[:best]} | set(front)
     without = [trial for trial in trials if _without_gaze(trial)]
-    for one in {data[str(trial.id)] for trial in without}:
-        compared = best_without_gaze([trial for trial in without if data[str(trial.id)] == one])
+    for one in {data[trial.id] for trial in without}:
+        compared = best_without_gaze([trial for trial in without if data[trial.id] == one])
         if compared is not None:
-            kept.add(str(compared.id))
+            kept.add(compared.id)
     return kept
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import optuna
@@ -15,9 +16,10 @@ from gazetune.report.document import TrialRecord, TrialState
 from gazetune.reward.data.prepared_data import PreparedData, is_prepared, prepared_facts
 from gazetune.search.folder import SearchFolder
 from gazetune.search.space.search_space import SearchSpace
-from gazetune.search.study.seeding import own_trials, trial_name
+from gazetune.search.study.seeding import own_trials
 from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.trials.disk import drop_model
+from gazetune.trials.messages import StudyRecord, TrainingReport, trial_id_of
 from gazetune.trials.progress import ProgressDisplay
 
 ALWAYS_SHOWN = ("fusion.kind", "gaze.features")
@@ -49,53 +51,52 @@ class Ledger:
             facts = prepared_facts(config, self._folder.cache)
             tags = fingerprint_tags(facts.data_fingerprint, facts.gaze_fingerprint)
         run = self._tracker.start_trial(self._parent, trial_id, shown, dump_config(config), tags)
-        begun = trial.user_attrs.get("record") or {"examples": 0, "seconds": 0.0}
-        trial.set_user_attr("record", {**begun, "params": shown, "mlflow_run": run})
+        replace(StudyRecord.read(trial), params=shown, mlflow_run=run).write(trial)
         self._progress.show_start(trial_id)
 
-    def reported(self, trial: optuna.Trial, trial_id: str, message: Mapping[str, Any]) -> None:
+    def reported(self, trial: optuna.Trial, trial_id: str, report: TrainingReport) -> None:
         """Note one evaluation: metrics to MLflow, how far the trial is to its record."""
-        record = dict(trial.user_attrs["record"])
-        log_evaluation(self._tracker, record["mlflow_run"], message)
-        record |= {
-            "examples": message["examples"],
-            "seconds": message["train_seconds"],
-            "gpu_seconds": message["gpu_seconds"],
-            "val_accuracy": message["val_accuracy"],
-        }
-        trial.set_user_attr("record", record)
-        self._progress.show_evaluation(trial_id, message["examples"], message["budget"], message["val_accuracy"])
+        record = StudyRecord.read(trial)
+        log_evaluation(self._tracker, record.mlflow_run, report)
+        replace(
+            record,
+            examples=report.examples,
+            seconds=report.train_seconds,
+            gpu_seconds=report.gpu_seconds,
+            val_accuracy=report.val_accuracy,
+        ).write(trial)
+        self._progress.show_evaluation(trial_id, report.examples, report.budget, report.val_accuracy)
 
     def ending(self, trial: optuna.Trial, reason: str | None) -> None:
         """Note why a trial ends, before the study is told that it has."""
-        trial.set_user_attr("record", {**trial.user_attrs["record"], "reason": reason})
+        replace(StudyRecord.read(trial), ended=True, reason=reason).write(trial)
 
     def ended(self, trial: FrozenTrial, trial_id: str) -> None:
         """Note how a trial ended, once the study knows."""
         self._end_run(trial)
         self._clear(trial)
-        record = trial.user_attrs["record"]
-        self._progress.show_end(trial_id, trial.state.name, record.get("val_accuracy"), record["reason"])
+        record = StudyRecord.read(trial)
+        self._progress.show_end(trial_id, trial.state.name, record.val_accuracy, record.reason)
 
     def settle(self, trials: Iterable[FrozenTrial]) -> None:
         """Bring MLflow and the folder in line with the trials that an earlier driver saw finished."""
         ended = self._tracker.ended(self._parent)
         for trial in trials:
             # A run gets its margins before it ends, so one that has ended has all.
-            if ended.get(trial.user_attrs["record"]["mlflow_run"]) != _state(trial):
+            if ended.get(StudyRecord.read(trial).mlflow_run) != _state(trial):
                 self._end_run(trial)
             self._clear(trial)
 
     def _end_run(self, trial: FrozenTrial) -> None:
-        record = trial.user_attrs["record"]
-        margins = self._folder.trial_folder(trial_name(trial.number)) / "best" / "margins.npy"
+        record = StudyRecord.read(trial)
+        margins = self._folder.trial_folder(trial_id_of(trial.number)) / "best" / "margins.npy"
         if margins.exists():
-            self._tracker.log_file(record["mlflow_run"], margins, "validation")
-        self._tracker.finish(record["mlflow_run"], _state(trial), record["reason"])
+            self._tracker.log_file(record.mlflow_run, margins, "validation")
+        self._tracker.finish(record.mlflow_run, _state(trial), record.reason)
 
     def _clear(self, trial: FrozenTrial) -> None:
         """Take away what a finished trial needs no more: only a COMPLETE one may keep its model."""
-        folder = self._folder.trial_folder(trial_name(trial.number))
+        folder = self._folder.trial_folder(trial_id_of(trial.number))
         shutil.rmtree(folder / "last", ignore_errors=True)
         if _state(trial) != "COMPLETE":
             drop_model(folder)
@@ -119,11 +120,11 @@ def bayes_facts(data: Sequence[PreparedData]) -> dict[str, str]:
     return {f"Bayes accuracy, {seen}": f"{accuracy:.3f}" for seen, accuracy in best.items()}
 
 
-def log_evaluation(tracker: Tracker, run: str, message: Mapping[str, Any]) -> None:
+def log_evaluation(tracker: Tracker, run: str, report: TrainingReport) -> None:
     """Log one evaluation's metrics at its step, and the loss of every step since the evaluation before."""
-    first = message["step"] - len(message["train_losses"]) + 1
-    tracker.log_series(run, "train/step_loss", message["train_losses"], first)
-    tracker.log_metrics(run, {**message["metrics"], "examples": message["examples"]}, message["step"])
+    first = report.step - len(report.train_losses) + 1
+    tracker.log_series(run, "train/step_loss", report.train_losses, first)
+    tracker.log_metrics(run, {**report.metrics, "examples": report.examples}, report.step)
 
 
 def trial_records(study: optuna.Study) -> tuple[TrialRecord, ...]:
@@ -131,17 +132,17 @@ def trial_records(study: optuna.Study) -> tuple[TrialRecord, ...]:
     records = []
     for trial in own_trials(study):
         if trial.state.is_finished():
-            record = trial.user_attrs["record"]
+            record = StudyRecord.read(trial)
             records.append(
                 TrialRecord(
-                    id=trial_name(trial.number),
+                    id=trial_id_of(trial.number),
                     state=_state(trial),
-                    params=record["params"],
-                    examples=record["examples"],
-                    val_accuracy=record.get("val_accuracy"),
-                    seconds=record["seconds"],
-                    mlflow_run=record["mlflow_run"],
-                    reason=record.get("reason"),
+                    params=record.params,
+                    examples=record.examples,
+                    val_accuracy=record.val_accuracy,
+                    seconds=record.seconds,
+                    mlflow_run=record.mlflow_run,
+                    reason=record.reason,
                 )
             )
     return tuple(records)

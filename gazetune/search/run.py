@@ -20,7 +20,8 @@ from gazetune.report.document import SearchDocument
 from gazetune.reward.data.prepared_data import PreparedData, is_prepared, prepare
 from gazetune.reward.model.backbone import context_length
 from gazetune.reward.model.pair_losses import check_scores
-from gazetune.search.driver import Driver
+from gazetune.search.active_search import PreparedSearch
+from gazetune.search.driver import drive_search
 from gazetune.search.exit_message import ExitMessage
 from gazetune.search.folder import SearchFolder
 from gazetune.search.space.search_space import SearchSpace
@@ -179,12 +180,12 @@ def _prepare_and_run(
             folder.write_space(space)
         folder.write_facts(facts)
         seed_study(open_study(space.name, space.config.search, folder.path), space)
-        return _run_driver(Driver(space, folder, tracker, data, rungs, cluster, progress), exit_message)
+        return _run_driver(PreparedSearch(space, folder, tracker, data, rungs, cluster, progress), exit_message)
 
 
-def _run_driver(driver: Driver, exit_message: ExitMessage) -> SearchDocument:
+def _run_driver(prepared: PreparedSearch, exit_message: ExitMessage) -> SearchDocument:
     """Run the driver. If it or its Ray is killed on the way, one line says how to go on."""
-    name, storage = driver.space.name, driver.folder.path.parent
+    name, storage = prepared.space.name, prepared.folder.path.parent
     resume = (
         "finished trials stay, and those that ran go on from their last checkpoints with: "
         f"gazetune search --resume {name} --storage {storage}"
@@ -192,7 +193,7 @@ def _run_driver(driver: Driver, exit_message: ExitMessage) -> SearchDocument:
     killed = f"search '{name}' ended, as its process or its Ray was killed; {resume}"
     exit_message.print_if_killed(f"gazetune: error: {killed}")
     try:
-        return driver.run()
+        return drive_search(prepared)
     except RayError as error:
         if isinstance(error, RayTaskError) and not isinstance(error.cause, RayError):
             raise  # an error of our own code, in a Ray that is well

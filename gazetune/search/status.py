@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -15,10 +15,11 @@ from gazetune.report.document import EndedRecord
 from gazetune.search.folder import SearchFolder, ended_by_cap
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.stopping.caps import HOURS_FILE, WorkingTime
-from gazetune.search.study.seeding import gpu_seconds, own_trials, trial_name
+from gazetune.search.study.seeding import own_trials
 from gazetune.search.study.storage import default_url, find_study
 from gazetune.trials.disk import folder_bytes
 from gazetune.trials.driver_requests import DriverNote
+from gazetune.trials.messages import StudyRecord, trial_id_of
 
 SHOWN = ("COMPLETE", "PRUNED", "FAIL", "RUNNING")
 
@@ -92,8 +93,8 @@ def read_status(storage: Path, name: str) -> SearchStatus:
     facts = folder.read_facts()
     budget = None if facts is None else facts.budget
     running = [trial for trial in trials if trial.state == TrialState.RUNNING]
-    seconds = sum(_record(trial).get("seconds", 0.0) for trial in trials)
-    gpu_hours = sum(map(gpu_seconds, trials)) / 3600
+    seconds = sum(StudyRecord.read(trial).seconds for trial in trials)
+    gpu_hours = sum(StudyRecord.read(trial).gpu_seconds or 0.0 for trial in trials) / 3600
     ended_by = None if document is None else ended_by_cap(document)
     states = Counter(trial.state.name for trial in trials)
     slots = max(1, len(running) if driver is None else driver.slots)
@@ -125,7 +126,7 @@ def _failures(trials: Sequence[FrozenTrial]) -> dict[str, list[str]]:
     failures: dict[str, list[str]] = {}
     for trial in trials:
         if trial.state == TrialState.FAIL:
-            failures.setdefault(_record(trial).get("reason") or "no reason", []).append(trial_name(trial.number))
+            failures.setdefault(StudyRecord.read(trial).reason or "no reason", []).append(trial_id_of(trial.number))
     return failures
 
 
@@ -147,21 +148,15 @@ def _best(trials: Sequence[FrozenTrial], budget: int | None) -> BegunTrial | Non
 
 def _hours_left(trials: Sequence[FrozenTrial], wanted: int, slots: int) -> float | None:
     over = [trial for trial in trials if trial.state.is_finished()]
-    took = [_record(trial).get("seconds", 0.0) for trial in over if trial.state != TrialState.FAIL]
+    took = [StudyRecord.read(trial).seconds for trial in over if trial.state != TrialState.FAIL]
     if len(over) >= wanted:
         return 0.0
     if not took:
         return None
-    done = sum(_record(trial).get("seconds", 0.0) for trial in trials if not trial.state.is_finished())
+    done = sum(StudyRecord.read(trial).seconds for trial in trials if not trial.state.is_finished())
     return max(0.0, (wanted - len(over)) * sum(took) / len(took) - done) / slots / 3600
 
 
 def _begun(trial: FrozenTrial, budget: int | None) -> BegunTrial:
-    record = _record(trial)
-    return BegunTrial(trial_name(trial.number), record.get("examples", 0), budget, record.get("val_accuracy"))
-
-
-def _record(trial: FrozenTrial) -> Mapping[str, Any]:
-    """Return what the ledger has noted; nothing in the moment between a trial's proposal and its start."""
-    record: Mapping[str, Any] = trial.user_attrs.get("record", {})
-    return record
+    record = StudyRecord.read(trial)
+    return BegunTrial(trial_id_of(trial.number), record.examples, budget, record.val_accuracy)

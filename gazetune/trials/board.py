@@ -1,13 +1,29 @@
-"""The board: an actor through which trials are handed to warm slots and their reports come back.
+"""The board: an actor through which jobs are handed to warm slots and their reports come back.
 
-A trial's feeder asks `next` for reports; asking again means "go on", `cancel` means "stop". The slot that trains it
-waits in `report` for that answer, so no step is trained that nobody wanted. A job whose slot lost its workers is handed
-out again and goes on from its last checkpoint; losing them twice without a report in between ends it, unless it was the
-node that went away. Since that is found out later, such a job waits for `blame` or `excuse`.
+A training job's driver asks `next_message` for its reports. Asking for the next one means "go on"; `cancel_job` means
+"stop". The slot that trains the job waits in `deliver_report` for that answer. So no step is trained that nobody wants.
 
-Jobs may need different resources: a slot takes only those that need what it has.
+The states of a job::
 
-A slot's number is never used again, so that what a lost slot still says, or still waits for, is known to be its own.
+    submit_job --> QUEUED --take_job--> RUNNING --deliver_report--> REPORTED
+                    ^  ^                 |  |  ^                       |
+                    |  |                 |  |  +----- next_message ----+
+                    |  +-- slot is lost -+  |
+                    |                       | slot is lost again, without a report in between
+                    |                       v
+                    +-- a node was lost - SUSPENDED --no node was lost--> ENDED (it fails)
+
+    any state --cancel_job, close--> ENDED
+    RUNNING --last report, result, failure--> ENDED
+
+A slot is lost when its worker processes died. Its job is queued again and goes on from its last checkpoint. A job that
+loses its workers twice at the same place would lose them a third time, so it fails. That does not hold where their node
+went away, which is not the job's fault. Ray tells of a lost node some seconds later than of lost workers. Such a job is
+therefore suspended until `attribute_to_node_loss` or `confirm_worker_failure` says which of the two it was.
+
+Jobs may need different resources: a slot takes only those that need exactly what it has.
+
+The number of a slot is never used again. A call that a lost slot still makes, or still waits for, is known by it.
 """
 
 from __future__ import annotations
@@ -16,231 +32,282 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-CLOSE = {"kind": "close"}
-"""What `take` answers when the slot is to end."""
+import ray
 
-Spec = dict[str, Any]
-"""A job: `id`, `kind` (`train` or `evaluate`), the run's `config`, and what that kind needs; handed out, also the
-`slot` it is at."""
+from gazetune.config import ResourcesConfig
+from gazetune.trials.messages import (
+    Close,
+    EvaluationResult,
+    Job,
+    JobFailure,
+    JobMessage,
+    TrainingReport,
+)
 
-Shape = dict[str, Any]
-"""The section `resources` of a config as JSON has it: what a job needs and a slot has."""
+NAMESPACE = "gazetune"
+"""Of Ray, in which the board's actor has its name."""
 
 
-class State(NamedTuple):
-    """A look at the board."""
+class BoardState(NamedTuple):
+    """Slots and jobs at one moment."""
 
-    up: list[int]
-    """Slots that have asked for work, and neither were let go nor are lost, by number."""
+    ready: list[int]
+    """Numbers of the slots that have asked for work, and were neither released nor lost."""
     idle: list[int]
-    """Those of them that have none."""
-    wanted: list[Shape]
+    """Those of them that have no job."""
+    wanted: list[ResourcesConfig]
     """What each job needs that has not ended."""
 
 
 @dataclass
-class _Job:
-    spec: Spec
+class _JobState:
+    job: Job
     attempts: int = 0
     """How often it was handed out since it last came further."""
     examples: int = -1
     """Training examples of the last report that was delivered."""
-    heard: bool = True
-    """Whether that report was answered: go on, or stop."""
+    answered: bool = True
+    """Whether that report has its answer: go on, or stop."""
     ended: bool = False
-    messages: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
-    answer: asyncio.Future[bool] | None = None
-    """Pending while a slot waits to hear whether it goes on."""
+    messages: asyncio.Queue[JobMessage] = field(default_factory=asyncio.Queue)
+    pending_answer: asyncio.Future[bool] | None = None
+    """Pending while a slot waits to be told whether it goes on."""
+
+
+class _Loss(NamedTuple):
+    """What a lost slot was at."""
+
+    job_id: str
+    examples: int
+    """How far the job had come."""
 
 
 class Board:
-    """State of all jobs. It lives in one asyncio actor, so its methods never run in parallel."""
+    """The state of all jobs. It lives in one asyncio actor, so its methods never run in parallel.
+
+    `ray.method` gives the methods types for callers in other processes; it changes nothing else.
+    """
 
     def __init__(self, max_attempts: int = 2) -> None:
         self.max_attempts = max_attempts
-        self._jobs: dict[str, _Job] = {}
-        self._waiting: deque[str] = deque()
-        self._at: dict[int, str] = {}
-        self._up: set[int] = set()
-        """Slots that asked for work and neither were let go nor are lost."""
-        self._over: set[int] = set()
-        """Slots that were let go or lost: they get nothing more, whatever call of theirs is still under way."""
+        self._jobs: dict[str, _JobState] = {}
+        self._queue: deque[str] = deque()
+        self._job_at: dict[int, str] = {}
+        """The job that each busy slot has."""
+        self._ready: set[int] = set()
+        """Slots that asked for work and were neither released nor lost."""
+        self._dismissed: set[int] = set()
+        """Slots that were released or lost. They get nothing more, whatever call of theirs is still under way."""
         self._served: set[int] = set()
-        """Slots that were ever at a job."""
-        self._lost: dict[int, tuple[str, int]] = {}
-        """What slots that are lost were at, and how far it had come."""
-        self._doubted: dict[int, str] = {}
-        """Jobs that lost their workers for the last time, unless it was not their fault; by the slot that was lost."""
-        self._wake = asyncio.Event()
+        """Slots that ever had a job."""
+        self._losses: dict[int, _Loss] = {}
+        """Lost slots, while it is not known whether their node went away."""
+        self._suspended: dict[int, str] = {}
+        """Jobs that fail unless a node was lost, by the slot whose loss was the last one they may have."""
+        self._changed = asyncio.Event()
+        """Set when a slot that waits for a job should look again."""
         self._closed = False
 
-    async def submit(self, spec: Spec) -> None:
+    # What a driver calls.
+
+    @ray.method
+    async def submit_job(self, job: Job) -> None:
         """Queue a job."""
-        self._jobs[spec["id"]] = _Job(spec)
-        self._waiting.append(spec["id"])
-        self._wake.set()
+        self._jobs[job.id] = _JobState(job)
+        self._queue.append(job.id)
+        self._changed.set()
 
-    async def next(self, job_id: str) -> dict[str, Any]:
-        """Let the job go on if it waits, and return its next message: a report, a result or a failure."""
-        job = self._jobs[job_id]
-        self._answer(job, True)
-        return await job.messages.get()
+    @ray.method
+    async def next_message(self, job_id: str) -> JobMessage:
+        """Let the job go on if it waits for an answer, and return its next message."""
+        state = self._jobs[job_id]
+        _answer_report(state, go_on=True)
+        return await state.messages.get()
 
-    async def cancel(self, job_id: str) -> None:
-        """Stop the job: at once if it waits for an answer or a slot, else at its next report."""
-        job = self._jobs[job_id]
-        job.ended = True
-        self._answer(job, False)
+    @ray.method
+    async def cancel_job(self, job_id: str) -> None:
+        """Stop the job: at once if it waits for an answer or for a slot, else at its next report."""
+        state = self._jobs[job_id]
+        state.ended = True
+        _answer_report(state, go_on=False)
 
-    async def take(self, slot: int, shape: Shape, patience: float) -> Spec | None:
-        """Return a job for the slot, `CLOSE`, or None when there was nothing to do for `patience` seconds."""
-        if slot not in self._over:
-            self._up.add(slot)
-            self._hand_back(slot)
-            await self.blame(slot)  # its node is there
-        if self._next_for(shape) is None and not self._ends(slot):
-            self._wake.clear()
+    # What a slot's workers call.
+
+    @ray.method
+    async def take_job(self, slot: int, resources: ResourcesConfig, patience: float) -> Job | Close | None:
+        """Return a job for a slot that has these resources, or None when there was none for `patience` seconds.
+
+        A slot that asks has finished its last job, or its workers were started again in the middle of it. Then the job
+        is queued again.
+        """
+        if slot not in self._dismissed:
+            self._ready.add(slot)
+            self._take_back_job(slot)
+            self._confirm_failure(slot)  # the slot lives on, so its node is there
+        if self._first_queued(resources) is None and not self._must_close(slot):
+            self._changed.clear()
             try:
-                await asyncio.wait_for(self._wake.wait(), patience)
+                await asyncio.wait_for(self._changed.wait(), patience)
             except TimeoutError:
                 return None
-        if self._ends(slot):
-            return CLOSE
-        job_id = self._next_for(shape)
+        if self._must_close(slot):
+            return Close()
+        job_id = self._first_queued(resources)
         if job_id is None:
-            return None
-        self._waiting.remove(job_id)
-        self._at[slot] = job_id
+            return None  # another slot was faster, or the new job needs other resources: the slot asks again
+        self._queue.remove(job_id)
+        self._job_at[slot] = job_id
         self._served.add(slot)
         self._jobs[job_id].attempts += 1
-        return {**self._jobs[job_id].spec, "slot": slot}
+        return self._jobs[job_id].job
 
-    async def report(self, job_id: str, slot: int, message: dict[str, Any]) -> bool:
-        """Deliver a report from a slot and wait for the answer; a report that was delivered before is not repeated."""
-        job = self._jobs[job_id]
-        if job.ended or self._at.get(slot) != job_id:
-            return False
-        if message["examples"] <= job.examples:
-            return True if job.heard else await self._wait_for_answer(job)
-        job.examples, job.attempts = message["examples"], 1
-        if message["done"]:
-            self._end(job, message)
-            return False
-        job.messages.put_nowait(message)
-        return await self._wait_for_answer(job)
+    @ray.method
+    async def deliver_report(self, job_id: str, slot: int, report: TrainingReport) -> bool:
+        """Pass a report on and wait for the answer: whether the job goes on.
 
-    async def finish(self, job_id: str, slot: int, result: dict[str, Any]) -> None:
-        """Deliver the result of an `evaluate` job."""
-        if self._at.get(slot) == job_id:
-            self._end(self._jobs[job_id], result)
-
-    async def fail(self, job_id: str, slot: int, reason: str) -> None:
-        """Deliver a failure: the job is not tried again."""
-        if self._at.get(slot) == job_id:
-            self._end(self._jobs[job_id], {"failed": reason})
-
-    async def fail_at(self, slot: int, reason: str) -> None:
-        """Fail the job of a slot whose workers died of something that would kill them again."""
-        if slot in self._at:
-            self._end(self._jobs[self._at[slot]], {"failed": reason})
-
-    async def look(self) -> State:
-        """Return which slots are idle and what the jobs need."""
-        wanted = [_shape(job) for job in self._jobs.values() if not job.ended]
-        return State(sorted(self._up), sorted(self._up - self._at.keys()), wanted)
-
-    async def release(self, slots: Sequence[int]) -> list[int]:
-        """Let those of the slots end that are idle still; return which."""
-        leaving = [slot for slot in slots if slot in self._up - self._at.keys()]
-        self._up.difference_update(leaving)
-        self._over.update(leaving)
-        self._wake.set()
-        return leaving
-
-    async def slot_ended(self, slot: int, place_lost: bool) -> bool:
-        """Hand the job of a slot that is no more out again; return whether the slot ever had one.
-
-        `place_lost`: its node went away. No trial is to blame for that, so it is not counted against the job.
+        A job that was resumed from a checkpoint repeats its last report. If that was delivered before, it is not passed
+        on again; if it was answered too, the job goes on at once.
         """
-        if place_lost and slot in self._at:
-            self._jobs[self._at[slot]].attempts -= 1
-        elif slot in self._at:
-            self._lost[slot] = (self._at[slot], self._jobs[self._at[slot]].examples)
-        self._hand_back(slot)
-        self._up.discard(slot)
-        self._over.add(slot)
-        self._wake.set()
+        state = self._jobs[job_id]
+        if state.ended or self._job_at.get(slot) != job_id:
+            return False
+        if report.examples <= state.examples:
+            return True if state.answered else await _wait_for_answer(state)
+        # The job came further. Workers that died before this report are not held against it any more.
+        state.examples, state.attempts = report.examples, 1
+        if report.done:
+            _end_job(state, report)
+            return False
+        state.messages.put_nowait(report)
+        return await _wait_for_answer(state)
+
+    @ray.method
+    async def deliver_result(self, job_id: str, slot: int, result: EvaluationResult) -> None:
+        """Pass the result of an `EvaluateJob` on."""
+        if self._job_at.get(slot) == job_id:
+            _end_job(self._jobs[job_id], result)
+
+    @ray.method
+    async def fail_job(self, job_id: str, slot: int, reason: str) -> None:
+        """Pass a failure on: the job is not tried again."""
+        if self._job_at.get(slot) == job_id:
+            _end_job(self._jobs[job_id], JobFailure(reason))
+
+    # What the slots' keeper calls, on the driver's side.
+
+    @ray.method
+    async def fail_job_at(self, slot: int, reason: str) -> None:
+        """Fail the job of a slot whose workers died of something that would kill them again."""
+        if slot in self._job_at:
+            _end_job(self._jobs[self._job_at[slot]], JobFailure(reason))
+
+    @ray.method
+    async def read_state(self) -> BoardState:
+        """Return which slots are idle and what the jobs need."""
+        wanted = [state.job.resources for state in self._jobs.values() if not state.ended]
+        return BoardState(sorted(self._ready), sorted(self._ready - self._job_at.keys()), wanted)
+
+    @ray.method
+    async def release_slots(self, slots: Sequence[int]) -> list[int]:
+        """Let those of the slots end that are still idle; return which."""
+        released = [slot for slot in slots if slot in self._ready - self._job_at.keys()]
+        self._ready.difference_update(released)
+        self._dismissed.update(released)
+        self._changed.set()
+        return released
+
+    @ray.method
+    async def remove_slot(self, slot: int, placement_lost: bool) -> bool:
+        """Queue the job of a slot that has ended again; return whether the slot ever had a job.
+
+        `placement_lost`: its node went away, as is known already. That is not counted against the job.
+        """
+        if slot in self._job_at:
+            state = self._jobs[self._job_at[slot]]
+            if placement_lost:
+                state.attempts -= 1
+            else:
+                self._losses[slot] = _Loss(state.job.id, state.examples)
+        self._take_back_job(slot)
+        self._ready.discard(slot)
+        self._dismissed.add(slot)
+        self._changed.set()
         return slot in self._served
 
-    async def excuse(self, slot: int) -> None:
-        """Do not count the loss of a slot against its job any more: it was a node that went away, as is known now."""
-        job_id, examples = self._lost.pop(slot, (None, 0))
-        if job_id is None or self._jobs[job_id].examples != examples:
-            return
-        self._jobs[job_id].attempts -= 1
-        if job_id in self._doubted.values():
-            self._doubted = {at: other for at, other in self._doubted.items() if other != job_id}
-            self._waiting.appendleft(job_id)
-            self._wake.set()
+    @ray.method
+    async def attribute_to_node_loss(self, slot: int) -> None:
+        """Do not count the loss of a slot against its job: its node went away, as is known now."""
+        loss = self._losses.pop(slot, None)
+        if loss is None or self._jobs[loss.job_id].examples != loss.examples:
+            return  # nothing is counted any more, as the job came further since
+        self._jobs[loss.job_id].attempts -= 1
+        if loss.job_id in self._suspended.values():
+            self._suspended = {at: job_id for at, job_id in self._suspended.items() if job_id != loss.job_id}
+            self._queue.appendleft(loss.job_id)
+            self._changed.set()
 
-    async def blame(self, slot: int) -> None:
-        """Hold the loss of a slot against its job for good: no node went away."""
-        self._lost.pop(slot, None)
-        if slot in self._doubted:
-            job = self._jobs[self._doubted.pop(slot)]
-            self._end(job, {"failed": f"its workers died {job.attempts} times at the same place"})
+    @ray.method
+    async def confirm_worker_failure(self, slot: int) -> None:
+        """Count the loss of a slot against its job for good: no node went away."""
+        self._confirm_failure(slot)
 
+    @ray.method
     async def close(self) -> None:
         """Stop every job and tell the slots to end."""
         self._closed = True
-        self._waiting.clear()
-        for job in self._jobs.values():
-            job.ended = True
-            self._answer(job, False)
-        self._wake.set()
+        self._queue.clear()
+        for state in self._jobs.values():
+            state.ended = True
+            _answer_report(state, go_on=False)
+        self._changed.set()
 
-    def _next_for(self, shape: Shape) -> str | None:
-        """Return the first job that waits for a slot of this shape."""
-        self._waiting = deque(job_id for job_id in self._waiting if not self._jobs[job_id].ended)
-        return next((job_id for job_id in self._waiting if _shape(self._jobs[job_id]) == shape), None)
+    def _first_queued(self, resources: ResourcesConfig) -> str | None:
+        """Return the first queued job that needs these resources."""
+        self._queue = deque(job_id for job_id in self._queue if not self._jobs[job_id].ended)
+        return next((job_id for job_id in self._queue if self._jobs[job_id].job.resources == resources), None)
 
-    def _ends(self, slot: int) -> bool:
-        return self._closed or slot in self._over
+    def _must_close(self, slot: int) -> bool:
+        return self._closed or slot in self._dismissed
 
-    def _hand_back(self, slot: int) -> None:
+    def _take_back_job(self, slot: int) -> None:
         """Take the slot's last job off it. If that has not ended, the slot's workers died at it."""
-        job_id = self._at.pop(slot, None)
+        job_id = self._job_at.pop(slot, None)
         if job_id is None or self._jobs[job_id].ended:
             return
-        job = self._jobs[job_id]
-        if job.answer is not None and not job.answer.done():
-            job.answer.set_result(False)  # nobody hears it, but the call must end
-        job.answer = None
-        if job.attempts < self.max_attempts:
-            self._waiting.appendleft(job_id)
+        state = self._jobs[job_id]
+        if state.pending_answer is not None and not state.pending_answer.done():
+            state.pending_answer.set_result(False)  # nobody listens any more, but the call must end
+        state.pending_answer = None
+        if state.attempts < self.max_attempts:
+            self._queue.appendleft(job_id)
         else:
-            self._doubted[slot] = job_id
+            self._suspended[slot] = job_id
 
-    def _end(self, job: _Job, message: dict[str, Any]) -> None:
-        if not job.ended:
-            job.ended = True
-            job.messages.put_nowait(message)
-
-    async def _wait_for_answer(self, job: _Job) -> bool:
-        job.heard = False
-        job.answer = asyncio.get_running_loop().create_future()
-        return await job.answer
-
-    @staticmethod
-    def _answer(job: _Job, go_on: bool) -> None:
-        job.heard = True
-        if job.answer is not None and not job.answer.done():
-            job.answer.set_result(go_on)
-        job.answer = None
+    def _confirm_failure(self, slot: int) -> None:
+        self._losses.pop(slot, None)
+        if slot in self._suspended:
+            state = self._jobs[self._suspended.pop(slot)]
+            _end_job(state, JobFailure(f"its workers died {state.attempts} times at the same place"))
 
 
-def _shape(job: _Job) -> Shape:
-    shape: Shape = job.spec["config"]["resources"]
-    return shape
+def _end_job(state: _JobState, message: JobMessage) -> None:
+    """End a job with its last message, unless it has ended."""
+    if not state.ended:
+        state.ended = True
+        state.messages.put_nowait(message)
+
+
+async def _wait_for_answer(state: _JobState) -> bool:
+    state.answered = False
+    state.pending_answer = asyncio.get_running_loop().create_future()
+    return await state.pending_answer
+
+
+def _answer_report(state: _JobState, go_on: bool) -> None:
+    """Tell the slot that waits with a report whether the job goes on."""
+    state.answered = True
+    if state.pending_answer is not None and not state.pending_answer.done():
+        state.pending_answer.set_result(go_on)
+    state.pending_answer = None

@@ -1,4 +1,15 @@
-"""One warm slot on the driver's side: it asks for its place in the cluster, then is one `TorchTrainer.fit()`."""
+"""One warm slot on the driver's side: it asks Ray for its placement, then is one `TorchTrainer.fit()` in a thread.
+
+The life of a slot::
+
+    Slot() --> REQUESTED --granted_nodes--> start_workers --> STARTED --its worker group ends--> has_ended
+                  |
+                  +--withdraw_request--> (gone, nothing was started)
+
+Ray Train would wait without an end for resources that no node has, and could not be called back. So the slot asks for a
+placement group first, which also tells an autoscaler what is wanted. Ray Train starts once that was granted. It never
+restarts a group, for the same reason: a slot whose workers died has ended, and another slot may follow it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray.actor import ActorProxy
 from ray.exceptions import ActorDiedError, OutOfMemoryError
 from ray.train import RunConfig, UserCallback
 from ray.train.torch import TorchTrainer
@@ -18,9 +30,10 @@ from ray.train.v2.api.exceptions import ControllerError, PreemptionError, Worker
 from ray.util.placement_group import PlacementGroup, placement_group, placement_group_table, remove_placement_group
 
 from gazetune.config import ResourcesConfig
-from gazetune.trials.feeder import NAMESPACE
+from gazetune.trials.board import NAMESPACE, Board
+from gazetune.trials.messages import WorkerSettings
 
-_NODE = "ray.io/node-id"
+_NODE_LABEL = "ray.io/node-id"
 """Label that each node of a cluster has."""
 
 MEMORY_KILL = (
@@ -38,89 +51,94 @@ class SlotSettings:
     storage: Path
     """Where Ray Train keeps what it knows of the worker groups."""
     cache: Path
-    """Of prepared data."""
+    """Folder of prepared data."""
 
 
 class Slot:
-    """A worker group, from asking for its place to its end.
-
-    Ray Train would wait for a place that no node has without an end, and could not be called back. So the place is
-    asked for here first, which also tells an autoscaler what is wanted, and Ray Train starts once it is there. For the
-    same reason Ray Train never restarts a group: a slot whose workers died is over, and another one may follow.
-    """
+    """A worker group, from the request for its placement to its end."""
 
     def __init__(
-        self, number: int, shape: ResourcesConfig, settings: SlotSettings, without: Collection[str] = ()
+        self, number: int, shape: ResourcesConfig, settings: SlotSettings, refused_nodes: Collection[str] = ()
     ) -> None:
-        """Ask for a place.
+        """Ask for a placement.
 
-        `number` must be one that no slot of the search had before; `shape` is what it occupies; `without` has the ids
-        of nodes where it may not be.
+        Parameters
+        ----------
+        number
+            One that no slot of the search had before.
+        shape
+            What the slot occupies.
+        settings
+            What all slots have in common.
+        refused_nodes
+            Ids of the nodes where it may not be.
         """
         self.number, self.shape, self._settings = number, shape, settings
-        self.up = False
+        self.is_ready = False
         """Whether its workers are known to have asked for work; only looked for where trials have several shapes."""
-        self.leaving = False
+        self.is_leaving = False
         """Whether it was told to end."""
         self.error: Exception | None = None
         """Why its worker group ended, when it was not told to."""
         self._thread: threading.Thread | None = None
-        self._where = {_NODE: f"!in({','.join(sorted(without))})"} if without else {}
-        self._place: PlacementGroup | None = placement_group(
-            [_bundle(shape) for _ in range(shape.workers)],
+        self._label_selector = {_NODE_LABEL: f"!in({','.join(sorted(refused_nodes))})"} if refused_nodes else {}
+        self._placement: PlacementGroup | None = placement_group(
+            [_worker_resources(shape) for _ in range(shape.workers)],
             strategy="PACK",
-            bundle_label_selector=[self._where for _ in range(shape.workers)],
+            bundle_label_selector=[self._label_selector for _ in range(shape.workers)],
         )
 
     @property
-    def placed(self) -> bool:
-        """Whether there is a place for it."""
+    def is_started(self) -> bool:
+        """Whether it got its placement, and its worker group was started there."""
         return self._thread is not None
 
     @property
-    def ended(self) -> bool:
-        """Whether its worker group has come and gone."""
+    def has_ended(self) -> bool:
+        """Whether its worker group was started and has ended."""
         return self._thread is not None and not self._thread.is_alive()
 
     @property
-    def place_lost(self) -> bool:
-        """Whether it ended because a node with one of its workers went away, or somebody else took its place."""
-        return self.error is not None and any(_lost_its_place(cause) for cause in _causes(self.error))
+    def lost_placement(self) -> bool:
+        """Whether it ended because a node of its workers went away, or somebody else took its resources."""
+        return self.error is not None and any(_is_placement_loss(cause) for cause in _failure_causes(self.error))
 
-    def granted(self) -> list[str]:
-        """Return the id of each worker's node, once the place is there that it asks for; else none."""
-        table = {} if self._place is None else placement_group_table(self._place)
+    def granted_nodes(self) -> list[str]:
+        """Return the id of each worker's node, once the placement was granted; else an empty list."""
+        table = {} if self._placement is None else placement_group_table(self._placement)
         if table.get("state") != "CREATED":
             return []
         return [table["bundles_to_node_id"][number] for number in range(self.shape.workers)]
 
-    def start(self, nodes: Sequence[str]) -> None:
-        """Start the worker group in the place that was granted, which is on these nodes.
+    def start_workers(self, nodes: Sequence[str]) -> None:
+        """Start the worker group on the nodes that were granted.
 
-        The place is given up for it, as Ray Train asks for its own: nobody else should ask for one in that moment.
+        The placement is given up in the same moment, as Ray Train asks for its own. Nobody else should ask for one
+        then.
         """
-        self.give_up_place()
-        self._thread = threading.Thread(target=self._run, args=(nodes,), name=f"slot-{self.number}", daemon=True)
+        self.withdraw_request()
+        self._thread = threading.Thread(target=self._run_group, args=(nodes,), name=f"slot-{self.number}", daemon=True)
         self._thread.start()
 
-    def give_up_place(self) -> None:
-        """No longer ask for a place."""
-        if self._place is not None:
-            remove_placement_group(self._place)
-            self._place = None
+    def withdraw_request(self) -> None:
+        """No longer ask for a placement."""
+        if self._placement is not None:
+            remove_placement_group(self._placement)
+            self._placement = None
 
-    def wait(self, timeout: float) -> None:
+    def wait_for_end(self, timeout: float) -> None:
         """Wait for the end of the worker group, so that its CPUs are free again."""
         if self._thread is not None:
             self._thread.join(timeout)
 
-    def _run(self, nodes: Sequence[str]) -> None:
-        # Only where some node is left out: else an autoscaler may take a node that is idle for this moment.
-        where = [{_NODE: node} for node in nodes] if self._where else None
+    def _run_group(self, nodes: Sequence[str]) -> None:
+        # Ray Train is bound to the nodes only where some node is refused. Otherwise that would keep an autoscaler from
+        # using another node, once the granted one was taken away as idle in this very moment.
+        selectors = [{_NODE_LABEL: node} for node in nodes] if self._label_selector else None
         try:
-            _trainer(self.number, self.shape, self._settings, where).fit()
+            _create_trainer(self.number, self.shape, self._settings, selectors).fit()
         except Exception as error:
-            # A thread has nobody to raise to: whoever looks after the slots finds it here.
+            # A thread has nobody to raise to: whoever looks after the slots finds the error here.
             self.error = error
 
 
@@ -130,47 +148,46 @@ class MemoryWatch(UserCallback):
     def __init__(self, board: str, slot: int) -> None:
         self._board, self._slot = board, slot
 
-    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
+    def after_exception(self, run_context: object, worker_exceptions: dict[int, Exception]) -> None:
         """Look at why workers of the slot ended, before the slot counts as lost."""
-        if any(isinstance(cause, OutOfMemoryError) for cause in _unwrapped(worker_exceptions.values())):
-            board: Any = ray.get_actor(self._board, namespace=NAMESPACE)
-            ray.get(board.fail_at.remote(self._slot, MEMORY_KILL))
+        if any(isinstance(cause, OutOfMemoryError) for cause in _unwrap_errors(worker_exceptions.values())):
+            board: ActorProxy[Board] = ray.get_actor(self._board, namespace=NAMESPACE)
+            ray.get(board.fail_job_at.remote(self._slot, MEMORY_KILL))
 
 
-def work(settings: dict[str, Any]) -> None:
-    """Do what a worker of a slot does.
+def run_worker(loop_config: dict[str, WorkerSettings]) -> None:
+    """Do what a worker of a slot does; Ray Train takes its settings as a dictionary.
 
-    Imported only there: Ray Train's controller has this function too, but no use for what trains models, and workers
-    are not started before it.
+    What trains models is imported only here. Ray Train's controller has this function too and no use for that, and
+    workers are not started before it.
     """
-    from gazetune.train.processes.slot_worker import slot_loop
+    from gazetune.trials.slot_worker import run_worker_loop
 
-    slot_loop(settings)
+    run_worker_loop(loop_config["settings"])
 
 
-def _trainer(
-    number: int, resources: ResourcesConfig, settings: SlotSettings, where: list[dict[str, str]] | None
+def _create_trainer(
+    number: int, resources: ResourcesConfig, settings: SlotSettings, label_selectors: list[dict[str, str]] | None
 ) -> TorchTrainer:
     # RunConfig and TorchTrainer are annotated with these classes of another Ray Train.
     watch: Any = MemoryWatch(settings.board, number)
     never_again: Any = FailureConfig(max_failures=0, controller_failure_limit=0, max_preemption_failures=0)
-    loop: dict[str, Any] = {
-        "board": settings.board,
-        "namespace": NAMESPACE,
-        "slot": number,
-        "resources": resources.model_dump(mode="json"),
-        "cache": str(settings.cache),
-        "threads": max(1, int(resources.cpus_per_worker)),
-    }
     scaling: Any = ScalingConfig(
         num_workers=resources.workers,
         use_gpu=resources.gpus_per_worker > 0,
-        resources_per_worker=_bundle(resources),
-        label_selector=where,
+        resources_per_worker=_worker_resources(resources),
+        label_selector=label_selectors,
+    )
+    worker_settings = WorkerSettings(
+        board=settings.board,
+        slot=number,
+        resources=resources,
+        cache=settings.cache,
+        threads=max(1, int(resources.cpus_per_worker)),
     )
     return TorchTrainer(
-        work,
-        train_loop_config=loop,
+        run_worker,
+        train_loop_config={"settings": worker_settings},
         scaling_config=scaling,
         run_config=RunConfig(
             name=f"slot-{number}",
@@ -181,26 +198,26 @@ def _trainer(
     )
 
 
-def _bundle(resources: ResourcesConfig) -> dict[str, float]:
-    """Return what one worker claims."""
+def _worker_resources(resources: ResourcesConfig) -> dict[str, float]:
+    """Return what one worker claims of Ray."""
     claimed: dict[str, float] = {"CPU": resources.cpus_per_worker}
     if resources.gpus_per_worker:
         claimed["GPU"] = resources.gpus_per_worker
     return claimed
 
 
-def _causes(error: Exception) -> Iterable[BaseException]:
+def _failure_causes(error: Exception) -> Iterable[BaseException]:
     if isinstance(error, WorkerGroupError):
-        return _unwrapped(error.worker_failures.values())
+        return _unwrap_errors(error.worker_failures.values())
     return [error.controller_failure if isinstance(error, ControllerError) else error]
 
 
-def _unwrapped(errors: Iterable[Exception]) -> list[BaseException]:
+def _unwrap_errors(errors: Iterable[Exception]) -> list[BaseException]:
     """Return what is inside of what Ray Train's health check wraps."""
     return [getattr(error, "health_check_failure", error) for error in errors]
 
 
-def _lost_its_place(cause: BaseException) -> bool:
+def _is_placement_loss(cause: BaseException) -> bool:
     if isinstance(cause, PreemptionError | WorkerGroupStartupTimeoutError | InsufficientClusterResourcesError):
         return True
     # That an actor died with its node only Ray's message tells.

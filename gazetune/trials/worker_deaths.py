@@ -1,31 +1,36 @@
-"""Slots whose workers died, until it is known whether a node took them along."""
+"""Slots whose workers died, while it is not known whether their node went away.
+
+Ray tells of dead workers at once. Of a dead node it tells when the node has missed some health checks: after 25 seconds
+at most, unless it is set to take longer. So the deaths are kept for a while. If a node is lost in that time, they are
+attributed to it, else to what the workers did.
+"""
 
 from __future__ import annotations
 
-BLAMED_SECONDS = 40.0
-"""A node that is gone so soon after a slot's workers died took them with it. Ray hears of the workers at once, of the
-node when it has missed some health checks: 25 seconds at most, unless it is told to take longer."""
+ATTRIBUTION_SECONDS = 40.0
+"""A node that is lost so soon after workers died took them with it."""
 
 
-class Losses:
-    """Losses of workers that nobody has answered for yet."""
+class WorkerDeaths:
+    """Deaths of slots' workers that have no cause yet. Times are seconds of a clock that never goes back."""
 
     def __init__(self) -> None:
-        self._open: list[tuple[int, float]] = []
+        self._unexplained: list[tuple[int, float]] = []
+        """Number of the slot, and when its workers died."""
 
-    def add(self, slot: int, now: float) -> None:
-        """Workers of a slot have died; `now` in seconds of a clock that never goes back, as below."""
-        self._open.append((slot, now))
+    def add_death(self, slot: int, now: float) -> None:
+        """Note that the workers of a slot have died."""
+        self._unexplained.append((slot, now))
 
-    def excused(self, node_lost: bool) -> list[int]:
-        """Return the slots whose workers went with a node; `node_lost`: one has gone since this was last asked."""
-        slots = [slot for slot, _ in self._open] if node_lost else []
+    def pop_node_losses(self, node_lost: bool) -> list[int]:
+        """Return the slots whose workers died with a node; `node_lost`: one was lost since this was last asked."""
+        slots = [slot for slot, _ in self._unexplained] if node_lost else []
         if node_lost:
-            self._open.clear()
+            self._unexplained.clear()
         return slots
 
-    def blamed(self, now: float) -> list[int]:
-        """Return the slots whose workers died by themselves, as no node has gone for so long."""
-        late = [(slot, when) for slot, when in self._open if now - when > BLAMED_SECONDS]
-        self._open = [loss for loss in self._open if loss not in late]
+    def pop_worker_failures(self, now: float) -> list[int]:
+        """Return the slots whose workers died by themselves, as no node was lost for long enough."""
+        late = [(slot, when) for slot, when in self._unexplained if now - when > ATTRIBUTION_SECONDS]
+        self._unexplained = [death for death in self._unexplained if death not in late]
         return [slot for slot, _ in late]

@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gazetune.cli.main import main as gazetune
 from gazetune.search.study.storage import default_url
-from gazetune.trials import slot_pool as slots
+from gazetune.trials import slot_pool
 from tests.bench.search_worker import Stamp, stamping_loop, stamps, use
 
 EARLY, LATE = 5, 50
@@ -114,9 +114,9 @@ def run_search(storage: Path, tree: Mapping[str, Any]) -> Measured:
     file = storage / f"{tree['name']}.yaml"
     file.write_text(yaml.safe_dump(dict(tree), sort_keys=False))
     made = Measured(tree["name"], storage / tree["name"], time.time(), 0.0)
-    started, begin = slots.Slots.__init__, time.time
+    started, begin = slot_pool.SlotPool.__init__, time.time
 
-    def stamped(self: slots.Slots, *arguments: Any, **named: Any) -> None:
+    def stamped(self: slot_pool.SlotPool, *arguments: Any, **named: Any) -> None:
         made.slots_began = begin()
         started(self, *arguments, **named)
 
@@ -129,11 +129,11 @@ def run_search(storage: Path, tree: Mapping[str, Any]) -> Measured:
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
-    slots.Slots.__init__ = stamped  # type: ignore[method-assign]
+    slot_pool.SlotPool.__init__ = stamped  # type: ignore[method-assign]
     try:
         code = gazetune(["search", str(file), "--storage", str(storage), "--json"])
     finally:
-        slots.Slots.__init__ = started  # type: ignore[method-assign]
+        slot_pool.SlotPool.__init__ = started  # type: ignore[method-assign]
         ended.set()
         watcher.join()
     if code:

@@ -26,9 +26,9 @@ from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
 from gazetune.search.stopping.schedulers import Rungs, Stopping, create_scheduler
 from gazetune.search.study.samplers import Samplers
-from gazetune.search.study.seeding import trial_name
 from gazetune.search.study.tried_configs import tried_in
 from gazetune.train.checkpoint import save_margins
+from gazetune.trials.messages import trial_id_of
 from tests.bench.search_table import MANY, SPACE, Table, numbers
 
 BUDGET_SHARE = 0.15
@@ -99,7 +99,7 @@ class Replay:
     ) -> tuple[int, TrialState | None]:
         """Return the examples that a trial used, and how it ended; None when the budget did not last."""
         tuned = SimpleNamespace(
-            config={"job": {"id": trial_name(trial.number), "folder": str(self._folder / str(number))}}
+            config={"job": SimpleNamespace(id=trial_id_of(trial.number), folder=self._folder / str(number))}
         )
         scheduler.on_trial_add(None, tuned)
         used = 0

@@ -1,6 +1,6 @@
 """The workers of a simulated search: warm slots that look each trial's curve up in the recorded table.
 
-`gazetune.train.processes.slot_worker` does the rest: process group, prepared data, jobs from the board, answers.
+`gazetune.trials.slot_worker` does the rest: process group, prepared data, jobs from the board, answers.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from gazetune.reward.data.prepared_data import PreparedData
 from gazetune.search.space.space_file import read_space
 from gazetune.train.checkpoint import save_margins
 from gazetune.train.evaluation import split_metrics
-from gazetune.train.processes import slot_worker as ray_worker
 from gazetune.train.processes.worker_group import Worker
 from gazetune.train.progress import EvaluationReport, ReportCallback
+from gazetune.trials import slot_worker
+from gazetune.trials.messages import WorkerSettings
 from tests.bench.search_table import SPACE, Table, numbers
 
 
-def replaying_loop(settings: dict[str, Any]) -> None:
+def replaying_loop(loop_config: dict[str, WorkerSettings]) -> None:
     """Answer each training job with its configuration's recorded curve, at once."""
-    ray_worker.Training = ReplayedTraining
-    ray_worker.slot_loop(settings)
+    slot_worker.Training = ReplayedTraining
+    slot_worker.run_worker_loop(loop_config["settings"])
 
 
 @cache

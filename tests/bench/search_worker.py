@@ -16,22 +16,23 @@ import psutil
 from transformers import PreTrainedModel
 
 from gazetune.train.loop import Training
-from gazetune.train.processes import slot_worker as ray_worker
+from gazetune.trials import slot_worker
+from gazetune.trials.messages import WorkerSettings
 
-Loop = Callable[[dict[str, Any]], None]
+Loop = Callable[[dict[str, WorkerSettings]], None]
 
 
 def use(loop: Loop) -> None:
     """Let the workers of the slots that this process starts run `loop` in the place of what a slot does."""
     from gazetune.trials import slot
 
-    slot.work = loop
+    slot.run_worker = loop
 
 
-def stamping_loop(settings: dict[str, Any]) -> None:
+def stamping_loop(loop_config: dict[str, WorkerSettings]) -> None:
     """Train as ever, and write a `Stamp` of each run and rank into the run's folder."""
-    ray_worker.Training = StampedTraining
-    ray_worker.slot_loop(settings)
+    slot_worker.Training = StampedTraining
+    slot_worker.run_worker_loop(loop_config["settings"])
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from gazetune.cluster.connect import connect_to_cluster, disconnect_from_cluster
 from gazetune.cluster.node_watch import NodeWatch
 from gazetune.config import Config
 from gazetune.reward.data.prepared_data import prepare
-from gazetune.trials.jobs import run_job
-from gazetune.trials.slot_pool import Slots
+from gazetune.trials.jobs import run_training
+from gazetune.trials.messages import TrainingReport, TrainJob
+from gazetune.trials.slot_pool import SlotPool
 
 ONE_THREAD = Config.model_validate(
     {
@@ -42,11 +44,11 @@ WHOLE = {"adapter": {"kind": "full"}, "fusion": {"kind": "none"}, "deepspeed": {
 
 
 @pytest.fixture
-def slots(tmp_path: Path) -> Iterator[Slots]:
+def slots(tmp_path: Path) -> Iterator[SlotPool]:
     """One slot on a Ray of this process."""
     connect_to_cluster(None, [ONE_THREAD.resources], tmp_path)
     try:
-        slots = Slots(
+        slots = SlotPool(
             [ONE_THREAD.resources],
             60.0,
             NodeWatch(False, tmp_path),
@@ -70,26 +72,18 @@ def config_with(change: dict[str, Any]) -> Config:
     return Config.model_validate(raw)
 
 
-def trained(slots: Slots, name: str, change: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
+def trained(slots: SlotPool, name: str, change: dict[str, Any], folder: Path) -> list[TrainingReport]:
     """Train in the slot and return every report without what a clock has measured."""
     config = config_with(change)
     pairs = prepare(config, folder / "cache").facts.data_fingerprint
-    job = {
-        "id": name,
-        "kind": "train",
-        "config": config.model_dump(mode="json"),
-        "data": [pairs],
-        "folder": str(folder / name),
-        "milestones": [64, 128],
-        "objective": "val/accuracy",
-    }
-    reports: list[dict[str, Any]] = []
+    job = TrainJob(name, config, folder / name, data_fingerprints=(pairs,), milestones=(64, 128))
+    reports: list[TrainingReport] = []
 
-    def may_go_on() -> None:
-        assert slots.verdict is None, slots.verdict
+    def check_slots() -> None:
+        assert slots.fatal_reason is None, slots.fatal_reason
 
-    run_job(slots.board, job, may_go_on, reports.append)
-    return [{key: value for key, value in each.items() if not key.endswith("_seconds")} for each in reports]
+    run_training(slots.board, job, check_slots, reports.append)
+    return [replace(report, train_seconds=0.0, gpu_seconds=0.0) for report in reports]
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -110,14 +104,14 @@ def worker_of_the_slot() -> psutil.Process:
     return worker
 
 
-def test_a_trial_in_a_used_slot_gives_what_it_gives_in_a_fresh_process(slots: Slots, tmp_path: Path) -> None:
+def test_a_trial_in_a_used_slot_gives_what_it_gives_in_a_fresh_process(slots: SlotPool, tmp_path: Path) -> None:
     fresh = trained(slots, "fresh", LORA, tmp_path)
     process = worker_of_the_slot()
     trained(slots, "whole", WHOLE, tmp_path)  # spoils the backbone that is kept
     trained(slots, "sharded", SHARDED, tmp_path)  # leaves the one that the next trial takes
     assert worker_of_the_slot() == process, "these must have been trained in the same process"
     used = trained(slots, "used", LORA, tmp_path)
-    assert len(fresh) == 3 and fresh[0]["train_losses"][0] != fresh[1]["train_losses"][0]
+    assert len(fresh) == 3 and fresh[0].train_losses[0] != fresh[1].train_losses[0]
     assert used == fresh
     assert "best/margins.npy" in files_of(tmp_path / "fresh")
     assert files_of(tmp_path / "used") == files_of(tmp_path / "fresh")

@@ -37,7 +37,7 @@ SUB_ROOMS = {
 TOP_FILES = ("train/processes/slot_worker.py",)
 """Files that count as `*` although they lie in a folder: what a slot runs in its processes trains whole jobs."""
 RAY_ROOMS = ("cluster", "trials", "search")
-RAY_FILES = ("gaze/store/parallel.py", "train/processes/slot_worker.py")
+RAY_FILES = ("gaze/store/parallel.py",)
 LIGHT = ("errors", "files", "config", "preferences", "report", "cli")
 """Rooms that must not import torch when they are imported themselves."""
 

@@ -11,7 +11,8 @@ from ray.tune.schedulers import TrialScheduler
 
 from gazetune.config import SearchConfig
 from gazetune.search.stopping.schedulers import Rungs, create_scheduler
-from gazetune.search.study.seeding import trial_name
+from gazetune.trials.feeder import tune_result
+from gazetune.trials.messages import trial_id_of
 
 SIMULATED_TRIALS = 1000
 """Trials that are simulated in all, in several searches."""
@@ -56,11 +57,11 @@ class TrainingWork:
         for _ in range(searches):
             scheduler = create_scheduler(search, rungs)
             for number, quality in enumerate(random.permutation(trials) / trials):
-                trial = SimpleNamespace(config={"job": {"id": trial_name(number), "folder": ""}})
+                trial = SimpleNamespace(config={"job": SimpleNamespace(id=trial_id_of(number), folder="")})
                 scheduler.on_trial_add(None, trial)
                 for at in evaluated_at:
                     evaluations += 1
-                    result = {"examples": at, "objective": float(quality)}
+                    result = tune_result(at, float(quality))
                     if at == evaluated_at[-1]:
                         scheduler.on_trial_complete(None, trial, result)
                     elif scheduler.on_trial_result(None, trial, result) == TrialScheduler.STOP:

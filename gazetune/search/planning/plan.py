@@ -12,7 +12,7 @@ from gazetune.search.planning.expected_work import TrainingWork
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.stopping.caps import check_caps
 from gazetune.search.stopping.schedulers import milestones, plan_rungs
-from gazetune.search.study.objectives import check_objectives, objectives
+from gazetune.search.study.objectives import check_objectives, objectives_of
 from gazetune.train.limits.memory_estimate import MemoryEstimate
 from gazetune.train.steps import StepPlan
 
@@ -125,7 +125,7 @@ def plan_search(space: SearchSpace, nodes: Sequence[NodeResources], sizes: Trial
 def _count_kept_models(space: SearchSpace) -> int:
     """Return the most models of COMPLETE trials that `models_to_keep` keeps."""
     search = space.config.search
-    if len(objectives(search)) > 1:  # any number of them may be on the Pareto front
+    if len(objectives_of(search)) > 1:  # any number of them may be on the Pareto front
         return search.trials
     data_sets = len({config.data for config in space.data_configs()})
     return min(search.trials, search.keep_models + data_sets)

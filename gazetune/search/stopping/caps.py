@@ -22,8 +22,8 @@ from gazetune.config import ResourcesConfig, SearchConfig
 from gazetune.errors import InputError
 from gazetune.files.atomic_write import write_atomically
 from gazetune.report.document import EndedRecord, TrialRecord
-from gazetune.search.study.seeding import gpu_seconds, trial_name
 from gazetune.trials.disk import folder_bytes
+from gazetune.trials.messages import StudyRecord, trial_id_of
 
 HOURS_FILE = "hours.json"
 """The file of a search's folder that `WorkingTime` keeps."""
@@ -103,7 +103,7 @@ class Caps:
 
     def add_earlier_trials(self, trials: Iterable[FrozenTrial]) -> None:
         """Count what the trials of an earlier driver used, and check all caps."""
-        self._gpu_seconds = {trial_name(trial.number): gpu_seconds(trial) for trial in trials}
+        self._gpu_seconds = {trial_id_of(trial.number): StudyRecord.read(trial).gpu_seconds or 0.0 for trial in trials}
         self._check_all()
 
     def add_evaluation(self, trial_id: str, gpu_seconds: float) -> None:

@@ -7,14 +7,15 @@ from optuna.trial import TrialState
 
 from gazetune.search.ledger import Ledger
 from gazetune.search.space.search_space import SearchSpace
-from gazetune.search.study.seeding import own_trials, trial_name
+from gazetune.search.study.seeding import own_trials
+from gazetune.trials.messages import StudyRecord, trial_id_of
 
 
 def prune_unfinished_trials(study: optuna.Study, space: SearchSpace, ledger: Ledger, reason: str) -> None:
     """Tell the study that the trials which are still RUNNING there are PRUNED, with what they had reached."""
     for unfinished in own_trials(study, (TrialState.RUNNING,)):
-        trial, trial_id = optuna.Trial(study, unfinished._trial_id), trial_name(unfinished.number)
-        if "record" not in unfinished.user_attrs:  # the driver was killed between its proposal and its start
+        trial, trial_id = optuna.Trial(study, unfinished._trial_id), trial_id_of(unfinished.number)
+        if not StudyRecord.read(unfinished).mlflow_run:  # the driver was killed between its proposal and its start
             ledger.started(trial, trial_id, space.suggest(trial))
         ledger.ending(trial, reason)
         ledger.ended(study.tell(trial, state=TrialState.PRUNED), trial_id)

@@ -8,20 +8,30 @@ from pathlib import Path
 from optuna.trial import FrozenTrial
 
 from gazetune.search.stopping.schedulers import KnownTrial, Stopping
-from gazetune.search.study.objectives import sign
-from gazetune.search.study.seeding import trial_name
+from gazetune.trials.feeder import tune_result
+from gazetune.trials.messages import trial_id_of
+from gazetune.trials.objective import Objective
 
 
-def replay(
-    scheduler: Stopping, trials: Sequence[FrozenTrial], objective: str, folder_of: Callable[[str], Path]
+def replay_rungs(
+    scheduler: Stopping, trials: Sequence[FrozenTrial], objective: Objective, folder_of: Callable[[str], Path]
 ) -> None:
     """Tell a fresh scheduler what the trials of a resumed search reached at its rungs.
 
-    An unfinished trial repeats its last report itself, so that one is left out here. Their validation margins lie in
-    the trials' folders, which `folder_of` names by trial id.
+    Parameters
+    ----------
+    scheduler
+        The scheduler; it knows no trial yet.
+    trials
+        The trials that were begun. An unfinished one repeats its last report itself, so that one is left out here.
+    objective
+        What the study's intermediate values are values of.
+    folder_of
+        Returns the folder of a trial id, in which its validation margins lie.
     """
     for trial in trials:
-        known = KnownTrial(trial_name(trial.number), str(folder_of(trial_name(trial.number))))
+        trial_id = trial_id_of(trial.number)
         reports = sorted(trial.intermediate_values.items())
-        told = reports if trial.state.is_finished() else reports[:-1]
-        scheduler.remember(known, [{"examples": at, "objective": sign(objective) * value} for at, value in told])
+        known = reports if trial.state.is_finished() else reports[:-1]
+        results = [tune_result(examples, objective.oriented(value)) for examples, value in known]
+        scheduler.remember(KnownTrial(trial_id, str(folder_of(trial_id))), results)

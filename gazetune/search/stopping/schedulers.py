@@ -21,6 +21,7 @@ from gazetune.errors import InputError
 from gazetune.search.stopping.paired_rungs import PairedRungs
 from gazetune.search.stopping.stop_rules import StoppedByCap, StoppedByHand
 from gazetune.search.study.objectives import validation_objective
+from gazetune.trials.messages import TrainJob
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def create_scheduler(search: SearchConfig, rungs: Rungs) -> Stopping:
             return Stopping([MedianStoppingRule(**common, **_NO_PAUSE)])
         case "asha":
             return Stopping([ASHAScheduler(**halving)])
-    paired = PairedRungs(rungs.examples, rungs.budget, search.level, validation_objective(search))
+    paired = PairedRungs(rungs.examples, rungs.budget, search.level, validation_objective(search).name)
     return Stopping([paired] if search.scheduler == "paired" else [ASHAScheduler(**halving), paired])
 
 
@@ -180,5 +181,5 @@ def milestones(rungs: Rungs) -> Sequence[int]:
 
 
 def _known(trial: Any) -> KnownTrial:
-    job = trial.config["job"]
-    return KnownTrial(job["id"], job["folder"])
+    job: TrainJob = trial.config["job"]
+    return KnownTrial(job.id, str(job.folder))

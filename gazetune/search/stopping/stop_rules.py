@@ -6,10 +6,14 @@ from typing import Any
 
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.stopper import NoopStopper
 
 from gazetune.search.stopping.caps import Caps
 from gazetune.search.stopping.repeated_failures import RepeatedFailures
 from gazetune.trials.driver_requests import Steering
+from gazetune.trials.feeder import message_in
+from gazetune.trials.messages import TrainingReport
+from gazetune.trials.slot_pool import SlotPool
 
 BY_HAND = "stopped by hand"
 
@@ -42,7 +46,7 @@ class StoppedByCap(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Stop the trial if a cap is reached."""
-        self._caps.add_evaluation(trial.trial_id, result["report"][0]["gpu_seconds"])
+        self._count_usage(trial, result)
         if self._caps.reached is None:
             return TrialScheduler.CONTINUE
         self.reasons[trial.trial_id] = self._caps.reached.reason
@@ -50,8 +54,12 @@ class StoppedByCap(FIFOScheduler):
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """Count the last report of a trial too; one that FAILed has none."""
-        if "report" in result:
-            self._caps.add_evaluation(trial.trial_id, result["report"][0]["gpu_seconds"])
+        self._count_usage(trial, result)
+
+    def _count_usage(self, trial: Any, result: dict[str, Any]) -> None:
+        message = message_in(result)
+        if isinstance(message, TrainingReport):
+            self._caps.add_evaluation(trial.trial_id, message.gpu_seconds)
 
 
 class Halting(tune.Stopper):
@@ -71,3 +79,22 @@ class Halting(tune.Stopper):
         """
         self._caps.check_time()
         return self._failures.verdict is not None or self._steering.asked_to_stop(None)
+
+
+class StopWithoutSlots(tune.Stopper):
+    """Ends all trials at once, as `Halting` does, when no slot can be kept up any more."""
+
+    def __init__(self, slots: SlotPool) -> None:
+        self._slots = slots
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Never stop one trial: a rule of the scheduler does."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Tell whether the search has to end; Tune asks about ten times a second."""
+        return self._slots.fatal_reason is not None
+
+    def __reduce__(self) -> tuple[type[tune.Stopper], tuple[()]]:
+        # Tune pickles its stopper into its own snapshot, which a search here never restores from.
+        return (NoopStopper, ())

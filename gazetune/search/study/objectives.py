@@ -2,47 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Iterable
 
 from gazetune.config import ResourcesConfig, SearchConfig
 from gazetune.errors import InputError
+from gazetune.trials.messages import TrainingReport
+from gazetune.trials.objective import Direction, Objective
 
-DIRECTIONS: dict[str, Literal["maximize", "minimize"]] = {
-    "val/accuracy": "maximize",
-    "val/loss": "minimize",
-    "gpu_seconds": "minimize",
-    "train_seconds": "minimize",
+OBJECTIVES = {
+    objective.name: objective
+    for objective in (
+        Objective("val/accuracy", "maximize"),
+        Objective("val/loss", "minimize"),
+        Objective("gpu_seconds", "minimize"),
+        Objective("train_seconds", "minimize"),
+    )
 }
+"""By name, as `search.objective` has it."""
 
 
-def objectives(search: SearchConfig) -> tuple[str, ...]:
-    """Return the objectives of a search, in the order in which the study has their values."""
-    return (search.objective,) if isinstance(search.objective, str) else tuple(search.objective)
+def objectives_of(search: SearchConfig) -> tuple[Objective, ...]:
+    """Return the objectives of a search, in the order in which the study has their values.
 
-
-def directions(search: SearchConfig) -> list[Literal["maximize", "minimize"]]:
-    """Return what Optuna calls the better way for each objective: `maximize` or `minimize`."""
-    return [DIRECTIONS[name] for name in objectives(search)]
-
-
-def validation_objective(search: SearchConfig) -> str:
-    """Return the first objective that validation pairs measure: what schedulers and progress look at."""
-    return next(name for name in objectives(search) if name.startswith("val/"))
-
-
-def sign(objective: str) -> float:
-    """Return the factor that makes more of an objective the better."""
-    return 1.0 if DIRECTIONS[objective] == "maximize" else -1.0
-
-
-def values(search: SearchConfig, message: Mapping[str, Any]) -> list[float]:
-    """Return the value of each objective at one evaluation.
-
-    `message` is that of the board: `metrics` by name, and `train_seconds` and `gpu_seconds` of the trial so far.
+    Examples
+    --------
+    >>> [objective.name for objective in objectives_of(SearchConfig(objective="val/loss"))]
+    ['val/loss']
     """
-    measured = {**message["metrics"], **{name: message[name] for name in ("train_seconds", "gpu_seconds")}}
-    return [float(measured[name]) for name in objectives(search)]
+    names = (search.objective,) if isinstance(search.objective, str) else search.objective
+    return tuple(OBJECTIVES[name] for name in names)
+
+
+def directions_of(search: SearchConfig) -> list[Direction]:
+    """Return what Optuna calls the better way for each objective: `maximize` or `minimize`."""
+    return [objective.direction for objective in objectives_of(search)]
+
+
+def validation_objective(search: SearchConfig) -> Objective:
+    """Return the first objective that validation pairs measure: what schedulers and progress look at."""
+    return next(objective for objective in objectives_of(search) if objective.name.startswith("val/"))
+
+
+def objective_values(search: SearchConfig, report: TrainingReport) -> list[float]:
+    """Return the value of each objective at one evaluation, as it was measured."""
+    return [objective.value(report) for objective in objectives_of(search)]
 
 
 def check_objectives(search: SearchConfig, shapes: Iterable[ResourcesConfig], origin: str) -> None:
@@ -53,7 +56,7 @@ def check_objectives(search: SearchConfig, shapes: Iterable[ResourcesConfig], or
     InputError
         One line that names `origin`, key and value.
     """
-    names = objectives(search)
+    names = [objective.name for objective in objectives_of(search)]
     shown = f"{origin}: search.objective: [{', '.join(names)}]"
     if isinstance(search.objective, str):
         if search.sampler == "nsga2":

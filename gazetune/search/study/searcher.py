@@ -7,10 +7,10 @@ NaN.)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from operator import ge
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -21,11 +21,13 @@ from gazetune.report.document import ImportanceRecord, ParetoRecord
 from gazetune.search.ledger import Ledger
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.study.importance import parameter_importance
-from gazetune.search.study.objectives import directions, objectives, sign, validation_objective, values
+from gazetune.search.study.objectives import directions_of, objective_values, objectives_of, validation_objective
 from gazetune.search.study.samplers import Samplers
-from gazetune.search.study.seeding import own_trials, trial_name
+from gazetune.search.study.seeding import own_trials
 from gazetune.search.study.storage import own_study, shared_study
 from gazetune.search.study.tried_configs import tried_in
+from gazetune.trials.feeder import FeederConfig, message_in
+from gazetune.trials.messages import JobFailure, TrainingReport, trial_id_of
 
 
 def open_study(name: str, search: SearchConfig, folder: Path) -> optuna.Study:
@@ -38,21 +40,26 @@ def open_study(name: str, search: SearchConfig, folder: Path) -> optuna.Study:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if search.storage is not None:
-        return shared_study(search.storage, name, directions(search), folder)
-    return own_study(name, directions(search), folder)
+        return shared_study(search.storage, name, directions_of(search), folder)
+    return own_study(name, directions_of(search), folder)
 
 
 def pareto_front(study: optuna.Study, search: SearchConfig) -> tuple[ParetoRecord, ...]:
     """Return the COMPLETE trials that no other one of the search dominates; nothing with one objective."""
-    names = objectives(search)
-    if len(names) == 1:
+    objectives = objectives_of(search)
+    if len(objectives) == 1:
         return ()
-    signs = [sign(name) for name in names]
     # Not `study.best_trials`: the trials of another search have no model here, and must not hide those that have.
     complete = own_trials(study, (TrialState.COMPLETE,))
-    points = [tuple(s * value for s, value in zip(signs, trial.values, strict=True)) for trial in complete]
+    points = [
+        tuple(objective.oriented(value) for objective, value in zip(objectives, trial.values, strict=True))
+        for trial in complete
+    ]
     return tuple(
-        ParetoRecord(trial_name(trial.number), dict(zip(names, trial.values, strict=True)))
+        ParetoRecord(
+            trial_id_of(trial.number),
+            {objective.name: value for objective, value in zip(objectives, trial.values, strict=True)},
+        )
         for trial, point in zip(complete, points, strict=True)
         if not any(other != point and all(map(ge, other, point)) for other in points)
     )
@@ -60,43 +67,48 @@ def pareto_front(study: optuna.Study, search: SearchConfig) -> tuple[ParetoRecor
 
 def importance(study: optuna.Study, space: SearchSpace) -> ImportanceRecord:
     """Return how much each searched key mattered among the COMPLETE trials of the search; of one objective alone."""
-    way = directions(space.config.search)
-    if len(way) > 1:
+    directions = directions_of(space.config.search)
+    if len(directions) > 1:
         return ImportanceRecord(missing="there are several objectives; the Pareto front says which trials are good")
     keys = {name: axis.key for axis in space.axes for value in axis.examples() for name in axis.parameters(value)}
-    return parameter_importance(own_trials(study, (TrialState.COMPLETE,)), way[0], keys)
+    return parameter_importance(own_trials(study, (TrialState.COMPLETE,)), directions[0], keys)
+
+
+class TrialHost(Protocol):
+    """Who runs the trials that the searcher proposes."""
+
+    def may_begin_trial(self) -> bool:
+        """Tell whether the search goes on: once it does not, no trial begins any more."""
+
+    def has_capacity(self, running: Sequence[ResourcesConfig]) -> bool:
+        """Tell whether there is a slot for one more trial beside those that run, given by what they need."""
+
+    def feeder_config(self, trial_id: str, params: Mapping[str, Any]) -> FeederConfig:
+        """Return what Tune's trial is to feed for a proposal."""
+
+    def stop_reason(self, trial_id: str) -> str | None:
+        """Return why the scheduler stopped a trial, where it says."""
+
+    def end_trial(self, trial_id: str, ended: FrozenTrial) -> None:
+        """Take a trial off the slots, once the study and the ledger know how it ended."""
 
 
 class TruthfulOptuna(Searcher):
-    """Proposes trials from a study and records there, by trial number, what became of them."""
+    """Proposes trials from a study and records there what became of them.
+
+    Tune makes up trial ids of its own. Here they only serve to find a trial again; the one that everybody else uses
+    follows from the trial's number in the study.
+    """
 
     def __init__(
-        self,
-        space: SearchSpace,
-        study: optuna.Study,
-        samplers: Samplers,
-        ledger: Ledger,
-        board: str,
-        job: Callable[[str, dict[str, Any]], dict[str, Any]],
-        cancel: Callable[[str], None],
-        why: Callable[[str], str | None],
-        ended: Callable[[FrozenTrial], None],
-        room: Callable[[Sequence[ResourcesConfig]], bool],
-        over: Callable[[], bool] = lambda: False,
+        self, space: SearchSpace, study: optuna.Study, samplers: Samplers, ledger: Ledger, host: TrialHost
     ) -> None:
-        """`job` makes the board's job of a trial id and its parameters; `cancel` takes one back from the board.
-
-        `why` says for what reason the scheduler stopped a trial id, if it has one; `ended` hears of each trial that
-        ended. `room` tells whether there is a slot for one more trial beside those that need these resources. Once
-        `over` says so, no trial begins.
-        """
         super().__init__(metric="objective", mode="max")
-        self._space, self._study, self._samplers, self._ledger = space, study, samplers, ledger
-        self._board, self._job, self._cancel, self._why = board, job, cancel, why
-        self._heard, self._room, self._over = ended, room, over
+        self._space, self._study, self._samplers, self._ledger, self._host = space, study, samplers, ledger, host
         self._search = space.config.search
-        self._sign = sign(validation_objective(self._search))
+        self._reported_objective = validation_objective(self._search)
         self._trials: dict[str, optuna.Trial] = {}
+        """Trials that run, by Tune's id."""
         self._occupied: dict[str, ResourcesConfig] = {}
         """What each of these trials needs."""
         self._tried = tried_in(study, space)
@@ -108,26 +120,26 @@ class TruthfulOptuna(Searcher):
         """For each, how many trials were begun before it, and Optuna's id of it."""
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """Ask the study for a trial; Tune's `trial_id` only serves to find it again.
+        """Ask the study for a trial, and return the config of Tune's trial.
 
         None says that there is no slot for it: Tune counts no trial then, and asks again. While no trial runs, though,
         it would ask without looking whether the search is to end.
         """
-        if self._over():
+        if not self._host.may_begin_trial():
             finished: Any = Searcher.FINISHED  # a text, whatever Tune's annotation says
             return finished
-        if self._trials and not self._room(list(self._occupied.values())):
+        if self._trials and not self._host.has_capacity(list(self._occupied.values())):
             return None
-        trial = self._again(*self._unfinished.pop(0)) if self._unfinished else self._ask()
+        trial = self._take_unfinished(*self._unfinished.pop(0)) if self._unfinished else self._ask_study()
         params = self._space.suggest(trial, self._tried)
         self._trials[trial_id], self._occupied[trial_id] = trial, self._space.resources(params)
-        number = trial_name(trial.number)
-        self._ledger.started(trial, number, params)
-        return {"board": self._board, "job": self._job(number, params)}
+        own_id = trial_id_of(trial.number)
+        self._ledger.started(trial, own_id, params)
+        return dict(self._host.feeder_config(own_id, params))
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Record an intermediate value at its number of training examples."""
-        self._record(self._trials[trial_id], result)
+        self._record_report(self._trials[trial_id], message_in(result))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Record how the trial ended."""
@@ -135,37 +147,37 @@ class TruthfulOptuna(Searcher):
         del self._occupied[trial_id]
         if error or not result:
             return  # Ray lost the trial's feeder, for which no trial is to blame: it stays RUNNING, to be resumed
-        number, outcome = trial_name(trial.number), result["outcome"]
+        own_id, message = trial_id_of(trial.number), message_in(result)
         # Tune does not pass a trial's last result to `on_trial_result`.
-        self._record(trial, result)
-        if outcome == "FAIL":
-            self._ledger.ending(trial, result["reason"])
+        self._record_report(trial, message)
+        if isinstance(message, JobFailure):
+            self._ledger.ending(trial, message.reason)
             ended = self._study.tell(trial, state=TrialState.FAIL)
-        elif outcome == "COMPLETE":
+        elif message.done:
             self._ledger.ending(trial, None)
-            ended = self._study.tell(trial, values(self._search, result["report"][0]))
+            ended = self._study.tell(trial, objective_values(self._search, message))
         else:
-            self._ledger.ending(trial, self._why(number) or f"stopped at {result['examples']} examples")
+            reason = self._host.stop_reason(own_id) or f"stopped at {message.examples} examples"
+            self._ledger.ending(trial, reason)
             ended = self._study.tell(trial, state=TrialState.PRUNED)
-        self._ledger.ended(ended, number)
-        self._heard(ended)
-        self._cancel(number)
+        self._ledger.ended(ended, own_id)
+        self._host.end_trial(own_id, ended)
 
-    def _again(self, begun: int, trial: int) -> optuna.Trial:
+    def _take_unfinished(self, begun_before: int, optuna_id: int) -> optuna.Trial:
         # A driver may have been killed before the trial had all of its parameters.
-        self._study.sampler = self._samplers.at(begun)
-        return optuna.Trial(self._study, trial)
+        self._study.sampler = self._samplers.at(begun_before)
+        return optuna.Trial(self._study, optuna_id)
 
-    def _ask(self) -> optuna.Trial:
+    def _ask_study(self) -> optuna.Trial:
         self._study.sampler = self._samplers.at(self._begun)
         self._begun += 1
         return self._study.ask()
 
-    def _record(self, trial: optuna.Trial, result: dict[str, Any]) -> None:
-        if "report" in result:
+    def _record_report(self, trial: optuna.Trial, message: TrainingReport | JobFailure) -> None:
+        if isinstance(message, TrainingReport):
             if len(self._study.directions) == 1:  # Optuna keeps intermediate values of one objective only
-                trial.report(self._sign * result["objective"], step=result["examples"])
-            self._ledger.reported(trial, trial_name(trial.number), result["report"][0])
+                trial.report(self._reported_objective.value(message), step=message.examples)
+            self._ledger.reported(trial, trial_id_of(trial.number), message)
 
     def save(self, checkpoint_path: str) -> None:
         """Write nothing: the study is the state, and it is saved at every step."""

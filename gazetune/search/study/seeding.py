@@ -48,14 +48,3 @@ def is_history(trial: FrozenTrial) -> bool:
 def own_trials(study: optuna.Study, states: Container[TrialState] | None = None) -> list[FrozenTrial]:
     """Return the trials that the search itself began, by number; those in some states only where these are given."""
     return [trial for trial in study.get_trials(deepcopy=False, states=states) if not is_history(trial)]
-
-
-def gpu_seconds(trial: FrozenTrial) -> float:
-    """Return the training time of a trial until its last evaluation, times its GPUs."""
-    used: float = trial.user_attrs.get("record", {}).get("gpu_seconds", 0.0)
-    return used
-
-
-def trial_name(number: int) -> str:
-    """Return the trial id that study, folders, MLflow and tables share."""
-    return f"{number:04d}"

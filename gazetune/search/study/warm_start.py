@@ -18,9 +18,10 @@ from gazetune.search.space.extras import PastTrial
 from gazetune.search.space.points import locate
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
-from gazetune.search.study.objectives import objectives
-from gazetune.search.study.seeding import own_trials, trial_name
+from gazetune.search.study.objectives import objectives_of
+from gazetune.search.study.seeding import own_trials
 from gazetune.search.study.storage import default_url, find_study
+from gazetune.trials.messages import trial_id_of
 from gazetune.trials.run_folder import RunFacts
 
 _LOG = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ def with_history(space: SearchSpace, source: str, storage: Path, facts: RunFacts
     if study is None:
         raise InputError(f"{origin}: there is no study '{old.name}' in {where}")
     for trial in own_trials(study, (TrialState.COMPLETE,)):
-        number = trial_name(trial.number)
+        number = trial_id_of(trial.number)
         values = _values(read_yaml(folder.trial_folder(number) / "config.yaml"))
         try:
             past.append(PastTrial(f"{old.name}:{number}", tuple(trial.values), locate(space, values, number)))
@@ -88,7 +89,7 @@ def _check_comparable(
     origin: str, old: SearchSpace, space: SearchSpace, before: RunFacts | None, facts: RunFacts
 ) -> None:
     """Refuse values that mean something else than those of the new search."""
-    theirs, ours = objectives(old.config.search), objectives(space.config.search)
+    theirs, ours = ([goal.name for goal in objectives_of(each.config.search)] for each in (old, space))
     if theirs != ours:
         raise InputError(
             f"{origin}: search.objective: it improved {', '.join(theirs)} and this search {', '.join(ours)}"

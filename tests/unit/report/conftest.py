@@ -24,10 +24,10 @@ def document() -> Callable[..., SearchDocument]:
 
     def make(**changes: Any) -> SearchDocument:
         trials = (
-            TrialRecord(0, "COMPLETE", PLAIN, 2100, 0.66, 4.2, "run0"),
-            TrialRecord(1, "FAIL", GAZE, 32, math.nan, 0.5, "run1", "NaN loss at step 2 [stage|2]\ntraceback"),
-            TrialRecord(2, "PRUNED", GAZE, 233, 0.91, 1.0, "run2", "stopped at rung 233"),
-            TrialRecord(3, "COMPLETE", GAZE, 2100, 0.87, 4.0, "run3"),
+            TrialRecord("0000", "COMPLETE", PLAIN, 2100, 0.66, 4.2, "run0"),
+            TrialRecord("0001", "FAIL", GAZE, 32, math.nan, 0.5, "run1", "NaN loss at step 2 [stage|2]\ntraceback"),
+            TrialRecord("0002", "PRUNED", GAZE, 233, 0.91, 1.0, "run2", "stopped at rung 233"),
+            TrialRecord("0003", "COMPLETE", GAZE, 2100, 0.87, 4.0, "run3"),
         )
         base = SearchDocument(
             name="demo",
@@ -35,7 +35,7 @@ def document() -> Callable[..., SearchDocument]:
             tracking_uri="sqlite:////tmp/runs/mlflow.db",
             mlflow_parent_run="parent",
             trials=trials,
-            best=BestRecord(3, GAZE, 0.87, TestRecord(0.853, 450, (0.817, 0.883))),
+            best=BestRecord("0003", GAZE, 0.87, TestRecord(0.853, 450, (0.817, 0.883))),
             baselines={
                 "no_gaze": BaselineRecord(0.64, 450, (0.595, 0.683), 0.213, (0.162, 0.264)),
                 "shorter": BaselineRecord(0.5, 450, (0.454, 0.546), 0.353, (0.298, 0.405)),

@@ -57,16 +57,16 @@ def test_values_survive_the_way_to_json(document: Maker) -> None:
 
 
 def test_nan_and_infinity_become_null_wherever_they_stand(document: Maker) -> None:
-    trial = TrialRecord(0, "FAIL", {"a": math.inf, "b": [math.nan]}, 1, np.float64("nan"), 1.0, None)
+    trial = TrialRecord("0000", "FAIL", {"a": math.inf, "b": [math.nan]}, 1, np.float64("nan"), 1.0, None)
     made = json.loads(document(trials=(trial,)).dumps())
     assert made["trials"][0]["val_accuracy"] is None
     assert made["trials"][0]["params"] == {"a": None, "b": [None]}
 
 
 def test_numpy_scalars_become_numbers(document: Maker) -> None:
-    trial = TrialRecord(np.int64(7), "COMPLETE", {"flag": np.bool_(True)}, np.int32(5), np.float32(0.5), 1.0, None)
+    trial = TrialRecord("0007", "COMPLETE", {"flag": np.bool_(True)}, np.int32(5), np.float32(0.5), 1.0, None)
     made = json.loads(document(trials=(trial,)).dumps())["trials"][0]
-    assert (made["id"], made["examples"], made["val_accuracy"], made["params"]) == (7, 5, 0.5, {"flag": True})
+    assert (made["id"], made["examples"], made["val_accuracy"], made["params"]) == ("0007", 5, 0.5, {"flag": True})
 
 
 def test_without_a_winner_best_and_baselines_are_null(document: Maker) -> None:
@@ -81,6 +81,6 @@ def test_a_best_trial_without_test_has_null_there(document: Maker) -> None:
 
 
 def test_trials_rank_by_state_then_accuracy_with_nan_last(document: Maker) -> None:
-    unmeasured = TrialRecord(4, "PRUNED", {}, 1, math.nan, 1.0, None)
+    unmeasured = TrialRecord("0004", "PRUNED", {}, 1, math.nan, 1.0, None)
     made = document(trials=(unmeasured, *document().trials))
-    assert [trial.id for trial in made.ranked()] == [3, 0, 2, 4, 1]
+    assert [trial.id for trial in made.ranked()] == ["0003", "0000", "0002", "0004", "0001"]

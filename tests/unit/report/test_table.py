@@ -76,5 +76,5 @@ def test_a_narrow_terminal_keeps_states_and_numbers_whole(document: Maker) -> No
 
 
 def test_a_long_search_says_how_many_trials_it_leaves_out(document: Maker) -> None:
-    trials = tuple(TrialRecord(i, "PRUNED", {}, 1, 0.5, 1.0, None) for i in range(MAX_ROWS + 7))
+    trials = tuple(TrialRecord(f"{i:04d}", "PRUNED", {}, 1, 0.5, 1.0, None) for i in range(MAX_ROWS + 7))
     assert "7 more trials" in printed(document(trials=trials))

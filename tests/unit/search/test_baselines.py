@@ -9,6 +9,7 @@ import pytest
 from gazetune.config import Config
 from gazetune.report.document import TrialRecord
 from gazetune.search.baselines import Candidate, baseline_name, best_trial, best_without_gaze, winner_and_baselines
+from gazetune.trials.messages import EvaluateJob, EvaluationResult
 
 
 def trial(number: int, state: str, kind: str, accuracy: float | None) -> TrialRecord:
@@ -33,9 +34,9 @@ class Lab:
             return None
         return Candidate(config, Path(role), self.accuracies[role])
 
-    def run_job(self, spec: dict[str, Any]) -> dict[str, Any]:
-        right = round(100 * self.accuracies[spec["folder"]])
-        return {"rewards": [[1.0, 0.0]] * right + [[0.0, 1.0]] * (100 - right)}
+    def evaluate(self, job: EvaluateJob) -> EvaluationResult:
+        right = round(100 * self.accuracies[str(job.folder)])
+        return EvaluationResult(np.array([[1.0, 0.0]] * right + [[0.0, 1.0]] * (100 - right)))
 
     def response_words(self, split: str) -> np.ndarray:
         assert split == "test"
@@ -44,7 +45,7 @@ class Lab:
     def compare(self, trials: list[TrialRecord]) -> tuple[Any, dict[str, Any]]:
         configs = {record.id: config(record.params["fusion.kind"]) for record in trials}
         folders = {record.id: Path(record.id) for record in trials}
-        return winner_and_baselines(trials, configs, folders, self.train, self.run_job, lambda _: self)
+        return winner_and_baselines(trials, configs, folders, self.train, self.evaluate, lambda _: self)
 
 
 def test_only_complete_trials_can_win() -> None:

@@ -17,7 +17,7 @@ from gazetune.search.ledger import trial_records
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
 from gazetune.search.study.searcher import open_study
-from gazetune.search.study.seeding import trial_name
+from gazetune.trials.messages import trial_id_of
 
 SPACE = """
 name: kept
@@ -36,13 +36,13 @@ def space_of(folder: Path, search: str = "seed: 0") -> SearchSpace:
 
 
 def complete(number: int, kind: str, accuracy: float | None) -> TrialRecord:
-    return TrialRecord(trial_name(number), "COMPLETE", {"fusion.kind": kind}, 10, accuracy, 1.0, None)
+    return TrialRecord(trial_id_of(number), "COMPLETE", {"fusion.kind": kind}, 10, accuracy, 1.0, None)
 
 
 def end_trial(study: Any, folder: SearchFolder, params: dict[str, Any], accuracy: float, *more: float) -> None:
     """Do what driver and worker do for a COMPLETE trial, as far as models go."""
     trial = study.ask()
-    saved = folder.trial_folder(trial_name(trial.number)) / "best"
+    saved = folder.trial_folder(trial_id_of(trial.number)) / "best"
     saved.mkdir(parents=True)
     (saved / "weights.safetensors").touch()
     (saved / "margins.npy").touch()

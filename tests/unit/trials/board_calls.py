@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from gazetune.trials.board import Board, Shape
+from gazetune.config import ResourcesConfig
+from gazetune.trials.board import Board
+from gazetune.trials.messages import TrainJob
+from tests.unit.trials.messages import train_job
 
-ONE, TWO = ({"workers": workers, "cpus_per_worker": 1.0, "gpus_per_worker": 0.0} for workers in (1, 2))
+ONE, TWO = (ResourcesConfig(workers=workers, cpus_per_worker=1.0, gpus_per_worker=0.0) for workers in (1, 2))
 
 
 def ends(scenario: Coroutine[Any, Any, Any]) -> Any:
@@ -16,20 +19,16 @@ def ends(scenario: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run(asyncio.wait_for(scenario, 20.0))
 
 
-def report(examples: int, done: bool = False) -> dict[str, Any]:
-    return {"examples": examples, "done": done}
-
-
-async def submit(board: Board, *ids: str, shape: Shape = ONE) -> None:
+async def submit(board: Board, *ids: str, shape: ResourcesConfig = ONE) -> None:
     for job_id in ids:
-        await board.submit({"id": job_id, "kind": "train", "config": {"resources": shape}})
+        await board.submit_job(train_job(job_id, shape=shape))
 
 
 async def taken(board: Board, slot: int) -> str:
     """Let a slot take a job, and return which one."""
-    spec = await board.take(slot, ONE, 1.0)
-    assert spec is not None and spec["slot"] == slot
-    return str(spec["id"])
+    job = await board.take_job(slot, ONE, 1.0)
+    assert isinstance(job, TrainJob)
+    return job.id
 
 
 async def other_calls() -> None:

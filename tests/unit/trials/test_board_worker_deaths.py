@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from gazetune.trials.board import CLOSE, Board
-from tests.unit.trials.board_calls import ONE, ends, other_calls, report, submit, taken
+import numpy as np
+
+from gazetune.trials.board import Board
+from gazetune.trials.messages import Close, EvaluationResult, JobFailure
+from tests.unit.trials.board_calls import ONE, ends, other_calls, submit, taken
+from tests.unit.trials.messages import training_report
 
 
 def test_a_job_whose_slots_died_is_handed_out_again_and_then_fails() -> None:
@@ -14,10 +18,10 @@ def test_a_job_whose_slots_died_is_handed_out_again_and_then_fails() -> None:
         await submit(board, "a", "b")
         for slot in (0, 1):
             assert await taken(board, slot) == "a"
-            assert await board.slot_ended(slot, place_lost=False), "it had a job"
-            await board.blame(slot)
+            assert await board.remove_slot(slot, placement_lost=False), "it had a job"
+            await board.confirm_worker_failure(slot)
         assert await taken(board, 2) == "b"
-        assert await board.next("a") == {"failed": "its workers died 2 times at the same place"}
+        assert await board.next_message("a") == JobFailure("its workers died 2 times at the same place")
 
     ends(scenario())
 
@@ -28,12 +32,12 @@ def test_a_job_whose_nodes_went_away_is_handed_out_again_however_often() -> None
         await submit(board, "a")
         for slot in range(5):
             assert await taken(board, slot) == "a"
-            await board.slot_ended(slot, place_lost=True)
+            await board.remove_slot(slot, placement_lost=True)
         for slot in (5, 6):
             assert await taken(board, slot) == "a"
-            await board.slot_ended(slot, place_lost=False)
-            await board.blame(slot)
-        assert await board.next("a") == {"failed": "its workers died 2 times at the same place"}
+            await board.remove_slot(slot, placement_lost=False)
+            await board.confirm_worker_failure(slot)
+        assert await board.next_message("a") == JobFailure("its workers died 2 times at the same place")
 
     ends(scenario())
 
@@ -44,16 +48,16 @@ def test_a_loss_that_turns_out_to_be_a_nodes_is_not_counted_any_more() -> None:
         await submit(board, "a")
         for slot in range(4):
             assert await taken(board, slot) == "a"
-            await board.slot_ended(slot, False)
-            await board.excuse(slot)
-            await board.excuse(slot)
+            await board.remove_slot(slot, False)
+            await board.attribute_to_node_loss(slot)
+            await board.attribute_to_node_loss(slot)
         assert await taken(board, 4) == "a"
-        await board.slot_ended(4, False)
+        await board.remove_slot(4, False)
         assert await taken(board, 5) == "a"
-        await board.slot_ended(5, False)
-        await board.blame(4)
-        await board.blame(5)
-        assert "failed" in await board.next("a"), "two losses that nobody excused"
+        await board.remove_slot(5, False)
+        await board.confirm_worker_failure(4)
+        await board.confirm_worker_failure(5)
+        assert isinstance(await board.next_message("a"), JobFailure), "two losses that nobody excused"
 
     ends(scenario())
 
@@ -64,18 +68,18 @@ def test_two_losses_at_once_wait_until_it_is_known_whether_nodes_went_away() -> 
         await submit(board, "a", "b")
         for slot in (0, 1):
             assert await taken(board, slot) == "a"
-            await board.slot_ended(slot, place_lost=False)
+            await board.remove_slot(slot, placement_lost=False)
         assert await taken(board, 2) == "b", "meanwhile others are trained"
-        following = asyncio.create_task(board.next("a"))
+        following = asyncio.create_task(board.next_message("a"))
         await other_calls()
         assert not following.done()
-        await board.excuse(excused)
-        await board.blame(1 - excused)
+        await board.attribute_to_node_loss(excused)
+        await board.confirm_worker_failure(1 - excused)
         assert await taken(board, 3) == "a", "one loss alone is not enough"
         assert not following.done()
-        await board.slot_ended(3, place_lost=False)
-        await board.blame(3)
-        return str((await following)["failed"])
+        await board.remove_slot(3, placement_lost=False)
+        await board.confirm_worker_failure(3)
+        return (await following).reason
 
     for excused in (0, 1):
         assert ends(scenario(excused)) == "its workers died 2 times at the same place"
@@ -86,18 +90,18 @@ def test_a_loss_is_not_excused_once_the_job_came_further() -> None:
         board = Board()
         await submit(board, "a")
         assert await taken(board, 0) == "a"
-        await board.slot_ended(0, False)
+        await board.remove_slot(0, False)
         assert await taken(board, 1) == "a"
-        waiting = asyncio.create_task(board.report("a", 1, report(10)))
-        await board.next("a")
-        following = asyncio.create_task(board.next("a"))
+        waiting = asyncio.create_task(board.deliver_report("a", 1, training_report(10)))
+        await board.next_message("a")
+        following = asyncio.create_task(board.next_message("a"))
         assert await waiting is True
-        await board.excuse(0)
-        await board.slot_ended(1, False)
+        await board.attribute_to_node_loss(0)
+        await board.remove_slot(1, False)
         assert await taken(board, 2) == "a"
-        await board.slot_ended(2, False)
-        await board.blame(2)
-        assert "failed" in await following
+        await board.remove_slot(2, False)
+        await board.confirm_worker_failure(2)
+        assert isinstance(await following, JobFailure)
 
     ends(scenario())
 
@@ -107,7 +111,7 @@ def test_a_slot_that_asks_again_in_the_middle_of_a_job_has_lost_its_workers() ->
         board = Board(max_attempts=2)
         await submit(board, "a", "b")
         assert [await taken(board, 0), await taken(board, 0), await taken(board, 0)] == ["a", "a", "b"]
-        assert await board.next("a") == {"failed": "its workers died 2 times at the same place"}
+        assert await board.next_message("a") == JobFailure("its workers died 2 times at the same place")
 
     ends(scenario())
 
@@ -117,10 +121,10 @@ def test_a_lost_job_wakes_a_slot_that_waits_for_work() -> None:
         board = Board()
         await submit(board, "a")
         await taken(board, 0)
-        idle = asyncio.create_task(board.take(1, ONE, 60.0))
+        idle = asyncio.create_task(board.take_job(1, ONE, 60.0))
         await other_calls()
-        await board.slot_ended(0, place_lost=False)
-        assert (await asyncio.wait_for(idle, 5.0))["id"] == "a"
+        await board.remove_slot(0, placement_lost=False)
+        assert (await asyncio.wait_for(idle, 5.0)).id == "a"
 
     ends(scenario())
 
@@ -130,12 +134,12 @@ def test_a_slot_that_is_lost_while_it_waits_for_work_is_given_none() -> None:
 
     async def scenario() -> None:
         board = Board()
-        orphan = asyncio.create_task(board.take(0, ONE, 60.0))
+        orphan = asyncio.create_task(board.take_job(0, ONE, 60.0))
         await other_calls()
-        assert not await board.slot_ended(0, place_lost=False), "it never had a job"
+        assert not await board.remove_slot(0, placement_lost=False), "it never had a job"
         await submit(board, "a")
-        assert await asyncio.wait_for(orphan, 5.0) == CLOSE
-        assert await board.take(0, ONE, 0.1) == CLOSE, "nor does a call that comes late"
+        assert await asyncio.wait_for(orphan, 5.0) == Close()
+        assert await board.take_job(0, ONE, 0.1) == Close(), "nor does a call that comes late"
         assert await taken(board, 1) == "a"
 
     ends(scenario())
@@ -146,9 +150,9 @@ def test_a_slot_that_dies_while_its_report_waits_leaves_no_call_behind() -> None
         board = Board()
         await submit(board, "a")
         await taken(board, 0)
-        orphan = asyncio.create_task(board.report("a", 0, report(10)))
-        assert await board.next("a") == report(10)
-        await board.slot_ended(0, place_lost=False)
+        orphan = asyncio.create_task(board.deliver_report("a", 0, training_report(10)))
+        assert await board.next_message("a") == training_report(10)
+        await board.remove_slot(0, placement_lost=False)
         assert await asyncio.wait_for(orphan, 5.0) is False
         assert await taken(board, 1) == "a"
 
@@ -160,13 +164,13 @@ def test_a_lost_slot_cannot_report_for_the_slot_that_has_its_job_now() -> None:
         board = Board()
         await submit(board, "a")
         await taken(board, 0)
-        await board.slot_ended(0, place_lost=False)
+        await board.remove_slot(0, placement_lost=False)
         await taken(board, 1)
-        assert await board.report("a", 0, report(10)) is False
-        await board.fail("a", 0, "from the dead")
-        await board.finish("a", 0, {"rewards": []})
-        waiting = asyncio.create_task(board.report("a", 1, report(10)))
-        assert await board.next("a") == report(10), "nothing of the lost slot came before it"
+        assert await board.deliver_report("a", 0, training_report(10)) is False
+        await board.fail_job("a", 0, "from the dead")
+        await board.deliver_result("a", 0, EvaluationResult(np.zeros((0, 2))))
+        waiting = asyncio.create_task(board.deliver_report("a", 1, training_report(10)))
+        assert await board.next_message("a") == training_report(10), "nothing of the lost slot came before it"
         waiting.cancel()
 
     ends(scenario())
@@ -177,15 +181,15 @@ def test_a_report_that_was_answered_before_the_death_is_not_repeated() -> None:
         board = Board()
         await submit(board, "a")
         await taken(board, 0)
-        lost = asyncio.create_task(board.report("a", 0, report(10)))
-        await board.next("a")
-        following = asyncio.create_task(board.next("a"))
+        lost = asyncio.create_task(board.deliver_report("a", 0, training_report(10)))
+        await board.next_message("a")
+        following = asyncio.create_task(board.next_message("a"))
         assert await lost is True
-        await board.slot_ended(0, place_lost=False)
+        await board.remove_slot(0, placement_lost=False)
         await taken(board, 1)
-        assert await board.report("a", 1, report(10)) is True
-        again = asyncio.create_task(board.report("a", 1, report(20)))
-        assert await following == report(20)
+        assert await board.deliver_report("a", 1, training_report(10)) is True
+        again = asyncio.create_task(board.deliver_report("a", 1, training_report(20)))
+        assert await following == training_report(20)
         again.cancel()
 
     ends(scenario())
@@ -198,15 +202,15 @@ def test_a_report_that_was_delivered_but_not_answered_before_the_death_waits_for
         board = Board()
         await submit(board, "a")
         await taken(board, 0)
-        lost = asyncio.create_task(board.report("a", 0, report(10)))
-        await board.next("a")
-        await board.slot_ended(0, place_lost=False)
+        lost = asyncio.create_task(board.deliver_report("a", 0, training_report(10)))
+        await board.next_message("a")
+        await board.remove_slot(0, placement_lost=False)
         assert await lost is False
         await taken(board, 1)
-        repeated = asyncio.create_task(board.report("a", 1, report(10)))
+        repeated = asyncio.create_task(board.deliver_report("a", 1, training_report(10)))
         await other_calls()
         assert not repeated.done()
-        following = asyncio.create_task(board.cancel("a") if stopped else board.next("a"))
+        following = asyncio.create_task(board.cancel_job("a") if stopped else board.next_message("a"))
         goes_on = await asyncio.wait_for(repeated, 5.0)
         following.cancel()
         return goes_on
@@ -221,14 +225,14 @@ def test_lost_workers_are_not_counted_when_the_job_came_further() -> None:
         await submit(board, "a")
         for slot, examples in enumerate((10, 20, 30)):
             assert await taken(board, slot) == "a"
-            lost = asyncio.create_task(board.report("a", slot, report(examples)))
-            assert await board.next("a") == report(examples)
-            await board.slot_ended(slot, place_lost=False)
+            lost = asyncio.create_task(board.deliver_report("a", slot, training_report(examples)))
+            assert await board.next_message("a") == training_report(examples)
+            await board.remove_slot(slot, placement_lost=False)
             assert await lost is False
         assert await taken(board, 3) == "a"
-        await board.slot_ended(3, place_lost=False)
-        await board.blame(3)
-        assert await board.take(4, ONE, 0.1) is None
-        assert await board.next("a") == {"failed": "its workers died 2 times at the same place"}
+        await board.remove_slot(3, placement_lost=False)
+        await board.confirm_worker_failure(3)
+        assert await board.take_job(4, ONE, 0.1) is None
+        assert await board.next_message("a") == JobFailure("its workers died 2 times at the same place")
 
     ends(scenario())

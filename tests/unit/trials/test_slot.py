@@ -16,10 +16,11 @@ from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError, Wo
 from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
 from gazetune.config import Config
-from gazetune.trials.board import Board
-from gazetune.trials.feeder import NAMESPACE
+from gazetune.trials.board import NAMESPACE, Board
+from gazetune.trials.messages import JobFailure
 from gazetune.trials.slot import MEMORY_KILL, MemoryWatch, Slot, SlotSettings
 from tests.commands import BOUND
+from tests.unit.trials.messages import train_job
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +32,14 @@ def board() -> Iterator[Any]:
 
 def test_a_job_whose_worker_ray_killed_for_memory_fails_and_one_whose_worker_died_does_not(board: Any) -> None:
     for job_id in ("a", "b"):
-        ray.get(board.submit.remote({"id": job_id, "kind": "train", "config": {"resources": {}}}))
-    assert ray.get(board.take.remote(0, {}, 1.0))["id"] == "a"
+        ray.get(board.submit_job.remote(train_job(job_id)))
+    assert ray.get(board.take_job.remote(0, Config().resources, 1.0)).id == "a"
     watch: Any = MemoryWatch("board", 0)
     watch.after_exception(None, {1: WorkerHealthCheckFailedError("lost", ActorDiedError())})
-    assert ray.wait([message := board.next.remote("a")], timeout=0.5)[0] == [], "this one is handed out again"
+    assert ray.wait([message := board.next_message.remote("a")], timeout=0.5)[0] == [], "this one is handed out again"
     watch.after_exception(None, {1: WorkerHealthCheckFailedError("lost", OutOfMemoryError("node running low"))})
-    assert ray.get(message) == {"failed": MEMORY_KILL}
-    assert ray.get(board.take.remote(0, {}, 1.0))["id"] == "b"
+    assert ray.get(message) == JobFailure(MEMORY_KILL)
+    assert ray.get(board.take_job.remote(0, Config().resources, 1.0)).id == "b"
 
 
 def worker_died(reason: str) -> Exception:
@@ -59,14 +60,14 @@ def test_a_slot_lost_its_place_with_its_node_or_to_somebody_else_but_not_when_wo
         (ControllerError(OSError("no space left")), False),
     ):
         slot.error = error
-        assert slot.place_lost is expected, error
-    slot.give_up_place()
+        assert slot.lost_placement is expected, error
+    slot.withdraw_request()
 
 
 def test_who_gets_the_work_of_a_slot_and_does_none_imports_nothing_that_trains() -> None:
     code = (
         "import sys, pickle; from gazetune.trials import slot; from ray import cloudpickle\n"
-        "pickle.loads(cloudpickle.dumps(slot.work))\n"
+        "pickle.loads(cloudpickle.dumps(slot.run_worker))\n"
         "print([name for name in ('gazetune.train', 'transformers', 'peft', 'deepspeed') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=BOUND)

@@ -15,9 +15,10 @@ from ray.util.placement_group import placement_group_table
 from gazetune.cluster.capacity import NodeResources
 from gazetune.cluster.node_watch import NodeWatch
 from gazetune.config import ResourcesConfig
-from gazetune.trials.gone import SlotsGone
-from gazetune.trials.slot_pool import Slots
+from gazetune.search.stopping.stop_rules import StopWithoutSlots
+from gazetune.trials.slot_pool import SlotPool
 from tests.commands import BOUND
+from tests.unit.trials.messages import train_job
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ class Nodes:
         return [NodeResources(f"node {number}", 2 * slots) for number, slots in enumerate(self.slots)]
 
 
-def places_asked_for() -> int:
+def pending_requests() -> int:
     return sum(group["state"] == "PENDING" for group in placement_group_table().values())
 
 
@@ -54,90 +55,88 @@ def comes_about(condition: Callable[[], Any]) -> None:
 
 
 @pytest.fixture
-def open_slots(cluster: None, tmp_path: Path) -> Iterator[Callable[..., Slots]]:
-    opened: list[Slots] = []
+def open_slots(cluster: None, tmp_path: Path) -> Iterator[Callable[..., SlotPool]]:
+    opened: list[SlotPool] = []
 
-    def make(nodes: Nodes, jobs: int, patience: float = 60.0, shapes: Sequence[ResourcesConfig] = (WIDE,)) -> Slots:
-        opened.append(Slots(shapes, patience, nodes, jobs, tmp_path, tmp_path, lambda count, why: None))
+    def make(nodes: Nodes, jobs: int, patience: float = 60.0, shapes: Sequence[ResourcesConfig] = (WIDE,)) -> SlotPool:
+        opened.append(SlotPool(shapes, patience, nodes, jobs, tmp_path, tmp_path, lambda count, why: None))
         return opened[-1]
 
     yield make
     for slots in opened:
         slots.close(10.0)
-    assert places_asked_for() == 0
+    assert pending_requests() == 0
 
 
-def test_as_many_places_are_asked_for_as_nodes_and_jobs_allow(open_slots: Callable[..., Slots]) -> None:
+def test_as_many_slots_are_requested_as_nodes_and_jobs_allow(open_slots: Callable[..., SlotPool]) -> None:
     nodes = Nodes(2, 2)
     slots = open_slots(nodes, jobs=3)
-    assert places_asked_for() == 3, "no more than there are jobs"
-    slots.over("a")
-    slots.over("b")
-    comes_about(lambda: places_asked_for() == 1)
-    slots.over("c")
+    assert pending_requests() == 3, "no more than there are jobs"
+    slots.finish_job("a")
+    slots.finish_job("b")
+    comes_about(lambda: pending_requests() == 1)
+    slots.finish_job("c")
     time.sleep(1.5)
-    assert places_asked_for() == 1, "one is kept for what follows the last job"
+    assert pending_requests() == 1, "one is kept for what follows the last job"
 
 
-def test_places_are_given_up_when_nodes_go_and_asked_for_when_they_come(open_slots: Callable[..., Slots]) -> None:
+def test_requests_are_withdrawn_when_nodes_go_and_made_when_they_come(open_slots: Callable[..., SlotPool]) -> None:
     nodes = Nodes(1, 1, 1)
     open_slots(nodes, jobs=9)
-    assert places_asked_for() == 3
+    assert pending_requests() == 3
     nodes.slots = (1,)
-    comes_about(lambda: places_asked_for() == 1)
+    comes_about(lambda: pending_requests() == 1)
     nodes.slots = (1, 4)
-    comes_about(lambda: places_asked_for() == 5)
+    comes_about(lambda: pending_requests() == 5)
 
 
-def test_a_slot_without_a_place_is_no_room_for_a_trial(open_slots: Callable[..., Slots]) -> None:
-    assert not open_slots(Nodes(4), jobs=4).room([])
+def test_a_slot_without_a_placement_has_no_capacity_for_a_trial(open_slots: Callable[..., SlotPool]) -> None:
+    assert not open_slots(Nodes(4), jobs=4).has_capacity([])
 
 
-def test_places_are_asked_for_by_what_jobs_need_where_trials_need_different_resources(
-    open_slots: Callable[..., Slots],
+def test_slots_are_requested_by_what_jobs_need_where_trials_need_different_resources(
+    open_slots: Callable[..., SlotPool],
 ) -> None:
     wider = ResourcesConfig(workers=2, cpus_per_worker=2)
     slots = open_slots(Nodes(2, 1), jobs=9, shapes=[WIDE, wider])
-    assert places_asked_for() == 0, "nobody knows yet what the first trial needs"
+    assert pending_requests() == 0, "nobody knows yet what the first trial needs"
     for job_id, shape in (("a", wider), ("b", WIDE)):
-        spec = {"id": job_id, "kind": "train", "config": {"resources": shape.model_dump(mode="json")}}
-        ray.get(slots.board.submit.remote(spec))
-    comes_about(lambda: places_asked_for() == 2)
-    assert slots.room([]) and slots.room([WIDE]) and slots.room([wider]) and slots.room([WIDE, WIDE])
-    assert not slots.room([wider, WIDE]) and not slots.room([WIDE] * 3)
-    assert not slots.room([WIDE, WIDE, wider]), "a wide one that has to wait is the next"
-    slots.over("a")
-    comes_about(lambda: places_asked_for() == 1)
+        ray.get(slots.board.submit_job.remote(train_job(job_id, shape=shape)))
+    comes_about(lambda: pending_requests() == 2)
+    assert all(slots.has_capacity(running) for running in ([], [WIDE], [wider], [WIDE, WIDE]))
+    assert not slots.has_capacity([wider, WIDE]) and not slots.has_capacity([WIDE] * 3)
+    assert not slots.has_capacity([WIDE, WIDE, wider]), "a wide one that has to wait is the next"
+    slots.finish_job("a")
+    comes_about(lambda: pending_requests() == 1)
 
 
-def test_a_shape_that_is_needed_and_held_nowhere_is_a_verdict(open_slots: Callable[..., Slots]) -> None:
+def test_a_shape_that_is_needed_and_held_nowhere_is_fatal(open_slots: Callable[..., SlotPool]) -> None:
     wider = ResourcesConfig(workers=2, cpus_per_worker=2)
     slots = open_slots(Nodes(1), jobs=9, patience=1.0, shapes=[WIDE, wider])
     time.sleep(2.0)
-    assert slots.verdict is None, "nobody needs it"
-    spec = {"id": "a", "kind": "train", "config": {"resources": wider.model_dump(mode="json")}}
-    ray.get(slots.board.submit.remote(spec))
-    comes_about(lambda: slots.verdict is not None)
-    assert slots.verdict is not None and "one trial needs 2 workers of 2 CPUs each" in slots.verdict
+    assert slots.fatal_reason is None, "nobody needs it"
+    ray.get(slots.board.submit_job.remote(train_job("a", shape=wider)))
+    comes_about(lambda: slots.fatal_reason is not None)
+    assert slots.fatal_reason is not None and "one trial needs 2 workers of 2 CPUs each" in slots.fatal_reason
 
 
-def test_there_is_a_verdict_only_after_the_nodes_were_gone_for_long_enough(open_slots: Callable[..., Slots]) -> None:
+def test_it_is_fatal_only_after_the_nodes_were_gone_for_long_enough(open_slots: Callable[..., SlotPool]) -> None:
     nodes = Nodes(1)
     patient, hasty = open_slots(nodes, jobs=2), open_slots(nodes, jobs=2, patience=1.0)
     time.sleep(2.5)
-    assert hasty.verdict is None, "there is a node that may grant the place yet"
+    assert hasty.fatal_reason is None, "there is a node that may grant the place yet"
     nodes.slots = (0.5,)
-    comes_about(lambda: hasty.verdict is not None)
-    assert hasty.verdict == (
+    comes_about(lambda: hasty.fatal_reason is not None)
+    assert hasty.fatal_reason == (
         "no slot can be held since 1 s: no node can hold one worker, which needs 2 CPUs (resources.cpus_per_worker, "
         "resources.gpus_per_worker): node 0 has 1 CPUs"
     )
-    assert patient.verdict is None
-    assert SlotsGone(hasty).stop_all() and not SlotsGone(patient).stop_all()
-    assert not pickle.loads(pickle.dumps(SlotsGone(hasty))).stop_all(), "what Tune writes down ends nothing"
+    assert patient.fatal_reason is None
+    assert StopWithoutSlots(hasty).stop_all() and not StopWithoutSlots(patient).stop_all()
+    assert not pickle.loads(pickle.dumps(StopWithoutSlots(hasty))).stop_all(), "what Tune writes down ends nothing"
 
 
-def test_nodes_that_cannot_be_asked_for_are_a_verdict_and_no_silence(open_slots: Callable[..., Slots]) -> None:
+def test_nodes_that_cannot_be_asked_for_are_fatal_and_no_silence(open_slots: Callable[..., SlotPool]) -> None:
     class Unreachable(Nodes):
         def list_nodes(self) -> list[NodeResources]:
             if not self.slots:
@@ -147,12 +146,12 @@ def test_nodes_that_cannot_be_asked_for_are_a_verdict_and_no_silence(open_slots:
     nodes = Unreachable(1)
     slots = open_slots(nodes, jobs=2)
     nodes.slots = ()
-    comes_about(lambda: slots.verdict is not None)
-    assert slots.verdict == "the slots cannot be looked after any more: the cluster is gone"
+    comes_about(lambda: slots.fatal_reason is not None)
+    assert slots.fatal_reason == "the slots cannot be looked after any more: the cluster is gone"
 
 
-def test_a_place_on_a_node_that_turns_out_to_be_of_no_use_is_given_back(
-    open_slots: Callable[..., Slots], monkeypatch: pytest.MonkeyPatch
+def test_a_placement_on_a_node_that_turns_out_to_be_of_no_use_is_given_back(
+    open_slots: Callable[..., SlotPool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gazetune.trials.slot_pool.NODE_SECONDS", 1000.0)  # it is the place that lets it ask again
 
@@ -170,21 +169,21 @@ def test_a_place_on_a_node_that_turns_out_to_be_of_no_use_is_given_back(
     nodes = Judging(0.5)
     slots = open_slots(nodes, jobs=2, shapes=[ResourcesConfig()])
     # One that may be anywhere is granted at once, where nothing is known of the node yet.
-    comes_about(lambda: nodes.asked == 2 and places_asked_for() == 1)
+    comes_about(lambda: nodes.asked == 2 and pending_requests() == 1)
     asked = len(placement_group_table())
     time.sleep(1.5)
     assert len(placement_group_table()) == asked, "it waits for another node, and is not granted this one again"
-    assert places_asked_for() == 1 and not slots.room([])
+    assert pending_requests() == 1 and not slots.has_capacity([])
     assert ray.available_resources()["CPU"] == 1.0
 
 
 @pytest.mark.long("nodes")
-def test_worker_groups_that_never_come_up_are_a_verdict(cluster: None, tmp_path: Path) -> None:
+def test_worker_groups_that_never_come_up_are_fatal(cluster: None, tmp_path: Path) -> None:
     no_folder = tmp_path / "file"
     no_folder.touch()
     nodes = NodeWatch(False, tmp_path)
-    slots = Slots([ResourcesConfig()], 60.0, nodes, 2, no_folder, tmp_path, lambda count, why: None)
-    comes_about(lambda: slots.verdict is not None)
+    slots = SlotPool([ResourcesConfig()], 60.0, nodes, 2, no_folder, tmp_path, lambda count, why: None)
+    comes_about(lambda: slots.fatal_reason is not None)
     slots.close(10.0)
-    assert slots.verdict is not None and slots.verdict.startswith("worker groups cannot be kept up: ")
-    assert str(no_folder) in slots.verdict, "it says why"
+    assert slots.fatal_reason is not None and slots.fatal_reason.startswith("worker groups cannot be kept up: ")
+    assert str(no_folder) in slots.fatal_reason, "it says why"

@@ -13,10 +13,12 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from gazetune.search.driver import replay
 from gazetune.search.stopping.paired_rungs import COMPARISONS, PairedRungs, PairedRungTests
+from gazetune.search.stopping.replay_rungs import replay_rungs
 from gazetune.search.stopping.schedulers import Stopping
+from gazetune.search.study.objectives import OBJECTIVES
 from gazetune.train.checkpoint import save_margins
+from tests.unit.trials.messages import train_job
 
 RUNGS = (100, 300)
 
@@ -82,13 +84,13 @@ def test_losses_are_compared_by_the_loss_of_each_pair() -> None:
 
 def trial(folder: Path, number: int) -> SimpleNamespace:
     """One of Tune's trials, of which only the job is read."""
-    job = {"id": f"{number:04d}", "folder": str(folder / f"{number:04d}")}
+    job = train_job(f"{number:04d}", folder=folder / f"{number:04d}")
     return SimpleNamespace(trial_id=f"tune_{number}", config={"job": job})
 
 
 def scored(known: SimpleNamespace, examples: int, right: int, pairs: int = 60) -> dict[str, Any]:
     margins = np.where(np.arange(pairs) < right, 1.0, -1.0)
-    save_margins(Path(known.config["job"]["folder"]), examples, margins)
+    save_margins(known.config["job"].folder, examples, margins)
     return {"examples": examples, "objective": right / pairs}
 
 
@@ -127,7 +129,7 @@ def test_a_resumed_search_tests_against_the_trials_of_before(tmp_path: Path) -> 
     before.report(result["objective"], 100)
     study.tell(before, state=optuna.trial.TrialState.PRUNED)
     scheduler, bad = paired(), trial(tmp_path, 1)
-    replay(scheduler, study.trials, "val/accuracy", lambda trial_id: tmp_path / trial_id)
+    replay_rungs(scheduler, study.trials, OBJECTIVES["val/accuracy"], lambda trial_id: tmp_path / trial_id)
     scheduler.on_trial_add(None, bad)
     assert scheduler.on_trial_result(None, bad, scored(bad, 100, 30)) == "STOP"
     assert "trial 0000" in (scheduler.reason("0001") or "")

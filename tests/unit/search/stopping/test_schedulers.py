@@ -14,9 +14,11 @@ from optuna.trial import TrialState
 
 from gazetune.config import SearchConfig
 from gazetune.errors import InputError
-from gazetune.search.driver import replay
+from gazetune.search.stopping.replay_rungs import replay_rungs
 from gazetune.search.stopping.schedulers import Stopping, check_comparable, create_scheduler, milestones, plan_rungs
+from gazetune.search.study.objectives import OBJECTIVES
 from gazetune.train.checkpoint import save_margins
+from tests.unit.trials.messages import train_job
 
 CURVES = {0: (0.6, 0.7, 0.8), 1: (0.7, 0.8, 0.9), 2: (0.5, 0.55, 0.6), 3: (0.62, 0.78, 0.95), 4: (0.4, 0.9, 0.9)}
 """Validation accuracy of recorded trials at 100, 300 and 900 examples."""
@@ -60,7 +62,7 @@ def scheduled(name: str, **changes: Any) -> Stopping:
 
 def trial(folder: Path, number: int) -> SimpleNamespace:
     """One of Tune's trials, of which only the job is read; Tune's own id is another one for each driver."""
-    job = {"id": f"{number:04d}", "folder": str(folder / f"{number:04d}")}
+    job = train_job(f"{number:04d}", folder=folder / f"{number:04d}")
     return SimpleNamespace(trial_id=f"tune{number}{np.random.random()}", config={"job": job})
 
 
@@ -121,7 +123,7 @@ def test_a_resumed_search_stops_the_trials_that_the_first_driver_would_have(name
         pruned = stops[number] > 0
         study.tell(begun, None if pruned else curves[number][900], TrialState.PRUNED if pruned else TrialState.COMPLETE)
     resumed = scheduled(name)
-    replay(resumed, study.trials, "val/accuracy", lambda trial_id: tmp_path / trial_id)
+    replay_rungs(resumed, study.trials, OBJECTIVES["val/accuracy"], lambda trial_id: tmp_path / trial_id)
     later = {number: told(resumed, tmp_path, number, curves[number]) for number in range(12, 24)}
     assert later == {number: stops[number] for number in range(12, 24)}
     assert len(set(later.values())) > 1
@@ -133,7 +135,7 @@ def test_an_unfinished_trial_keeps_its_rungs_and_reports_its_last_one_again(tmp_
     left.report(0.6, 100)
     left.report(0.7, 300)
     scheduler = scheduled("asha")
-    replay(scheduler, study.trials, "val/accuracy", lambda trial_id: tmp_path / trial_id)
+    replay_rungs(scheduler, study.trials, OBJECTIVES["val/accuracy"], lambda trial_id: tmp_path / trial_id)
     rungs = dict(scheduler.rules[0]._brackets[0]._rungs)
     assert rungs[100] == {"0000": 0.6} and rungs[300] == {}
     assert told(scheduler, tmp_path, 0, {300: 0.7}) == 0
@@ -167,7 +169,7 @@ def test_a_trial_that_median_stopping_let_go_on_may_be_replayed_after_better_one
         begun.report(0.95, 300)
         study.tell(begun, state=TrialState.PRUNED)
     scheduler = scheduled("median")
-    replay(scheduler, study.trials, "val/accuracy", lambda trial_id: tmp_path / trial_id)
+    replay_rungs(scheduler, study.trials, OBJECTIVES["val/accuracy"], lambda trial_id: tmp_path / trial_id)
     assert told(scheduler, tmp_path, 4, {100: 0.8}) == 100
 
 
@@ -177,7 +179,7 @@ def test_losses_are_replayed_with_less_as_the_better(tmp_path: Path) -> None:
     before.report(0.4, 100)
     study.tell(before, state=TrialState.PRUNED)
     scheduler = scheduled("asha", objective="val/loss")
-    replay(scheduler, study.trials, "val/loss", lambda trial_id: tmp_path / trial_id)
+    replay_rungs(scheduler, study.trials, OBJECTIVES["val/loss"], lambda trial_id: tmp_path / trial_id)
     assert told(scheduler, tmp_path, 1, {100: -0.5}) == 100
     assert told(scheduler, tmp_path, 2, {100: -0.3}) == 0
 

@@ -14,6 +14,9 @@ from gazetune.search.stopping.repeated_failures import RepeatedFailures
 from gazetune.search.stopping.schedulers import Stopping
 from gazetune.search.stopping.stop_rules import Halting, StoppedByCap, StoppedByHand
 from gazetune.trials.driver_requests import Steering
+from gazetune.trials.feeder import tune_result
+from gazetune.trials.messages import JobFailure
+from tests.unit.trials.messages import train_job, training_report
 
 
 def test_a_trial_is_stopped_at_its_next_report_and_the_scheduler_says_why(tmp_path: Path) -> None:
@@ -22,7 +25,7 @@ def test_a_trial_is_stopped_at_its_next_report_and_the_scheduler_says_why(tmp_pa
 
     class Trial:
         def __init__(self, trial_id: str) -> None:
-            self.config = {"job": {"id": trial_id, "folder": ""}}
+            self.config = {"job": train_job(trial_id)}
 
     def decision(trial_id: str) -> str:
         return scheduler.on_trial_result(None, Trial(trial_id), {"examples": 1, "objective": 0.5})
@@ -40,15 +43,15 @@ def test_once_a_cap_is_reached_every_trial_is_stopped_at_its_next_report(tmp_pat
 
     class Trial:
         def __init__(self, trial_id: str) -> None:
-            self.config = {"job": {"id": trial_id, "folder": ""}}
+            self.config = {"job": train_job(trial_id)}
 
     def result(seconds: float) -> dict[str, Any]:
-        return {"examples": 1, "objective": 0.5, "report": [{"gpu_seconds": seconds}]}
+        return tune_result(1, 0.5, training_report(1, gpu_seconds=seconds))
 
     assert scheduler.on_trial_result(None, Trial("0001"), result(1200.0)) == TrialScheduler.CONTINUE
     assert scheduler.on_trial_result(None, Trial("0001"), result(1700.0)) == TrialScheduler.CONTINUE
     scheduler.on_trial_complete(None, Trial("0002"), result(1890.0))
-    scheduler.on_trial_complete(None, Trial("0003"), {"outcome": "FAIL"})
+    scheduler.on_trial_complete(None, Trial("0003"), tune_result(1, 0.5, JobFailure("loss is nan")))
     assert scheduler.on_trial_result(None, Trial("0004"), result(20.0)) == TrialScheduler.STOP
     assert scheduler.reason("0004") == "search.max_gpu_hours reached" and scheduler.reason("0001") is None
     assert not Halting(Steering(tmp_path), RepeatedFailures(None), caps).stop_all(), (

@@ -4,7 +4,8 @@ import pytest
 
 from gazetune.config import ResourcesConfig, SearchConfig
 from gazetune.errors import InputError
-from gazetune.search.study.objectives import check_objectives, directions, validation_objective, values
+from gazetune.search.study.objectives import check_objectives, directions_of, objective_values, validation_objective
+from tests.unit.trials.messages import training_report
 
 BOTH = ["train_seconds", "val/loss"]
 
@@ -14,15 +15,15 @@ def search(**changes: object) -> SearchConfig:
 
 
 def test_several_objectives_have_a_direction_each_and_schedulers_see_the_one_of_validation() -> None:
-    assert directions(search()) == ["minimize", "minimize"]
-    assert directions(search(objective=["val/accuracy", "gpu_seconds"])) == ["maximize", "minimize"]
-    assert validation_objective(search()) == "val/loss"
+    assert directions_of(search()) == ["minimize", "minimize"]
+    assert directions_of(search(objective=["val/accuracy", "gpu_seconds"])) == ["maximize", "minimize"]
+    assert validation_objective(search()).name == "val/loss"
 
 
 def test_values_are_in_the_order_of_the_objectives() -> None:
-    message = {"train_seconds": 3.0, "gpu_seconds": 6.0, "metrics": {"val/accuracy": 0.7, "val/loss": 0.4}}
-    assert values(search(objective=["val/accuracy", "gpu_seconds"]), message) == [0.7, 6.0]
-    assert values(search(objective=["train_seconds", "val/accuracy"]), message) == [3.0, 0.7]
+    report = training_report(10, metrics={"val/accuracy": 0.7, "val/loss": 0.4}, train_seconds=3.0, gpu_seconds=6.0)
+    assert objective_values(search(objective=["val/accuracy", "gpu_seconds"]), report) == [0.7, 6.0]
+    assert objective_values(search(objective=["train_seconds", "val/accuracy"]), report) == [3.0, 0.7]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,15 @@ import optuna
 import pytest
 from ray.tune.search import Searcher
 
+from gazetune.config import ResourcesConfig
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
 from gazetune.search.study.importance import ENOUGH
 from gazetune.search.study.samplers import Samplers
 from gazetune.search.study.searcher import TruthfulOptuna, importance, open_study, pareto_front
+from gazetune.trials.feeder import tune_result
+from gazetune.trials.messages import JobFailure, TrainingReport
+from tests.unit.trials.messages import training_report
 
 SPACE = """
 name: told
@@ -33,12 +38,11 @@ class Notes:
     def __init__(self) -> None:
         self.reasons: list[str | None] = []
         self.ends: list[tuple[str, str]] = []
-        self.heard: list[optuna.trial.FrozenTrial] = []
 
     def started(self, trial: optuna.Trial, trial_id: str, params: dict[str, Any]) -> None:
         trial.set_user_attr("record", {"params": params})
 
-    def reported(self, trial: optuna.Trial, trial_id: str, message: dict[str, Any]) -> None:
+    def reported(self, trial: optuna.Trial, trial_id: str, report: TrainingReport) -> None:
         pass
 
     def ending(self, trial: optuna.Trial, reason: str | None) -> None:
@@ -48,102 +52,110 @@ class Notes:
         self.ends.append((trial_id, trial.state.name))
 
 
+@dataclass
+class Host:
+    """Runs no trial, but says what a driver would, and keeps what it is told."""
+
+    slots: int = 100
+    goes_on: bool = True
+    reasons: dict[str, str] = field(default_factory=dict)
+    ended: list[tuple[str, str]] = field(default_factory=list)
+
+    def may_begin_trial(self) -> bool:
+        return self.goes_on
+
+    def has_capacity(self, running: Sequence[ResourcesConfig]) -> bool:
+        return len(running) < self.slots
+
+    def feeder_config(self, trial_id: str, params: Mapping[str, Any]) -> Any:
+        return {"job": {"id": trial_id, **params}}
+
+    def stop_reason(self, trial_id: str) -> str | None:
+        return self.reasons.get(trial_id)
+
+    def end_trial(self, trial_id: str, ended: optuna.trial.FrozenTrial) -> None:
+        self.ended.append((trial_id, ended.state.name))
+
+
 @pytest.fixture
 def space(tmp_path: Path) -> SearchSpace:
     (tmp_path / "space.yaml").write_text(textwrap.dedent(SPACE))
     return read_space(tmp_path / "space.yaml")
 
 
-def searcher(
-    space: SearchSpace,
-    folder: Path,
-    notes: Notes,
-    cancelled: list[str],
-    reasons: dict[str, str] | None = None,
-    slots: int = 100,
-    over: Callable[[], bool] = lambda: False,
-) -> TruthfulOptuna:
+def searcher(space: SearchSpace, folder: Path, notes: Notes | None = None, host: Host | None = None) -> TruthfulOptuna:
     study = open_study(space.name, space.config.search, folder)
-    return TruthfulOptuna(
-        space,
-        study,
-        Samplers(space, parallel=False),
-        notes,
-        "board",
-        lambda job, params: {"id": job, **params},
-        cancel=cancelled.append,
-        why=(reasons or {}).get,
-        ended=notes.heard.append,
-        room=lambda running: len(running) < slots,
-        over=over,
-    )
+    ledger: Any = notes or Notes()
+    return TruthfulOptuna(space, study, Samplers(space, parallel=False), ledger, host or Host())
 
 
-def result(examples: int, value: float, outcome: str = "RUNNING", seconds: float = 1.0) -> dict[str, Any]:
+def result(examples: int, value: float, done: bool = False, seconds: float = 1.0) -> dict[str, Any]:
     metrics = {"val/accuracy": value, "val/loss": -value}
-    report = {"examples": examples, "metrics": metrics, "train_seconds": seconds, "gpu_seconds": 0.0}
-    return {"examples": examples, "objective": value, "outcome": outcome, "report": [report]}
+    return tune_result(examples, value, training_report(examples, done, metrics=metrics, train_seconds=seconds))
+
+
+def failure(examples: int, objective: float) -> dict[str, Any]:
+    return tune_result(examples, objective, JobFailure("loss is nan"))
 
 
 def test_once_the_search_is_over_no_trial_begins_and_those_that_run_end_as_they_do(
     space: SearchSpace, tmp_path: Path
 ) -> None:
-    ended: list[bool] = []
-    told = searcher(space, tmp_path, Notes(), [], over=lambda: bool(ended))
+    host = Host()
+    told = searcher(space, tmp_path, host=host)
     assert isinstance(told.suggest("a"), dict)
-    ended.append(True)
+    host.goes_on = False
     assert told.suggest("b") == Searcher.FINISHED
-    told.on_trial_complete("a", result(30, 0.8, "COMPLETE"))
+    told.on_trial_complete("a", result(30, 0.8, done=True))
     study = open_study(space.name, space.config.search, tmp_path)
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"]
-    assert searcher(space, tmp_path, Notes(), [], over=lambda: True).suggest("c") == Searcher.FINISHED
+    assert searcher(space, tmp_path, host=Host(goes_on=False)).suggest("c") == Searcher.FINISHED
 
 
 def test_the_study_is_not_asked_for_a_trial_that_no_slot_can_take(space: SearchSpace, tmp_path: Path) -> None:
-    told = searcher(space, tmp_path, Notes(), [], slots=2)
+    told = searcher(space, tmp_path, host=Host(slots=2))
     study = open_study(space.name, space.config.search, tmp_path)
     assert told.suggest("a") and told.suggest("b")
     assert told.suggest("c") is None and len(study.trials) == 2
-    told.on_trial_complete("a", result(20, 0.5, "COMPLETE"))
+    told.on_trial_complete("a", result(20, 0.5, done=True))
     assert told.suggest("d") and len(study.trials) == 3
     (tmp_path / "other").mkdir()
-    alone = searcher(space, tmp_path / "other", Notes(), [], slots=0)
+    alone = searcher(space, tmp_path / "other", host=Host(slots=0))
     assert alone.suggest("a") is not None, "while no trial runs, Tune would not look whether the search is to end"
 
 
 def test_complete_pruned_and_failed_trials_are_told_apart(space: SearchSpace, tmp_path: Path) -> None:
-    notes, cancelled = Notes(), []
-    told = searcher(space, tmp_path, notes, cancelled)
+    notes, host = Notes(), Host()
+    told = searcher(space, tmp_path, notes, host)
     for trial in ("a", "b", "c"):
         told.suggest(trial)
         told.on_trial_result(trial, result(10, 0.5))
-    told.on_trial_complete("a", result(30, 0.8, "COMPLETE"))
+    told.on_trial_complete("a", result(30, 0.8, done=True))
     told.on_trial_complete("b", result(20, 0.6))
-    told.on_trial_complete("c", {"examples": 10, "objective": 0.5, "outcome": "FAIL", "reason": "loss is nan"})
+    told.on_trial_complete("c", failure(10, 0.5))
     trials = optuna.load_study(study_name="told", storage=f"sqlite:///{tmp_path}/study.db").trials
     assert [trial.state.name for trial in trials] == ["COMPLETE", "PRUNED", "FAIL"]
-    assert [trial.state.name for trial in notes.heard] == ["COMPLETE", "PRUNED", "FAIL"]
     assert trials[0].value == 0.8
     assert [trial.intermediate_values for trial in trials] == [{10: 0.5, 30: 0.8}, {10: 0.5, 20: 0.6}, {10: 0.5}]
     assert notes.reasons == [None, "stopped at 20 examples", "loss is nan"]
     assert notes.ends == [("0000", "COMPLETE"), ("0001", "PRUNED"), ("0002", "FAIL")]
-    assert cancelled == ["0000", "0001", "0002"]
+    assert host.ended == notes.ends
 
 
 def test_a_trial_whose_feeder_was_lost_with_ray_stays_to_be_resumed(space: SearchSpace, tmp_path: Path) -> None:
-    notes = Notes()
-    told = searcher(space, tmp_path, notes, [])
+    notes, host = Notes(), Host()
+    told = searcher(space, tmp_path, notes, host)
     told.suggest("a")
     told.on_trial_complete("a", None, error=True)
-    assert notes.reasons == notes.ends == notes.heard == []
+    assert notes.reasons == notes.ends == host.ended == []
     assert [trial.state.name for trial in open_study(space.name, space.config.search, tmp_path).trials] == ["RUNNING"]
 
 
 def test_trials_that_were_left_come_first_with_their_parameters(space: SearchSpace, tmp_path: Path) -> None:
-    first = searcher(space, tmp_path, Notes(), [])
+    first = searcher(space, tmp_path)
     begun = [first.suggest("a")["job"], first.suggest("b")["job"]]
-    first.on_trial_complete("a", result(30, 0.8, "COMPLETE"))
-    second = searcher(space, tmp_path, Notes(), [])
+    first.on_trial_complete("a", result(30, 0.8, done=True))
+    second = searcher(space, tmp_path)
     assert second.suggest("x")["job"] == begun[1]
     new = second.suggest("y")["job"]
     assert new["id"] == "0002" and new["optim.learning_rate"] not in [job["optim.learning_rate"] for job in begun]
@@ -157,10 +169,10 @@ def test_no_configuration_is_proposed_twice_by_drivers_that_take_over_from_each_
         folder.mkdir()
         space = read_space(tmp_path / "space.yaml", overrides=[f"search.seed={seed}", "search.trials=4"])
         for outcome in ("COMPLETE", "PRUNED"):
-            told = searcher(space, folder, Notes(), [])
+            told = searcher(space, folder)
             for trial in ("a", "b"):
                 told.suggest(trial)
-                told.on_trial_complete(trial, result(20, 0.6, outcome))
+                told.on_trial_complete(trial, result(20, 0.6, done=outcome == "COMPLETE"))
         trials = open_study(space.name, space.config.search, folder).trials
         assert len({tuple(trial.params.items()) for trial in trials}) == 4
 
@@ -168,9 +180,9 @@ def test_no_configuration_is_proposed_twice_by_drivers_that_take_over_from_each_
 def test_losses_are_told_as_losses(tmp_path: Path) -> None:
     text = textwrap.dedent(SPACE).replace("trials: 3", "trials: 3, objective: val/loss")
     (tmp_path / "space.yaml").write_text(text)
-    told = searcher(read_space(tmp_path / "space.yaml"), tmp_path, Notes(), [])
+    told = searcher(read_space(tmp_path / "space.yaml"), tmp_path)
     told.suggest("a")
-    told.on_trial_complete("a", result(30, -0.4, "COMPLETE"))
+    told.on_trial_complete("a", result(30, -0.4, done=True))
     study = optuna.load_study(study_name="told", storage=f"sqlite:///{tmp_path}/study.db")
     assert study.best_value == 0.4 and study.direction.name == "MINIMIZE"
 
@@ -182,11 +194,11 @@ def test_a_serial_search_repeats_exactly_with_the_trials_that_were_stopped(space
         """Run 12 trials, by one driver or by several that take over from each other."""
         folder.mkdir()
         for _ in range(drivers):
-            told = searcher(space, folder, Notes(), [])
+            told = searcher(space, folder)
             for number in range(12 // drivers):
                 rate = told.suggest(str(number))["job"]["optim.learning_rate"]
                 told.on_trial_result(str(number), result(10, rate))
-                told.on_trial_complete(str(number), result(30, rate, "COMPLETE") if rate > 1e-3 else result(20, rate))
+                told.on_trial_complete(str(number), result(30, rate, done=True) if rate > 1e-3 else result(20, rate))
         trials = optuna.load_study(study_name="told", storage=f"sqlite:///{folder}/study.db").trials
         return [(trial.state.name, trial.params) for trial in trials]
 
@@ -204,14 +216,14 @@ def test_a_trial_that_was_begun_and_not_yet_proposed_gets_what_it_would_have_got
     def proposal(folder: Path, killed: bool) -> dict[str, Any]:
         """Return what is proposed after 12 trials, by the driver that ran them or by one that takes over from it."""
         folder.mkdir()
-        told = searcher(space, folder, Notes(), [])
+        told = searcher(space, folder)
         for number in range(12):
             told.suggest(str(number))
-            told.on_trial_complete(str(number), result(30, number / 12, "COMPLETE"))
+            told.on_trial_complete(str(number), result(30, number / 12, done=True))
         if killed:
             told._study.sampler = told._samplers.at(12)
             told._study.ask()
-            told = searcher(space, folder, Notes(), [])
+            told = searcher(space, folder)
         return told.suggest("12")["job"]
 
     assert proposal(tmp_path / "killed", True) == proposal(tmp_path / "whole", False)
@@ -219,7 +231,7 @@ def test_a_trial_that_was_begun_and_not_yet_proposed_gets_what_it_would_have_got
 
 def test_a_pruned_trial_has_the_reason_that_the_scheduler_gives(space: SearchSpace, tmp_path: Path) -> None:
     notes = Notes()
-    told = searcher(space, tmp_path, notes, [], {"0001": "worse than trial 0000"})
+    told = searcher(space, tmp_path, notes, Host(reasons={"0001": "worse than trial 0000"}))
     for trial in ("a", "b"):
         told.suggest(trial)
         told.on_trial_complete(trial, result(20, 0.6))
@@ -230,13 +242,13 @@ def test_several_objectives_give_a_pareto_front_of_complete_trials(tmp_path: Pat
     several = "trials: 5, scheduler: none, objective: [train_seconds, val/accuracy]"
     (tmp_path / "space.yaml").write_text(textwrap.dedent(SPACE).replace("trials: 3", several))
     space = read_space(tmp_path / "space.yaml")
-    told = searcher(space, tmp_path, Notes(), [])
+    told = searcher(space, tmp_path)
     for number, (seconds, accuracy) in enumerate([(5.0, 0.8), (9.0, 0.7), (2.0, 0.6), (7.0, 0.9)]):
         told.suggest(str(number))
         told.on_trial_result(str(number), result(10, 0.5))
-        told.on_trial_complete(str(number), result(30, accuracy, "COMPLETE", seconds))
+        told.on_trial_complete(str(number), result(30, accuracy, True, seconds))
     told.suggest("failed")
-    told.on_trial_complete("failed", {"examples": 0, "objective": 1.0, "outcome": "FAIL", "reason": "loss is nan"})
+    told.on_trial_complete("failed", failure(0, 1.0))
     study = open_study(space.name, space.config.search, tmp_path)
     study.add_trial(optuna.trial.create_trial(values=[0.1, 1.0], user_attrs={"gazetune:from": "another:0007"}))
     front = pareto_front(study, space.config.search)
@@ -249,10 +261,10 @@ def test_several_objectives_give_a_pareto_front_of_complete_trials(tmp_path: Pat
 
 
 def test_only_complete_trials_of_the_search_itself_say_what_mattered(space: SearchSpace, tmp_path: Path) -> None:
-    told = searcher(space, tmp_path, Notes(), [])
+    told = searcher(space, tmp_path)
     for number in range(ENOUGH + 1):
         rate = told.suggest(str(number))["job"]["optim.learning_rate"]
-        told.on_trial_complete(str(number), result(30, rate, "COMPLETE") if number else result(20, rate))
+        told.on_trial_complete(str(number), result(30, rate, done=True) if number else result(20, rate))
     study = open_study(space.name, space.config.search, tmp_path)
     study.add_trial(optuna.trial.create_trial(value=1.0, user_attrs={"gazetune:from": "another:0007"}))
     found = importance(study, space)

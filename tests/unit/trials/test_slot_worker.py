@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,9 +13,10 @@ from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.reward.data.prepared_data import prepare
 from gazetune.train.loop import Training
-from gazetune.train.processes.slot_worker import _Backbones, _message, _reason, _train
 from gazetune.train.processes.worker_group import Worker
 from gazetune.train.progress import EvaluationReport
+from gazetune.trials.messages import TrainJob, WorkerSettings
+from gazetune.trials.slot_worker import BackboneCache, SlotWorker, describe_failure, make_report
 
 StartTraining = Callable[..., Training]
 
@@ -25,13 +27,12 @@ def config_of(quantization: str, precision: str = "fp32") -> Config:
     )
 
 
-def test_a_message_has_the_objective_with_more_being_better_and_the_time_of_all_gpus() -> None:
+def test_a_report_has_the_metrics_as_they_are_and_the_time_of_all_gpus() -> None:
     metrics = {"val/accuracy": 0.7, "val/loss": 0.4}
     made = EvaluationReport(3, 96, 960, 12.0, metrics, best_accuracy=0.75, train_losses=[0.6, 0.5, 0.4], done=False)
-    assert _message(made, "val/loss", 0.5)["objective"] == -0.4
-    message = _message(made, "val/accuracy", 8.0)
-    assert (message["objective"], message["val_accuracy"]) == (0.7, 0.75)
-    assert (message["train_seconds"], message["gpu_seconds"]) == (12.0, 96.0)
+    report = make_report(made, 8.0)
+    assert (report.metrics, report.val_accuracy) == (metrics, 0.75)
+    assert (report.train_seconds, report.gpu_seconds) == (12.0, 96.0)
 
 
 def test_a_kept_backbone_is_for_the_same_quantisation_and_precision_alone(worker: Worker) -> None:
@@ -39,10 +40,10 @@ def test_a_kept_backbone_is_for_the_same_quantisation_and_precision_alone(worker
     configs = [config_of("none"), config_of("none", "bf16"), config_of("nf4")]
     for kept in configs:
         for wanted in configs:
-            backbones = _Backbones(worker)
-            backbone = backbones.take(kept)
-            backbones.give(kept, backbone)
-            assert (backbones.take(wanted) is backbone) == (kept == wanted)
+            backbones = BackboneCache(worker)
+            backbone = backbones.take_backbone(kept)
+            backbones.keep_backbone(kept, backbone)
+            assert (backbones.take_backbone(wanted) is backbone) == (kept == wanted)
 
 
 def test_a_quantised_backbone_that_was_used_gives_the_losses_of_a_fresh_one(
@@ -50,19 +51,19 @@ def test_a_quantised_backbone_that_was_used_gives_the_losses_of_a_fresh_one(
 ) -> None:
     pytest.importorskip("bitsandbytes")
     config = config_of("nf4")
-    backbones = _Backbones(worker)
+    backbones = BackboneCache(worker)
     losses = []
     for folder in ("first", "second"):
         training = start(
             folder,
-            backbone=backbones.take(config),
+            backbone=backbones.take_backbone(config),
             adapter=config.adapter.model_dump(),
             train={"epochs": 0.3, "precision": "fp32"},
         )
         report = training.run(lambda made: True)
         assert report is not None
         losses.append(report.train_losses)
-        backbones.give(config, training.close())
+        backbones.keep_backbone(config, training.close())
     assert losses[0] == losses[1] and len(losses[0]) > 0
 
 
@@ -70,14 +71,16 @@ def test_a_trial_is_not_trained_on_other_pairs_than_the_search_began_with(worker
     config = Config.model_validate({"data": {"pairs": 40}, "gaze": {"predictor": "planted"}})
     before = prepare(config, tmp_path).facts.data_fingerprint
     changed = config.model_copy(update={"data": config.data.model_copy(update={"pairs": 42})})
-    job = {"id": "0003", "config": changed.model_dump(mode="json"), "folder": str(tmp_path), "data": [before]}
+    job = TrainJob("0003", changed, tmp_path, data_fingerprints=(before,), milestones=())
+    settings = WorkerSettings("board", 0, changed.resources, cache=tmp_path, threads=1)
+    no_board: Any = None
     with pytest.raises(InputError, match="planted: the preference pairs have changed since the search began"):
-        _train(job, None, worker, _Backbones(worker), tmp_path)
+        SlotWorker(no_board, worker, settings).train(job)
 
 
 def test_no_memory_for_a_model_is_told_with_what_helps() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(10**15)
-    job = {"id": "0003", "config": {"train": {"batch_size": 8}}}
-    assert _reason(caught.value, job).startswith("out of memory; what helps: train.batch_tokens")
-    assert _reason(RuntimeError("else\nmore"), job) == "RuntimeError: else"
+    config = Config.model_validate({"train": {"batch_size": 8}})
+    assert describe_failure(caught.value, config).startswith("out of memory; what helps: train.batch_tokens")
+    assert describe_failure(RuntimeError("else\nmore"), config) == "RuntimeError: else"

@@ -1,0 +1,88 @@
+"""The second phase of a search: winner and baselines are compared on the test split, and the report is written."""
+
+from __future__ import annotations
+
+from gazetune.config import Config
+from gazetune.config.yaml_file import dump_config
+from gazetune.errors import RunError
+from gazetune.report.document import SearchDocument
+from gazetune.report.markdown import write_report
+from gazetune.reward.data.prepared_data import prepare, prepared_facts
+from gazetune.search.active_search import ActiveSearch
+from gazetune.search.baselines import Candidate, baseline_name, winner_and_baselines
+from gazetune.search.ledger import bayes_facts, fingerprint_tags, log_evaluation, trial_records
+from gazetune.search.study.searcher import importance, pareto_front
+from gazetune.trials.jobs import run_evaluation, run_training
+from gazetune.trials.messages import EvaluateJob, EvaluationResult, TrainingReport
+
+
+def compare_on_test(active: ActiveSearch) -> SearchDocument:
+    """Compare winner and baselines on the test split and write the report.
+
+    Raises
+    ------
+    RunError, Interrupted
+        As `ActiveSearch.check_interrupted`.
+    """
+    prepared, study = active.prepared, active.study
+    active.slots.keep_one_slot()
+    trials = trial_records(study)
+    configs = {trial.id: prepared.space.trial_config(trial.params) for trial in trials}
+    prepared.progress.print_stage("evaluating the best trial and the baselines on the test split")
+
+    def evaluate(job: EvaluateJob) -> EvaluationResult:
+        return run_evaluation(active.slots.board, job, active.check_interrupted)
+
+    best, baselines = winner_and_baselines(
+        trials,
+        configs,
+        {trial_id: prepared.folder.trial_folder(trial_id) / "best" for trial_id in configs},
+        lambda role, config: train_baseline(active, role, config),
+        evaluate,
+        lambda config: prepare(config, prepared.folder.cache),
+    )
+    document = SearchDocument(
+        name=prepared.space.name,
+        storage=str(prepared.folder.path),
+        tracking_uri=prepared.tracker.shown_uri,
+        mlflow_parent_run=active.parent_run,
+        trials=trials,
+        best=best,
+        baselines=baselines,
+        pareto=pareto_front(study, prepared.config.search),
+        importance=importance(study, prepared.space),
+        ended_by=active.caps.end_record(trials),
+        report=str(prepared.folder.report),
+        config=dump_config(prepared.config),
+        fingerprints={**prepared.fingerprints, **bayes_facts(prepared.data)},
+    )
+    write_report(document, prepared.folder.report)
+    return document
+
+
+def train_baseline(active: ActiveSearch, role: str, config: Config) -> Candidate | None:
+    """Train a config to the full budget in a slot, as a run with `role=baseline`; return None when that failed."""
+    prepared = active.prepared
+    name = baseline_name(role, config)
+    folder = prepared.folder.baseline_folder(name)
+    facts = prepared_facts(config, prepared.folder.cache)
+    tags = {"role": "baseline", **fingerprint_tags(facts.data_fingerprint, facts.gaze_fingerprint)}
+    run = prepared.tracker.start_trial(
+        active.parent_run, name, {"fusion.kind": config.fusion.kind}, dump_config(config), tags
+    )
+
+    def log_report(report: TrainingReport) -> None:
+        log_evaluation(prepared.tracker, run, report)
+
+    try:
+        job = prepared.train_job(name, config, folder)
+        last = run_training(active.slots.board, job, active.check_interrupted, log_report)
+    except RunError as error:
+        active.check_slots()
+        # What the search found stands without this baseline.
+        prepared.progress.print_stage(f"baseline FAIL ({error})")
+        prepared.tracker.finish(run, "FAIL", str(error))
+        return None
+    prepared.tracker.log_file(run, folder / "best" / "margins.npy", "validation")
+    prepared.tracker.finish(run, "COMPLETE", None)
+    return Candidate(config, folder / "best", last.val_accuracy)

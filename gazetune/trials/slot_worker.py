@@ -1,0 +1,192 @@
+"""The worker's side of a warm slot: the loop that trains one job after another.
+
+Each worker of one long-lived Ray Train group runs `run_worker_loop`. Its imports, process group and frozen backbone
+outlive the jobs. Rank 0 alone talks to the board; the other ranks get its answers by broadcast::
+
+    take_job --TrainJob, EvaluateJob--> train or evaluate --report, result, failure--> board, then take_job again
+             --Close----------------> end
+
+Nothing outside of a worker imports this file, as it imports all that trains models.
+"""
+
+from __future__ import annotations
+
+import gc
+
+import ray
+import torch
+import torch.distributed as dist
+from ray.actor import ActorProxy
+from transformers import PreTrainedModel
+
+from gazetune.config import Config
+from gazetune.errors import GazetuneError, InputError
+from gazetune.reward.data.prepared_data import prepare
+from gazetune.reward.saved.saving import model_dtype
+from gazetune.train.checks import check_config
+from gazetune.train.evaluation import score_saved_model
+from gazetune.train.limits.out_of_memory import OutOfMemory, is_out_of_memory, out_of_memory_message
+from gazetune.train.loop import Training
+from gazetune.train.processes.deepspeed_engine import load_worker_backbone
+from gazetune.train.processes.worker_group import Worker, join_worker_group
+from gazetune.train.progress import EvaluationReport
+from gazetune.trials.board import NAMESPACE, Board
+from gazetune.trials.messages import (
+    Close,
+    EvaluateJob,
+    EvaluationResult,
+    Job,
+    TrainingReport,
+    TrainJob,
+    WorkerSettings,
+)
+
+PATIENCE = 5.0
+"""Seconds that rank 0 waits for a job before it lets the other ranks breathe: their broadcast must not time out."""
+
+
+def run_worker_loop(settings: WorkerSettings) -> None:
+    """Work on jobs from the board until it says close."""
+    torch.set_num_threads(settings.threads)
+    board = ray.get_actor(settings.board, namespace=NAMESPACE)
+    SlotWorker(board, join_worker_group(), settings).run()
+
+
+class SlotWorker:
+    """One worker of a slot, with the process group and the backbone that it keeps between jobs."""
+
+    def __init__(self, board: ActorProxy[Board], worker: Worker, settings: WorkerSettings) -> None:
+        self._board, self._worker, self._settings = board, worker, settings
+        self._backbones = BackboneCache(worker)
+
+    def run(self) -> None:
+        """Take jobs and run them until the board says close."""
+        while True:
+            taken = self._take_job()
+            if isinstance(taken, Close):
+                return
+            if taken is not None:
+                self._run_job(taken)
+                gc.collect()
+
+    def train(self, job: TrainJob) -> None:
+        """Train a model, and report every evaluation; the board's answer says whether to go on.
+
+        Raises
+        ------
+        InputError
+            When the config cannot train, or the preference pairs are other ones than the search began with.
+        """
+        config = job.config
+        check_config(config)
+        data = prepare(config, self._settings.cache)
+        if data.facts.data_fingerprint not in job.data_fingerprints:
+            raise InputError(f"{config.data.source}: the preference pairs have changed since the search began")
+        backbone = self._backbones.take_backbone(config)
+        training = Training(config, data, job.folder, self._worker, backbone, job.milestones)
+
+        def send_report(made: EvaluationReport) -> bool:
+            report = make_report(made, config.resources.gpus)
+            return ray.get(self._board.deliver_report.remote(job.id, self._settings.slot, report))
+
+        try:
+            training.run(send_report)
+        finally:
+            self._backbones.keep_backbone(config, training.close())
+
+    def evaluate(self, job: EvaluateJob) -> None:
+        """Score a split with the saved model of a run, and send the rewards."""
+        data = prepare(job.config, self._settings.cache)
+        split = getattr(data, job.split)
+        backbone = self._backbones.take_backbone(job.config)
+        rewards, model = score_saved_model(job.config, job.folder, backbone, split, self._worker)
+        self._backbones.keep_backbone(job.config, model.release_backbone())
+        if self._worker.is_main:
+            ray.get(self._board.deliver_result.remote(job.id, self._settings.slot, EvaluationResult(rewards)))
+
+    def _take_job(self) -> Job | Close | None:
+        """Rank 0 asks the board; all ranks get the answer. None: there is no job now."""
+        answers: list[Job | Close | None] = [None]
+        if self._worker.is_main:
+            taking = self._board.take_job.remote(self._settings.slot, self._settings.resources, PATIENCE)
+            answers = [ray.get(taking)]
+        dist.broadcast_object_list(answers, src=0)
+        return answers[0]
+
+    def _run_job(self, job: Job) -> None:
+        """Run a job. After some errors the process group is of no more use: these are raised and end the slot."""
+        try:
+            if isinstance(job, TrainJob):
+                self.train(job)
+            else:
+                self.evaluate(job)
+        except OutOfMemory as error:
+            # Perhaps of this rank alone, in the middle of a step: the group has to end.
+            self._fail_job(job.id, str(error))
+            raise
+        except GazetuneError as error:
+            # Every rank raised it at the same place: the group is whole and takes the next job.
+            if self._worker.is_main:
+                self._fail_job(job.id, str(error))
+        except Exception as error:
+            # Only this rank may have failed: it says why and lets the slot end. A rank that only lost another one says
+            # nothing, so that its job is handed out again.
+            if not _is_lost_peer(error):
+                self._fail_job(job.id, describe_failure(error, job.config))
+            raise
+
+    def _fail_job(self, job_id: str, reason: str) -> None:
+        ray.get(self._board.fail_job.remote(job_id, self._settings.slot, reason))
+
+
+class BackboneCache:
+    """The frozen backbone of the last job, kept for the next job that wants the same one."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._kept: tuple[tuple[str, torch.dtype, str], PreTrainedModel] | None = None
+
+    def take_backbone(self, config: Config) -> PreTrainedModel:
+        """Return a pristine backbone in the run's precision; the cache has none afterwards."""
+        kept, self._kept = self._kept, None
+        if kept is not None and kept[0] == self._key(config):
+            return kept[1]
+        return load_worker_backbone(config, self._worker)
+
+    def keep_backbone(self, config: Config, backbone: PreTrainedModel) -> None:
+        """Keep the backbone if its weights are still those that were loaded, and whole."""
+        if config.adapter.kind != "full" and config.deepspeed.stage != 3:
+            self._kept = (self._key(config), backbone)
+
+    def _key(self, config: Config) -> tuple[str, torch.dtype, str]:
+        return (config.backbone, model_dtype(config, self._worker.device), config.adapter.quantization)
+
+
+def make_report(made: EvaluationReport, gpus: float) -> TrainingReport:
+    """Return the message about an evaluation of a run that has so many GPUs."""
+    return TrainingReport(
+        examples=made.examples,
+        budget=made.budget,
+        step=made.step,
+        val_accuracy=made.best_accuracy,
+        train_seconds=made.seconds,
+        gpu_seconds=made.seconds * gpus,
+        metrics=made.metrics,
+        train_losses=tuple(made.train_losses),
+        done=made.done,
+    )
+
+
+def describe_failure(error: Exception, config: Config) -> str:
+    """Return in one line why a run failed, with what helps where it ran out of memory."""
+    if is_out_of_memory(error):  # before the first step, as the model was built
+        return out_of_memory_message(config)
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0] if text else 'no message'}"
+
+
+def _is_lost_peer(error: Exception) -> bool:
+    """Tell whether a collective failed because another worker is gone; gloo has no exception of its own for that."""
+    return isinstance(error, dist.DistBackendError | dist.DistNetworkError) or (
+        isinstance(error, RuntimeError) and "/gloo/" in str(error)
+    )
