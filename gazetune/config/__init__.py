@@ -1,17 +1,22 @@
 """The one config tree: every key a run has, its type, its default and what it means.
 
 `Config` describes one training run completely. A search space file holds a partial config (`base`) and the axes that
-the search varies; each trial is again a complete `Config`. Reading YAML and command-line overrides is `config_file`.
+the search varies; each trial is again a complete `Config`.
+
+    model.py, training.py, search.py    the sections, each key with its type, default and meaning
+    presets.py                          what keys are that nothing sets
+    keys.py                             dotted keys: which exist, what they accept, reading and setting one
+    yaml_file.py, config_file.py        YAML and `KEY=VALUE` in, a validated config out, and back
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import field_validator, model_validator
 
 from gazetune.config.model import AdapterConfig, DataConfig, FusionConfig, GazeConfig, ProjectorConfig
-from gazetune.config.presets import known_preset, with_defaults
+from gazetune.config.presets import add_defaults, check_preset
 from gazetune.config.search import ResourcesConfig, SearchConfig, TrackingConfig
 from gazetune.config.section import (
     LARGEST_SEED,
@@ -22,7 +27,7 @@ from gazetune.config.section import (
     Probability,
     Section,
     Seed,
-    features_from_mask,
+    parse_feature_mask,
 )
 from gazetune.config.training import DeepSpeedConfig, EarlyStopConfig, LossConfig, OptimConfig, TrainConfig
 
@@ -49,7 +54,7 @@ __all__ = [
     "Seed",
     "TrackingConfig",
     "TrainConfig",
-    "features_from_mask",
+    "parse_feature_mask",
 ]
 
 
@@ -75,10 +80,10 @@ class Config(Section):
 
     @field_validator("preset", mode="before")
     @classmethod
-    def _known_preset(cls, value: Any) -> Any:
-        return known_preset(value)
+    def _check_preset(cls, value: object) -> object:
+        return check_preset(value)
 
     @model_validator(mode="before")
     @classmethod
-    def _with_defaults(cls, values: Any) -> Any:
-        return with_defaults(values) if isinstance(values, dict) else values
+    def _add_defaults(cls, values: object) -> object:
+        return add_defaults(values) if isinstance(values, dict) else values

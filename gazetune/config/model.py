@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -13,7 +13,7 @@ from gazetune.config.section import (
     Probability,
     Section,
     Seed,
-    features_from_mask,
+    parse_feature_mask,
 )
 
 
@@ -46,7 +46,7 @@ class DataConfig(Section):
 
     @field_validator("splits")
     @classmethod
-    def _shares_sum_to_one(cls, value: tuple[float, float, float] | None) -> tuple[float, float, float] | None:
+    def _check_shares(cls, value: tuple[float, float, float] | None) -> tuple[float, float, float] | None:
         if value is not None and (min(value) <= 0 or abs(sum(value) - 1.0) > 1e-6):
             raise ValueError("must be three positive shares (train, validation, test) that sum to 1")
         return value
@@ -98,8 +98,8 @@ class GazeConfig(Section):
 
     @field_validator("features", mode="before")
     @classmethod
-    def _mask_to_names(cls, value: Any) -> Any:
-        return features_from_mask(value)
+    def _name_features(cls, value: object) -> object:
+        return parse_feature_mask(value)
 
 
 class FusionConfig(Section):

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
-from typing import Any
 
 from gazetune.errors import did_you_mean
 
 PRESETS = ("corrected", "reference")
 
-REFERENCE: Mapping[str, Mapping[str, Any]] = {
+REFERENCE: Mapping[str, Mapping[str, object]] = {
     "data": {"max_chars": 10000, "invert_oasst1": True},
     "adapter": {"kind": "lora", "r": 8, "alpha": 32, "dropout": 0.1, "targets": ["q_proj", "v_proj"]},
     "gaze": {"context": "chat", "scope": "prompt+response", "align": "spread", "normalise": False},
@@ -35,13 +34,13 @@ REFERENCE: Mapping[str, Mapping[str, Any]] = {
         "gradient_checkpointing": True,
     },
 }
-"""Defaults of `preset: reference`, but those that other keys decide (see `with_defaults`)."""
+"""Defaults of `preset: reference`, but those that other keys decide (see `add_defaults`)."""
 
 MAX_TOKENS = 1350
 """Tokens of a conversation that the reference reads with predictor 2 and gaze tokens."""
 
 
-def known_preset(value: Any) -> Any:
+def check_preset(value: object) -> object:
     """Return the name of a preset.
 
     Raises
@@ -54,52 +53,59 @@ def known_preset(value: Any) -> Any:
     return value
 
 
-def with_defaults(tree: Mapping[str, Any]) -> dict[str, Any]:
+def add_defaults(tree: Mapping[str, object]) -> dict[str, object]:
     """Return a config tree with the defaults of its preset and without `adapter.kind: auto`.
 
     Whatever is no mapping where a section should be stays as it is: it is refused, or validated already.
+
+    Examples
+    --------
+    >>> add_defaults({"backbone": "tiny"})
+    {'backbone': 'tiny', 'adapter': {'kind': 'full'}}
+    >>> add_defaults({"preset": "reference", "train": {"epochs": 1}})["train"]["epochs"]
+    1
     """
     resolved = dict(tree)
     reference = tree.get("preset") == "reference"
     if reference:
         for section, defaults in REFERENCE.items():
-            _add(resolved, section, defaults)
+            _add_section_defaults(resolved, section, defaults)
     _resolve_adapter(resolved)
     if reference:
         _add_dependent_defaults(resolved)
     return resolved
 
 
-def _resolve_adapter(tree: dict[str, Any]) -> None:
-    """Say what `adapter.kind: auto` is, so that the config written beside a run says what ran."""
-    adapter = _section(tree, "adapter")
+def _resolve_adapter(tree: dict[str, object]) -> None:
+    """Replace `adapter.kind: auto` by what it means, so that the config written beside a run says what ran."""
+    adapter = _find_section(tree, "adapter")
     if adapter is not None and adapter.get("kind", "auto") == "auto":
         quantized = adapter.get("quantization", "none") != "none"
         full = tree.get("backbone", "tiny") == "tiny" and not quantized
         tree["adapter"] = {**adapter, "kind": "full" if full else "lora"}
 
 
-def _add_dependent_defaults(tree: dict[str, Any]) -> None:
+def _add_dependent_defaults(tree: dict[str, object]) -> None:
     """Add the defaults of `reference` that hold only beside certain values of other keys."""
-    adapter, gaze, fusion = (_section(tree, name) or {} for name in ("adapter", "gaze", "fusion"))
+    adapter, gaze, fusion = (_find_section(tree, name) or {} for name in ("adapter", "gaze", "fusion"))
     # PEFT froze the projector; a backbone that trains whole goes without PEFT.
     with_peft = adapter.get("kind") in ("lora", "dora", "rslora")
-    _add(tree, "fusion", {"freeze": with_peft})
-    stage = (_section(tree, "deepspeed") or {}).get("stage", 2)
+    _add_section_defaults(tree, "fusion", {"freeze": with_peft})
+    stage = (_find_section(tree, "deepspeed") or {}).get("stage", 2)
     has_bitsandbytes = importlib.util.find_spec("bitsandbytes") is not None
     if with_peft and has_bitsandbytes and stage != 3 and tree.get("backbone", "tiny") != "tiny":
-        _add(tree, "adapter", {"quantization": "nf4"})
+        _add_section_defaults(tree, "adapter", {"quantization": "nf4"})
     if gaze.get("predictor") == "roberta" and fusion.get("kind") == "concat":
-        _add(tree, "data", {"max_tokens": MAX_TOKENS})
+        _add_section_defaults(tree, "data", {"max_tokens": MAX_TOKENS})
 
 
-def _add(tree: dict[str, Any], section: str, defaults: Mapping[str, Any]) -> None:
-    given = _section(tree, section)
+def _add_section_defaults(tree: dict[str, object], section: str, defaults: Mapping[str, object]) -> None:
+    given = _find_section(tree, section)
     if given is not None:
         tree[section] = {**defaults, **given}
 
 
-def _section(tree: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+def _find_section(tree: Mapping[str, object], name: str) -> Mapping[str, object] | None:
     """Return a section of a tree, empty where it is missing; None for what is no mapping."""
     section = tree.get(name)
     if section is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -22,13 +22,18 @@ _UNITS = {
 } | {"": 1, "B": 1}
 
 
-def bytes_of(size: str) -> int:
+def parse_size(size: str) -> int:
     """Return the bytes of a size such as `20GB`, `1.5 TiB` or `500000`.
 
     Raises
     ------
     ValueError
         For anything else.
+
+    Examples
+    --------
+    >>> parse_size("20GB"), parse_size("1.5 KiB"), parse_size("500000")
+    (20000000000, 1536, 500000)
     """
     found = re.fullmatch(r"\s*([+-]?\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", size)
     if found is None or found[2] not in _UNITS:
@@ -67,8 +72,8 @@ class SearchConfig(Section):
 
     @field_validator("max_disk", mode="before")
     @classmethod
-    def _bytes(cls, value: Any) -> Any:
-        return bytes_of(value) if isinstance(value, str) else value
+    def _parse_max_disk(cls, value: object) -> object:
+        return parse_size(value) if isinstance(value, str) else value
 
 
 class ResourcesConfig(Section):

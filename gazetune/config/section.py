@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,13 +23,22 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def features_from_mask(value: Any) -> Any:
-    """Turn a feature mask given as `[0, 1, 0, 1, 0]` or `"0,1,0,1,0"` or names into measure names in canonical order.
+def parse_feature_mask(value: object) -> tuple[str, ...]:
+    """Return the names of the reading measures in a feature mask, in canonical order.
+
+    A mask is `[0, 1, 0, 1, 0]`, `"0,1,0,1,0"`, or names.
 
     Raises
     ------
     ValueError
         For an empty mask, a mask of another length than five, or a name that is no reading measure.
+
+    Examples
+    --------
+    >>> parse_feature_mask([0, 1, 0, 1, 0])
+    ('FFD', 'TRT')
+    >>> parse_feature_mask("TRT, nFix")
+    ('nFix', 'TRT')
     """
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",")]

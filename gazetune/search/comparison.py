@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gazetune.config import Config
-from gazetune.config.yaml_file import dump_config
+from gazetune.config.config_file import dump_config
 from gazetune.errors import RunError
 from gazetune.report.document import SearchDocument
 from gazetune.report.markdown import write_report

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gazetune.cluster.node_watch import NodeWatch
 from gazetune.config import ResourcesConfig
-from gazetune.config.yaml_file import dump_config
+from gazetune.config.config_file import dump_config
 from gazetune.errors import RunError
 from gazetune.report.document import SearchDocument
 from gazetune.search.active_search import FINISHED, ActiveSearch, PreparedSearch

@@ -10,8 +10,8 @@ from typing import Any, cast
 import optuna
 from optuna.trial import FrozenTrial
 
+from gazetune.config.config_file import dump_config, write_config
 from gazetune.config.keys import get_key
-from gazetune.config.yaml_file import dump_config, write_config
 from gazetune.report.document import TrialRecord, TrialState
 from gazetune.reward.data.prepared_data import PreparedData, is_prepared, prepared_facts
 from gazetune.search.folder import SearchFolder

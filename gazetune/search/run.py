@@ -11,7 +11,8 @@ from ray.exceptions import RayError, RayTaskError
 
 from gazetune.cluster.connect import ClusterSize, connect_to_cluster, disconnect_from_cluster
 from gazetune.config import Config
-from gazetune.config.yaml_file import load_config, parse_overrides, set_key
+from gazetune.config.config_file import load_config, parse_overrides
+from gazetune.config.keys import set_key
 from gazetune.errors import RunError
 from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.gaze.store.parallel import RayPrediction

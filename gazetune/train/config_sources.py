@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gazetune.config import Config
+from gazetune.config.config_file import build_config, parse_overrides
 from gazetune.config.keys import set_key
-from gazetune.config.yaml_file import build_config, parse_overrides, read_yaml_lines
+from gazetune.config.yaml_file import read_yaml_lines
 from gazetune.errors import InputError
 from gazetune.train.reference_flags import FLAGS, given_flags, reference_notes, reference_params
 

@@ -55,13 +55,13 @@ def _dropouts(text: str) -> list[float]:
 
 
 def _mask(text: str) -> list[str]:
-    from gazetune.config import features_from_mask  # pydantic is slow to import, and --help does not need it
+    from gazetune.config import parse_feature_mask  # pydantic is slow to import, and --help does not need it
 
     flags = text.split(",")
     if any(flag.strip() not in ("0", "1") for flag in flags):
         raise ArgumentTypeError(f"'{text}' is not accepted; accepted: five 0/1 flags such as 0,1,0,1,0")
     try:
-        return list(features_from_mask(flags if len(flags) > 1 else [text.strip()]))
+        return list(parse_feature_mask(flags if len(flags) > 1 else [text.strip()]))
     except ValueError as error:
         raise ArgumentTypeError(f"'{text}' is not accepted: {error}") from None
 

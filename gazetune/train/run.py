@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from gazetune.config import Config, ResourcesConfig, TrackingConfig
-from gazetune.config.yaml_file import build_config, dump_config, load_config, with_absolute_paths, write_config
+from gazetune.config.config_file import build_config, dump_config, load_config, with_absolute_paths, write_config
 from gazetune.errors import InputError
 from gazetune.evaluate.accuracy import pair_correctness
 from gazetune.evaluate.length import shorter_baseline

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from gazetune.config import Config
-from gazetune.config.yaml_file import build_config
+from gazetune.config.config_file import build_config
 from gazetune.errors import RunError
 from gazetune.reward.data.prepared_data import prepare
 from gazetune.train.evaluation import score_split

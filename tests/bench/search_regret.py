@@ -21,7 +21,7 @@ import optuna
 from optuna.trial import TrialState
 from ray.tune.schedulers import TrialScheduler
 
-from gazetune.config.yaml_file import set_key
+from gazetune.config.keys import set_key
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
 from gazetune.search.stopping.schedulers import Rungs, Stopping, create_scheduler

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from gazetune.config import Config
-from gazetune.config.yaml_file import load_config
+from gazetune.config.config_file import load_config
 from gazetune.preferences.splits import load_splits
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.model.tiny import tiny_backbone

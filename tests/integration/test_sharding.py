@@ -34,7 +34,7 @@ import sys
 from pathlib import Path
 import torch, yaml
 torch.set_num_threads(1)
-from gazetune.config.yaml_file import build_config
+from gazetune.config.config_file import build_config
 from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.data.prepared_data import prepare
 from gazetune.train.loop import Training

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from gazetune.cli.main import build_parser, leaf_parsers
+from gazetune.config.config_file import load_config
 from gazetune.config.keys import accepted_values, config_keys
-from gazetune.config.yaml_file import load_config
 from gazetune.preferences.pair import PreferencePair
 from gazetune.preferences.source_splits import read_source_splits
 from gazetune.report.document import BaselineRecord, BestRecord, SearchDocument, TrialRecord

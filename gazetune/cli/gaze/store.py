@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> Outcome:
         raise InputError(f"--workers {args.workers}: accepted: 1 or more")
     from gazetune.cluster.gaze_store import build_store_in_parallel
     from gazetune.config import Config
-    from gazetune.config.yaml_file import with_absolute_paths
+    from gazetune.config.config_file import with_absolute_paths
 
     gaze = {"predictor": args.predictor, "path": args.path, "store": args.store}
     config = with_absolute_paths(Config.model_validate({"data": {"source": args.data}, "gaze": gaze}))

@@ -23,7 +23,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from gazetune import __version__
 from gazetune.config import Config
-from gazetune.config.yaml_file import dump_config, load_config
+from gazetune.config.config_file import dump_config, load_config
 from gazetune.errors import InputError, RunError
 from gazetune.files.replaced_folder import recover_folder, replace_folder
 from gazetune.reward.data.prepared_data import PreparedData

@@ -16,7 +16,8 @@ import torch
 from gazetune.cluster.capacity import NodeResources, largest_resources, require_slots
 from gazetune.cluster.connect import count_machine_cpus
 from gazetune.config import Config, ResourcesConfig
-from gazetune.config.yaml_file import load_config, read_yaml
+from gazetune.config.config_file import load_config
+from gazetune.config.yaml_file import read_yaml
 from gazetune.errors import InputError
 from gazetune.search.planning.expected_work import ASSUMPTION
 from gazetune.search.planning.largest_trial import find_largest_trial

@@ -11,8 +11,9 @@ from typing import Any
 import optuna
 
 from gazetune.config import Config, GazeConfig, ResourcesConfig
-from gazetune.config.keys import config_keys, get_key
-from gazetune.config.yaml_file import Lines, build_config, dump_yaml, set_key, with_absolute_paths
+from gazetune.config.config_file import Lines, build_config, with_absolute_paths
+from gazetune.config.keys import config_keys, get_key, set_key
+from gazetune.config.yaml_file import dump_yaml
 from gazetune.search.space.axes import Asked, Axis, ChoiceAxis, FixedAxis
 from gazetune.search.space.combinations import Reach, combinations
 from gazetune.search.space.conditions import Condition

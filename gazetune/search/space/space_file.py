@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gazetune.config.keys import get_key
-from gazetune.config.yaml_file import Lines, parse_overrides, read_yaml_lines, set_key, with_absolute_paths
+from gazetune.config.config_file import Lines, parse_overrides, with_absolute_paths
+from gazetune.config.keys import get_key, set_key
+from gazetune.config.yaml_file import read_yaml_lines
 from gazetune.errors import InputError, did_you_mean
 from gazetune.gaze.predictors.registry import predictor_names
 from gazetune.search.space.checks import check_space, in_order

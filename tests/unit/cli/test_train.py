@@ -12,8 +12,8 @@ import pytest
 from gazetune.cli.main import build_parser
 from gazetune.cli.train import find_evaluated_folder, find_run_folder, read_config
 from gazetune.config import Config
+from gazetune.config.config_file import write_config
 from gazetune.config.keys import get_key
-from gazetune.config.yaml_file import write_config
 from gazetune.errors import InputError
 from gazetune.reward.model.quantization import has_bitsandbytes
 from gazetune.train.reference_flags import FLAGS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from gazetune.config import Config, features_from_mask
+from gazetune.config import Config, parse_feature_mask
 
 
 def test_adapter_auto_is_full_for_tiny_and_lora_for_others() -> None:
@@ -16,7 +16,7 @@ def test_adapter_auto_is_full_for_tiny_and_lora_for_others() -> None:
 
 @pytest.mark.parametrize("mask", ["0,1,0,1,0", [0, 1, 0, 1, 0], ["TRT", "FFD"], [False, True, False, True, False]])
 def test_a_mask_in_any_form_becomes_names_in_canonical_order(mask: object) -> None:
-    assert features_from_mask(mask) == ("FFD", "TRT")
+    assert parse_feature_mask(mask) == ("FFD", "TRT")
 
 
 @pytest.mark.parametrize("mask", [[0, 1, 0, 1], [0, 0, 0, 0, 0], ["XYZ"], [], 5, None, {"TRT": 1}])

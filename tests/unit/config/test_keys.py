@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gazetune.config import Config
-from gazetune.config.keys import accepted_values, config_keys, get_key, key_at, key_hint, known_key, set_key
+from gazetune.config.keys import accepted_values, config_keys, find_key, find_leaf, get_key, key_hint, set_key
 from gazetune.errors import InputError
 
 
@@ -40,9 +40,9 @@ def test_the_nearest_key_is_found(key: str, nearest: str) -> None:
 
 
 def test_keys_of_a_mapping_that_may_be_null_are_known_and_say_what_they_accept() -> None:
-    assert known_key("train.early_stop.patience") == "train.early_stop"
-    assert known_key("train.early_stop.patince") is None
-    assert known_key("train.early_stop.patience.x") is None
+    assert find_leaf("train.early_stop.patience") == "train.early_stop"
+    assert find_leaf("train.early_stop.patince") is None
+    assert find_leaf("train.early_stop.patience.x") is None
     assert accepted_values("train.early_stop") == "a mapping with the keys patience, min_delta, metric or null"
     assert accepted_values("train.early_stop.patience") == "an integer >= 1"
     assert "did you mean 'train.early_stop.patience'?" in key_hint("train.early_stop.patince")
@@ -62,13 +62,13 @@ def test_keys_of_a_mapping_that_may_be_null_are_known_and_say_what_they_accept()
     ],
 )
 def test_the_key_of_a_place_ends_before_members_of_a_union_and_indices(place: list[str], key: str) -> None:
-    assert key_at(place) == key
+    assert find_key(place) == key
 
 
 def test_keys_inside_a_free_form_mapping_are_known_and_inside_another_leaf_not() -> None:
-    assert known_key("deepspeed.override.zero_optimization.overlap_comm") == "deepspeed.override"
-    assert known_key("optim.learning_rate.x") is None
-    assert known_key("optim") is None
+    assert find_leaf("deepspeed.override.zero_optimization.overlap_comm") == "deepspeed.override"
+    assert find_leaf("optim.learning_rate.x") is None
+    assert find_leaf("optim") is None
 
 
 def test_get_key_reads_configs_and_trees_alike() -> None:

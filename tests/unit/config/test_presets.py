@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from gazetune.config import Config
+from gazetune.config.config_file import apply_overrides, build_config, dump_config, load_config
 from gazetune.config.keys import config_keys, get_key
-from gazetune.config.presets import REFERENCE, with_defaults
-from gazetune.config.yaml_file import apply_overrides, build_config, dump_config, load_config
+from gazetune.config.presets import REFERENCE, add_defaults
 from gazetune.errors import InputError
 from gazetune.reward.model.quantization import has_bitsandbytes
 from gazetune.search.space.space_file import read_space
@@ -58,7 +58,7 @@ def test_the_reference_has_the_values_of_its_recipe() -> None:
 
 def test_corrected_is_the_default_and_sets_nothing() -> None:
     assert preset("corrected") == Config()
-    assert with_defaults({"preset": "corrected", "train": {"epochs": 3}}) == {
+    assert add_defaults({"preset": "corrected", "train": {"epochs": 3}}) == {
         "preset": "corrected",
         "train": {"epochs": 3},
         "adapter": {"kind": "full"},

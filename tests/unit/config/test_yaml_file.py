@@ -11,16 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gazetune.config import Config
-from gazetune.config.yaml_file import (
+from gazetune.config.config_file import (
     apply_overrides,
     build_config,
     dump_config,
     load_config,
-    read_yaml,
-    read_yaml_lines,
     with_absolute_paths,
     write_config,
 )
+from gazetune.config.yaml_file import read_yaml, read_yaml_lines
 from gazetune.errors import InputError
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gazetune.config import Config
-from gazetune.config.yaml_file import write_config
+from gazetune.config.config_file import write_config
 from gazetune.errors import InputError
 from gazetune.train.run import train_model
 

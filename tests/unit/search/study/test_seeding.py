@@ -9,7 +9,7 @@ import pytest
 from optuna.trial import TrialState
 
 from gazetune.config import Config
-from gazetune.config.yaml_file import write_config
+from gazetune.config.config_file import write_config
 from gazetune.errors import InputError
 from gazetune.search.folder import SearchFolder
 from gazetune.search.ledger import trial_records

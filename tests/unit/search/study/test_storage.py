@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy
 from optuna.trial import TrialState
 
-from gazetune.config.yaml_file import write_config
+from gazetune.config.config_file import write_config
 from gazetune.errors import InputError
 from gazetune.search.folder import SearchFolder
 from gazetune.search.run import run_search
