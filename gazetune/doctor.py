@@ -17,7 +17,7 @@ from packaging.specifiers import SpecifierSet
 from gazetune.errors import InputError
 from gazetune.files.writable import nearest_folder, require_writable
 from gazetune.reward.model.quantization import has_bitsandbytes
-from gazetune.tracking.location import check_answers, hide_password, resolve_uri
+from gazetune.tracking.location import check_tracking_uri, hide_password
 from gazetune.train.limits.disk_offload import can_build_async_io
 from gazetune.train.processes.deepspeed_op import read_op_state
 
@@ -151,8 +151,7 @@ def check_tracking(storage: Path, uri: str | None) -> Check:
     if uri is None and not (storage / "mlflow.db").is_file():
         return Check(name, "OK", f"a sqlite file will be made in {storage}")
     try:
-        resolved = resolve_uri(uri, storage)
-        check_answers(resolved)
+        resolved = check_tracking_uri(uri, storage)
     except InputError as error:
         return Check(name, "FAIL", str(error), "leave --tracking-uri out to use a sqlite file in the storage")
     return Check(name, "OK", f"{hide_password(resolved)} answers")

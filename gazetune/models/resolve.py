@@ -20,7 +20,7 @@ from gazetune.errors import InputError
 from gazetune.files.replaced_folder import recover_folder
 from gazetune.report.document import TrialState, rank_key
 from gazetune.search.folder import SearchFolder
-from gazetune.tracking.mlflow_runs import PARENT, TRIAL
+from gazetune.tracking.mlflow_runs import PARENT_TAG, TRIAL_TAG
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _NAME_AND_RANK = re.compile(r"(?P<name>.+):(?P<rank>\d+)")
@@ -132,13 +132,13 @@ def _model_of_run(run_id: str, storage: Path) -> Path | None:
             if trial["mlflow_run"] == run_id:
                 return _saved_or_refuse(search.trial_folder(str(trial["id"])), run_id)
     tags = _read_tags(run_id, storage)
-    if TRIAL not in tags or PARENT not in tags:
+    if TRIAL_TAG not in tags or PARENT_TAG not in tags:
         return None
     for folder in _run_folders(storage):
         search = SearchFolder(folder)
-        if search.read_parent_run() == tags[PARENT]:
+        if search.read_parent_run() == tags[PARENT_TAG]:
             is_baseline = tags.get("role") == "baseline"
-            own = search.baseline_folder(tags[TRIAL]) if is_baseline else search.trial_folder(tags[TRIAL])
+            own = search.baseline_folder(tags[TRIAL_TAG]) if is_baseline else search.trial_folder(tags[TRIAL_TAG])
             return _saved_or_refuse(own, run_id)
     return None
 

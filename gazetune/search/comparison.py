@@ -81,8 +81,8 @@ def train_baseline(active: ActiveSearch, role: str, config: Config) -> Candidate
         active.check_slots()
         # What the search found stands without this baseline.
         prepared.progress.print_stage(f"baseline FAIL ({error})")
-        prepared.tracker.finish(run, "FAIL", str(error))
+        prepared.tracker.finish_run(run, "FAIL", str(error))
         return None
     prepared.tracker.log_file(run, folder / "best" / "margins.npy", "validation")
-    prepared.tracker.finish(run, "COMPLETE", None)
+    prepared.tracker.finish_run(run, "COMPLETE", None)
     return Candidate(config, folder / "best", last.val_accuracy)

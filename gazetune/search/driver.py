@@ -92,7 +92,7 @@ def _open_parent_run(prepared: PreparedSearch) -> str:
         run = prepared.tracker.start_search(prepared.space.name, dump_config(prepared.config), {}, tags)
         prepared.folder.write_parent_run(run)
     else:
-        prepared.tracker.reopen(run)
+        prepared.tracker.reopen_run(run)
     return run
 
 
@@ -106,7 +106,7 @@ def _finish_search(active: ActiveSearch, document: SearchDocument) -> None:
     """Close the search's MLflow run and write its document."""
     prepared = active.prepared
     prepared.tracker.log_file(active.parent_run, Path(document.report))
-    prepared.tracker.finish(active.parent_run, "COMPLETE" if document.best else "FAIL", None)
+    prepared.tracker.finish_run(active.parent_run, "COMPLETE" if document.best else "FAIL", None)
     # Last, since a search with this file counts as finished.
     prepared.folder.write_document(document.dumps())
     # Until now they were needed: a search that is resumed before would train the baselines again.

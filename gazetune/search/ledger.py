@@ -80,7 +80,7 @@ class Ledger:
 
     def settle(self, trials: Iterable[FrozenTrial]) -> None:
         """Bring MLflow and the folder in line with the trials that an earlier driver saw finished."""
-        ended = self._tracker.ended(self._parent)
+        ended = self._tracker.list_ended_runs(self._parent)
         for trial in trials:
             # A run gets its margins before it ends, so one that has ended has all.
             if ended.get(StudyRecord.read(trial).mlflow_run) != _state(trial):
@@ -92,7 +92,7 @@ class Ledger:
         margins = self._folder.trial_folder(trial_id_of(trial.number)) / "best" / "margins.npy"
         if margins.exists():
             self._tracker.log_file(record.mlflow_run, margins, "validation")
-        self._tracker.finish(record.mlflow_run, _state(trial), record.reason)
+        self._tracker.finish_run(record.mlflow_run, _state(trial), record.reason)
 
     def _clear(self, trial: FrozenTrial) -> None:
         """Take away what a finished trial needs no more: only a COMPLETE one may keep its model."""

@@ -36,7 +36,7 @@ from gazetune.search.study.searcher import open_study
 from gazetune.search.study.seeding import seed_study
 from gazetune.search.study.storage import check_study_storage
 from gazetune.search.study.warm_start import with_history
-from gazetune.tracking.location import check_tracking
+from gazetune.tracking.location import check_tracking_uri
 from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.train.steps import StepPlan
 from gazetune.trials.progress import ProgressDisplay
@@ -150,7 +150,7 @@ def _prepare_and_run(
     check_objectives(space.config.search, space.shapes(), space.origin)
     check_sampler(space)
     check_caps(space.config.search, space.shapes(), space.origin)
-    check_tracking(space.config.tracking.uri, storage)
+    check_tracking_uri(space.config.tracking.uri, storage)
     check_study_storage(space.config.search.storage, space.name, storage / space.name)
     with ProgressDisplay(space.config.search.trials) as progress, ExitStack() as stack:
         # The stack ends in reverse order: Ray first, the exit message last.

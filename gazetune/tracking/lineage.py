@@ -37,9 +37,9 @@ def code_version() -> str:
     package = Path(gazetune.__file__).parent
     try:
         # A virtual environment may lie inside somebody else's repository: only a tracked package counts as a checkout.
-        _git(package, "ls-files", "--error-unmatch", "__init__.py")
-        commit = _git(package, "rev-parse", "--short=12", "HEAD")
-        changed = _git(package, "status", "--porcelain", "--untracked-files=no")
+        _run_git(package, "ls-files", "--error-unmatch", "__init__.py")
+        commit = _run_git(package, "rev-parse", "--short=12", "HEAD")
+        changed = _run_git(package, "status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.SubprocessError):
         return gazetune.__version__
     return f"{gazetune.__version__}+g{commit}{'.dirty' if changed else ''}"
@@ -56,6 +56,6 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
-def _git(folder: Path, *arguments: str) -> str:
+def _run_git(folder: Path, *arguments: str) -> str:
     command = ["git", "-C", str(folder), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout.strip()

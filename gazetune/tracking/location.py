@@ -24,7 +24,7 @@ DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 ACCEPTED = "sqlite:///FILE, http://HOST:PORT, https://HOST, postgresql://..., mysql://... or mssql://..."
 
 
-def resolve_uri(uri: str | None, storage: Path) -> str:
+def resolve_tracking_uri(uri: str | None, storage: Path) -> str:
     """Return the tracking URI to use: `uri`, or the sqlite file `mlflow.db` in the storage folder when it is None.
 
     Raises
@@ -40,16 +40,16 @@ def resolve_uri(uri: str | None, storage: Path) -> str:
     return uri
 
 
-def check_tracking(uri: str | None, storage: Path) -> str:
+def check_tracking_uri(uri: str | None, storage: Path) -> str:
     """Return the tracking URI to use, once something answers there. Nothing is written.
 
     Raises
     ------
     InputError
-        As `resolve_uri` and `check_answers`.
+        As `resolve_tracking_uri` and `check_uri_answers`.
     """
-    uri = resolve_uri(uri, storage)
-    check_answers(uri)
+    uri = resolve_tracking_uri(uri, storage)
+    check_uri_answers(uri)
     return uri
 
 
@@ -62,8 +62,8 @@ def hide_password(uri: str) -> str:
     return f"{scheme}{colon}{user.split(':')[0]}:***@{tail}"
 
 
-def check_answers(uri: str) -> None:
-    """Check that an MLflow server or a database answers at a URI from `resolve_uri`, in a few seconds.
+def check_uri_answers(uri: str) -> None:
+    """Check that an MLflow server or a database answers at a URI from `resolve_tracking_uri`, in a few seconds.
 
     Nothing is written: where a sqlite file is missing, its folder is tried.
 
@@ -92,10 +92,10 @@ def _check_server(uri: str) -> None:
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):  # a proxy asks for credentials, which MLflow's client takes from its environment
             return
-        raise _refusal(uri, f"answers, but not as an MLflow server (HTTP {error.code} at /health)") from error
+        raise _refuse_uri(uri, f"answers, but not as an MLflow server (HTTP {error.code} at /health)") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise _refusal(
+        raise _refuse_uri(
             uri, f"does not answer ({reason}); start it with `mlflow server`, or leave the key out"
         ) from error
 
@@ -112,7 +112,7 @@ def _check_sqlite(uri: str) -> None:
                 connection.execute("BEGIN IMMEDIATE")
                 connection.rollback()
     except (OSError, sqlite3.Error) as error:
-        raise _refusal(uri, f"cannot be used as a database ({error})") from error
+        raise _refuse_uri(uri, f"cannot be used as a database ({error})") from error
 
 
 def _check_database(uri: str) -> None:
@@ -129,10 +129,10 @@ def _check_database(uri: str) -> None:
         finally:
             engine.dispose()
     except ModuleNotFoundError as error:
-        raise _refusal(uri, f"needs the Python package {error.name}, which is not installed") from error
+        raise _refuse_uri(uri, f"needs the Python package {error.name}, which is not installed") from error
     except (OSError, ValueError, exc.SQLAlchemyError) as error:
-        raise _refusal(uri, f"does not answer ({str(error).splitlines()[0]})") from error
+        raise _refuse_uri(uri, f"does not answer ({str(error).splitlines()[0]})") from error
 
 
-def _refusal(uri: str, what: str) -> InputError:
+def _refuse_uri(uri: str, what: str) -> InputError:
     return InputError(f"tracking.uri '{hide_password(uri)}' {what}")

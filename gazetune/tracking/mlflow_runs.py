@@ -1,7 +1,12 @@
-"""One parent run per search, one child per trial, written so that writing again changes nothing.
+"""The MLflow runs of searches and trials: one parent run for a search, one child run for a trial.
 
-Only the driver of a search logs. It may be killed and resumed at any point, and then replays part of what it did; so
-the trial id names a run, and a metric's (key, step) is written once.
+Only the driver of a search logs. It may be killed and resumed at any point, and then repeats part of what it did.
+Every write can therefore be repeated without changing anything:
+
+    a run        is found again by the trial id among its tags
+    a parameter  is written unless the run has it
+    a metric     is written unless its key has a value at this step or a later one
+    an end       is written unless the run has ended in the same state
 """
 
 from __future__ import annotations
@@ -13,12 +18,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from gazetune.errors import InputError
 from gazetune.tracking.database import make_database
 from gazetune.tracking.lineage import code_version
-from gazetune.tracking.location import SERVERS, check_tracking, hide_password
+from gazetune.tracking.location import SERVERS, check_tracking_uri, hide_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,12 +32,17 @@ if TYPE_CHECKING:
 RunState = Literal["COMPLETE", "PRUNED", "FAIL", "INTERRUPTED"]
 
 # MLflow has no status for a pruned trial; the tag `gazetune.state` tells it from a complete one.
-STATUS: dict[RunState, str] = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "FAIL": "FAILED", "INTERRUPTED": "KILLED"}
+MLFLOW_STATUS: dict[RunState, str] = {
+    "COMPLETE": "FINISHED",
+    "PRUNED": "FINISHED",
+    "FAIL": "FAILED",
+    "INTERRUPTED": "KILLED",
+}
 
-PARENT = "mlflow.parentRunId"
-TRIAL = "gazetune.trial"
-STATE = "gazetune.state"
-REASON = "gazetune.reason"
+PARENT_TAG = "mlflow.parentRunId"
+TRIAL_TAG = "gazetune.trial"
+STATE_TAG = "gazetune.state"
+REASON_TAG = "gazetune.reason"
 
 
 @dataclass(slots=True)
@@ -79,7 +89,7 @@ class Tracker:
             For a URI that is not accepted, a server that does not answer (told in seconds), a database that cannot be
             written, and an experiment that was deleted.
         """
-        uri = check_tracking(uri, storage)
+        uri = check_tracking_uri(uri, storage)
         # MLflow's own patience is 7 retries of up to two minutes each: too long for a driver that trials wait for.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")
@@ -92,17 +102,17 @@ class Tracker:
             if uri.startswith("sqlite"):
                 make_database(Path(uri.removeprefix("sqlite:///")))
             client = MlflowClient(tracking_uri=uri)
-            return cls(client, _experiment_id(client, uri, storage, experiment), uri)
+            return cls(client, _find_experiment(client, uri, storage, experiment), uri)
         except MlflowException as error:
             line = str(error).splitlines()[0]
             raise InputError(f"tracking.uri '{hide_password(uri)}' cannot be used by MLflow: {line}") from error
 
-    def start_search(self, name: str, config_yaml: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
-        """Create the parent run of a search and return its id; keep the id and `reopen` it to resume."""
-        return self._create(name, config_yaml, params, {"gazetune.search": name, **tags})
+    def start_search(self, name: str, config_yaml: str, params: Mapping[str, object], tags: Mapping[str, str]) -> str:
+        """Create the parent run of a search and return its id; keep the id and `reopen_run` it to resume."""
+        return self._create_run(name, config_yaml, params, {"gazetune.search": name, **tags})
 
     def start_trial(
-        self, parent: str, trial_id: int | str, params: Mapping[str, Any], config_yaml: str, tags: Mapping[str, str]
+        self, parent: str, trial_id: int | str, params: Mapping[str, object], config_yaml: str, tags: Mapping[str, str]
     ) -> str:
         """Return the id of a trial's run, creating it under `parent` unless it is there.
 
@@ -111,18 +121,20 @@ class Tracker:
         no trials of the search, their `role`.
         """
         with self._lock:
-            here = f"tags.`{TRIAL}` = '{trial_id}' and tags.`{PARENT}` = '{parent}'"
+            here = f"tags.`{TRIAL_TAG}` = '{trial_id}' and tags.`{PARENT_TAG}` = '{parent}'"
             found = self._client.search_runs([self._experiment], here, max_results=1)
             if not found:
                 name = f"{tags.get('role', 'trial')} {trial_id}"
-                return self._create(name, config_yaml, params, {**tags, TRIAL: str(trial_id), PARENT: parent})
+                return self._create_run(
+                    name, config_yaml, params, {**tags, TRIAL_TAG: str(trial_id), PARENT_TAG: parent}
+                )
             run = found[0]
-        if run.data.tags.get(STATE) not in ("COMPLETE", "PRUNED"):
-            self._describe(run, params, config_yaml)
-            self.reopen(run.info.run_id)
+        if run.data.tags.get(STATE_TAG) not in ("COMPLETE", "PRUNED"):
+            self._describe_run(run, params, config_yaml)
+            self.reopen_run(run.info.run_id)
         return str(run.info.run_id)
 
-    def reopen(self, run_id: str) -> None:
+    def reopen_run(self, run_id: str) -> None:
         """Set a run RUNNING again, to resume it.
 
         Raises
@@ -140,9 +152,9 @@ class Tracker:
             raise InputError(
                 f"tracking.uri '{self.shown_uri}' has no run '{run_id}', which the search to resume logged to"
             ) from error
-        self.tag(run_id, {STATE: "RUNNING", REASON: ""})
+        self.set_tags(run_id, {STATE_TAG: "RUNNING", REASON_TAG: ""})
 
-    def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of a run; those that it has under these names are replaced."""
         from mlflow.entities import RunTag
         from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
@@ -154,13 +166,13 @@ class Tracker:
 
         Steps of a key must therefore come in rising order; NaN and infinity are written as they are.
         """
-        self._write(run_id, [(key, value, step) for key, value in metrics.items()])
+        self._write_points(run_id, [(key, value, step) for key, value in metrics.items()])
 
     def log_series(self, run_id: str, key: str, values: Sequence[float], first_step: int) -> None:
         """Write one metric at consecutive steps; as with `log_metrics`, steps that are written already are left."""
-        self._write(run_id, [(key, value, step) for step, value in enumerate(values, start=first_step)])
+        self._write_points(run_id, [(key, value, step) for step, value in enumerate(values, start=first_step)])
 
-    def _write(self, run_id: str, points: Sequence[tuple[str, float, int]]) -> None:
+    def _write_points(self, run_id: str, points: Sequence[tuple[str, float, int]]) -> None:
         from mlflow.entities import Metric
         from mlflow.utils.validation import MAX_METRICS_PER_BATCH
 
@@ -185,50 +197,53 @@ class Tracker:
         """Store a file as an artifact of a run, in `folder` of its artifacts; replaces one of the same name."""
         self._client.log_artifact(run_id, str(path), folder)
 
-    def finish(self, run_id: str, state: RunState, reason: str | None = None) -> None:
+    def finish_run(self, run_id: str, state: RunState, reason: str | None = None) -> None:
         """End a run. Ending it in the same state again changes nothing.
 
         COMPLETE and PRUNED become MLflow's FINISHED, FAIL becomes FAILED, INTERRUPTED becomes KILLED; the tags
         `gazetune.state` and `gazetune.reason` say it exactly.
         """
-        if _ended_as(self._client.get_run(run_id)) == state:
+        if _read_end_state(self._client.get_run(run_id)) == state:
             return
-        self.tag(run_id, {STATE: state, REASON: reason or ""})
-        self._client.set_terminated(run_id, STATUS[state])
+        self.set_tags(run_id, {STATE_TAG: state, REASON_TAG: reason or ""})
+        self._client.set_terminated(run_id, MLFLOW_STATUS[state])
         with self._lock:
             self._written.pop(run_id, None)
 
-    def ended(self, parent: str) -> dict[str, RunState]:
-        """Return by id in which state each run below a parent ended; those that `finish` would change are not there.
+    def list_ended_runs(self, parent: str) -> dict[str, RunState]:
+        """Return by id in which state each run below a parent ended. Runs that `finish_run` would change are left out.
 
         One query for a thousand runs.
         """
-        states = {run.info.run_id: _ended_as(run) for run in self._runs(f"tags.`{PARENT}` = '{parent}'")}
+        states = {
+            run.info.run_id: _read_end_state(run) for run in self._search_runs(f"tags.`{PARENT_TAG}` = '{parent}'")
+        }
         return {run_id: state for run_id, state in states.items() if state is not None}
 
     def end_all_running(self, parent: str) -> int:
         """End the parent and all its runs that still stand as RUNNING, as INTERRUPTED; return how many there were."""
         running = [
-            run.info.run_id for run in self._runs(f"tags.`{PARENT}` = '{parent}' and attributes.status = 'RUNNING'")
+            run.info.run_id
+            for run in self._search_runs(f"tags.`{PARENT_TAG}` = '{parent}' and attributes.status = 'RUNNING'")
         ]
         if self._client.get_run(parent).info.status == "RUNNING":
             running.append(parent)
         for run_id in running:
-            self.finish(run_id, "INTERRUPTED", "the search ended before this run did")
+            self.finish_run(run_id, "INTERRUPTED", "the search ended before this run did")
         return len(running)
 
-    def _create(self, name: str, config_yaml: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+    def _create_run(self, name: str, config_yaml: str, params: Mapping[str, object], tags: Mapping[str, str]) -> str:
         from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
-        known = {"mlflow.source.name": "gazetune", "gazetune.code_version": code_version(), STATE: "RUNNING"}
+        known = {"mlflow.source.name": "gazetune", "gazetune.code_version": code_version(), STATE_TAG: "RUNNING"}
         cut = {key: str(value)[:MAX_TAG_VAL_LENGTH] for key, value in {**known, **tags}.items()}
         run = self._client.create_run(self._experiment, tags=cut, run_name=name)
         with self._lock:
             self._written[run.info.run_id] = _Written({})
-        self._describe(run, params, config_yaml)
+        self._describe_run(run, params, config_yaml)
         return str(run.info.run_id)
 
-    def _describe(self, run: Run, params: Mapping[str, Any], config_yaml: str) -> None:
+    def _describe_run(self, run: Run, params: Mapping[str, object], config_yaml: str) -> None:
         """Log parameters and config of a run, but not again the parameters that it has: MLflow never changes one."""
         from mlflow.entities import Param
         from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH, MAX_PARAMS_TAGS_PER_BATCH
@@ -244,7 +259,7 @@ class Tracker:
         keys = self._client.get_run(run_id).data.metrics
         return {key: max(metric.step for metric in self._client.get_metric_history(run_id, key)) for key in keys}
 
-    def _runs(self, where: str) -> Iterator[Run]:
+    def _search_runs(self, where: str) -> Iterator[Run]:
         token: str | None = None
         while True:
             page = self._client.search_runs([self._experiment], where, page_token=token)
@@ -254,13 +269,13 @@ class Tracker:
                 return
 
 
-def _ended_as(run: Run) -> RunState | None:
+def _read_end_state(run: Run) -> RunState | None:
     """Return the state that a run ended in; None before both its status and its tags say so."""
-    said = (run.data.tags.get(STATE), run.info.status)
-    return next((state for state, status in STATUS.items() if (state, status) == said), None)
+    said = (run.data.tags.get(STATE_TAG), run.info.status)
+    return next((state for state, status in MLFLOW_STATUS.items() if (state, status) == said), None)
 
 
-def _experiment_id(client: MlflowClient, uri: str, storage: Path, name: str) -> str:
+def _find_experiment(client: MlflowClient, uri: str, storage: Path, name: str) -> str:
     from mlflow.exceptions import MlflowException
 
     # Without a location, MLflow writes artifacts of a database store into the working directory.

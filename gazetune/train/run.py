@@ -24,7 +24,7 @@ from gazetune.evaluate.statistics import accuracy_interval, paired_difference
 from gazetune.files.atomic_write import write_atomically
 from gazetune.reward.data.prepared_data import PreparedData, prepare
 from gazetune.reward.model.pair_losses import check_scores
-from gazetune.tracking.location import check_tracking
+from gazetune.tracking.location import check_tracking_uri
 from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.train.checks import check_config, check_storage
 from gazetune.train.evaluation import score_saved_model
@@ -112,7 +112,7 @@ def train_model(config: Config, name: str | None, storage: Path) -> TrainDocumen
     name = name or f"train-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     folder = storage / name
     _require_free_folder(folder, config)
-    check_tracking(config.tracking.uri, storage)
+    check_tracking_uri(config.tracking.uri, storage)
     data = prepare(config, storage / "cache")
     check_scores(config.loss, config.data.source, data.train.scores)
     tracker = Tracker.open(config.tracking.uri, storage, "gazetune")
@@ -126,11 +126,11 @@ def train_model(config: Config, name: str | None, storage: Path) -> TrainDocumen
         launch_workers(config.resources.workers, _train_worker, config.model_dump(mode="json"), str(storage), name, run)
     except BaseException as error:
         failed = isinstance(error, Exception)
-        tracker.finish(run, "FAIL" if failed else "INTERRUPTED", str(error) or type(error).__name__)
+        tracker.finish_run(run, "FAIL" if failed else "INTERRUPTED", str(error) or type(error).__name__)
         raise
     result: ResultDocument = json.loads((folder / RESULT).read_text())
     tracker.log_file(run, folder / "best" / "margins.npy", "validation")
-    tracker.finish(run, "COMPLETE", None)
+    tracker.finish_run(run, "COMPLETE", None)
     return {
         "name": name,
         "folder": str(folder),
@@ -188,7 +188,7 @@ def _open_mlflow_run(tracker: Tracker, folder: Path, name: str, config: Config, 
     if id_file.exists():
         run = id_file.read_text().strip()
         with contextlib.suppress(InputError):  # this tracking store does not know it
-            tracker.reopen(run)
+            tracker.reopen_run(run)
             return run
     run = tracker.start_search(name, dump_config(config), _flatten_config(config), {**tags, "role": "train"})
     id_file.write_text(run)

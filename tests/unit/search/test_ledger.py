@@ -86,8 +86,8 @@ def four_ended(tmp_path: Path) -> Iterator[tuple[Ledger, list[FrozenTrial], Sear
                 ended = study.tell(trial, 0.5)
             if number == 0:
                 ledger.ended(ended, "0000")
-    tracker.finish(runs[2], "INTERRUPTED", "the search ended before this run did")
-    tracker.tag(runs[3], {"gazetune.state": "COMPLETE"})  # a kill in the middle of `finish`
+    tracker.finish_run(runs[2], "INTERRUPTED", "the search ended before this run did")
+    tracker.set_tags(runs[3], {"gazetune.state": "COMPLETE"})  # a kill in the middle of `finish`
     yield ledger, study.get_trials(), folder, MlflowClient(tracker.uri)
     folder.unlock()
 

@@ -36,7 +36,7 @@ def test_a_process_that_is_killed_while_the_tables_are_made_leaves_nothing_in_th
     assert process.wait() == -signal.SIGKILL
     assert not (tmp_path / "mlflow.db").exists(), "a file that is there is whole"
     tracker = Tracker.open(None, tmp_path, "gazetune")
-    tracker.finish(tracker.start_search("mine", "", {}, {}), "COMPLETE", None)
+    tracker.finish_run(tracker.start_search("mine", "", {}, {}), "COMPLETE", None)
     assert [file.name for file in tmp_path.iterdir() if "making" in file.name] == []
 
 

@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 
 from gazetune.errors import InputError
-from gazetune.tracking.location import check_answers, check_tracking, hide_password, resolve_uri
+from gazetune.tracking.location import check_tracking_uri, check_uri_answers, hide_password, resolve_tracking_uri
 
 
 def test_the_default_is_a_sqlite_file_in_the_storage_folder(tmp_path: Path) -> None:
-    assert resolve_uri(None, tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+    assert resolve_tracking_uri(None, tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
 
 
 def test_the_default_of_a_relative_storage_folder_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert resolve_uri(None, Path("runs")) == f"sqlite:///{tmp_path}/runs/mlflow.db"
+    assert resolve_tracking_uri(None, Path("runs")) == f"sqlite:///{tmp_path}/runs/mlflow.db"
 
 
 @pytest.mark.parametrize(
@@ -29,11 +29,11 @@ def test_the_default_of_a_relative_storage_folder_is_absolute(tmp_path: Path, mo
 )
 def test_other_kinds_of_uri_are_refused(uri: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"tracking\.uri.*accepted: sqlite:///FILE"):
-        resolve_uri(uri, tmp_path)
+        resolve_tracking_uri(uri, tmp_path)
 
 
 def test_a_database_with_a_driver_is_accepted(tmp_path: Path) -> None:
-    assert resolve_uri("postgresql+psycopg2://h/d", tmp_path) == "postgresql+psycopg2://h/d"
+    assert resolve_tracking_uri("postgresql+psycopg2://h/d", tmp_path) == "postgresql+psycopg2://h/d"
 
 
 def test_passwords_are_hidden_and_nothing_else() -> None:
@@ -51,7 +51,7 @@ def free_port() -> int:
 def refused(uri: str) -> str:
     start = time.monotonic()
     with pytest.raises(InputError) as caught:
-        check_answers(uri)
+        check_uri_answers(uri)
     assert time.monotonic() - start < 6
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -82,7 +82,7 @@ def test_a_server_that_is_not_mlflow_is_refused(tmp_path: Path) -> None:
 
 
 def test_asking_for_a_sqlite_file_writes_nothing(tmp_path: Path) -> None:
-    assert check_tracking(None, tmp_path / "new" / "runs") == f"sqlite:///{tmp_path}/new/runs/mlflow.db"
+    assert check_tracking_uri(None, tmp_path / "new" / "runs") == f"sqlite:///{tmp_path}/new/runs/mlflow.db"
     assert list(tmp_path.iterdir()) == []
 
 

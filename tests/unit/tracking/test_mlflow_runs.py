@@ -17,7 +17,7 @@ from mlflow.entities import Run
 
 from gazetune.errors import InputError
 from gazetune.tracking.lineage import code_version
-from gazetune.tracking.location import check_answers
+from gazetune.tracking.location import check_uri_answers
 from gazetune.tracking.mlflow_runs import Tracker
 from tests.commands import BOUND
 
@@ -145,7 +145,7 @@ def test_many_threads_log_without_loss_or_doubles(tracker: Tracker) -> None:
         run_id = tracker.start_trial(parent, trial_id, {"lr": trial_id}, "", {})
         for step in range(8):
             tracker.log_metrics(run_id, {"loss": step / 8, "accuracy": 0.5}, step)
-        tracker.finish(run_id, "COMPLETE")
+        tracker.finish_run(run_id, "COMPLETE")
         return run_id
 
     with ThreadPoolExecutor(6) as pool:
@@ -161,11 +161,11 @@ def test_many_threads_log_without_loss_or_doubles(tracker: Tracker) -> None:
 )
 def test_a_finished_run_tells_its_state_and_reason(tracker: Tracker, state: str, status: str) -> None:
     _, trial = start(tracker)
-    tracker.finish(trial, state, "because " * 2000)  # type: ignore[arg-type]
+    tracker.finish_run(trial, state, "because " * 2000)  # type: ignore[arg-type]
     run = read(tracker, trial)
     assert run.info.status == status and run.data.tags["gazetune.state"] == state
     assert run.data.tags["gazetune.reason"].startswith("because because")
-    tracker.finish(trial, state, "again")  # type: ignore[arg-type]
+    tracker.finish_run(trial, state, "again")  # type: ignore[arg-type]
     assert read(tracker, trial).info.end_time == run.info.end_time
 
 
@@ -173,21 +173,21 @@ def test_only_runs_that_have_wholly_ended_are_told_as_ended(tracker: Tracker) ->
     parent, complete = start(tracker)
     ids = [complete] + [tracker.start_trial(parent, number, {}, "", {}) for number in range(1, 5)]
     for run, state in zip(ids, ("COMPLETE", "PRUNED", "INTERRUPTED"), strict=False):
-        tracker.finish(run, state)  # type: ignore[arg-type]
-    tracker.tag(ids[3], {"gazetune.state": "COMPLETE"})  # as a kill leaves it in the middle of `finish`
-    tracker.finish(start(tracker)[1], "FAIL")
-    assert tracker.ended(parent) == {ids[0]: "COMPLETE", ids[1]: "PRUNED", ids[2]: "INTERRUPTED"}
-    tracker.finish(ids[2], "FAIL", "no memory")
-    assert tracker.ended(parent)[ids[2]] == "FAIL"
+        tracker.finish_run(run, state)  # type: ignore[arg-type]
+    tracker.set_tags(ids[3], {"gazetune.state": "COMPLETE"})  # as a kill leaves it in the middle of `finish_run`
+    tracker.finish_run(start(tracker)[1], "FAIL")
+    assert tracker.list_ended_runs(parent) == {ids[0]: "COMPLETE", ids[1]: "PRUNED", ids[2]: "INTERRUPTED"}
+    tracker.finish_run(ids[2], "FAIL", "no memory")
+    assert tracker.list_ended_runs(parent)[ids[2]] == "FAIL"
 
 
 def test_an_interrupted_trial_runs_again_but_a_complete_one_stays(tracker: Tracker) -> None:
     parent, trial = start(tracker)
-    tracker.finish(trial, "INTERRUPTED", "killed")
+    tracker.finish_run(trial, "INTERRUPTED", "killed")
     tracker.start_trial(parent, 0, {}, "", {})
     run = read(tracker, trial)
     assert run.info.status == "RUNNING" and run.data.tags["gazetune.reason"] == ""
-    tracker.finish(trial, "COMPLETE")
+    tracker.finish_run(trial, "COMPLETE")
     tracker.start_trial(parent, 0, {}, "", {})
     assert read(tracker, trial).info.status == "FINISHED"
 
@@ -195,7 +195,7 @@ def test_an_interrupted_trial_runs_again_but_a_complete_one_stays(tracker: Track
 def test_nothing_stays_running(tracker: Tracker) -> None:
     parent, trial = start(tracker)
     done = tracker.start_trial(parent, 1, {}, "", {})
-    tracker.finish(done, "PRUNED")
+    tracker.finish_run(done, "PRUNED")
     other, _ = start(tracker)
     assert tracker.end_all_running(parent) == 2
     assert [read(tracker, run).info.status for run in (parent, trial, done)] == ["KILLED", "KILLED", "FINISHED"]
@@ -221,7 +221,7 @@ def test_a_file_is_stored_in_its_folder(tracker: Tracker, tmp_path: Path) -> Non
 
 def test_a_run_that_is_not_there_cannot_be_reopened(tracker: Tracker) -> None:
     with pytest.raises(InputError, match="has no run 'abc'"):
-        tracker.reopen("abc")
+        tracker.reopen_run("abc")
 
 
 def test_a_deleted_experiment_is_refused(storage: Path, tracker: Tracker) -> None:
@@ -250,7 +250,7 @@ def server(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         end = time.monotonic() + BOUND
         while True:
             try:
-                check_answers(uri)
+                check_uri_answers(uri)
                 break
             except InputError:
                 if process.poll() is not None or time.monotonic() > end:
