@@ -30,10 +30,10 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> Outcome:
     """Export a model and return where it was and where it is."""
     from gazetune.models.resolve import resolve_saved_model
-    from gazetune.report.model_card import classifier_card
+    from gazetune.report.model_card import render_classifier_card
     from gazetune.reward.saved.export import export_classifier
     from gazetune.reward.saved.saving import saved_card
 
     folder = resolve_saved_model(args.model, args.storage)
-    export_classifier(folder, args.out, classifier_card(saved_card(folder)))
+    export_classifier(folder, args.out, render_classifier_card(saved_card(folder)))
     return Outcome({"model": str(folder), "out": str(args.out)}, lambda: print(f"{folder} exported to {args.out}"))

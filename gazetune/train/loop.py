@@ -29,7 +29,7 @@ from transformers import PreTrainedModel
 
 from gazetune.config import Config
 from gazetune.errors import InputError, RunError
-from gazetune.report.model_card import model_card
+from gazetune.report.model_card import render_model_card
 from gazetune.reward.data.prepared_data import PreparedData
 from gazetune.reward.layout.batching import split_rewards
 from gazetune.reward.model.layout_choice import choose_layout
@@ -230,7 +230,7 @@ class Training:
         return losses
 
     def _save_best_model(self, step: int, weights: Mapping[str, Tensor], margins: NDArray[np.float64]) -> None:
-        card = model_card(self.config, self.data.facts, margins, self.plan.examples_after(step))
+        card = render_model_card(self.config, self.data.facts, margins, self.plan.examples_after(step))
         save_reward_model(self.folder / "best", weights, self.config, self.data, margins, card)
 
     def _advance_progress(self, step: int, metrics: dict[str, float], losses: list[float]) -> EvaluationReport:

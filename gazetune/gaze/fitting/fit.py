@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
 from gazetune.config import LARGEST_SEED, MEASURES
 from gazetune.errors import InputError, did_you_mean
 from gazetune.files.new_folder import create_folder
@@ -24,6 +26,8 @@ from gazetune.gaze.predictors.registry import create_named_predictor
 
 KINDS = ("lexical", "roberta")
 """Kinds of predictors that can be fitted."""
+
+_CARD_TEMPLATE = Path(__file__).with_name("fitted_predictor_card.md")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ def fit_predictor(
             weights = folder / f"{kind}.safetensors"
             how = fit.write(folder)
             errors = evaluate_predictor(create_named_predictor(kind, str(weights)), valid)
-            card = _card(weights, sources, how, errors)
+            card = _render_card(weights, sources, valid_csv, how, errors)
             (folder / f"{kind}.md").write_text(card, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror})") from None
@@ -99,29 +103,38 @@ def _fit_of(kind: str, train: MeasuredSentences, seed: int, recipe: RobertaRecip
     return _Fit(write, {})
 
 
-def _card(weights: Path, sources: dict[str, Path], how: str, errors: PredictorErrors) -> str:
+def _render_card(weights: Path, sources: dict[str, Path], valid: Path, how: str, errors: PredictorErrors) -> str:
     """Return the card of fitted weights: what they were fitted on, and how far they are from other data."""
-    columns = [errors["measures"][name] for name in MEASURES]
-    mae = " | ".join(f"{each['mae']:.3f}" for each in columns)
-    rank = " | ".join("-" if each["spearman"] is None else f"{each['spearman']:.3f}" for each in columns)
-    files = "\n".join(
-        f"| {use} | {path.name} | {file_sha256(path)} |" for use, path in (sources | {"weights": weights}).items()
+    results = [
+        EvalResult(
+            task_type="other",
+            task_name="Reading measures of words",
+            dataset_type=valid.name,
+            dataset_name=valid.name,
+            metric_type="mae",
+            metric_name=f"{name}: mean absolute error",
+            metric_value=round(errors["measures"][name]["mae"], 3),
+        )
+        for name in MEASURES
+    ]
+    data = ModelCardData(
+        library_name="gazetune",
+        tags=["gaze", "eye-tracking", "reading-measures"],
+        model_name=f"gazetune-{weights.stem}",
+        eval_results=results,
     )
-    return f"""# Card of `{weights.name}`
-
-Weights of gazetune's gaze predictor `{weights.stem}`, made by `gazetune gaze fit --kind {weights.stem}` {how}.
-To use them set `gaze.path` to this folder.
-
-| | file | sha256 |
-| --- | --- | --- |
-{files}
-
-Errors over {errors["words"]} words of the file they were evaluated on, in the units of the CMCL 2021 shared task:
-
-| | {" | ".join(MEASURES)} | mean |
-| --- |{" --- |" * len(MEASURES)} --- |
-| mean absolute error | {mae} | {errors["mean_mae"]:.3f} |
-| Spearman's rank correlation | {rank} | |
-
-Where the data came from, and under which licence, is for whoever passes these weights on to add.
-"""
+    columns = [errors["measures"][name] for name in MEASURES]
+    card = ModelCard.from_template(
+        data,
+        template_path=str(_CARD_TEMPLATE),
+        kind=weights.stem,
+        weights=weights.name,
+        how=how,
+        files=[(use, path.name, file_sha256(path)) for use, path in (sources | {"weights": weights}).items()],
+        words=errors["words"],
+        measures=MEASURES,
+        mae=[f"{each['mae']:.3f}" for each in columns],
+        mean_mae=f"{errors['mean_mae']:.3f}",
+        spearman=["-" if each["spearman"] is None else f"{each['spearman']:.3f}" for each in columns],
+    )
+    return f"{card}\n"

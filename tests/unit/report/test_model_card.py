@@ -9,7 +9,8 @@ import pytest
 from huggingface_hub import ModelCard
 
 from gazetune.config import Config
-from gazetune.report.model_card import classifier_card, model_card, shown_name
+from gazetune.errors import InputError
+from gazetune.report.model_card import render_classifier_card, render_model_card, shareable_name
 from gazetune.reward.data.prepared_data import DatasetFacts
 
 FACTS = DatasetFacts(
@@ -28,7 +29,7 @@ MARGINS = np.array([1.0] * 15 + [-1.0] * 5)
 
 
 def card(**sections: object) -> str:
-    return model_card(Config.model_validate(sections), FACTS, MARGINS, 64)
+    return render_model_card(Config.model_validate(sections), FACTS, MARGINS, 64)
 
 
 def test_the_card_has_the_facts_and_numbers_of_the_run() -> None:
@@ -73,16 +74,21 @@ def test_local_paths_stay_on_the_machine(tmp_path: Path) -> None:
 
 def test_a_local_folder_that_looks_like_a_hub_id_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "models" / "llama").mkdir(parents=True)
-    assert shown_name("models/llama") == "models/llama"
+    assert shareable_name("models/llama") == "models/llama"
     monkeypatch.chdir(tmp_path)
-    assert shown_name("models/llama") == "llama"
+    assert shareable_name("models/llama") == "llama"
 
 
 def test_the_card_of_an_exported_model_tells_how_transformers_loads_it() -> None:
     saved = card(fusion={"kind": "none"})
-    text = classifier_card(saved)
+    text = render_classifier_card(saved)
     assert "AutoModelForSequenceClassification" in text and "from_pretrained(" in text
     assert "RewardScorer" not in text and "weights.safetensors" not in text
     assert ModelCard(text).data.library_name == "transformers"
     assert text.count("## Use") == 1 and text.endswith(saved.partition("## Licence")[2])
     assert text.partition("## Use")[0] == saved.partition("## Use")[0].replace("gazetune\n", "transformers\n", 1)
+
+
+def test_front_matter_that_was_broken_by_hand_is_refused_in_words() -> None:
+    with pytest.raises(InputError, match="front matter that cannot be read"):
+        render_classifier_card("---\n- a list\n---\n\n# Mine\n")

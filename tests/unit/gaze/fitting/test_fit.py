@@ -9,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from huggingface_hub import ModelCard
 
 from gazetune.cli.main import main
+from gazetune.config import MEASURES
 from gazetune.errors import InputError
 from gazetune.gaze.evaluation import evaluate_predictor
 from gazetune.gaze.fitting.fit import fit_predictor
@@ -43,6 +45,10 @@ def test_the_folder_of_a_fit_has_weights_and_card_and_is_a_gaze_path(
     for file in (data, out / f"{kind}.safetensors", *sources):
         assert f"{file.name} | {hashlib.sha256(file.read_bytes()).hexdigest()}" in card
     assert f"| {errors['measures']['nFix']['mae']:.3f} | " in card and f"| {errors['mean_mae']:.3f} |" in card
+    results = ModelCard(card).data.eval_results
+    assert [result.metric_value for result in results] == [
+        round(errors["measures"][name]["mae"], 3) for name in MEASURES
+    ]
     by_folder, by_file = (create_named_predictor(kind, str(path)) for path in (out, out / f"{kind}.safetensors"))
     assert by_folder.fingerprint == by_file.fingerprint != LexicalPredictor().fingerprint
     assert evaluate_predictor(by_folder, read_measured_sentences(data)) == errors
