@@ -12,13 +12,13 @@ from pathlib import Path
 
 import optuna
 
-from gazetune.search.study.storage import find_study, shared_study
+from gazetune.search.study.storage import find_study, open_shared_study
 
 
 def drive(url: str, folder: Path, number: int, start: Barrier) -> None:
     (folder / f"s{number}").mkdir()
     start.wait()
-    shared_study(url, f"s{number}", ["maximize"], folder / f"s{number}")
+    open_shared_study(url, f"s{number}", ["maximize"], folder / f"s{number}")
 
 
 def look(url: str, start: Barrier) -> None:

@@ -10,7 +10,7 @@ from gazetune.cli.options import Subparsers, add_json_option, add_set_option
 from gazetune.cli.outcome import Outcome
 
 if TYPE_CHECKING:
-    from gazetune.search.space.space_document import SpaceDocument
+    from gazetune.search.planning.space_document import SpaceDocument
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -26,8 +26,8 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> Outcome:
     """Read the space and return what it holds."""
+    from gazetune.search.planning.space_document import describe_space
     from gazetune.search.space.shipped_spaces import find_space_file
-    from gazetune.search.space.space_document import describe_space
     from gazetune.search.space.space_file import read_space
 
     document = describe_space(read_space(find_space_file(args.file), overrides=args.overrides))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -41,12 +42,35 @@ def parse_size(size: str) -> int:
     return int(float(found[1]) * _UNITS[found[2]])
 
 
+def _names_of_files(folder: str) -> tuple[str, ...]:
+    """Return the names of the files in a folder of the package, sorted; each stands for an accepted value.
+
+    The config is imported before the rooms that it configures, so it reads their file names and imports nothing. A new
+    file is a new accepted value, and no list here has to be kept.
+    """
+    files = (Path(__file__).parents[1] / folder).glob("*.py")
+    return tuple(sorted(file.stem for file in files if file.stem not in ("__init__", "registry")))
+
+
+SAMPLER_NAMES = _names_of_files("search/study/samplers")
+SCHEDULER_NAMES = _names_of_files("search/stopping/schedulers")
+
+if TYPE_CHECKING:
+    SamplerName = str
+    SchedulerName = str
+else:
+    SamplerName = Literal[SAMPLER_NAMES]
+    SchedulerName = Literal[SCHEDULER_NAMES]
+
+
 class SearchConfig(Section):
     """What the search does, apart from its axes."""
 
     trials: Positive = 20
-    sampler: Literal["tpe", "cmaes", "nsga2", "random", "qmc", "grid"] = "tpe"
-    scheduler: Literal["asha", "hyperband", "median", "paired", "asha_paired", "none"] = "asha"
+    sampler: SamplerName = "tpe"
+    """A file in `search/study/samplers/`."""
+    scheduler: SchedulerName = "asha"
+    """A file in `search/stopping/schedulers/`."""
     rungs: Annotated[int, Field(ge=1)] | None = None
     """Training examples at the first rung. Unset: the full budget divided by reduction**2."""
     reduction: Annotated[int, Field(ge=2)] = 3

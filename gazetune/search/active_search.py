@@ -19,8 +19,8 @@ from gazetune.search.kept_models import KeptModels
 from gazetune.search.ledger import Ledger, told_once
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.stopping.caps import Caps
-from gazetune.search.stopping.schedulers import Rungs, milestones
-from gazetune.search.study.seeding import own_trials
+from gazetune.search.stopping.rungs import Rungs
+from gazetune.search.study.own_trials import own_trials
 from gazetune.tracking.lineage import code_version
 from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.trials.messages import TrainJob
@@ -60,7 +60,7 @@ class PreparedSearch:
     def train_job(self, job_id: str, config: Config, folder: Path) -> TrainJob:
         """Return the job that trains a config in a folder, and is evaluated at the rungs of the search."""
         fingerprints = tuple(each.facts.data_fingerprint for each in self.data)
-        return TrainJob(job_id, config, folder, fingerprints, tuple(milestones(self.rungs)))
+        return TrainJob(job_id, config, folder, fingerprints, tuple(self.rungs.milestones))
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from gazetune.search.comparison import compare_on_test
 from gazetune.search.kept_models import KeptModels
 from gazetune.search.ledger import Ledger, fingerprint_tags
 from gazetune.search.stopping.caps import Caps
+from gazetune.search.study.own_trials import own_trials
 from gazetune.search.study.searcher import open_study
-from gazetune.search.study.seeding import own_trials
 from gazetune.search.trial_phase import run_trials
 from gazetune.trials.slot_pool import SlotPool
 
@@ -73,7 +73,7 @@ def start_search(prepared: PreparedSearch) -> ActiveSearch:
     caps = Caps(search, folder.path)
     caps.add_earlier_trials(own_trials(study))
     slots = SlotPool(
-        prepared.space.shapes(),
+        prepared.space.resource_shapes(),
         search.node_patience,
         NodeWatch(prepared.cluster.joined, folder.path.parent),
         search.trials - len(own_trials(study, FINISHED)),

@@ -10,7 +10,7 @@ import yaml
 from gazetune.config.yaml_file import read_yaml
 from gazetune.errors import InputError
 from gazetune.files.atomic_write import write_atomically
-from gazetune.search.space.diff import shown_changes, space_changes
+from gazetune.search.space.diff import describe_changes
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
 from gazetune.train.checks import check_storage
@@ -118,7 +118,7 @@ class SearchFolder(RunFolder):
 
     def write_space(self, space: SearchSpace) -> None:
         """Write the space that a resumed search reads. A search that was finished counts as unfinished from then on."""
-        write_atomically(self._space, space.dump())
+        write_atomically(self._space, space.to_yaml())
         self.document.unlink(missing_ok=True)
 
 
@@ -133,7 +133,7 @@ def _name_taken(path: Path, space: SearchSpace) -> InputError:
     begun = path / "space.yaml"
     if not begun.is_file():
         return InputError(f"--name: '{path.name}' is in {path.parent} already and is no search; choose another --name")
-    changes = space_changes(read_yaml(begun), yaml.safe_load(space.dump()))
+    changes = describe_changes(read_yaml(begun), yaml.safe_load(space.to_yaml()))
     if changes:
-        return InputError(f"{taken} with another space: {shown_changes(changes)}; choose another --name")
+        return InputError(f"{taken} with another space: {changes}; choose another --name")
     return InputError(f"{taken}; choose another --name, or go on with --resume {path.name}")

@@ -16,7 +16,7 @@ from gazetune.report.document import TrialRecord, TrialState
 from gazetune.reward.data.prepared_data import PreparedData, is_prepared, prepared_facts
 from gazetune.search.folder import SearchFolder
 from gazetune.search.space.search_space import SearchSpace
-from gazetune.search.study.seeding import own_trials
+from gazetune.search.study.own_trials import own_trials
 from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.trials.disk import drop_model
 from gazetune.trials.messages import StudyRecord, TrainingReport, trial_id_of

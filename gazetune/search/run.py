@@ -29,7 +29,7 @@ from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.shipped_spaces import find_space_file
 from gazetune.search.space.space_file import read_space
 from gazetune.search.stopping.caps import check_caps
-from gazetune.search.stopping.schedulers import check_comparable, plan_rungs
+from gazetune.search.stopping.schedulers import check_same_pairs, check_scheduler, plan_rungs
 from gazetune.search.study.objectives import check_objectives
 from gazetune.search.study.samplers import check_sampler
 from gazetune.search.study.searcher import open_study
@@ -147,9 +147,10 @@ def _prepare_and_run(
 
     Ray is there earlier only when there are so many reading measures to predict that it pays.
     """
-    check_objectives(space.config.search, space.shapes(), space.origin)
+    check_objectives(space.config.search, space.resource_shapes(), space.origin)
+    check_scheduler(space.config.search, space.origin)
     check_sampler(space)
-    check_caps(space.config.search, space.shapes(), space.origin)
+    check_caps(space.config.search, space.resource_shapes(), space.origin)
     check_tracking_uri(space.config.tracking.uri, storage)
     check_study_storage(space.config.search.storage, space.name, storage / space.name)
     with ProgressDisplay(space.config.search.trials) as progress, ExitStack() as stack:
@@ -163,12 +164,12 @@ def _prepare_and_run(
 
         @functools.cache
         def join_cluster() -> ClusterSize:
-            size = connect_to_cluster(address, space.shapes(), storage)
+            size = connect_to_cluster(address, space.resource_shapes(), storage)
             stack.callback(disconnect_from_cluster)
             return size
 
         data = _prepare_data(space, storage / "cache", progress, RayPrediction(join_cluster))
-        check_comparable(space.config.search, [each.facts.data_fingerprint for each in data])
+        check_same_pairs(space.config.search, [each.facts.data_fingerprint for each in data])
         rungs = plan_rungs(space.config.search, _full_budget(space.config, data[0]))
         facts = RunFacts(" ".join(sorted({each.facts.data_fingerprint for each in data})), rungs.budget)
         if warm_start is not None:

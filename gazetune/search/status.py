@@ -15,7 +15,7 @@ from gazetune.report.document import EndedRecord
 from gazetune.search.folder import SearchFolder, ended_by_cap
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.stopping.caps import HOURS_FILE, WorkingTime
-from gazetune.search.study.seeding import own_trials
+from gazetune.search.study.own_trials import own_trials
 from gazetune.search.study.storage import default_url, find_study
 from gazetune.trials.disk import folder_bytes
 from gazetune.trials.driver_requests import DriverNote

@@ -13,15 +13,16 @@ from ray.tune.stopper import CombinedStopper
 from gazetune.config import ResourcesConfig
 from gazetune.errors import RunError
 from gazetune.search.active_search import FINISHED, ActiveSearch
+from gazetune.search.stopping.combined_scheduler import CombinedScheduler
 from gazetune.search.stopping.prune_unfinished import prune_unfinished_trials
 from gazetune.search.stopping.repeated_failures import RepeatedFailures
 from gazetune.search.stopping.replay_rungs import replay_rungs
-from gazetune.search.stopping.schedulers import Stopping, create_scheduler
+from gazetune.search.stopping.schedulers import create_scheduler
 from gazetune.search.stopping.stop_rules import Halting, StoppedByCap, StoppedByHand, StopWithoutSlots
 from gazetune.search.study.objectives import validation_objective
-from gazetune.search.study.samplers import Samplers
+from gazetune.search.study.own_trials import own_trials
+from gazetune.search.study.samplers import SamplerFactory
 from gazetune.search.study.searcher import TruthfulOptuna
-from gazetune.search.study.seeding import own_trials
 from gazetune.trials.feeder import Feeder, FeederConfig
 from gazetune.trials.messages import StudyRecord
 
@@ -64,10 +65,10 @@ class TrialPhase:
         prepared, search = active.prepared, active.prepared.config.search
         self._objective = validation_objective(search)
         self._failures = RepeatedFailures(search.max_failures)
-        self._scheduler: Stopping = create_scheduler(search, prepared.rungs)
+        self._scheduler: CombinedScheduler = create_scheduler(search, prepared.rungs)
         replay_rungs(self._scheduler, own_trials(active.study), self._objective, prepared.folder.trial_folder)
-        self._scheduler.add(StoppedByHand(prepared.folder.steering))
-        self._scheduler.add(StoppedByCap(active.caps))
+        self._scheduler.add_rule(StoppedByHand(prepared.folder.steering))
+        self._scheduler.add_rule(StoppedByCap(active.caps))
 
     def may_begin_trial(self) -> bool:
         """Tell whether no cap was reached yet."""
@@ -85,7 +86,7 @@ class TrialPhase:
 
     def stop_reason(self, trial_id: str) -> str | None:
         """Return why the scheduler stopped a trial, where it says."""
-        return self._scheduler.reason(trial_id)
+        return self._scheduler.stop_reason(trial_id)
 
     def end_trial(self, trial_id: str, ended: FrozenTrial) -> None:
         """Count a failure, drop a model that is no longer needed, and take the job off the board."""
@@ -98,7 +99,7 @@ class TrialPhase:
         """Return what runs so many trials."""
         active, prepared = self._active, self._active.prepared
         parallel = prepared.cluster.slots > 1 or prepared.cluster.joined
-        samplers = Samplers(prepared.space, parallel)
+        samplers = SamplerFactory(prepared.space, parallel)
         halting = Halting(prepared.folder.steering, self._failures, active.caps)
         return tune.Tuner(
             tune.with_resources(Feeder, tune.PlacementGroupFactory([{"node:__internal_head__": 0.001}])),

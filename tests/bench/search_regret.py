@@ -24,9 +24,12 @@ from ray.tune.schedulers import TrialScheduler
 from gazetune.config.keys import set_key
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
-from gazetune.search.stopping.schedulers import Rungs, Stopping, create_scheduler
-from gazetune.search.study.samplers import Samplers
-from gazetune.search.study.tried_configs import tried_in
+from gazetune.search.stopping.combined_scheduler import CombinedScheduler
+from gazetune.search.stopping.rungs import Rungs
+from gazetune.search.stopping.schedulers import create_scheduler
+from gazetune.search.study.constrained_sampling import propose_values
+from gazetune.search.study.samplers import SamplerFactory
+from gazetune.search.study.tried_configs import read_tried
 from gazetune.train.checkpoint import save_margins
 from gazetune.trials.messages import trial_id_of
 from tests.bench.search_table import MANY, SPACE, Table, numbers
@@ -74,16 +77,16 @@ class Replay:
         *rungs, full = self.table.examples.tolist()
         scheduler, samplers = (
             create_scheduler(space.config.search, Rungs(tuple(rungs), full)),
-            Samplers(space, parallel=False),
+            SamplerFactory(space, parallel=False),
         )
         study = optuna.create_study(direction="maximize")
-        tried = tried_in(study, space)
+        tried = read_tried(study, space)
         whole = full * len(self.table.fresh)
         used, ended, complete = 0, 0, list[int]()
         while True:
-            study.sampler = samplers.at(ended)
+            study.sampler = samplers.make_sampler(ended)
             trial = study.ask()
-            number = self._number(space.trial_config(space.suggest(trial, tried)).model_dump(mode="json"))
+            number = self._number(space.trial_config(propose_values(trial, space, tried)).model_dump(mode="json"))
             examples, state = self._train(trial, number, scheduler, budget_share * whole - used)
             used += examples
             if state is None:
@@ -95,7 +98,7 @@ class Replay:
             study.tell(trial, float(self.accuracy[number, -1]) if state == TrialState.COMPLETE else None, state)
 
     def _train(
-        self, trial: optuna.Trial, number: int, scheduler: Stopping, left: float
+        self, trial: optuna.Trial, number: int, scheduler: CombinedScheduler, left: float
     ) -> tuple[int, TrialState | None]:
         """Return the examples that a trial used, and how it ended; None when the budget did not last."""
         tuned = SimpleNamespace(

@@ -22,8 +22,9 @@ import psutil
 
 from gazetune.cli.main import main as gazetune
 from gazetune.search.folder import SearchFolder
-from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
+from gazetune.search.study import searcher
+from gazetune.search.study.constrained_sampling import propose_values
 from gazetune.search.study.searcher import TruthfulOptuna
 from gazetune.search.study.storage import default_url
 from gazetune.tracking.mlflow_runs import Tracker
@@ -63,7 +64,7 @@ class BareOptuna:
         """Propose a trial, tell the study what its configuration reached, and return the seconds of the proposal."""
         began = time.perf_counter()
         trial = self._study.ask()
-        params = self._space.suggest(trial)
+        params = propose_values(trial, self._space)
         seconds = time.perf_counter() - began
         at = self._number(self._space.trial_config(params).model_dump(mode="json"))
         for examples, value in zip(self._table.examples.tolist(), self._accuracy[at].tolist(), strict=True):
@@ -178,7 +179,7 @@ def drive(arguments: list[str], storage: Path, trials: int) -> Proposals:
     made = Proposals(trials, folder.path, lambda: folder.steering.ask_to_stop(None))
     with ExitStack() as wrapped:
         wrapped.enter_context(_around(optuna.Study, "ask", made.asked))
-        wrapped.enter_context(_around(SearchSpace, "suggest", made.asked))
+        wrapped.enter_context(_around(searcher, "propose_values", made.asked))
         wrapped.enter_context(_around(TruthfulOptuna, "suggest", made.handed_out))
         wrapped.enter_context(_around(TruthfulOptuna, "on_trial_complete", made.ended))
         for name in TRACKED:
@@ -190,7 +191,7 @@ def drive(arguments: list[str], storage: Path, trials: int) -> Proposals:
 
 
 @contextmanager
-def _around(owner: type, name: str, note: Callable[[Any, float], None]) -> Iterator[None]:
+def _around(owner: object, name: str, note: Callable[[Any, float], None]) -> Iterator[None]:
     """Tell `note` what each call of a method returns and how many seconds it took."""
     original = getattr(owner, name)
 

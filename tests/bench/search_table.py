@@ -40,9 +40,9 @@ from gazetune.preferences.planted import make_planted_data
 from gazetune.reward.data.gaze_chat_encoder import GazeChatEncoder
 from gazetune.reward.data.prepared_data import PreparedData, prepare
 from gazetune.reward.layout.batching import EncodedSplit
-from gazetune.search.space.grid import grid_points
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
+from gazetune.search.study.samplers.grid import grid_points
 from gazetune.train.evaluation import score_saved_model
 from gazetune.train.loop import Training
 from gazetune.train.processes.deepspeed_engine import load_worker_backbone
@@ -93,7 +93,7 @@ class Table:
 
 def configurations(space: SearchSpace) -> list[dict[str, Any]]:
     """Return each point of the space, dotted key -> value, in the table's order."""
-    return [space.suggest(FixedTrial(point)) for point in grid_points(space)]
+    return [space.suggest_values(FixedTrial(point)) for point in grid_points(space)]
 
 
 def numbers(space: SearchSpace) -> Callable[[Mapping[str, Any]], int]:

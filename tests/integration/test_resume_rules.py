@@ -14,7 +14,7 @@ import optuna
 import pytest
 
 from gazetune.search.stop import request_stop
-from gazetune.search.study.seeding import is_history, own_trials
+from gazetune.search.study.own_trials import is_taken_over, own_trials
 from tests.commands import BOUND, command, gazetune
 
 # One slot, whatever the machine: its two workers take all CPUs.
@@ -111,7 +111,7 @@ def test_a_search_that_starts_from_another_one_knows_its_trials_and_its_name_is_
     last = search(tmp_path, "--resume", "disturbed")
     assert last.returncode == 0, last.stderr[-3000:]
     before, after = study(tmp_path, "cold"), study(tmp_path, "disturbed")
-    history = [trial for trial in after.trials if is_history(trial)]
+    history = [trial for trial in after.trials if is_taken_over(trial)]
     assert [trial.params for trial in history] == [trial.params for trial in before.trials]
     assert [trial.values for trial in history] == [trial.values for trial in before.trials]
     own = own_trials(after)

@@ -20,8 +20,10 @@ from gazetune.errors import InputError
 from gazetune.search.run import run_search
 from gazetune.search.space.shipped_spaces import find_space_file
 from gazetune.search.space.space_file import read_space
+from gazetune.search.space.study_url import storage_url
+from gazetune.search.study.constrained_sampling import propose_values
 from gazetune.search.study.searcher import open_study
-from gazetune.search.study.storage import check_study_storage, find_study, shared_study, storage_url
+from gazetune.search.study.storage import check_study_storage, find_study, open_shared_study
 from tests.commands import gazetune, gazetune_json
 
 psycopg2 = pytest.importorskip("psycopg2")
@@ -102,7 +104,7 @@ def tables(url: str) -> list[tuple[Any, ...]]:
 
 
 def test_sixteen_writers_at_once_lose_nothing(url: str, tmp_path: Path) -> None:
-    shared_study(url, "shared", ["maximize"], tmp_path)
+    open_shared_study(url, "shared", ["maximize"], tmp_path)
     subprocess.run([sys.executable, str(WRITERS), url, "shared", "16", "10"], check=True)
     study = find_study(url, "shared")
     assert study is not None
@@ -133,11 +135,11 @@ def test_a_search_goes_on_with_its_study_and_another_one_is_refused(url: str, tm
     space = read_space(find_space_file("smoke"), None, None, [f"search.storage={url}"])
     study = open_study("shared", space.config.search, tmp_path)
     study.tell(study.ask(), 0.5)
-    left = space.suggest(study.ask())
+    left = propose_values(study.ask(), space)
     check_study_storage(url, "shared", tmp_path)
     again = open_study("shared", space.config.search, tmp_path)
     assert [trial.state.name for trial in again.trials] == ["COMPLETE", "RUNNING"]
-    assert space.suggest(optuna.Trial(again, again.trials[1]._trial_id)) == left
+    assert propose_values(optuna.Trial(again, again.trials[1]._trial_id), space) == left
     assert "has a study 'shared' of another search; choose another --name" in refused(url, tmp_path / "other")
     with pytest.raises(InputError, match="of another search"):
         (tmp_path / "other").mkdir()
@@ -161,7 +163,7 @@ def test_what_a_server_refuses_is_refused_in_one_line(server: str, url: str, tmp
 
 
 def test_tables_of_another_optuna_are_refused(url: str, tmp_path: Path) -> None:
-    shared_study(url, "other", ["maximize"], tmp_path)
+    open_shared_study(url, "other", ["maximize"], tmp_path)
     host, database = url.rpartition("@")[2].split("/")
     execute(host, "UPDATE alembic_version SET version_num = 'v2.6.0.a'", database=database)
     assert "upgrade" in refused(url, tmp_path / "shared")

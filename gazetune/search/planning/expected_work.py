@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import numpy as np
-from ray.tune.schedulers import TrialScheduler
 
 from gazetune.config import SearchConfig
-from gazetune.search.stopping.schedulers import Rungs, create_scheduler
+from gazetune.search.stopping.combined_scheduler import KnownTrial
+from gazetune.search.stopping.rungs import Rungs
+from gazetune.search.stopping.schedulers import SCHEDULERS, create_scheduler
 from gazetune.trials.feeder import tune_result
 from gazetune.trials.messages import trial_id_of
 
@@ -19,8 +19,6 @@ SIMULATED_TRIALS = 1000
 LARGEST_SIMULATION = 250
 """Longer searches are simulated with so many trials: the share that goes on hardly changes any more."""
 ASSUMPTION = "trials come in random order and each keeps its place among the others at every rung"
-_SIMULATED_AS = {"paired": "none", "asha_paired": "asha"}
-"""What the paired rung test stops depends on how much trials differ, so it counts as stopping nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +48,21 @@ class TrainingWork:
 
         `evaluated_at` is as for `without_pruning`. The seed is fixed, so the same search has the same answer.
         """
-        search = search.model_copy(update={"scheduler": _SIMULATED_AS.get(search.scheduler, search.scheduler)})
+        search = search.model_copy(update={"scheduler": SCHEDULERS[search.scheduler].planned_as})
         random, trials = np.random.default_rng(0), min(search.trials, LARGEST_SIMULATION)
         searches = max(1, SIMULATED_TRIALS // trials)
         examples = evaluations = 0
         for _ in range(searches):
             scheduler = create_scheduler(search, rungs)
             for number, quality in enumerate(random.permutation(trials) / trials):
-                trial = SimpleNamespace(config={"job": SimpleNamespace(id=trial_id_of(number), folder="")})
-                scheduler.on_trial_add(None, trial)
+                trial = KnownTrial(trial_id_of(number), folder="")
+                scheduler.add_trial(trial)
                 for at in evaluated_at:
                     evaluations += 1
                     result = tune_result(at, float(quality))
                     if at == evaluated_at[-1]:
-                        scheduler.on_trial_complete(None, trial, result)
-                    elif scheduler.on_trial_result(None, trial, result) == TrialScheduler.STOP:
+                        scheduler.end_trial(trial, result)
+                    elif scheduler.stops_trial(trial, result):
                         break
                 examples += at
         scale = search.trials / (trials * searches)

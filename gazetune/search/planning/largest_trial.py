@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.search.space.axes import Axis
+from gazetune.search.space.conditions import is_number
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.train.checks import check_config
 from gazetune.train.limits.memory_estimate import MemoryEstimate, WorkerMemory, estimate_memory
@@ -41,7 +44,7 @@ def find_largest_trial(space: SearchSpace) -> tuple[Config, MemoryEstimate]:
     """
     refused: InputError | None = None
     largest: tuple[int, Config, MemoryEstimate] | None = None
-    for params in space.combinations(_values_to_try):
+    for params in space.list_combinations(_values_to_try):
         config = space.trial_config(params)
         try:
             check_config(config)
@@ -63,8 +66,8 @@ def configured_memory(config: Config, plan: MemoryEstimate) -> WorkerMemory:
     return next(each for each in plan.worker_memory if (each.stage, each.offload) == wanted)
 
 
-def _values_to_try(axis: Axis) -> list[object]:
+def _values_to_try(axis: Axis) -> Sequence[object]:
     """Return the values of an axis that decide about memory."""
     if axis.key in _LARGEST_VALUE_KEYS:
-        return [max(axis.examples())]
-    return axis.examples() if axis.key in _EVERY_VALUE_KEYS else []
+        return [max(value for value in axis.example_values() if is_number(value))]
+    return axis.example_values() if axis.key in _EVERY_VALUE_KEYS else []

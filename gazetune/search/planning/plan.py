@@ -11,7 +11,7 @@ from gazetune.preferences.splits import load_splits
 from gazetune.search.planning.expected_work import TrainingWork
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.stopping.caps import check_caps
-from gazetune.search.stopping.schedulers import milestones, plan_rungs
+from gazetune.search.stopping.schedulers import check_scheduler, plan_rungs
 from gazetune.search.study.objectives import check_objectives, objectives_of
 from gazetune.train.limits.memory_estimate import MemoryEstimate
 from gazetune.train.steps import StepPlan
@@ -99,13 +99,14 @@ def plan_search(space: SearchSpace, nodes: Sequence[NodeResources], sizes: Trial
         refuse.
     """
     config = space.config
-    shapes = {shape: min(require_slots(nodes, shape), config.search.trials) for shape in space.shapes()}
+    shapes = {shape: min(require_slots(nodes, shape), config.search.trials) for shape in space.resource_shapes()}
     check_objectives(config.search, shapes, space.origin)
+    check_scheduler(config.search, space.origin)
     check_caps(config.search, shapes, space.origin)
     splits = load_splits(space.data_configs()[0].data)
     steps = StepPlan.from_config(config.train, len(splits.train))
     rungs = plan_rungs(config.search, steps.examples_after(steps.total_steps))
-    evaluation = sorted(steps.evaluation_steps(config.train.eval_every, milestones(rungs)))
+    evaluation = sorted(steps.evaluation_steps(config.train.eval_every, rungs.milestones))
     evaluated_at = tuple(steps.examples_after(step) for step in evaluation)
     kept = _count_kept_models(space)
     return SearchPlan(

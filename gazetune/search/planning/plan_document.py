@@ -190,7 +190,7 @@ def _plan_whole_search(
     space: SearchSpace, largest: Config, memory: MemoryEstimate, options: PlanOptions
 ) -> SearchDocument:
     prices = () if options.prices is None else read_prices(options.prices)
-    needed = largest_resources(space.shapes())
+    needed = largest_resources(space.resource_shapes())
     if options.price is not None and not needed.gpus:
         raise InputError("--price: is that of a GPU hour, and resources.gpus_per_worker is 0; accepted: --prices FILE")
     nodes = _list_nodes(options, needed)

@@ -5,40 +5,46 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TypeGuard
 
 from gazetune.errors import InputError, did_you_mean
-from gazetune.search.space.axes import Axis, ChoiceAxis, IntAxis, RangeAxis, SubsetsAxis, subsets_of
-from gazetune.search.space.conditions import Condition, parse_condition
+from gazetune.search.space.axes import Axis, ChoiceAxis, IntAxis, RangeAxis, SubsetsAxis, list_subsets
+from gazetune.search.space.conditions import Condition, is_number, parse_condition
 
 _OPTIONS = {"int": ("step", "log"), "subsets": ("sizes",)}
 """What may stand beside a kind, `when` apart."""
 _MOST_SUBSETS = 1000
 
 
-def parse_axis(key: str, entry: Any, origin: str) -> Axis:
-    """Parse one entry of a space; groups of axes are `space_entries`.
+def parse_axis(key: str, entry: object, origin: str) -> Axis:
+    """Parse one entry of a space; groups of axes are for `groups.read_axes`.
 
     Raises
     ------
     InputError
         For an unknown kind, values that the kind cannot take, or a condition that cannot be read.
+
+    Examples
+    --------
+    >>> print(parse_axis("adapter.r", {"int": [4, 16], "step": 4}, "space.yaml:5"))
+    int 4 to 16 in steps of 4
     """
-    kind = axis_kind(key, entry, origin)
-    when = parse_condition(entry["when"], f"{origin}: {key}: when") if "when" in entry else Condition()
-    options = {name: entry[name] for name in _OPTIONS.get(kind, ()) if name in entry}
-    return _KINDS[kind](key, when, entry[kind], options, f"{origin}: {key}: {kind}")
+    kind, given = read_kind(key, entry, origin)
+    when = parse_condition(given["when"], f"{origin}: {key}: when") if "when" in given else Condition()
+    options = {name: given[name] for name in _OPTIONS.get(kind, ()) if name in given}
+    return _KINDS[kind](key, when, given[kind], options, f"{origin}: {key}: {kind}")
 
 
-def axis_kind(key: str, entry: Any, origin: str) -> str:
-    """Return the kind of an entry.
+def read_kind(key: str, entry: object, origin: str) -> tuple[str, Mapping[str, object]]:
+    """Return the kind of an entry, and the entry itself, which is a mapping then.
 
     Raises
     ------
     InputError
-        When it has none, several, or something beside it that the kind does not take.
+        When it has no kind, several, or something beside it that the kind does not take.
     """
-    given = [name for name in entry if name != "when"] if isinstance(entry, Mapping) else []
+    mapping: Mapping[str, object] = entry if isinstance(entry, Mapping) else {}
+    given = [name for name in mapping if name != "when"]
     kinds = [name for name in given if name in _KINDS]
     shown = f"{origin}: {key}: {json.dumps(entry, default=str)}"
     if len(kinds) != 1:
@@ -49,10 +55,10 @@ def axis_kind(key: str, entry: Any, origin: str) -> str:
         if name not in (kinds[0], *options):
             accepted = did_you_mean(str(name), ("when", *options))
             raise InputError(f"{shown}: '{name}' does not go with {kinds[0]}; {accepted}")
-    return kinds[0]
+    return kinds[0], mapping
 
 
-def is_axis(entry: Any) -> bool:
+def is_axis(entry: object) -> bool:
     """Tell whether an entry names a kind, as opposed to a mapping that is a value itself."""
     return isinstance(entry, Mapping) and any(kind in entry for kind in _KINDS)
 
@@ -61,18 +67,22 @@ def _list_of_kinds() -> str:
     return f"accepted: {', '.join(_KINDS)}"
 
 
-def _range(log: bool) -> Callable[[str, Condition, Any, Mapping[str, Any], str], Axis]:
-    def parse(key: str, when: Condition, values: Any, options: Mapping[str, Any], origin: str) -> Axis:
-        low, high = _bounds(values, origin, (int, float))
+ParseKind = Callable[[str, Condition, object, Mapping[str, object], str], Axis]
+"""Makes an axis from its key, its condition, what stands after its kind, the options beside that, and the origin."""
+
+
+def _range_parser(log: bool) -> ParseKind:
+    def parse_range(key: str, when: Condition, values: object, options: Mapping[str, object], origin: str) -> RangeAxis:
+        low, high = _read_bounds(values, origin)
         if log:
             _check_logarithmic(low, values, origin)
         return RangeAxis(key, when, float(low), float(high), log)
 
-    return parse
+    return parse_range
 
 
-def _int(key: str, when: Condition, values: Any, options: Mapping[str, Any], origin: str) -> Axis:
-    low, high = _bounds(values, origin, (int,))
+def _parse_int(key: str, when: Condition, values: object, options: Mapping[str, object], origin: str) -> IntAxis:
+    low, high = _read_whole_bounds(values, origin)
     step, log = options.get("step", 1), options.get("log", False)
     if not isinstance(log, bool):
         raise InputError(f"{origin}: log: {json.dumps(log, default=str)} is not accepted; accepted: true or false")
@@ -91,55 +101,74 @@ def _int(key: str, when: Condition, values: Any, options: Mapping[str, Any], ori
     return IntAxis(key, when, low, high, step, log)
 
 
-def _choice(key: str, when: Condition, values: Any, options: Mapping[str, Any], origin: str) -> Axis:
-    check_list(values, origin)
-    return ChoiceAxis(key, when, tuple(values))
+def _parse_choice(key: str, when: Condition, values: object, options: Mapping[str, object], origin: str) -> ChoiceAxis:
+    return ChoiceAxis(key, when, tuple(_read_list(values, origin)))
 
 
-def _subsets(key: str, when: Condition, values: Any, options: Mapping[str, Any], origin: str) -> Axis:
-    check_list(values, origin)
-    if not all(isinstance(value, str) for value in values):
+def _parse_subsets(
+    key: str, when: Condition, values: object, options: Mapping[str, object], origin: str
+) -> SubsetsAxis | ChoiceAxis:
+    """Without `sizes` an axis that is asked name by name; with them a choice among the subsets of these sizes."""
+    names = [value for value in _read_list(values, origin) if isinstance(value, str)]
+    if names != values:
         raise InputError(f"{origin}: needs a list of names, got {json.dumps(values, default=str)}")
     if "sizes" not in options:
-        return SubsetsAxis(key, when, tuple(values))
-    sizes = options["sizes"]
-    whole = isinstance(sizes, list) and all(isinstance(size, int) and not isinstance(size, bool) for size in sizes)
-    if not whole or not sizes or len(set(sizes)) < len(sizes) or min(sizes) < 1 or max(sizes) > len(values):
-        raise InputError(
-            f"{origin}: sizes: {json.dumps(sizes, default=str)} is not accepted; accepted: a list of different "
-            f"integers from 1 to {len(values)}"
-        )
-    count = sum(math.comb(len(values), size) for size in sizes)
+        return SubsetsAxis(key, when, tuple(names))
+    sizes = _read_sizes(options["sizes"], len(names), origin)
+    count = sum(math.comb(len(names), size) for size in sizes)
     if count > _MOST_SUBSETS:
         raise InputError(f"{origin}: sizes: {sizes} are {count} subsets; accepted: at most {_MOST_SUBSETS}")
-    return ChoiceAxis(key, when, tuple(subsets_of(values, sorted(sizes))), "subsets")
+    return ChoiceAxis(key, when, tuple(list_subsets(names, sorted(sizes))), "subsets")
 
 
-_KINDS: dict[str, Callable[[str, Condition, Any, Mapping[str, Any], str], Axis]] = {
-    "uniform": _range(log=False),
-    "log_uniform": _range(log=True),
-    "int": _int,
-    "choice": _choice,
-    "subsets": _subsets,
+_KINDS: dict[str, ParseKind] = {
+    "uniform": _range_parser(log=False),
+    "log_uniform": _range_parser(log=True),
+    "int": _parse_int,
+    "choice": _parse_choice,
+    "subsets": _parse_subsets,
 }
 
 
-def _bounds(values: Any, origin: str, kinds: tuple[type, ...]) -> list[Any]:
-    numbers = isinstance(values, list) and all(isinstance(v, kinds) and not isinstance(v, bool) for v in values)
-    if not numbers or len(values) != 2 or not all(map(math.isfinite, values)) or values[0] >= values[1]:
-        whole = " as whole numbers" if kinds == (int,) else ""
-        raise InputError(f"{origin}: needs [low, high]{whole} with low < high, got {json.dumps(values, default=str)}")
-    return values
+def _read_sizes(given: object, most: int, origin: str) -> list[int]:
+    sizes = [size for size in given if _is_whole(size)] if isinstance(given, list) else []
+    if not sizes or sizes != given or len(set(sizes)) < len(sizes) or min(sizes) < 1 or max(sizes) > most:
+        raise InputError(
+            f"{origin}: sizes: {json.dumps(given, default=str)} is not accepted; accepted: a list of different "
+            f"integers from 1 to {most}"
+        )
+    return sizes
 
 
-def _check_logarithmic(low: float, values: Any, origin: str) -> None:
+def _read_bounds(values: object, origin: str) -> tuple[float, float]:
+    if isinstance(values, list) and len(values) == 2 and all(map(is_number, values)):
+        low, high = values
+        if math.isfinite(low) and math.isfinite(high) and low < high:
+            return low, high
+    raise InputError(f"{origin}: needs [low, high] with low < high, got {json.dumps(values, default=str)}")
+
+
+def _read_whole_bounds(values: object, origin: str) -> tuple[int, int]:
+    if isinstance(values, list) and len(values) == 2 and all(map(_is_whole, values)) and values[0] < values[1]:
+        return values[0], values[1]
+    raise InputError(
+        f"{origin}: needs [low, high] as whole numbers with low < high, got {json.dumps(values, default=str)}"
+    )
+
+
+def _is_whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check_logarithmic(low: float, values: object, origin: str) -> None:
     if low <= 0:
         raise InputError(f"{origin}: a logarithmic range needs bounds above 0, got {values}")
 
 
-def check_list(values: Any, origin: str) -> None:
-    """Refuse what is no list, an empty one, and one with a value twice; raises `InputError`."""
+def _read_list(values: object, origin: str) -> list[object]:
+    """Return a list that is neither empty nor has a value twice."""
     if not isinstance(values, list) or not values:
         raise InputError(f"{origin}: needs a list of at least one value, got {json.dumps(values, default=str)}")
     if len({json.dumps(value, sort_keys=True, default=str) for value in values}) != len(values):
         raise InputError(f"{origin}: a value stands twice in {json.dumps(values, default=str)}")
+    return values

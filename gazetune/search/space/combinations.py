@@ -1,7 +1,22 @@
 """Which combinations a space has: how many, which axes are ever open, what is left after `forbid:`.
 
-The values of an axis that no condition tells apart are one cell. Walking over cells visits every case that conditions
-can distinguish, however many values a range has.
+A space may have more combinations than can be visited (`adapter.r: {int: [1, 1000000]}`), or infinitely many. So its
+axes are cut into cells first: the values of an axis that no condition tells apart are one cell. A case takes one cell
+of each open axis, and the cases together are the leaves of a tree. With
+
+    adapter.r: {int: [1, 100]}
+    adapter.alpha: {int: [1, 10], when: adapter.r > 60}
+    forbid: [adapter.r < 20]
+
+the axis `adapter.r` has three cells, since two conditions ask about it, and `adapter.alpha` has one:
+
+    adapter.r      1..19           20..60          61..100
+                     |               |                |
+    adapter.alpha  closed          closed           1..10
+                     |               |                |
+    case           forbidden       41 combinations  40 * 10 combinations
+
+Every condition is either true or false for the whole of a case, so one value of each cell is enough to decide it.
 """
 
 from __future__ import annotations
@@ -10,17 +25,19 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from gazetune.search.space.axes import Axis, ChoiceAxis, FixedAxis, IntAxis, RangeAxis, SubsetsAxis, axis_size
+from gazetune.search.space.axes import Axis, ChoiceAxis, FixedAxis, IntAxis, RangeAxis, SubsetsAxis
 from gazetune.search.space.conditions import Clause, Condition, is_number
 
 MOST_CASES = 50_000
 """Cases that are visited at most; a space with more is taken for one in which every condition can hold."""
 
+ValueOf = Callable[[str, Mapping[str, object]], object]
+"""The value of a key, given what was chosen so far."""
+
 
 @dataclass(frozen=True)
-class Size:
+class SpaceSize:
     """How many combinations a space has."""
 
     finite: int
@@ -32,100 +49,129 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Case:
-    """One way through a space: a value for each axis that is open on it."""
+class Cell:
+    """Values of an axis that no condition tells apart."""
 
-    values: Mapping[str, Any]
-    """Dotted key -> value, closed axes and other keys that conditions ask for included."""
+    value: object
+    """One of them."""
+    count: int
+    """How many there are; 1 for real numbers."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way through a space: a cell of each axis that is open on it."""
+
+    values: Mapping[str, object]
+    """Dotted key -> a value of the cell, closed axes and other keys that conditions ask for included."""
     open: tuple[int, ...]
     """Which axes are open, by number."""
     cells: tuple[int, ...]
-    """Which cell each of these is in."""
+    """Which cell each of these is in, by number."""
     allowed: bool
     """Whether no `forbid:` holds."""
 
 
-class Reach:
-    """The cases of some axes, in an order in which every condition can be decided."""
+class CaseTree:
+    """The cases of some axes, in an order in which every condition can be decided.
 
-    def __init__(self, axes: Sequence[Axis], forbid: Sequence[Condition], fallback: Mapping[str, Any]) -> None:
+    Examples
+    --------
+    The space of the picture above:
+
+    >>> from gazetune.search.space.conditions import parse_condition
+    >>> deep = parse_condition("adapter.r > 60", "when")
+    >>> axes = [IntAxis("adapter.r", Condition(), 1, 100), IntAxis("adapter.alpha", deep, 1, 10)]
+    >>> tree = CaseTree(axes, [parse_condition("adapter.r < 20", "forbid")], {"adapter.r": 8})
+    >>> [(case.values["adapter.r"], case.allowed) for case in tree.list_cases()]
+    [(1, False), (20, True), (61, True)]
+    >>> tree.count_combinations(tree.list_cases())
+    SpaceSize(finite=441, infinite=False, exact=True)
+    """
+
+    def __init__(self, axes: Sequence[Axis], forbid: Sequence[Condition], fallback: Mapping[str, object]) -> None:
         """`fallback` has the value, where no axis sets one, of each key that a condition asks for."""
         self.axes, self.forbid, self._fallback = axes, forbid, fallback
         clauses = [clause for condition in (*forbid, *(axis.when for axis in axes)) for clause in condition.clauses]
-        self._cells = [_cells(axis, [clause for clause in clauses if clause.key == axis.key]) for axis in axes]
+        self._cells = [_cells_of(axis, [clause for clause in clauses if clause.key == axis.key]) for axis in axes]
 
-    def cases(self) -> list[Case]:
+    def list_cases(self) -> list[Case]:
         """Return the first `MOST_CASES` cases."""
-        return list(itertools.islice(self._walk(0, dict(self._fallback), (), ()), MOST_CASES))
+        return list(itertools.islice(self._walk_cases(0, dict(self._fallback), (), ()), MOST_CASES))
 
-    def _walk(
-        self, number: int, values: dict[str, Any], opened: tuple[int, ...], cells: tuple[int, ...]
+    def _walk_cases(
+        self, number: int, values: dict[str, object], opened: tuple[int, ...], cells: tuple[int, ...]
     ) -> Iterator[Case]:
+        """Yield the cases below a node of the tree: `values` are chosen there, axis `number` is the next one."""
         if number == len(self.axes):
             yield Case(values, opened, cells, not any(condition.holds(values) for condition in self.forbid))
             return
         axis = self.axes[number]
         if not axis.when.holds(values):
-            yield from self._walk(number + 1, values, opened, cells)
+            yield from self._walk_cases(number + 1, values, opened, cells)
             return
-        for cell, (value, _) in enumerate(self._cells[number]):
-            known = {**values, axis.key: value}
-            yield from self._walk(number + 1, known, (*opened, number), (*cells, cell))
+        for at, cell in enumerate(self._cells[number]):
+            known = {**values, axis.key: cell.value}
+            yield from self._walk_cases(number + 1, known, (*opened, number), (*cells, at))
 
-    def size(self, cases: Sequence[Case]) -> Size:
+    def count_combinations(self, cases: Sequence[Case]) -> SpaceSize:
         """Return how many combinations the allowed ones of `cases` are."""
         counted: dict[tuple[tuple[int, int], ...], int] = {}
         infinite = False
         for case in cases:
             if case.allowed:
                 pairs = list(zip(case.open, case.cells, strict=True))
+                # Cases that differ in the cell of a range alone are one combination of the finite axes.
                 finite = tuple((axis, cell) for axis, cell in pairs if not isinstance(self.axes[axis], RangeAxis))
                 infinite = infinite or len(finite) < len(pairs)
-                counted[finite] = math.prod(self._cells[axis][cell][1] for axis, cell in finite)
-        return Size(sum(counted.values()), infinite, len(cases) < MOST_CASES)
+                counted[finite] = math.prod(self._cells[axis][cell].count for axis, cell in finite)
+        return SpaceSize(sum(counted.values()), infinite, len(cases) < MOST_CASES)
 
 
-def _cells(axis: Axis, clauses: Sequence[Clause]) -> list[tuple[Any, int]]:
-    """Return a value of each cell of an axis, and how many values the cell has (1 for a range of real numbers)."""
+def _cells_of(axis: Axis, clauses: Sequence[Clause]) -> list[Cell]:
+    """Return the cells into which these clauses, all of them about the axis, divide its values."""
     if not clauses and not isinstance(axis, RangeAxis):
-        return [(axis.examples()[0], axis_size(axis) or 1)]
-    merged: dict[tuple[bool, ...], tuple[Any, int]] = {}
-    for value, count in _pieces(axis, clauses):
-        answers = tuple(clause.holds({axis.key: value}) for clause in clauses)
-        first, before = merged.get(answers, (value, 0))
-        merged[answers] = (first, before + count)
+        return [Cell(axis.example_values()[0], axis.count_values() or 1)]
+    merged: dict[tuple[bool, ...], Cell] = {}
+    for piece in _split_axis(axis, clauses):
+        answers = tuple(clause.holds({axis.key: piece.value}) for clause in clauses)
+        before = merged.get(answers)
+        merged[answers] = piece if before is None else Cell(before.value, before.count + piece.count)
     if isinstance(axis, RangeAxis):
-        return [(value, 1) for value, _ in merged.values()]
+        return [Cell(cell.value, 1) for cell in merged.values()]
     return list(merged.values())
 
 
-def _pieces(axis: Axis, clauses: Sequence[Clause]) -> Iterator[tuple[Any, int]]:
-    """Yield pieces of an axis on each of which every clause has one answer: a value in it, and its number of values."""
-    bounds = sorted({value for clause in clauses for value in clause.values if is_number(value)})
+def _split_axis(axis: Axis, clauses: Sequence[Clause]) -> Iterator[Cell]:
+    """Yield pieces of an axis on each of which every clause has one answer. Several may have the same answers."""
+    bounds = sorted({value for clause in clauses for value in clause.named_values if is_number(value)})
     if isinstance(axis, RangeAxis):
         # A single point of a range is never met, so only what lies between the bounds counts.
         edges = [axis.low, *(bound for bound in bounds if axis.low < bound < axis.high), axis.high]
-        yield from (((low + high) / 2, 1) for low, high in itertools.pairwise(edges))
+        yield from (Cell((low + high) / 2, 1) for low, high in itertools.pairwise(edges))
     elif isinstance(axis, IntAxis):
-        values = axis.values()
+        values = axis.all_values()
         cuts = {0, len(values)}
         for bound in bounds:
+            # The bound itself is a piece of its own, as `==` holds there and on neither side.
             at = (bound - axis.low) / axis.step
             cuts |= {min(max(cut, 0), len(values)) for cut in (math.ceil(at), math.floor(at) + 1)}
-        yield from ((values[first], last - first) for first, last in itertools.pairwise(sorted(cuts)))
+        yield from (Cell(values[first], last - first) for first, last in itertools.pairwise(sorted(cuts)))
     else:
-        yield from ((value, 1) for value in (axis.values() if isinstance(axis, SubsetsAxis) else axis.examples()))
+        each_value = axis.all_values() if isinstance(axis, SubsetsAxis) else axis.example_values()
+        yield from (Cell(value, 1) for value in each_value)
 
 
-def combinations(
+def list_combinations(
     axes: Sequence[Axis],
     forbid: Sequence[Condition],
-    value_of: Callable[[str, Mapping[str, Any]], Any],
-    tried: Callable[[Axis], Sequence[Any]],
-) -> list[dict[str, Any]]:
-    """Return every combination of the values that are tried of each axis, none for the axes that do not matter.
+    value_of: ValueOf,
+    values_to_try: Callable[[Axis], Sequence[object]],
+) -> list[dict[str, object]]:
+    """Return every combination of the values that are to be tried of each axis, none for the axes that do not matter.
 
-    The choices that open an axis that matters are tried too. A condition on any other key may hold or not.
+    An axis matters when `values_to_try` has values for it. The choices that open such an axis are tried too. A
+    condition on any other key may hold or not, so both cases are among the combinations.
 
     Parameters
     ----------
@@ -133,19 +179,20 @@ def combinations(
         As of a space, axes in order.
     value_of : callable
         The value of a key, given what was chosen so far.
-    tried : callable
-        The values of an axis that are to be tried.
+    values_to_try : callable
+        The values of an axis that are to be tried; none for an axis that does not matter.
     """
-    values = {number: list(tried(axis)) for number, axis in enumerate(axes)}
+    values = {number: list(values_to_try(axis)) for number, axis in enumerate(axes)}
+    # From the last axis to the first: a choice that opens a choice that opens an axis that matters is tried as well.
     for number, axis in reversed(list(enumerate(axes))):
         asked = {key for other, taken in values.items() if taken for key in axes[other].when.keys}
         if not values[number] and axis.key in asked and isinstance(axis, ChoiceAxis | FixedAxis):
-            values[number] = axis.examples()
+            values[number] = axis.example_values()
     unknown = {axis.key for number, axis in enumerate(axes) if not values[number]}
-    found: list[dict[str, Any]] = [{}]
+    found: list[dict[str, object]] = [{}]
     for number, axis in enumerate(axes):
         if values[number]:
-            found = [more for chosen in found for more in _extended(chosen, axis, values[number], unknown, value_of)]
+            found = [more for chosen in found for more in _extend(chosen, axis, values[number], unknown, value_of)]
     known = [condition for condition in forbid if not condition.keys & unknown]
     return [
         chosen
@@ -154,15 +201,11 @@ def combinations(
     ]
 
 
-def _extended(
-    chosen: dict[str, Any],
-    axis: Axis,
-    values: Sequence[Any],
-    unknown: set[str],
-    value_of: Callable[[str, Mapping[str, Any]], Any],
-) -> list[dict[str, Any]]:
-    """Return what `chosen` can become at an axis."""
-    decided = Condition(tuple(clause for clause in axis.when.clauses if clause.key not in unknown))
+def _extend(
+    chosen: dict[str, object], axis: Axis, values: Sequence[object], unknown: set[str], value_of: ValueOf
+) -> list[dict[str, object]]:
+    """Return what `chosen` can become at an axis: without it, where it may be closed, and with each of its values."""
+    decided = axis.when.without_keys(unknown)
     if not decided.holds({key: value_of(key, chosen) for key in decided.keys}):
         return [chosen]
     without = [chosen] if decided != axis.when else []

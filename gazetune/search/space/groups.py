@@ -3,10 +3,21 @@
 A group is a `choice` of mappings. Choosing one of them sets its values and opens its axes:
 
     fusion.kind: {choice: {none: {}, add: {gaze.align: {choice: [spread, first]}}}}
-    arm: {choice: {plain: {fusion.kind: none}, tuned: {fusion.kind: add, optim.learning_rate: 3.0e-5}}}
+    recipe: {choice: {plain: {fusion.kind: none}, tuned: {fusion.kind: add, optim.learning_rate: 3.0e-5}}}
 
 Under a config key the name of a choice is its value. Any other name without a dot belongs to the space alone; the
 choices of a list are numbered from 1.
+
+Everything behind this file knows axes and conditions alone, so the tree of groups is flattened here. What is nested in
+a choice gets a condition on that choice, and a plain value in it becomes a fixed axis. `recipe` above turns into
+
+    axis                 values                when
+    recipe               choice plain, tuned   always
+    fusion.kind          fixed none            recipe == plain
+    fusion.kind          fixed add             recipe == tuned
+    optim.learning_rate  fixed 3e-05           recipe == tuned
+
+Two axes may share a key, as `fusion.kind` does, when their conditions contradict each other.
 """
 
 from __future__ import annotations
@@ -14,28 +25,39 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import yaml
 
 from gazetune.config.keys import accepted_values, config_keys, config_sections, key_hint
 from gazetune.errors import InputError, did_you_mean
 from gazetune.search.space.axes import Axis, ChoiceAxis, FixedAxis
-from gazetune.search.space.axis_file import axis_kind, is_axis, parse_axis
+from gazetune.search.space.axis_file import is_axis, parse_axis, read_kind
 from gazetune.search.space.conditions import Clause, Condition, parse_condition, shown_value
 
 _NOT_SEARCHED = ("preset", "search.", "tracking.")
 
 
 @dataclass(frozen=True)
-class PlacedAxis:
+class LocatedAxis:
     """An axis and where the file has it, as `FILE:LINE`."""
 
     axis: Axis
-    place: str
+    location: str
 
 
-def read_entries(entries: Mapping[str, Any], lines: Mapping[str, int], path: str) -> list[PlacedAxis]:
+@dataclass(frozen=True)
+class _GroupChoice:
+    """One of the mappings of a group."""
+
+    label: str
+    """What the file calls it."""
+    value: object
+    """What the axis proposes for it."""
+    members: Mapping[str, object]
+    """What it sets and opens."""
+
+
+def read_axes(entries: Mapping[str, object], lines: Mapping[str, int], path: str) -> list[LocatedAxis]:
     """Return every axis of the entries; one inside a group has the choice that opens it in its condition.
 
     Parameters
@@ -52,75 +74,80 @@ def read_entries(entries: Mapping[str, Any], lines: Mapping[str, int], path: str
     InputError
         For unknown keys, entries of the wrong form, and a key that two axes could set at once.
     """
-    found: list[tuple[PlacedAxis, str]] = []
+    reader = _EntryReader(lines, path)
     for key, entry in entries.items():
-        _add(found, key, entry, Condition(), "", f"space.{key}", _Where(lines, path))
-    for number, (placed, _) in enumerate(found):
-        for other, _ in found[:number]:
-            if other.axis.key == placed.axis.key and not other.axis.when.excludes(placed.axis.when):
+        reader.add_entry(key, entry, _Surroundings(Condition(), "", f"space.{key}"))
+    found = [located for located, _ in reader.found]
+    for number, located in enumerate(found):
+        for other in found[:number]:
+            if other.axis.key == located.axis.key and not other.axis.when.contradicts(located.axis.when):
                 raise InputError(
-                    f"{placed.place}: space: {placed.axis.key}: stands twice, first at {other.place}, and both could "
-                    "be chosen; accepted: one axis for a key, or one in each choice of a group"
+                    f"{located.location}: space: {located.axis.key}: stands twice, first at {other.location}, and both "
+                    "could be chosen; accepted: one axis for a key, or one in each choice of a group"
                 )
-    return [replace(placed, axis=_named(placed.axis, arm, found)) for placed, arm in found]
+    axes = [located.axis for located in found]
+    return [replace(located, axis=_name_apart(located.axis, branch, axes)) for located, branch in reader.found]
 
 
 @dataclass(frozen=True)
-class _Where:
-    lines: Mapping[str, int]
-    path: str
+class _Surroundings:
+    """What lies around an entry in the tree of groups."""
 
-    def __call__(self, key: str) -> str:
+    condition: Condition
+    """Holds where the entry is open: the choices of all groups around it."""
+    branch: str
+    """The same in words: `recipe=tuned, fusion.kind=add`."""
+    key_path: str
+    """The keys that lead to the entry in the file, joined by dots."""
+
+
+class _EntryReader:
+    """Walks through the tree of groups and collects its axes, each with the branch that it is in."""
+
+    def __init__(self, lines: Mapping[str, int], path: str) -> None:
+        self.found: list[tuple[LocatedAxis, str]] = []
+        self._lines, self._path = lines, path
+
+    def add_entry(self, key: str, entry: object, around: _Surroundings) -> None:
+        """Add the axis of one entry, and those that it opens."""
+        location = self._location_of(around.key_path)
+        choices = _read_group(key, entry, location)
+        _check_key(key, choices is not None, location)
+        if choices is None:
+            axis = parse_axis(key, entry, location)
+            self._add_axis(replace(axis, when=around.condition.joined_with(axis.when)), around)
+            return
+        condition = around.condition
+        if isinstance(entry, Mapping) and "when" in entry:
+            condition = condition.joined_with(parse_condition(entry["when"], f"{location}: {key}: when"))
+        self._add_axis(ChoiceAxis(key, condition, tuple(choice.value for choice in choices)), around)
+        for choice in choices:
+            opened = condition.joined_with(Condition((Clause(key, "==", choice.value),)))
+            branch = ", ".join(filter(None, (around.branch, f"{key}={shown_value(choice.value)}")))
+            for inner_key, inner_entry in with_dotted_keys(choice.members).items():
+                key_path = f"{around.key_path}.choice.{choice.label}.{inner_key}"
+                self._add_member(inner_key, inner_entry, _Surroundings(opened, branch, key_path))
+
+    def _add_member(self, key: str, entry: object, around: _Surroundings) -> None:
+        """Add what one key of a group is: an axis, another group, or a value."""
+        takes_mapping = key in config_keys() and "a mapping" in accepted_values(key)
+        if is_axis(entry) or (isinstance(entry, Mapping) and not takes_mapping):
+            self.add_entry(key, entry, around)
+            return
+        _check_key(key, False, self._location_of(around.key_path))
+        self._add_axis(FixedAxis(key, around.condition, entry), around)
+
+    def _add_axis(self, axis: Axis, around: _Surroundings) -> None:
+        self.found.append((LocatedAxis(axis, self._location_of(around.key_path)), around.branch))
+
+    def _location_of(self, key_path: str) -> str:
         """Return `FILE:LINE` of a dotted key or of the nearest one above it: lists have no lines of their own."""
-        while key not in self.lines:
-            key = key.rpartition(".")[0]
-        return f"{self.path}:{self.lines[key]}"
+        while key_path not in self._lines:
+            key_path = key_path.rpartition(".")[0]
+        return f"{self._path}:{self._lines[key_path]}"
 
 
-def _add(
-    found: list[tuple[PlacedAxis, str]], key: str, entry: Any, inside: Condition, arm: str, key_path: str, where: _Where
-) -> None:
-    """Add the axis of one entry, and those that it opens. `inside` holds where the entry itself is open."""
-    place = where(key_path)
-    groups = _groups(key, entry, place)
-    _check_key(key, groups is not None, place)
-    if groups is None:
-        axis = parse_axis(key, entry, place)
-        found.append((PlacedAxis(replace(axis, when=inside.joined(axis.when)), place), arm))
-        return
-    if "when" in entry:
-        inside = inside.joined(parse_condition(entry["when"], f"{place}: {key}: when"))
-    found.append((PlacedAxis(ChoiceAxis(key, inside, tuple(groups.values_of())), place), arm))
-    for label, value, group in groups.arms:
-        opened = inside.joined(Condition((Clause(key, "==", value),)))
-        inner = ", ".join(filter(None, (arm, f"{key}={shown_value(value)}")))
-        for inner_key, inner_entry in dotted(group).items():
-            inner_path = f"{key_path}.choice.{label}.{inner_key}"
-            _add_inner(found, inner_key, inner_entry, opened, inner, inner_path, where)
-
-
-def _add_inner(
-    found: list[tuple[PlacedAxis, str]], key: str, entry: Any, opened: Condition, arm: str, key_path: str, where: _Where
-) -> None:
-    """Add what one key of a group is: an axis, another group, or a value."""
-    takes_mapping = key in config_keys() and "a mapping" in accepted_values(key)
-    if is_axis(entry) or (isinstance(entry, Mapping) and not takes_mapping):
-        _add(found, key, entry, opened, arm, key_path, where)
-        return
-    _check_key(key, False, where(key_path))
-    found.append((PlacedAxis(FixedAxis(key, opened, entry), where(key_path)), arm))
-
-
-@dataclass(frozen=True)
-class _Groups:
-    arms: Sequence[tuple[str, Any, Mapping[str, Any]]]
-    """Label in the file, value of the choice, and what it opens."""
-
-    def values_of(self) -> list[Any]:
-        return [value for _, value, _ in self.arms]
-
-
-def _groups(key: str, entry: Any, place: str) -> _Groups | None:
+def _read_group(key: str, entry: object, location: str) -> list[_GroupChoice] | None:
     """Return the choices of an entry that is a group; None for any other."""
     choices = entry.get("choice") if isinstance(entry, Mapping) else None
     listed = isinstance(choices, list) and choices and all(isinstance(each, Mapping) for each in choices)
@@ -128,36 +155,43 @@ def _groups(key: str, entry: Any, place: str) -> _Groups | None:
         choices = {str(number): each for number, each in enumerate(choices or [], start=1)}
     elif not isinstance(choices, Mapping):
         return None
-    axis_kind(key, entry, place)
+    read_kind(key, entry, location)
     if not choices:
-        raise InputError(f"{place}: {key}: choice: needs at least one choice, got {{}}")
-    arms = []
-    for label, group in choices.items():
-        if not isinstance(group, Mapping | None):
+        raise InputError(f"{location}: {key}: choice: needs at least one choice, got {{}}")
+    found = []
+    for label, members in choices.items():
+        if not isinstance(members, Mapping | None):
             raise InputError(
-                f"{place}: {key}: choice: {label}: needs a mapping of keys to values or axes, got {shown_value(group)}"
+                f"{location}: {key}: choice: {label}: needs a mapping of keys to values or axes, got "
+                f"{shown_value(members)}"
             )
         value = yaml.safe_load(label) if listed or key in config_keys() else label
-        arms.append((label, value, group or {}))
-    return _Groups(arms)
+        found.append(_GroupChoice(label, value, members or {}))
+    return found
 
 
-def _check_key(key: str, group: bool, place: str) -> None:
+def _check_key(key: str, group: bool, location: str) -> None:
     if key in config_keys():
         if key.startswith(_NOT_SEARCHED):
-            raise InputError(f"{place}: space: {key} holds for the whole search and cannot be searched")
+            raise InputError(f"{location}: space: {key} holds for the whole search and cannot be searched")
         return
     if not group:
-        raise InputError(f"{place}: space: unknown key '{key}'; {key_hint(key)}")
+        raise InputError(f"{location}: space: unknown key '{key}'; {key_hint(key)}")
     if key in config_sections() or not re.fullmatch(r"[A-Za-z_]\w*", key):
         raise InputError(
-            f"{place}: space: '{key}' cannot name a group; {key_hint(key)}, or a name of letters, digits and '_'"
+            f"{location}: space: '{key}' cannot name a group; {key_hint(key)}, or a name of letters, digits and '_'"
         )
 
 
-def dotted(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a partial config with dotted keys: `{fusion: {kind: add}}` is `{fusion.kind: add}`."""
-    flat: dict[str, Any] = {}
+def with_dotted_keys(tree: Mapping[str, object]) -> dict[str, object]:
+    """Return a partial config with dotted keys.
+
+    Examples
+    --------
+    >>> with_dotted_keys({"fusion": {"kind": "add"}, "optim.learning_rate": 1e-4})
+    {'fusion.kind': 'add', 'optim.learning_rate': 0.0001}
+    """
+    flat: dict[str, object] = {}
     for key, value in tree.items():
         if key in config_sections() and isinstance(value, Mapping) and not is_axis(value):
             flat |= {f"{key}.{name}": inner for name, inner in value.items()}
@@ -166,19 +200,19 @@ def dotted(tree: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _named(axis: Axis, arm: str, found: Sequence[tuple[PlacedAxis, str]]) -> Axis:
+def _name_apart(axis: Axis, branch: str, axes: Sequence[Axis]) -> Axis:
     """Give the axis a parameter name of its own where one on the same key has other values.
 
     Optuna takes a name for one set of values. Where the values are the same, choices share what is learned of them.
     """
     plain = replace(axis, when=Condition())
-    alike = [replace(other.axis, when=Condition()) for other, _ in found if other.axis.key == axis.key]
+    alike = [replace(other, when=Condition()) for other in axes if other.key == axis.key]
     if all(other == plain or isinstance(other, FixedAxis) for other in alike):
         return axis
-    return replace(axis, name=f"{axis.key} [{arm}]")
+    return replace(axis, name=f"{axis.key} [{branch}]")
 
 
-def check_known(key: str, names: Sequence[str], origin: str) -> None:
+def check_known_key(key: str, names: Sequence[str], origin: str) -> None:
     """Raise `InputError` when a condition asks for a key that is neither of the config nor a group of the space."""
     if key not in config_keys() and key not in names:
         hint = did_you_mean(key, names) if "." not in key and names else key_hint(key)

@@ -13,11 +13,11 @@ from gazetune.config.keys import get_key, set_key
 from gazetune.config.yaml_file import read_yaml_lines
 from gazetune.errors import InputError, did_you_mean
 from gazetune.gaze.predictors.registry import predictor_names
-from gazetune.search.space.checks import check_space, in_order
+from gazetune.search.space.checks import check_space, order_axes
 from gazetune.search.space.extras import read_extras
-from gazetune.search.space.groups import read_entries
+from gazetune.search.space.groups import read_axes
 from gazetune.search.space.search_space import SearchSpace, space_config
-from gazetune.search.study.storage import storage_url
+from gazetune.search.space.study_url import storage_url
 
 _TOP_LEVEL = (
     "name",
@@ -62,16 +62,16 @@ def read_space(
         raise InputError(
             f"{where}: space: needs at least one axis such as optim.learning_rate: {{log_uniform: [a, b]}}"
         )
-    placed = [each for each in read_entries(entries, lines, str(path)) if each.axis.key not in extras.fixed]
+    located = [each for each in read_axes(entries, lines, str(path)) if each.axis.key not in extras.fixed]
     _make_absolute(base, str(path), base_lines)
-    ordered = tuple(in_order(placed, extras))
+    ordered = tuple(order_axes(located, extras))
     axes = tuple(each.axis for each in ordered)
-    space = SearchSpace(_name(name or tree.get("name"), path), str(path), base, entries, axes, extras)
+    space = SearchSpace(_check_name(name or tree.get("name"), path), str(path), base, entries, axes, extras)
     return check_space(space, ordered)
 
 
 def _base_tree(
-    tree: Mapping[str, Any], lines: Mapping[str, int], origin: str, fixed: Mapping[str, Any]
+    tree: Mapping[str, object], lines: Mapping[str, int], origin: str, fixed: Mapping[str, object]
 ) -> tuple[dict[str, Any], Lines]:
     """Merge `base`, the sections beside it and the overrides; return the tree and where each key was set."""
     base = copy.deepcopy(tree.get("base") or {})
@@ -97,25 +97,25 @@ def _make_absolute(base: dict[str, Any], origin: str, lines: Lines) -> None:
     for key in _PATHS:
         set_key(base, key, get_key(config, key))
     if config.search.storage is not None:
-        base["search"]["storage"] = storage_url(config.search.storage, _place(origin, lines, "search.storage"))
+        base["search"]["storage"] = storage_url(config.search.storage, _location_of(origin, lines, "search.storage"))
     if not isinstance(files, Mapping):
         return
     known = predictor_names()
     for name in files:
         if name not in known:
-            place = _place(origin, lines, f"gaze.path.{name}", "gaze.path")
-            raise InputError(f"{place}: gaze.path: '{name}' is no gaze predictor; {did_you_mean(str(name), known)}")
+            location = _location_of(origin, lines, f"gaze.path.{name}", "gaze.path")
+            raise InputError(f"{location}: gaze.path: '{name}' is no gaze predictor; {did_you_mean(str(name), known)}")
     own = {name: space_config({"gaze": {"predictor": name, "path": files}}, origin, lines) for name in files}
     base["gaze"]["path"] = {name: with_absolute_paths(config).gaze.path for name, config in own.items()}
 
 
-def _place(origin: str, lines: Lines, *keys: str) -> str:
+def _location_of(origin: str, lines: Lines, *keys: str) -> str:
     """Return where the first of the keys that was set was set."""
     where = next(lines[key] for key in keys if key in lines)
     return where if isinstance(where, str) else f"{origin}:{where}"
 
 
-def _name(name: Any, path: Path) -> str:
+def _check_name(name: object, path: Path) -> str:
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise InputError(f"{path}: name: {name!r} is not accepted; letters, digits, '.', '_' and '-' are")
     return name

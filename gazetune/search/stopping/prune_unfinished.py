@@ -7,7 +7,8 @@ from optuna.trial import TrialState
 
 from gazetune.search.ledger import Ledger
 from gazetune.search.space.search_space import SearchSpace
-from gazetune.search.study.seeding import own_trials
+from gazetune.search.study.constrained_sampling import propose_values
+from gazetune.search.study.own_trials import own_trials
 from gazetune.trials.messages import StudyRecord, trial_id_of
 
 
@@ -16,6 +17,6 @@ def prune_unfinished_trials(study: optuna.Study, space: SearchSpace, ledger: Led
     for unfinished in own_trials(study, (TrialState.RUNNING,)):
         trial, trial_id = optuna.Trial(study, unfinished._trial_id), trial_id_of(unfinished.number)
         if not StudyRecord.read(unfinished).mlflow_run:  # the driver was killed between its proposal and its start
-            ledger.started(trial, trial_id, space.suggest(trial))
+            ledger.started(trial, trial_id, propose_values(trial, space))
         ledger.ending(trial, reason)
         ledger.ended(study.tell(trial, state=TrialState.PRUNED), trial_id)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial
 
-from gazetune.search.stopping.schedulers import KnownTrial, Stopping
+from gazetune.search.stopping.combined_scheduler import CombinedScheduler, KnownTrial
 from gazetune.trials.feeder import tune_result
 from gazetune.trials.messages import trial_id_of
 from gazetune.trials.objective import Objective
 
 
 def replay_rungs(
-    scheduler: Stopping, trials: Sequence[FrozenTrial], objective: Objective, folder_of: Callable[[str], Path]
+    scheduler: CombinedScheduler, trials: Sequence[FrozenTrial], objective: Objective, folder_of: Callable[[str], Path]
 ) -> None:
     """Tell a fresh scheduler what the trials of a resumed search reached at its rungs.
 
@@ -34,4 +34,4 @@ def replay_rungs(
         reports = sorted(trial.intermediate_values.items())
         known = reports if trial.state.is_finished() else reports[:-1]
         results = [tune_result(examples, objective.oriented(value)) for examples, value in known]
-        scheduler.remember(KnownTrial(trial_id, str(folder_of(trial_id))), results)
+        scheduler.remember_trial(KnownTrial(trial_id, str(folder_of(trial_id))), results)

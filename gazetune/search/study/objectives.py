@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from gazetune.config import ResourcesConfig, SearchConfig
 from gazetune.errors import InputError
+from gazetune.search.study.samplers import SAMPLERS, sampler_names
 from gazetune.trials.messages import TrainingReport
 from gazetune.trials.objective import Direction, Objective
 
@@ -49,7 +50,7 @@ def objective_values(search: SearchConfig, report: TrainingReport) -> list[float
 
 
 def check_objectives(search: SearchConfig, shapes: Iterable[ResourcesConfig], origin: str) -> None:
-    """Refuse objectives that say nothing of such trials, and samplers and schedulers that cannot work with so many.
+    """Refuse objectives that say nothing of such trials, and samplers that cannot work with so many.
 
     Raises
     ------
@@ -58,11 +59,13 @@ def check_objectives(search: SearchConfig, shapes: Iterable[ResourcesConfig], or
     """
     names = [objective.name for objective in objectives_of(search)]
     shown = f"{origin}: search.objective: [{', '.join(names)}]"
+    takes = SAMPLERS[search.sampler].objectives
     if isinstance(search.objective, str):
-        if search.sampler == "nsga2":
+        if takes == "several":
+            accepted = sampler_names(lambda record: record.objectives != "several")
             raise InputError(
-                f"{origin}: search.sampler: nsga2 is for several objectives and search.objective is {names[0]}; "
-                "accepted with one: tpe, cmaes, random, qmc, grid"
+                f"{origin}: search.sampler: {search.sampler} is for several objectives and search.objective is "
+                f"{names[0]}; accepted with one: {accepted}"
             )
         return
     if len(set(names)) < max(2, len(names)):
@@ -71,13 +74,9 @@ def check_objectives(search: SearchConfig, shapes: Iterable[ResourcesConfig], or
         raise InputError(f"{shown} is not accepted; one of val/accuracy, val/loss must be among them")
     if "gpu_seconds" in names and not any(shape.gpus for shape in shapes):
         raise InputError(f"{shown}: gpu_seconds is always 0, as resources.gpus_per_worker is 0; train_seconds is not")
-    if search.sampler == "cmaes":
+    if takes == "one":
+        accepted = sampler_names(lambda record: record.objectives != "one")
         raise InputError(
-            f"{origin}: search.sampler: cmaes improves one objective and there are {len(names)}; "
-            "accepted with several: tpe, nsga2, random, qmc, grid"
-        )
-    if search.scheduler != "none":
-        raise InputError(
-            f"{origin}: search.scheduler: {search.scheduler} stops trials that are behind on one objective, and with "
-            f"{len(names)} such a trial may be the best on another; set search.scheduler=none"
+            f"{origin}: search.sampler: {search.sampler} improves one objective and there are {len(names)}; "
+            f"accepted with several: {accepted}"
         )

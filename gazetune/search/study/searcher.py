@@ -20,12 +20,13 @@ from gazetune.config import ResourcesConfig, SearchConfig
 from gazetune.report.document import ImportanceRecord, ParetoRecord
 from gazetune.search.ledger import Ledger
 from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.study.constrained_sampling import propose_values
 from gazetune.search.study.importance import parameter_importance
 from gazetune.search.study.objectives import directions_of, objective_values, objectives_of, validation_objective
-from gazetune.search.study.samplers import Samplers
-from gazetune.search.study.seeding import own_trials
-from gazetune.search.study.storage import own_study, shared_study
-from gazetune.search.study.tried_configs import tried_in
+from gazetune.search.study.own_trials import own_trials
+from gazetune.search.study.samplers import SamplerFactory
+from gazetune.search.study.storage import open_own_study, open_shared_study
+from gazetune.search.study.tried_configs import read_tried
 from gazetune.trials.feeder import FeederConfig, message_in
 from gazetune.trials.messages import JobFailure, TrainingReport, trial_id_of
 
@@ -36,12 +37,12 @@ def open_study(name: str, search: SearchConfig, folder: Path) -> optuna.Study:
     Raises
     ------
     InputError
-        As `shared_study`.
+        As `open_shared_study`.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if search.storage is not None:
-        return shared_study(search.storage, name, directions_of(search), folder)
-    return own_study(name, directions_of(search), folder)
+        return open_shared_study(search.storage, name, directions_of(search), folder)
+    return open_own_study(name, directions_of(search), folder)
 
 
 def pareto_front(study: optuna.Study, search: SearchConfig) -> tuple[ParetoRecord, ...]:
@@ -70,7 +71,12 @@ def importance(study: optuna.Study, space: SearchSpace) -> ImportanceRecord:
     directions = directions_of(space.config.search)
     if len(directions) > 1:
         return ImportanceRecord(missing="there are several objectives; the Pareto front says which trials are good")
-    keys = {name: axis.key for axis in space.axes for value in axis.examples() for name in axis.parameters(value)}
+    keys = {
+        name: axis.key
+        for axis in space.axes
+        for value in axis.example_values()
+        for name in axis.optuna_parameters(value)
+    }
     return parameter_importance(own_trials(study, (TrialState.COMPLETE,)), directions[0], keys)
 
 
@@ -101,7 +107,7 @@ class TruthfulOptuna(Searcher):
     """
 
     def __init__(
-        self, space: SearchSpace, study: optuna.Study, samplers: Samplers, ledger: Ledger, host: TrialHost
+        self, space: SearchSpace, study: optuna.Study, samplers: SamplerFactory, ledger: Ledger, host: TrialHost
     ) -> None:
         super().__init__(metric="objective", mode="max")
         self._space, self._study, self._samplers, self._ledger, self._host = space, study, samplers, ledger, host
@@ -111,7 +117,7 @@ class TruthfulOptuna(Searcher):
         """Trials that run, by Tune's id."""
         self._occupied: dict[str, ResourcesConfig] = {}
         """What each of these trials needs."""
-        self._tried = tried_in(study, space)
+        self._tried = read_tried(study, space)
         trials = study.get_trials(deepcopy=False)
         self._begun = sum(trial.state != TrialState.WAITING for trial in trials)
         # Trials that an earlier driver left: asked again, they answer with the parameters they have.
@@ -131,8 +137,8 @@ class TruthfulOptuna(Searcher):
         if self._trials and not self._host.has_capacity(list(self._occupied.values())):
             return None
         trial = self._take_unfinished(*self._unfinished.pop(0)) if self._unfinished else self._ask_study()
-        params = self._space.suggest(trial, self._tried)
-        self._trials[trial_id], self._occupied[trial_id] = trial, self._space.resources(params)
+        params = propose_values(trial, self._space, self._tried)
+        self._trials[trial_id], self._occupied[trial_id] = trial, self._space.trial_resources(params)
         own_id = trial_id_of(trial.number)
         self._ledger.started(trial, own_id, params)
         return dict(self._host.feeder_config(own_id, params))
@@ -165,11 +171,11 @@ class TruthfulOptuna(Searcher):
 
     def _take_unfinished(self, begun_before: int, optuna_id: int) -> optuna.Trial:
         # A driver may have been killed before the trial had all of its parameters.
-        self._study.sampler = self._samplers.at(begun_before)
+        self._study.sampler = self._samplers.make_sampler(begun_before)
         return optuna.Trial(self._study, optuna_id)
 
     def _ask_study(self) -> optuna.Trial:
-        self._study.sampler = self._samplers.at(self._begun)
+        self._study.sampler = self._samplers.make_sampler(self._begun)
         self._begun += 1
         return self._study.ask()
 

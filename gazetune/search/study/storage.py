@@ -25,16 +25,11 @@ from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from gazetune.errors import InputError
 from gazetune.files.atomic_write import write_atomically
 from gazetune.files.writable import require_writable
-from gazetune.tracking.location import TIMEOUT, hide_password
+from gazetune.search.space.study_url import JOURNAL, SQLITE
+from gazetune.tracking.location import TIMEOUT
 
 Direction = Literal["maximize", "minimize"]
 
-_JOURNAL = "journal:"
-_SQLITE = "sqlite:///"
-_ACCEPTED = f"postgresql://USER@HOST/DATABASE, mysql://USER@HOST/DATABASE, {_SQLITE}FILE or {_JOURNAL}FILE"
-_DATABASES = ("postgresql", "mysql", "sqlite")
-# SQLAlchemy's default differs between its versions; this one is what the extra `postgres` installs.
-_POSTGRES = "postgresql+psycopg2"
 _PACKAGES = {"psycopg2": "pip install 'gazetune[postgres]'", "MySQLdb": "pip install mysqlclient"}
 _OWNER = "gazetune:search"
 _MARK = "study_owner"
@@ -43,50 +38,9 @@ _TURN = 60
 """Seconds that a driver waits until nobody reads a sqlite file."""
 
 
-def storage_url(given: str, place: str) -> str:
-    """Return `search.storage` as it is used: a file in it absolute, the driver of PostgreSQL named.
-
-    A password is refused, because configs are copied into reports, MLflow and saved models.
-
-    Parameters
-    ----------
-    given : str
-        A SQLAlchemy URL, or `journal:FILE`.
-    place : str
-        Where it was set, for the error line.
-
-    Raises
-    ------
-    InputError
-        When it is neither, names no file, or has a password.
-    """
-    shown = hide_password(given).split("?")[0]
-    refused = InputError(f"{place}: search.storage: '{shown}' is no study storage; accepted: {_ACCEPTED}")
-    if given.startswith(_JOURNAL):
-        if not given.removeprefix(_JOURNAL):
-            raise refused
-        return f"{_JOURNAL}{Path(given.removeprefix(_JOURNAL)).resolve()}"
-    try:
-        url = sqlalchemy.make_url(given)
-    except (SQLAlchemyError, ValueError):
-        raise refused from None
-    if url.get_backend_name() not in _DATABASES or url.database in (None, "", ":memory:"):
-        raise refused
-    if url.password is not None or "password" in url.query:
-        raise InputError(
-            f"{place}: search.storage: '{shown}' has a password, which would be copied into reports and saved models; "
-            "leave it out (PostgreSQL takes it from PGPASSWORD or ~/.pgpass)"
-        )
-    if url.get_backend_name() == "sqlite":
-        url = url.set(database=str(Path(str(url.database)).resolve()))
-    elif url.drivername == "postgresql":
-        url = url.set(drivername=_POSTGRES)
-    return url.render_as_string()
-
-
 def default_url(folder: Path) -> str:
     """Return the URL of the sqlite file in a search's folder, where its study is unless `search.storage` is set."""
-    return f"{_SQLITE}{folder.resolve() / 'study.db'}"
+    return f"{SQLITE}{folder.resolve() / 'study.db'}"
 
 
 def check_study_storage(url: str | None, name: str, folder: Path) -> None:
@@ -132,13 +86,13 @@ def find_study(url: str, name: str) -> optuna.Study | None:
         return optuna.load_study(study_name=name, storage=storage)
 
 
-def own_study(name: str, directions: Sequence[Direction], folder: Path) -> optuna.Study:
+def open_own_study(name: str, directions: Sequence[Direction], folder: Path) -> optuna.Study:
     """Open the study in a search's own folder; it is made where it is missing."""
     storage = _complete_storage(default_url(folder))
     return optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=True)
 
 
-def shared_study(url: str, name: str, directions: Sequence[Direction], folder: Path) -> optuna.Study:
+def open_shared_study(url: str, name: str, directions: Sequence[Direction], folder: Path) -> optuna.Study:
     """Open the study of a search in a storage that others may use too; it is made where it is missing.
 
     The study and the folder carry the same mark, so that another search of this name is not taken for this one.
@@ -152,8 +106,8 @@ def shared_study(url: str, name: str, directions: Sequence[Direction], folder: P
     own = mark or _write_mark(folder)
     with _in_one_line(url):
         storage: BaseStorage = (
-            JournalStorage(JournalFileBackend(url.removeprefix(_JOURNAL)))
-            if url.startswith(_JOURNAL)
+            JournalStorage(JournalFileBackend(url.removeprefix(JOURNAL)))
+            if url.startswith(JOURNAL)
             else _complete_storage(url)
         )
         try:
@@ -167,7 +121,7 @@ def shared_study(url: str, name: str, directions: Sequence[Direction], folder: P
 
 def _complete_storage(url: str) -> RDBStorage:
     """Open a database to write; its tables are made where they are missing."""
-    sqlite = url.startswith(_SQLITE)
+    sqlite = url.startswith(SQLITE)
     # A server may drop an idle connection; a sqlite file is locked while others read it.
     engine: dict[str, Any] = {"connect_args": {"timeout": _TURN}} if sqlite else {"pool_pre_ping": True}
     for attempt in range(1, _ATTEMPTS):
@@ -180,7 +134,7 @@ def _complete_storage(url: str) -> RDBStorage:
 
 def _existing_storage(url: str) -> BaseStorage | None:
     """Return the storage if studies were ever kept there, else None once it is known that they can be."""
-    file = next((Path(url.removeprefix(kind)) for kind in (_JOURNAL, _SQLITE) if url.startswith(kind)), None)
+    file = next((Path(url.removeprefix(kind)) for kind in (JOURNAL, SQLITE) if url.startswith(kind)), None)
     if file is not None:
         if not file.parent.is_dir():
             raise FileNotFoundError(f"there is no folder {file.parent}")
@@ -189,7 +143,7 @@ def _existing_storage(url: str) -> BaseStorage | None:
             return None
         if not os.access(file, os.W_OK):
             raise PermissionError("no permission to write")
-        if url.startswith(_JOURNAL):
+        if url.startswith(JOURNAL):
             return JournalStorage(JournalFileBackend(str(file)))
     limit = {"timeout" if file is not None else "connect_timeout": int(TIMEOUT)}
     engine = sqlalchemy.create_engine(url, connect_args=limit)

@@ -7,23 +7,22 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
 from gazetune.search.space.axes import RangeAxis
+from gazetune.search.space.draws import Combination, Draw
 from gazetune.search.space.search_space import SearchSpace
-from gazetune.search.study.constrained_sampling import Combination, Draw, Tried, given_parameters
-from gazetune.search.study.seeding import own_trials
+from gazetune.search.study.constrained_sampling import TriedCombinations, given_parameters
+from gazetune.search.study.own_trials import own_trials
+from gazetune.search.study.samplers import SAMPLERS
 
 _LOG = logging.getLogger(__name__)
-_INHERITS = "nsga2"
-"""The sampler that gives a trial the real numbers of an earlier one; others never draw the same one twice."""
 
 
-def tried_in(study: optuna.Study, space: SearchSpace) -> Tried | None:
+def read_tried(study: optuna.Study, space: SearchSpace) -> TriedCombinations | None:
     """Return what the search of a study has tried; None where every trial has a real number that no other one has.
 
     Trials that wait in the study count too: they come before any proposal of a sampler. The study is read once; from
@@ -31,16 +30,15 @@ def tried_in(study: optuna.Study, space: SearchSpace) -> Tried | None:
     look-up and not a walk through the study.
     """
     always_real = any(isinstance(axis, RangeAxis) and not axis.when.clauses for axis in space.axes)
-    if always_real and space.config.search.sampler != _INHERITS:
+    if always_real and not SAMPLERS[space.config.search.sampler].repeats_numbers:
         return None
-    found = (_combination(space, trial) for trial in own_trials(study))
-    return Tried((combination for combination in found if combination is not None), _size(space))
+    found = (_read_combination(space, trial) for trial in own_trials(study))
+    return TriedCombinations((combination for combination in found if combination is not None), _space_size(space))
 
 
-def _size(space: SearchSpace) -> float:
+def _space_size(space: SearchSpace) -> float:
     """Return how many combinations a space has, infinity where they cannot be counted; warn where trials have fewer."""
-    reach = space.reach()
-    size, trials = reach.size(reach.cases()), space.config.search.trials
+    size, trials = space.count_combinations(), space.config.search.trials
     if size.infinite or not size.exact:
         return math.inf
     if trials > size.finite:
@@ -52,15 +50,15 @@ def _size(space: SearchSpace) -> float:
     return size.finite
 
 
-def _combination(space: SearchSpace, trial: FrozenTrial) -> Combination | None:
+def _read_combination(space: SearchSpace, trial: FrozenTrial) -> Combination | None:
     """Return a trial's combination; None while some of its parameters are not decided."""
-    draw = Draw(given_parameters(trial), _undecided)
+    draw = Draw(given_parameters(trial), _refuse_to_answer)
     try:
-        space.choose(draw)
+        space.suggest_values(draw)
     except LookupError:
         return None
     return draw.combination
 
 
-def _undecided(name: str, distribution: BaseDistribution) -> Any:
+def _refuse_to_answer(name: str, distribution: BaseDistribution) -> object:
     raise LookupError(name)

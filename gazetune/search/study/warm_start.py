@@ -15,11 +15,12 @@ from gazetune.config.yaml_file import read_yaml
 from gazetune.errors import InputError, did_you_mean
 from gazetune.search.folder import SearchFolder
 from gazetune.search.space.extras import PastTrial
-from gazetune.search.space.points import locate
+from gazetune.search.space.points import locate_point
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
 from gazetune.search.study.objectives import objectives_of
-from gazetune.search.study.seeding import own_trials
+from gazetune.search.study.own_trials import own_trials
+from gazetune.search.study.samplers import SAMPLERS, sampler_names
 from gazetune.search.study.storage import default_url, find_study
 from gazetune.trials.messages import trial_id_of
 from gazetune.trials.run_folder import RunFacts
@@ -27,7 +28,6 @@ from gazetune.trials.run_folder import RunFacts
 _LOG = logging.getLogger(__name__)
 _NOT_COMPARED = ("search.", "resources.", "tracking.", "gaze.store")
 """Keys that say how and where a trial runs, not what it is."""
-_LEARNS = "tpe"
 
 
 def with_history(space: SearchSpace, source: str, storage: Path, facts: RunFacts) -> SearchSpace:
@@ -51,9 +51,12 @@ def with_history(space: SearchSpace, source: str, storage: Path, facts: RunFacts
     """
     origin = f"--warm-start {source}"
     sampler = space.config.search.sampler
-    if sampler != _LEARNS:
-        raise InputError(f"{origin}: search.sampler: {sampler} does not learn from earlier trials; accepted: {_LEARNS}")
-    folder = _folder(source, storage)
+    if not SAMPLERS[sampler].learns_from_others:
+        accepted = sampler_names(lambda record: record.learns_from_others)
+        raise InputError(
+            f"{origin}: search.sampler: {sampler} does not learn from earlier trials; accepted: {accepted}"
+        )
+    folder = _find_folder(source, storage)
     old = read_space(folder.path / "space.yaml")
     _check_comparable(origin, old, space, folder.read_facts(), facts)
     past: list[PastTrial] = []
@@ -64,9 +67,9 @@ def with_history(space: SearchSpace, source: str, storage: Path, facts: RunFacts
         raise InputError(f"{origin}: there is no study '{old.name}' in {where}")
     for trial in own_trials(study, (TrialState.COMPLETE,)):
         number = trial_id_of(trial.number)
-        values = _values(read_yaml(folder.trial_folder(number) / "config.yaml"))
+        values = _read_values(read_yaml(folder.trial_folder(number) / "config.yaml"))
         try:
-            past.append(PastTrial(f"{old.name}:{number}", tuple(trial.values), locate(space, values, number)))
+            past.append(PastTrial(f"{old.name}:{number}", tuple(trial.values), locate_point(space, values, number)))
         except InputError as error:
             outside.append(str(error))
     if not past:
@@ -76,7 +79,7 @@ def with_history(space: SearchSpace, source: str, storage: Path, facts: RunFacts
     return replace(space, extras=replace(space.extras, history=tuple(past)))
 
 
-def _folder(source: str, storage: Path) -> SearchFolder:
+def _find_folder(source: str, storage: Path) -> SearchFolder:
     for path in (storage / source, Path(source)):
         if (path / "space.yaml").is_file():
             return SearchFolder(path.resolve())
@@ -107,9 +110,9 @@ def _check_comparable(
         )
 
 
-def _values(tree: Mapping[str, Any]) -> dict[str, Any]:
+def _read_values(tree: Mapping[str, Any]) -> dict[str, object]:
     """Return the values of a resolved config by dotted key."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for key in config_keys():
         if not key.startswith(_NOT_COMPARED):
             try:

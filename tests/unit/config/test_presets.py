@@ -199,7 +199,7 @@ def test_a_space_has_its_preset_at_the_top_and_trials_take_it(tmp_path: Path) ->
     # A default that hangs on another key is that of the trial's key.
     assert not trial.fusion.freeze and space.trial_config({"adapter.kind": "lora"}).fusion.freeze
     again = tmp_path / "again.yaml"
-    again.write_text(space.dump())
+    again.write_text(space.to_yaml())
     assert read_space(again).base == space.base
     assert read_space(file, overrides=["preset=corrected"]).config.train.pool == "last"
 

@@ -6,13 +6,13 @@ import pytest
 
 from gazetune.config import SearchConfig
 from gazetune.search.planning.expected_work import LARGEST_SIMULATION, TrainingWork
-from gazetune.search.stopping.schedulers import milestones, plan_rungs
+from gazetune.search.stopping.schedulers import plan_rungs
 
 
 def share(scheduler: str, trials: int, budget: int = 900, reduction: int = 3) -> float:
     search = SearchConfig(scheduler=scheduler, trials=trials, reduction=reduction)
     rungs = plan_rungs(search, budget)
-    evaluated_at = [*milestones(rungs)]
+    evaluated_at = [*rungs.milestones]
     return (
         TrainingWork.with_pruning(search, rungs, evaluated_at).examples
         / TrainingWork.without_pruning(trials, evaluated_at).examples

@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from gazetune.errors import InputError
-from gazetune.search.space.axes import ChoiceAxis, IntAxis, SubsetsAxis, axis_size
+from gazetune.search.space.axes import ChoiceAxis, IntAxis, SubsetsAxis
 from gazetune.search.space.axis_file import parse_axis
 
 FEATURES = ["nFix", "FFD", "GPT", "TRT", "fixProp"]
@@ -15,7 +15,7 @@ FEATURES = ["nFix", "FFD", "GPT", "TRT", "fixProp"]
 def drawn(entry: dict[str, Any], count: int = 200) -> list[Any]:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     axis = parse_axis("k", entry, "f:1")
-    return [axis.suggest(study.ask()) for _ in range(count)]
+    return [axis.suggest_value(study.ask()) for _ in range(count)]
 
 
 def test_an_int_in_steps_takes_only_what_lies_on_them() -> None:
@@ -47,7 +47,7 @@ def test_subsets_of_given_sizes_are_drawn_evenly() -> None:
     ],
 )
 def test_size_of_an_axis(entry: dict[str, Any], size: int | None) -> None:
-    assert axis_size(parse_axis("k", entry, "f:1")) == size
+    assert parse_axis("k", entry, "f:1").count_values() == size
 
 
 @pytest.mark.parametrize(
@@ -79,20 +79,20 @@ def test_mistakes_name_key_value_and_what_is_accepted(entry: Any, message: str) 
 
 def test_values_are_accepted_in_any_order_and_become_optunas_parameters() -> None:
     subsets = parse_axis("k", {"subsets": FEATURES}, "f")
-    assert isinstance(subsets, SubsetsAxis) and subsets.accept(["TRT", "FFD"]) == ["FFD", "TRT"]
-    last = subsets.parameters(["fixProp"])  # the last is not asked for when no other was taken
+    assert isinstance(subsets, SubsetsAxis) and subsets.accept_value(["TRT", "FFD"]) == ["FFD", "TRT"]
+    last = subsets.optuna_parameters(["fixProp"])  # the last is not asked for when no other was taken
     assert last == {f"k.{name}": False for name in FEATURES[:-1]}
     sized = parse_axis("k", {"subsets": FEATURES, "sizes": [2]}, "f")
-    assert isinstance(sized, ChoiceAxis) and sized.accept(["TRT", "FFD"]) == ["FFD", "TRT"]
+    assert isinstance(sized, ChoiceAxis) and sized.accept_value(["TRT", "FFD"]) == ["FFD", "TRT"]
     steps = parse_axis("k", {"int": [4, 16], "step": 4}, "f")
-    assert isinstance(steps, IntAxis) and steps.accept(8) == 8
+    assert isinstance(steps, IntAxis) and steps.accept_value(8) == 8
     for axis, value in ((steps, 6), (steps, 8.5), (sized, ["FFD"]), (subsets, []), (subsets, ["FFD", "FFD"])):
         with pytest.raises(ValueError):
-            axis.accept(value)
+            axis.accept_value(value)
 
 
 @pytest.mark.parametrize("entry", [{"subsets": FEATURES}, {"choice": [[1, 2], None, 3]}, {"int": [1, 9]}])
 def test_a_trial_with_the_parameters_of_a_value_has_that_value(entry: dict[str, Any]) -> None:
     axis = parse_axis("k", entry, "f")
-    for value in axis.examples():
-        assert axis.suggest(optuna.trial.FixedTrial(axis.parameters(value))) == value
+    for value in axis.example_values():
+        assert axis.suggest_value(optuna.trial.FixedTrial(axis.optuna_parameters(value))) == value

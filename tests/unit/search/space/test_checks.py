@@ -84,7 +84,7 @@ def test_what_set_closes_is_no_contradiction(tmp_path: Path) -> None:
     path.write_text(text)
     space = read_space(path, overrides=["fusion.kind=none"])
     assert [axis.key for axis in space.axes] == ["adapter.r", "optim.learning_rate"]
-    (tmp_path / "again.yaml").write_text(space.dump())
+    (tmp_path / "again.yaml").write_text(space.to_yaml())
     again = read_space(tmp_path / "again.yaml")
     assert (again.axes, again.base, again.forbid) == (space.axes, space.base, space.forbid)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gazetune.search.space.combinations import Size
+from gazetune.search.space.combinations import SpaceSize
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
 
@@ -18,9 +18,8 @@ def space_of(tmp_path: Path, text: str) -> SearchSpace:
     return read_space(path)
 
 
-def size_of(tmp_path: Path, text: str) -> Size:
-    reach = space_of(tmp_path, text).reach()
-    return reach.size(reach.cases())
+def size_of(tmp_path: Path, text: str) -> SpaceSize:
+    return space_of(tmp_path, text).count_combinations()
 
 
 @pytest.mark.parametrize(
@@ -47,7 +46,7 @@ def size_of(tmp_path: Path, text: str) -> Size:
     ],
 )
 def test_size(tmp_path: Path, text: str, size: tuple[int, bool]) -> None:
-    assert size_of(tmp_path, text) == Size(*size, exact=True)
+    assert size_of(tmp_path, text) == SpaceSize(*size, exact=True)
 
 
 def test_size_equals_a_count_by_hand_with_conditions_and_forbids(tmp_path: Path) -> None:
@@ -66,7 +65,7 @@ forbid: ["gaze.features == [TRT] and adapter.r < 4", gaze.align == first and tra
             for batch in (8, 16) if r not in (3, 5) else (16,):  # the default
                 for mask in masks if kind != "none" else [None]:
                     count += not (mask == ("TRT",) and r < 4) and not (align == "first" and batch == 8)
-    assert size_of(tmp_path, text) == Size(count, False, True)
+    assert size_of(tmp_path, text) == SpaceSize(count, False, True)
 
 
 def test_more_cases_than_are_visited_are_said_to_be_no_exact_count(tmp_path: Path) -> None:
@@ -74,7 +73,7 @@ def test_more_cases_than_are_visited_are_said_to_be_no_exact_count(tmp_path: Pat
     axes = "".join(f"  {key}: {{int: [1, 9]}}\n" for key in keys)
     forbids = "".join(f'  - "{key} == {value} and optim.weight_decay == 7"\n' for key in keys for value in range(1, 10))
     space = space_of(tmp_path, axes + f"forbid:\n{forbids}")
-    size = space.reach().size(space.reach().cases())
+    size = space.count_combinations()
     assert not size.exact and size.finite == 50_000
 
 

@@ -42,7 +42,7 @@ def samples(space: SearchSpace, count: int) -> list[dict]:
     found = []
     for number in range(count):
         trial = study.ask()
-        found.append(space.suggest(trial))
+        found.append(space.suggest_values(trial))
         study.tell(trial, number)
     return found
 
@@ -106,7 +106,7 @@ def test_set_of_a_key_in_a_group_takes_it_from_every_choice_and_outlives_a_resum
     path = write(tmp_path, GROUPS)
     space = read_space(path, overrides=["optim.learning_rate=5e-3", "train.batch_size=8"])
     again = tmp_path / "again.yaml"
-    again.write_text(space.dump())
+    again.write_text(space.to_yaml())
     for read in (space, read_space(again)):
         assert "optim.learning_rate" not in {axis.key for axis in read.axes}
         for params in samples(read, 10):

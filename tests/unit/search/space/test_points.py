@@ -9,7 +9,7 @@ import pytest
 
 from gazetune.config.yaml_file import dump_yaml
 from gazetune.errors import InputError
-from gazetune.search.space.points import first_points
+from gazetune.search.space.points import try_first_points
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
 
@@ -40,7 +40,7 @@ def test_configs_may_be_partial_nested_or_dotted_and_masks_may_be_flags(tmp_path
         {"fusion": {"kind": "add"}, "gaze.features": [0, 1, 0, 1, 0], "optim": {"learning_rate": 1e-3}},
         {"fusion.kind": "none", "adapter.r": 16},
     )
-    assert first_points(space) == (
+    assert try_first_points(space) == (
         {"fusion.kind": "add", "gaze.features": ["FFD", "TRT"], "optim.learning_rate": 1e-3},
         {"fusion.kind": "none", "adapter.r": 16},
     )
@@ -48,7 +48,7 @@ def test_configs_may_be_partial_nested_or_dotted_and_masks_may_be_flags(tmp_path
 
 def test_a_group_is_found_by_what_stands_in_it(tmp_path: Path) -> None:
     space = space_of(tmp_path, {"train.batch_size": 32}, {"train.accumulate": 2}, {"arm": "short"})
-    assert first_points(space) == (
+    assert try_first_points(space) == (
         {"arm": "long", "train.batch_size": 32},
         {"arm": "long", "train.batch_size": 32, "train.accumulate": 2},
         {"arm": "short", "train.batch_size": 8},
@@ -56,7 +56,7 @@ def test_a_group_is_found_by_what_stands_in_it(tmp_path: Path) -> None:
 
 
 def test_keys_that_are_no_axis_may_stand_with_the_value_they_have(tmp_path: Path) -> None:
-    assert first_points(space_of(tmp_path, {"train.epochs": 2, "adapter.r": 8})) == ({"adapter.r": 8},)
+    assert try_first_points(space_of(tmp_path, {"train.epochs": 2, "adapter.r": 8})) == ({"adapter.r": 8},)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from gazetune.reward.data.gaze_unit import gaze_unit
 from gazetune.reward.data.prepared_data import preparation_key
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
+from gazetune.search.study.constrained_sampling import propose_values
 
 ROOT = Path(__file__).parents[4]
 
@@ -36,7 +37,7 @@ def write(tmp_path: Path, text: str) -> Path:
 
 def samples(space: SearchSpace, count: int) -> list[dict]:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    return [space.suggest(study.ask()) for _ in range(count)]
+    return [propose_values(study.ask(), space) for _ in range(count)]
 
 
 @pytest.mark.parametrize("name", ["demo", "pairs"])
@@ -150,8 +151,8 @@ def test_the_shapes_of_trials_are_those_that_can_be_proposed(tmp_path: Path) -> 
         ResourcesConfig(workers=workers, cpus_per_worker=2, gpus_per_worker=gpus)
         for workers, gpus in ((1, 0), (4, 1), (4, 2))
     )
-    assert set(space.shapes()) == {narrow, wide, wider}
-    assert {space.resources(params) for params in samples(space, 40)} == {narrow, wide, wider}
+    assert set(space.resource_shapes()) == {narrow, wide, wider}
+    assert {space.trial_resources(params) for params in samples(space, 40)} == {narrow, wide, wider}
     fixed = read_space(Path(space.origin), overrides=["resources.gpus_per_worker=1"])
-    assert set(fixed.shapes()) == {wide, narrow.model_copy(update={"gpus_per_worker": 1.0})}
-    assert read_space(write(tmp_path, MINIMAL)).shapes() == (ResourcesConfig(workers=2),)
+    assert set(fixed.resource_shapes()) == {wide, narrow.model_copy(update={"gpus_per_worker": 1.0})}
+    assert read_space(write(tmp_path, MINIMAL)).resource_shapes() == (ResourcesConfig(workers=2),)

@@ -8,11 +8,11 @@ import optuna
 import pytest
 
 from gazetune.errors import InputError
-from gazetune.search.space.grid import grid_points
-from gazetune.search.space.points import first_points, optuna_parameters
+from gazetune.search.space.points import optuna_parameters, try_first_points
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.shipped_spaces import find_space_file, shipped_spaces
 from gazetune.search.space.space_file import read_space
+from gazetune.search.study.samplers.grid import grid_points
 from gazetune.train.checks import check_config
 
 NAMES = (
@@ -42,35 +42,34 @@ def test_samples_and_what_is_tried_first_can_train(name: str) -> None:
     assert space.name == name
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     for _ in range(5):
-        check_config(space.trial_config(space.suggest(study.ask())))
-    for params in first_points(space):
-        space.suggest(optuna.trial.FixedTrial(optuna_parameters(space, params) | _left_open(space, params)))
+        check_config(space.trial_config(space.suggest_values(study.ask())))
+    for params in try_first_points(space):
+        space.suggest_values(optuna.trial.FixedTrial(optuna_parameters(space, params) | _left_open(space, params)))
         check_config(space.trial_config(params))
 
 
 def _left_open(space: SearchSpace, params: dict) -> dict:
     """Return some value for each axis that a config of `try_first` leaves to the sampler."""
-    return {axis.parameter: axis.examples()[0] for axis in space.axes if axis.key not in params}
+    return {axis.parameter_name: axis.example_values()[0] for axis in space.axes if axis.key not in params}
 
 
 @pytest.mark.parametrize(("name", "points"), [("feature_masks", 31), ("fusion_ablation", 63)])
 def test_a_grid_has_as_many_trials_as_points(name: str, points: int) -> None:
     space = shipped(name)
-    reach = space.reach()
-    assert reach.size(reach.cases()).finite == len(grid_points(space)) == space.config.search.trials == points
+    assert space.count_combinations().finite == len(grid_points(space)) == space.config.search.trials == points
     assert space.config.search.scheduler == "none"
 
 
 def test_feature_masks_are_all_31_and_fixed_choices() -> None:
     (axis,) = shipped("feature_masks").axes
-    masks = {tuple(mask) for mask in axis.examples()}
+    masks = {tuple(mask) for mask in axis.example_values()}
     assert len(masks) == 31 and () not in masks
 
 
 def test_the_reference_spaces_try_the_readme_line_first() -> None:
     for name, features in (("reference_helpsteer2_mistral", ("TRT",)), ("reference_oasst1_llama3", ("FFD", "TRT"))):
         space = shipped(name)
-        config = space.trial_config(first_points(space)[0])
+        config = space.trial_config(try_first_points(space)[0])
         assert (config.optim.learning_rate, config.optim.min_lr_ratio, config.train.batch_size) == (5e-5, 0.7, 8)
         assert (config.fusion.kind, config.gaze.features, config.projector.dropout) == ("concat", features, (0.1, 0.3))
         assert (config.adapter.quantization, config.adapter.r, config.train.epochs) == ("nf4", 8, 2)

@@ -96,7 +96,7 @@ def test_a_base_can_name_a_file_for_each_predictor(tmp_path: Path, monkeypatch: 
         assert space.trial_config({"gaze.predictor": predictor}).gaze.path == path
     assert space.config.gaze.path is None
     assert {(config.gaze.predictor, config.gaze.path) for config in space.data_configs()} == set(expected.items())
-    (tmp_path / "again.yaml").write_text(space.dump())
+    (tmp_path / "again.yaml").write_text(space.to_yaml())
     assert read_space(tmp_path / "again.yaml").base == space.base
 
 

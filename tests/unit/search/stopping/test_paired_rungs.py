@@ -13,9 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from gazetune.search.stopping.combined_scheduler import CombinedScheduler
 from gazetune.search.stopping.paired_rungs import COMPARISONS, PairedRungs, PairedRungTests
 from gazetune.search.stopping.replay_rungs import replay_rungs
-from gazetune.search.stopping.schedulers import Stopping
 from gazetune.search.study.objectives import OBJECTIVES
 from gazetune.train.checkpoint import save_margins
 from tests.unit.trials.messages import train_job
@@ -94,8 +94,8 @@ def scored(known: SimpleNamespace, examples: int, right: int, pairs: int = 60) -
     return {"examples": examples, "objective": right / pairs}
 
 
-def paired(budget: int = 900) -> Stopping:
-    return Stopping([PairedRungs(RUNGS, budget, 0.05, "val/accuracy")])
+def paired(budget: int = 900) -> CombinedScheduler:
+    return CombinedScheduler([PairedRungs(RUNGS, budget, 0.05, "val/accuracy")])
 
 
 def test_a_worse_trial_is_stopped_and_the_reason_names_the_better_one(tmp_path: Path) -> None:
@@ -104,9 +104,9 @@ def test_a_worse_trial_is_stopped_and_the_reason_names_the_better_one(tmp_path: 
         scheduler.on_trial_add(None, each)
     assert scheduler.on_trial_result(None, good, scored(good, 104, 50)) == "CONTINUE"
     assert scheduler.on_trial_result(None, bad, scored(bad, 100, 30)) == "STOP"
-    reason = scheduler.reason("0001")
+    reason = scheduler.stop_reason("0001")
     assert reason is not None and reason.startswith("stopped at 100 examples: worse there than trial 0000 on the same")
-    assert scheduler.reason("0000") is None
+    assert scheduler.stop_reason("0000") is None
 
 
 def test_nothing_is_stopped_below_the_first_rung_or_at_the_full_budget(tmp_path: Path) -> None:
@@ -132,4 +132,4 @@ def test_a_resumed_search_tests_against_the_trials_of_before(tmp_path: Path) -> 
     replay_rungs(scheduler, study.trials, OBJECTIVES["val/accuracy"], lambda trial_id: tmp_path / trial_id)
     scheduler.on_trial_add(None, bad)
     assert scheduler.on_trial_result(None, bad, scored(bad, 100, 30)) == "STOP"
-    assert "trial 0000" in (scheduler.reason("0001") or "")
+    assert "trial 0000" in (scheduler.stop_reason("0001") or "")

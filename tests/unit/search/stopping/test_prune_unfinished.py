@@ -12,6 +12,7 @@ from gazetune.search.folder import SearchFolder
 from gazetune.search.ledger import Ledger, trial_records
 from gazetune.search.space.space_file import read_space
 from gazetune.search.stopping.prune_unfinished import prune_unfinished_trials
+from gazetune.search.study.constrained_sampling import propose_values
 from gazetune.search.study.searcher import open_study
 from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.trials.progress import ProgressDisplay
@@ -36,7 +37,7 @@ def test_trials_that_were_running_are_pruned_with_the_reason_and_keep_what_they_
     with ProgressDisplay(5) as progress:
         ledger = Ledger(space, folder, tracker, parent, progress)
         begun = study.ask()
-        ledger.started(begun, "0000", space.suggest(begun))
+        ledger.started(begun, "0000", propose_values(begun, space))
         begun.set_user_attr("record", {**begun.user_attrs["record"], "examples": 12, "val_accuracy": 0.6})
         begun.report(0.6, 12)
         study.ask()  # its driver was killed before it noted anything

@@ -14,8 +14,9 @@ from optuna.trial import TrialState
 
 from gazetune.config import SearchConfig
 from gazetune.errors import InputError
+from gazetune.search.stopping.combined_scheduler import CombinedScheduler
 from gazetune.search.stopping.replay_rungs import replay_rungs
-from gazetune.search.stopping.schedulers import Stopping, check_comparable, create_scheduler, milestones, plan_rungs
+from gazetune.search.stopping.schedulers import check_same_pairs, check_scheduler, create_scheduler, plan_rungs
 from gazetune.search.study.objectives import OBJECTIVES
 from gazetune.train.checkpoint import save_margins
 from tests.unit.trials.messages import train_job
@@ -28,7 +29,7 @@ RULES = ("asha", "hyperband", "median", "paired", "asha_paired")
 def test_rungs_grow_by_the_reduction_up_to_the_budget() -> None:
     rungs = plan_rungs(SearchConfig(rungs=100, reduction=3), 2000)
     assert rungs.examples == (100, 300, 900)
-    assert list(milestones(rungs)) == [100, 300, 900, 2000]
+    assert list(rungs.milestones) == [100, 300, 900, 2000]
 
 
 def test_the_first_rung_defaults_to_the_budget_over_the_reduction_squared() -> None:
@@ -36,7 +37,7 @@ def test_the_first_rung_defaults_to_the_budget_over_the_reduction_squared() -> N
 
 
 def test_without_a_scheduler_trials_are_evaluated_at_the_end_only() -> None:
-    assert list(milestones(plan_rungs(SearchConfig(scheduler="none"), 900))) == [900]
+    assert list(plan_rungs(SearchConfig(scheduler="none"), 900).milestones) == [900]
 
 
 @pytest.mark.parametrize("budget", [650, 2059, 2100])
@@ -55,7 +56,7 @@ def test_ashas_own_milestones_are_the_planned_ones() -> None:
     assert sorted(milestone for milestone, _ in scheduler.rules[0]._brackets[0]._rungs) == [100, 300, 900]
 
 
-def scheduled(name: str, **changes: Any) -> Stopping:
+def scheduled(name: str, **changes: Any) -> CombinedScheduler:
     search = SearchConfig.model_validate({"scheduler": name, "rungs": 100, "reduction": 3, **changes})
     return create_scheduler(search, plan_rungs(search, 900))
 
@@ -66,7 +67,7 @@ def trial(folder: Path, number: int) -> SimpleNamespace:
     return SimpleNamespace(trial_id=f"tune{number}{np.random.random()}", config={"job": job})
 
 
-def told(scheduler: Stopping, folder: Path, number: int, values: Mapping[int, float]) -> int:
+def told(scheduler: CombinedScheduler, folder: Path, number: int, values: Mapping[int, float]) -> int:
     """Feed a trial's curve to the scheduler; returns the examples at which it was stopped, 0 for none."""
     known = trial(folder, number)
     scheduler.on_trial_add(None, known)
@@ -184,10 +185,25 @@ def test_losses_are_replayed_with_less_as_the_better(tmp_path: Path) -> None:
     assert told(scheduler, tmp_path, 2, {100: -0.3}) == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("asha", "asha stops trials that are behind on one objective, and with 2"),
+        ("paired", "set search.scheduler=none"),
+    ],
+)
+def test_a_scheduler_that_looks_at_one_objective_is_refused_with_several(name: str, told: str) -> None:
+    both = {"objective": ["train_seconds", "val/loss"]}
+    check_scheduler(SearchConfig.model_validate({"scheduler": "none", **both}), "space.yaml")
+    check_scheduler(SearchConfig.model_validate({"scheduler": name}), "space.yaml")
+    with pytest.raises(InputError, match=told):
+        check_scheduler(SearchConfig.model_validate({"scheduler": name, **both}), "space.yaml")
+
+
 @pytest.mark.parametrize("name", ["paired", "asha_paired"])
 def test_a_paired_test_over_different_pairs_is_refused(name: str) -> None:
     search = SearchConfig.model_validate({"scheduler": name})
-    check_comparable(search, ["a", "a"])
+    check_same_pairs(search, ["a", "a"])
     with pytest.raises(InputError, match=f"{name} compares trials on the same validation pairs.* 2 different data"):
-        check_comparable(search, ["a", "b", "a"])
-    check_comparable(SearchConfig(), ["a", "b"])
+        check_same_pairs(search, ["a", "b", "a"])
+    check_same_pairs(SearchConfig(), ["a", "b"])

@@ -10,8 +10,8 @@ from ray.tune.schedulers import TrialScheduler
 
 from gazetune.config import SearchConfig
 from gazetune.search.stopping.caps import Caps
+from gazetune.search.stopping.combined_scheduler import CombinedScheduler
 from gazetune.search.stopping.repeated_failures import RepeatedFailures
-from gazetune.search.stopping.schedulers import Stopping
 from gazetune.search.stopping.stop_rules import Halting, StoppedByCap, StoppedByHand
 from gazetune.trials.driver_requests import Steering
 from gazetune.trials.feeder import tune_result
@@ -20,8 +20,8 @@ from tests.unit.trials.messages import train_job, training_report
 
 
 def test_a_trial_is_stopped_at_its_next_report_and_the_scheduler_says_why(tmp_path: Path) -> None:
-    steering, scheduler = Steering(tmp_path), Stopping()
-    scheduler.add(StoppedByHand(steering))
+    steering, scheduler = Steering(tmp_path), CombinedScheduler()
+    scheduler.add_rule(StoppedByHand(steering))
 
     class Trial:
         def __init__(self, trial_id: str) -> None:
@@ -34,12 +34,12 @@ def test_a_trial_is_stopped_at_its_next_report_and_the_scheduler_says_why(tmp_pa
     steering.ask_to_stop("0001")
     assert decision("0002") == TrialScheduler.CONTINUE
     assert decision("0001") == TrialScheduler.STOP
-    assert scheduler.reason("0001") == "stopped by hand" and scheduler.reason("0002") is None
+    assert scheduler.stop_reason("0001") == "stopped by hand" and scheduler.stop_reason("0002") is None
 
 
 def test_once_a_cap_is_reached_every_trial_is_stopped_at_its_next_report(tmp_path: Path) -> None:
     caps = Caps(SearchConfig(max_gpu_hours=1.0), tmp_path)
-    scheduler = Stopping([StoppedByCap(caps)])
+    scheduler = CombinedScheduler([StoppedByCap(caps)])
 
     class Trial:
         def __init__(self, trial_id: str) -> None:
@@ -53,7 +53,7 @@ def test_once_a_cap_is_reached_every_trial_is_stopped_at_its_next_report(tmp_pat
     scheduler.on_trial_complete(None, Trial("0002"), result(1890.0))
     scheduler.on_trial_complete(None, Trial("0003"), tune_result(1, 0.5, JobFailure("loss is nan")))
     assert scheduler.on_trial_result(None, Trial("0004"), result(20.0)) == TrialScheduler.STOP
-    assert scheduler.reason("0004") == "search.max_gpu_hours reached" and scheduler.reason("0001") is None
+    assert scheduler.stop_reason("0004") == "search.max_gpu_hours reached" and scheduler.stop_reason("0001") is None
     assert not Halting(Steering(tmp_path), RepeatedFailures(None), caps).stop_all(), (
         "trials are to end with their results"
     )

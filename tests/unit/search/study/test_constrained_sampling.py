@@ -9,6 +9,7 @@ import pytest
 
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
+from gazetune.search.study.constrained_sampling import propose_values
 
 SPACE = """\
 name: small
@@ -37,7 +38,7 @@ def run(space: SearchSpace, sampler: optuna.samplers.BaseSampler, count: int) ->
     found = []
     for _ in range(count):
         trial = study.ask()
-        found.append(space.suggest(trial))
+        found.append(propose_values(trial, space))
         study.tell(trial, -found[-1]["adapter.r"] - found[-1]["train.batch_size"])  # draws it to what is forbidden
     return study, found
 
@@ -88,12 +89,12 @@ def test_a_trial_that_was_left_while_it_asked_answers_as_decided(tmp_path: Path)
     storage = f"sqlite:///{tmp_path / 'study.db'}"
     study = optuna.create_study(storage=storage, study_name="s", sampler=optuna.samplers.RandomSampler(seed=0))
     first = study.ask()
-    params = space.suggest(first)
+    params = propose_values(first, space)
     half = study.ask()
     half.suggest_categorical("train.batch_size", [8, 16, 32])
     # Another process, another seed: what was decided is what is answered.
     later = optuna.load_study(study_name="s", storage=storage, sampler=optuna.samplers.RandomSampler(seed=99))
     later.get_trials()
-    assert space.suggest(optuna.Trial(later, first._trial_id)) == params
-    again = space.suggest(optuna.Trial(later, half._trial_id))
+    assert propose_values(optuna.Trial(later, first._trial_id), space) == params
+    again = propose_values(optuna.Trial(later, half._trial_id), space)
     assert again["train.batch_size"] == half.params["train.batch_size"] and not forbidden(again)

@@ -34,8 +34,6 @@ def test_values_are_in_the_order_of_the_objectives() -> None:
         ({"objective": ["train_seconds", "gpu_seconds"]}, "one of val/accuracy, val/loss must be among them"),
         ({"objective": ["val/loss", "gpu_seconds"]}, "always 0, as resources.gpus_per_worker is 0"),
         ({"sampler": "cmaes"}, "cmaes improves one objective and there are 2"),
-        ({"scheduler": "asha"}, "asha stops trials that are behind on one objective, and with 2"),
-        ({"scheduler": "paired"}, "set search.scheduler=none"),
         ({"sampler": "nsga2", "objective": "val/loss"}, "nsga2 is for several objectives"),
     ],
 )

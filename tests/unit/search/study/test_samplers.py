@@ -14,7 +14,9 @@ from optuna.storages import InMemoryStorage
 from gazetune.errors import InputError
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
-from gazetune.search.study.samplers import Samplers, check_sampler, population
+from gazetune.search.study.constrained_sampling import propose_values
+from gazetune.search.study.samplers import SamplerFactory, check_sampler
+from gazetune.search.study.samplers.nsga2 import generation_size
 
 NUMBERS = "{optim.learning_rate: {log_uniform: [1.0e-4, 1.0e-2]}, optim.weight_decay: {uniform: [0.0, 0.3]}}"
 MIXED = """{optim.learning_rate: {log_uniform: [1.0e-4, 1.0e-2]}, fusion.kind: {choice: [none, add]},
@@ -57,11 +59,11 @@ def serial(space: SearchSpace, storage: InMemoryStorage, trials: int) -> list[di
         load_if_exists=True,
         directions=["maximize", "minimize"] if several else ["maximize"],
     )
-    samplers = Samplers(space, parallel=False)
+    samplers = SamplerFactory(space, parallel=False)
     for _ in range(trials):
-        study.sampler = samplers.at(len(study.get_trials(deepcopy=False)))
+        study.sampler = samplers.make_sampler(len(study.get_trials(deepcopy=False)))
         trial = study.ask()
-        params = space.suggest(trial)
+        params = propose_values(trial, space)
         study.tell(trial, value_of(params, several))
     return [trial.params for trial in study.trials]
 
@@ -89,13 +91,13 @@ def test_random_and_grid_propose_the_same_trials_however_many_run(sampler: str, 
     space = read(SPACES[sampler], sampler)
     proposed = []
     for at_once in (1, 4):
-        study, samplers = optuna.create_study(direction="maximize"), Samplers(space, parallel=at_once > 1)
+        study, samplers = optuna.create_study(direction="maximize"), SamplerFactory(space, parallel=at_once > 1)
         for begun in range(0, 8, at_once):
             running = []
             for number in range(begun, begun + at_once):
-                study.sampler = samplers.at(number)
+                study.sampler = samplers.make_sampler(number)
                 running.append(study.ask())
-                space.suggest(running[-1])
+                propose_values(running[-1], space)
             for trial in reversed(running):
                 study.tell(trial, 0.0)
         proposed.append([trial.params for trial in study.trials])
@@ -106,10 +108,10 @@ def test_a_grid_goes_through_every_point_once_and_past_trials_that_were_given(re
     space = read(FINITE, "grid")
     study = optuna.create_study(direction="maximize")
     study.enqueue_trial({"train.batch_size": 9, "fusion.kind": "none"})
-    samplers = Samplers(space, parallel=False)
+    samplers = SamplerFactory(space, parallel=False)
     for _ in range(8):
-        study.sampler = samplers.at(len(study.trials))
-        space.suggest(study.ask())
+        study.sampler = samplers.make_sampler(len(study.trials))
+        propose_values(study.ask(), space)
     seen = [tuple(sorted(trial.params.items())) for trial in study.trials]
     assert len(set(seen)) == len(seen) == 8
 
@@ -151,8 +153,11 @@ def test_qmc_spreads_over_each_axis(read: ReadSpace) -> None:
 
 def test_tpe_uses_the_constant_liar_only_when_trials_run_at_once(read: ReadSpace) -> None:
     space = read(MIXED, "tpe")
-    assert [Samplers(space, parallel).at(0)._constant_liar for parallel in (True, False)] == [True, False]
+    assert [SamplerFactory(space, parallel).make_sampler(0)._constant_liar for parallel in (True, False)] == [
+        True,
+        False,
+    ]
 
 
 def test_a_generation_is_a_fifth_of_the_trials_up_to_optunas_own() -> None:
-    assert [population(trials) for trials in (5, 100, 1000)] == [4, 20, 50]
+    assert [generation_size(trials) for trials in (5, 100, 1000)] == [4, 20, 50]

@@ -16,7 +16,7 @@ from gazetune.config import ResourcesConfig
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
 from gazetune.search.study.importance import ENOUGH
-from gazetune.search.study.samplers import Samplers
+from gazetune.search.study.samplers import SamplerFactory
 from gazetune.search.study.searcher import TruthfulOptuna, importance, open_study, pareto_front
 from gazetune.trials.feeder import tune_result
 from gazetune.trials.messages import JobFailure, TrainingReport
@@ -86,7 +86,7 @@ def space(tmp_path: Path) -> SearchSpace:
 def searcher(space: SearchSpace, folder: Path, notes: Notes | None = None, host: Host | None = None) -> TruthfulOptuna:
     study = open_study(space.name, space.config.search, folder)
     ledger: Any = notes or Notes()
-    return TruthfulOptuna(space, study, Samplers(space, parallel=False), ledger, host or Host())
+    return TruthfulOptuna(space, study, SamplerFactory(space, parallel=False), ledger, host or Host())
 
 
 def result(examples: int, value: float, done: bool = False, seconds: float = 1.0) -> dict[str, Any]:
@@ -221,7 +221,7 @@ def test_a_trial_that_was_begun_and_not_yet_proposed_gets_what_it_would_have_got
             told.suggest(str(number))
             told.on_trial_complete(str(number), result(30, number / 12, done=True))
         if killed:
-            told._study.sampler = told._samplers.at(12)
+            told._study.sampler = told._samplers.make_sampler(12)
             told._study.ask()
             told = searcher(space, folder)
         return told.suggest("12")["job"]

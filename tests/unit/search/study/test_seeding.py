@@ -13,11 +13,13 @@ from gazetune.config.config_file import write_config
 from gazetune.errors import InputError
 from gazetune.search.folder import SearchFolder
 from gazetune.search.ledger import trial_records
-from gazetune.search.space.points import first_points
+from gazetune.search.space.points import try_first_points
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
+from gazetune.search.study.constrained_sampling import propose_values
+from gazetune.search.study.own_trials import is_taken_over, own_trials
 from gazetune.search.study.searcher import open_study
-from gazetune.search.study.seeding import is_history, own_trials, seed_study
+from gazetune.search.study.seeding import seed_study
 from gazetune.search.study.warm_start import with_history
 from gazetune.trials.run_folder import RunFacts
 
@@ -49,7 +51,7 @@ def finished_search(storage: Path, text: str, values: list[float], facts: RunFac
     study.sampler = optuna.samplers.RandomSampler(seed=0)
     for number, value in enumerate([*values, None]):
         trial = study.ask()
-        config: Config = space.trial_config(space.suggest(trial))
+        config: Config = space.trial_config(propose_values(trial, space))
         write_config(config, folder.trial_folder(f"{number:04d}") / "config.yaml")
         study.tell(trial, value, state=TrialState.PRUNED if value is None else None)
     folder.unlock()
@@ -65,11 +67,11 @@ def test_what_is_tried_first_comes_first_and_once_however_often_a_driver_starts(
     first = optuna.create_study(storage=url, study_name="s", direction="maximize")
     seed_study(first, space)
     trial = first.ask()
-    assert space.suggest(trial) == {"fusion.kind": "none", "optim.learning_rate": 1e-3}
+    assert propose_values(trial, space) == {"fusion.kind": "none", "optim.learning_rate": 1e-3}
     first.tell(trial, 0.5)
     again = optuna.load_study(study_name="s", storage=url)
     seed_study(again, space)
-    second = space.suggest(again.ask())
+    second = propose_values(again.ask(), space)
     assert second["optim.learning_rate"] == 2e-3 and second["fusion.kind"] in ("none", "add")
     seed_study(again, space)
     assert len(again.trials) == 2
@@ -82,7 +84,7 @@ def test_complete_trials_of_another_search_become_history_that_is_no_trial_of_th
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0, n_startup_trials=1))
     seed_study(study, space)
     seed_study(study, space)
-    history = [trial for trial in study.trials if is_history(trial)]
+    history = [trial for trial in study.trials if is_taken_over(trial)]
     assert [trial.value for trial in history] == [0.6, 0.7, 0.8]
     assert all(trial.state == TrialState.COMPLETE for trial in history)
     old = open_study("old", space.config.search, tmp_path / "old")
@@ -95,9 +97,9 @@ def test_complete_trials_of_another_search_become_history_that_is_no_trial_of_th
 def test_history_stays_in_the_space_that_a_resumed_search_reads(tmp_path: Path) -> None:
     finished_search(tmp_path, OLD, [0.6, 0.7])
     space = with_history(space_of(tmp_path), "old", tmp_path, FACTS)
-    (tmp_path / "again.yaml").write_text(space.dump())
+    (tmp_path / "again.yaml").write_text(space.to_yaml())
     again = read_space(tmp_path / "again.yaml")
-    assert again.extras.history == space.extras.history and first_points(again) == first_points(space)
+    assert again.extras.history == space.extras.history and try_first_points(again) == try_first_points(space)
     studies = [optuna.create_study(direction="maximize") for _ in range(2)]
     for study, each in zip(studies, (space, again), strict=True):
         seed_study(study, each)
@@ -113,7 +115,7 @@ def test_history_moves_the_sampler(tmp_path: Path) -> None:
     for each in (space, space_of(tmp_path, OLD)):
         study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0, multivariate=True))
         seed_study(study, each)
-        proposals.append(each.suggest(study.ask()))
+        proposals.append(propose_values(study.ask(), each))
     assert proposals[0] != proposals[1]
 
 

@@ -22,14 +22,15 @@ from gazetune.search.run import run_search
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.shipped_spaces import find_space_file
 from gazetune.search.space.space_file import read_space
+from gazetune.search.space.study_url import storage_url
+from gazetune.search.study.constrained_sampling import propose_values
 from gazetune.search.study.searcher import open_study
 from gazetune.search.study.storage import (
     check_study_storage,
     default_url,
     find_study,
-    own_study,
-    shared_study,
-    storage_url,
+    open_own_study,
+    open_shared_study,
 )
 from gazetune.search.study.warm_start import with_history
 from gazetune.trials.run_folder import RunFacts
@@ -158,7 +159,7 @@ def test_asking_writes_nothing(url: str, tmp_path: Path) -> None:
 
 def test_a_look_into_a_database_that_is_being_made_writes_nothing(tmp_path: Path) -> None:
     complete = default_url(own_folder(tmp_path / "complete"))
-    own_study("shared", ["maximize"], tmp_path / "complete")
+    open_own_study("shared", ["maximize"], tmp_path / "complete")
     engine = sqlalchemy.create_engine(complete)
     with engine.begin() as connection:
         for table in ("study_directions", "studies", "version_info", "alembic_version"):
@@ -167,7 +168,7 @@ def test_a_look_into_a_database_that_is_being_made_writes_nothing(tmp_path: Path
     assert find_study(complete, "shared") is None
     check_study_storage(complete, "shared", tmp_path / "shared")
     assert (tmp_path / "complete" / "study.db").read_bytes() == before
-    own_study("shared", ["maximize"], tmp_path / "complete")
+    open_own_study("shared", ["maximize"], tmp_path / "complete")
     assert find_study(complete, "shared") is not None
 
 
@@ -178,7 +179,7 @@ def test_drivers_and_onlookers_may_open_a_new_storage_at_once(url: str, tmp_path
 
 
 def test_a_driver_waits_while_a_file_is_read(tmp_path: Path) -> None:
-    study = own_study("shared", ["maximize"], tmp_path)
+    study = open_own_study("shared", ["maximize"], tmp_path)
     trial = study.ask()
     with contextlib.closing(sqlite3.connect(tmp_path / "study.db", check_same_thread=False)) as reader:
         reader.execute("BEGIN")
@@ -205,34 +206,34 @@ def test_a_search_goes_on_with_its_study_and_another_one_is_refused(url: str, tm
     with pytest.raises(InputError, match="of another search"):
         open_study("shared", space.config.search, other)
     check_study_storage(url, "free", tmp_path / "free")
-    shared_study(url, "free", ["minimize"], other)
+    open_shared_study(url, "free", ["minimize"], other)
     assert not (folder / "study.db").exists()
 
 
 def test_a_study_that_no_search_made_is_left_alone(url: str, tmp_path: Path) -> None:
-    shared_study(url, "any", ["minimize"], own_folder(tmp_path / "any"))
+    open_shared_study(url, "any", ["minimize"], own_folder(tmp_path / "any"))
     study = find_study(url, "any")
     assert study is not None
     optuna.create_study(storage=study._storage, study_name="shared").enqueue_trial({})
     assert "of another search" in refused(url, tmp_path / "shared")
     with pytest.raises(InputError, match="of another search"):
-        shared_study(url, "shared", ["minimize"], own_folder(tmp_path / "shared"))
+        open_shared_study(url, "shared", ["minimize"], own_folder(tmp_path / "shared"))
 
 
 def test_a_driver_killed_while_it_made_the_study_can_go_on(url: str, tmp_path: Path) -> None:
     folder = own_folder(tmp_path / "shared")
-    shared_study(url, "first", ["minimize"], folder)  # leaves the folder's mark
+    open_shared_study(url, "first", ["minimize"], folder)  # leaves the folder's mark
     study = find_study(url, "first")
     assert study is not None
     optuna.create_study(storage=study._storage, study_name="shared")  # which nobody marked
     check_study_storage(url, "shared", folder)
-    shared_study(url, "shared", ["minimize"], folder)
+    open_shared_study(url, "shared", ["minimize"], folder)
     assert "of another search" in refused(url, tmp_path / "other")
 
 
 def test_a_search_whose_study_is_gone_is_refused(url: str, tmp_path: Path) -> None:
     folder = own_folder(tmp_path / "shared")
-    shared_study(url, "shared", ["minimize"], folder)
+    open_shared_study(url, "shared", ["minimize"], folder)
     (folder / "trials").mkdir()
     check_study_storage(url, "shared", folder)
     Path(url.split(":", 1)[1].replace("///", "/")).unlink()
@@ -255,7 +256,7 @@ def test_a_warm_start_reads_the_study_where_it_is(url: str, tmp_path: Path) -> N
         with_history(space_with(url, tmp_path, "new"), "old", tmp_path, RunFacts("pairs", 1000))
     study = open_study("old", old.config.search, folder.path)
     trial = study.ask()
-    write_config(old.trial_config(old.suggest(trial)), folder.trial_folder("0000") / "config.yaml")
+    write_config(old.trial_config(propose_values(trial, old)), folder.trial_folder("0000") / "config.yaml")
     study.tell(trial, 0.6)
     new = with_history(space_with(url, tmp_path, "new"), "old", tmp_path, RunFacts("pairs", 1000))
     assert [(past.source, past.values) for past in new.extras.history] == [("old:0000", (0.6,))]
@@ -263,7 +264,7 @@ def test_a_warm_start_reads_the_study_where_it_is(url: str, tmp_path: Path) -> N
 
 def test_sixteen_writers_at_once_lose_nothing_in_a_journal_file(tmp_path: Path) -> None:
     journal = f"journal:{tmp_path}/log"
-    shared_study(journal, "shared", ["maximize"], own_folder(tmp_path / "shared"))
+    open_shared_study(journal, "shared", ["maximize"], own_folder(tmp_path / "shared"))
     subprocess.run([sys.executable, str(WRITERS), journal, "shared", "16", "2"], check=True)
     study = find_study(journal, "shared")
     assert study is not None

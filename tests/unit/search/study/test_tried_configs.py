@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
-from gazetune.search.study.constrained_sampling import propose
-from gazetune.search.study.samplers import Samplers
+from gazetune.search.study.constrained_sampling import propose_values
+from gazetune.search.study.samplers import SamplerFactory
 from gazetune.search.study.seeding import seed_study
-from gazetune.search.study.tried_configs import tried_in
+from gazetune.search.study.tried_configs import read_tried
 
 SMALL = """{train.batch_size: {int: [8, 11]}, fusion.kind: {choice: [none, add]},
   gaze.features: {subsets: [FFD, TRT], when: fusion.kind != none}}"""
@@ -67,14 +69,26 @@ def open_study(space: SearchSpace, storage: Any = None) -> optuna.Study:
 
 def serial(space: SearchSpace, trials: int, storage: Any = None, check: bool = True) -> list[FrozenTrial]:
     """Run trials one after another as a driver that starts here does, and return all that the study has."""
-    study, samplers = open_study(space, storage), Samplers(space, parallel=False)
-    tried = tried_in(study, space) if check else None
+    study, samplers = open_study(space, storage), SamplerFactory(space, parallel=False)
+    tried = read_tried(study, space) if check else None
     for _ in range(trials):
-        study.sampler = samplers.at(sum(trial.state != TrialState.WAITING for trial in study.trials))
+        study.sampler = samplers.make_sampler(sum(trial.state != TrialState.WAITING for trial in study.trials))
         trial = study.ask()
-        space.suggest(trial, tried)
+        propose_values(trial, space, tried)
         study.tell(trial, value_of(trial.params, len(study.directions) > 1))
     return study.trials
+
+
+class WatchedSpace(SearchSpace):
+    """A space that remembers which draws it was asked about."""
+
+    @cached_property
+    def looked_at(self) -> list[Mapping[str, object]]:
+        return []
+
+    def is_allowed(self, chosen: Mapping[str, object]) -> bool:
+        self.looked_at.append(chosen)
+        return super().is_allowed(chosen)
 
 
 def combinations(trials: list[FrozenTrial]) -> list[frozenset[tuple[str, Any]]]:
@@ -122,14 +136,14 @@ def test_after_a_repeat_tpe_stays_near_what_it_wanted(read: ReadSpace) -> None:
 def test_random_proposes_the_same_trials_however_many_run(read: ReadSpace) -> None:
     space, proposed = read(SMALL, "random"), []
     for at_once in (1, 4):
-        study, samplers = open_study(space), Samplers(space, parallel=at_once > 1)
-        tried = tried_in(study, space)
+        study, samplers = open_study(space), SamplerFactory(space, parallel=at_once > 1)
+        tried = read_tried(study, space)
         for begun in range(0, 16, at_once):
             running = []
             for number in range(begun, begun + at_once):
-                study.sampler = samplers.at(number)
+                study.sampler = samplers.make_sampler(number)
                 running.append(study.ask())
-                space.suggest(running[-1], tried)
+                propose_values(running[-1], space, tried)
             for trial in reversed(running):
                 study.tell(trial, 0.0)
         proposed.append(combinations(study.trials))
@@ -143,12 +157,12 @@ def test_trials_in_every_state_count(state: TrialState, read: ReadSpace) -> None
         study = open_study(space)
         study.sampler = optuna.samplers.RandomSampler(seed=0)
         first = study.ask()
-        space.suggest(first)
+        propose_values(first, space)
         if state != TrialState.RUNNING:
             study.tell(first, 0.5 if state == TrialState.COMPLETE else None, state=state)
         study.sampler = optuna.samplers.RandomSampler(seed=seed)
         second = study.ask()
-        space.suggest(second, tried_in(study, space))
+        propose_values(second, space, read_tried(study, space))
         assert second.params != first.params
 
 
@@ -157,10 +171,10 @@ def test_trials_of_another_search_do_not_count(read: ReadSpace) -> None:
     space = read("{fusion.kind: {choice: [none, add]}}", more=more, trials=2)
     study = open_study(space)
     seed_study(study, space)
-    tried = tried_in(study, space)
+    tried = read_tried(study, space)
     study.sampler = optuna.samplers.RandomSampler(seed=0)
     for _ in range(2):
-        space.suggest(study.ask(), tried)
+        propose_values(study.ask(), space, tried)
     assert {trial.params["fusion.kind"] for trial in study.trials[1:]} == {"none", "add"}
 
 
@@ -168,16 +182,16 @@ def test_a_trial_that_a_killed_driver_left_keeps_its_parameters(read: ReadSpace)
     space, study = read(SMALL), open_study(read(SMALL))
     study.sampler = optuna.samplers.RandomSampler(seed=0)
     left, half = study.ask(), study.ask()
-    params = space.suggest(left, tried_in(study, space))
+    params = propose_values(left, space, read_tried(study, space))
     half.suggest_int("train.batch_size", 8, 11)
-    tried = tried_in(study, space)
-    assert space.suggest(optuna.Trial(study, left._trial_id), tried) == params
-    space.suggest(optuna.Trial(study, half._trial_id), tried)
+    tried = read_tried(study, space)
+    assert propose_values(optuna.Trial(study, left._trial_id), space, tried) == params
+    propose_values(optuna.Trial(study, half._trial_id), space, tried)
     assert study.trials[1].params["train.batch_size"] == half.params["train.batch_size"]
     assert study.trials[1].params != study.trials[0].params
     # A trial that is not decided yet is no combination: the last one is still found.
     for _ in range(14):
-        space.suggest(study.ask(), tried)
+        propose_values(study.ask(), space, tried)
     assert len(set(combinations(study.trials))) == 16
 
 
@@ -187,9 +201,9 @@ def test_what_is_tried_first_counts_before_it_begins(read: ReadSpace) -> None:
     for seed in range(6):
         study = open_study(space)
         seed_study(study, space)
-        study.sampler, tried = optuna.samplers.RandomSampler(seed=seed), tried_in(study, space)
+        study.sampler, tried = optuna.samplers.RandomSampler(seed=seed), read_tried(study, space)
         for _ in range(4):
-            space.suggest(study.ask(), tried)
+            propose_values(study.ask(), space, tried)
         assert study.trials[0].params == {"train.batch_size": 9, "fusion.kind": "none"}
         assert study.trials[2].params == {"train.batch_size": 8, "fusion.kind": "none"}
         assert len(set(combinations(study.trials))) == 4
@@ -198,15 +212,15 @@ def test_what_is_tried_first_counts_before_it_begins(read: ReadSpace) -> None:
 def test_nothing_is_drawn_again_in_vain(read: ReadSpace) -> None:
     space = read("{train.batch_size: {int: [8, 9]}, fusion.kind: {choice: [none, add]}}", trials=4)
     study = open_study(space)
-    study.sampler, tried = optuna.samplers.RandomSampler(seed=0), tried_in(study, space)
+    study.sampler, tried = optuna.samplers.RandomSampler(seed=0), read_tried(study, space)
     given = {"train.batch_size": 8, "fusion.kind": "add"}
     for _ in range(2):  # by somebody who wants to see the same twice
         study.enqueue_trial(given)
     draws: list[int] = []
     for _ in range(6):
-        asked: list[Any] = []
-        propose(space.choose, lambda chosen, asked=asked: not asked.append(chosen), tried, study.ask(), seed=0)
-        draws.append(len(asked))
+        watched = WatchedSpace(**{each.name: getattr(space, each.name) for each in fields(space)})
+        propose_values(study.ask(), watched, tried)
+        draws.append(len(watched.looked_at))
     assert draws[:2] == [1, 1], "what was enqueued leaves nothing to be drawn"
     assert draws[-1] == 1, "all was tried"
     assert max(draws) < 300
@@ -219,13 +233,13 @@ def test_what_is_forbidden_is_not_left_to_be_tried(read: ReadSpace) -> None:
 
 
 def test_where_every_trial_has_a_real_number_nothing_is_kept(read: ReadSpace) -> None:
-    assert tried_in(open_study(read(REAL)), read(REAL)) is None
+    assert read_tried(open_study(read(REAL)), read(REAL)) is None
     some = REAL.replace("1.0e-2]", "1.0e-2], when: fusion.kind == add")
     space = read(some, trials=20)
     study = open_study(space)
-    study.sampler, tried = optuna.samplers.RandomSampler(seed=0), tried_in(study, space)
+    study.sampler, tried = optuna.samplers.RandomSampler(seed=0), read_tried(study, space)
     for _ in range(20):
-        space.suggest(study.ask(), tried)
+        propose_values(study.ask(), space, tried)
     assert sum(trial.params["fusion.kind"] == "none" for trial in study.trials) == 1
 
 
@@ -239,8 +253,8 @@ def test_more_trials_than_combinations_are_said_when_a_driver_starts(
     read: ReadSpace, caplog: pytest.LogCaptureFixture
 ) -> None:
     space = read(SMALL, trials=16)
-    tried_in(open_study(space), space)
+    read_tried(open_study(space), space)
     assert "search.trials" not in caplog.text
     space = read(SMALL, trials=17)
-    tried_in(open_study(space), space)
+    read_tried(open_study(space), space)
     assert "search.trials: 17 are more than the 16 combinations of the space" in caplog.text

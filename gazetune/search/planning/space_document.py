@@ -7,9 +7,9 @@ from typing import TypedDict
 import optuna
 
 from gazetune.errors import InputError
-from gazetune.search.space.axes import axis_size
-from gazetune.search.space.points import first_points
+from gazetune.search.space.points import try_first_points
 from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.study.constrained_sampling import propose_values
 from gazetune.train.checks import check_config
 
 SAMPLES = 5
@@ -57,8 +57,7 @@ class SpaceDocument(TypedDict):
 
 def describe_space(space: SearchSpace) -> SpaceDocument:
     """Return what a space holds, with seeded random samples."""
-    reach = space.reach()
-    size = reach.size(reach.cases())
+    size = space.count_combinations()
     return {
         "name": space.name,
         "file": space.origin,
@@ -67,11 +66,11 @@ def describe_space(space: SearchSpace) -> SpaceDocument:
         "finite_combinations": size.finite,
         "exact": size.exact,
         "axes": [
-            {"key": axis.key, "values": str(axis), "count": axis_size(axis), "when": str(axis.when) or None}
+            {"key": axis.key, "values": str(axis), "count": axis.count_values(), "when": str(axis.when) or None}
             for axis in space.axes
         ],
         "forbid": [str(condition) for condition in space.forbid],
-        "try_first": [dict(params) for params in first_points(space)],
+        "try_first": [dict(params) for params in try_first_points(space)],
         "history": len(space.extras.history),
         "samples": _draw_samples(space),
     }
@@ -83,7 +82,7 @@ def _draw_samples(space: SearchSpace) -> list[SampleDocument]:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=space.config.search.seed))
     samples: list[SampleDocument] = []
     for _ in range(SAMPLES):
-        params = space.suggest(study.ask())
+        params = propose_values(study.ask(), space)
         refused = None
         try:
             check_config(space.trial_config(params))

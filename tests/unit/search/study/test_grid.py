@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from gazetune.errors import InputError
-from gazetune.search.space.grid import grid_points
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
+from gazetune.search.study.samplers.grid import grid_points
 
 
 def space(folder: Path, axes: str, more: str = "") -> SearchSpace:
