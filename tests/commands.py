@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
 BOUND = 600.0
 """Seconds after which something is taken to hang. Far more than it takes: the machine may be busy with other tests."""
 
@@ -22,7 +24,18 @@ def command(*arguments: str | Path) -> list[str]:
 
 def gazetune(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, with these environment variables more."""
-    line = command(*arguments)
+    return run_to_end(command(*arguments), environment)
+
+
+def run_example(script: str, *arguments: str | Path) -> str:
+    """Run a script of the folder `examples`, which must end well, and return what it printed."""
+    done = run_to_end([sys.executable, "-X", "faulthandler", str(EXAMPLES / script), *map(str, arguments)], {})
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def run_to_end(line: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a command line to its end; one that hangs is killed with all that it started, and its stacks are shown."""
     process = subprocess.Popen(
         line,
         env={**os.environ, **environment},
@@ -39,7 +52,7 @@ def gazetune(*arguments: str | Path, **environment: str) -> subprocess.Completed
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # what it has started holds its pipes
         _, err = process.communicate()
-        raise AssertionError(f"{' '.join(line[4:])} did not end in {BOUND:.0f} s: {_stacks(err)}") from None
+        raise AssertionError(f"{' '.join(line[3:])} did not end in {BOUND:.0f} s: {_stacks(err)}") from None
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

@@ -103,3 +103,19 @@ def test_ray_is_imported_only_where_processes_are_started(file: str) -> None:
 def test_light_rooms_do_not_import_torch_at_module_level(file: str) -> None:
     tops = {name.split(".")[0] for name in imported(ast.parse((PACKAGE / file).read_text()).body)}
     assert "torch" not in tops
+
+
+def test_no_imports_go_in_a_circle_not_even_deferred_ones() -> None:
+    modules = {
+        ".".join(("gazetune", *Path(file).with_suffix("").parts)).removesuffix(".__init__"): file for file in FILES
+    }
+    # Of `from package import module` both names are listed; a package itself is no part of a circle of its modules.
+    imports = {
+        name: {other for each in imports_of(file) for other in (each, each.rpartition(".")[0]) if other in modules}
+        - {name}
+        for name, file in modules.items()
+        if name != "gazetune"  # it imports public names when they are asked for
+    }
+    while leaves := {name for name, needed in imports.items() if not needed & imports.keys()}:
+        imports = {name: needed for name, needed in imports.items() if name not in leaves}
+    assert not imports, f"in a circle, or leading into one: {sorted(imports)}"

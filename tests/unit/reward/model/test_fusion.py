@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -222,3 +224,17 @@ def test_an_unknown_fusion_is_refused_with_the_nearest_name(refuse: Any) -> None
 def test_frozen_nothing_of_a_fusion_trains(kind: str) -> None:
     assert not [name for name, each in create(kind, freeze=True).named_parameters() if each.requires_grad]
     assert all(each.requires_grad for each in create(kind).parameters())
+
+
+def test_the_fusion_that_contributing_shows_scales_the_tokens_that_have_gaze(
+    tokens: TokenBatch, gaze: GazeBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fusion_names()  # the others are registered before this one is put beside them
+    monkeypatch.setattr(fusions, "_FUSIONS", dict(fusions._FUSIONS))
+    page = (Path(__file__).parents[4] / "CONTRIBUTING.md").read_text()
+    exec(re.search(r"```python\n(.*?)```", page, flags=re.DOTALL)[1], {"__name__": "multiply"})
+    assert fusion_class("multiply").fused_length(tokens=7, units=3) == 7
+    fused = create("multiply")(tokens, gaze)
+    torch.testing.assert_close(fused[[1, 5, 6, 7]], tokens.embeddings[[1, 5, 6, 7]], rtol=0, atol=0)
+    added = create("add")(tokens, gaze) - tokens.embeddings
+    torch.testing.assert_close(fused, tokens.embeddings * (1.0 + added))
