@@ -87,7 +87,7 @@ class ActiveSearch:
             When somebody asked for it.
         """
         self.check_slots()
-        if self.prepared.folder.steering.asked_to_stop(None):
+        if self.prepared.folder.requests.is_stop_requested(None):
             raise self.interruption()
 
     def check_slots(self) -> None:

@@ -63,7 +63,7 @@ def drive_search(prepared: PreparedSearch) -> SearchDocument:
 def start_search(prepared: PreparedSearch) -> ActiveSearch:
     """Open the study, put in order what an earlier driver left, and start the slots."""
     folder, search = prepared.folder, prepared.config.search
-    folder.steering.announce(0)
+    folder.requests.announce_driver(0)
     parent_run = _open_parent_run(prepared)
     ledger = Ledger(prepared.space, folder, prepared.tracker, parent_run, prepared.progress)
     study = open_study(prepared.space.name, search, folder.path)
@@ -97,7 +97,7 @@ def _open_parent_run(prepared: PreparedSearch) -> str:
 
 
 def _announce_slots(prepared: PreparedSearch, count: Counter[ResourcesConfig], loss: str | None) -> None:
-    prepared.folder.steering.announce(count.total())
+    prepared.folder.requests.announce_driver(count.total())
     each = [f"{slots} slot(s) of {shape.workers} worker(s)" for shape, slots in count.items()] or ["0 slot(s)"]
     prepared.progress.print_stage(", ".join(each) + (f": {loss}" if loss else ""))
 

@@ -89,7 +89,7 @@ def read_status(storage: Path, name: str) -> SearchStatus:
     finished = document is not None
     trials = _trials(folder, space)
     # After the trials, which take long to read: there is no trial of a driver that has said nothing yet.
-    driver = folder.steering.driver() if driven and not finished else None
+    driver = folder.requests.read_note() if driven and not finished else None
     facts = folder.read_facts()
     budget = None if facts is None else facts.budget
     running = [trial for trial in trials if trial.state == TrialState.RUNNING]

@@ -25,7 +25,7 @@ def request_stop(storage: Path, name: str, trial: str | None) -> str:
         raise InputError(f"search '{name}' is not running; go on with: {resume}")
     folder, _ = SearchFolder.find(storage, name)
     if trial is None:
-        folder.steering.ask_to_stop(None)
+        folder.requests.request_stop(None)
         return f"search {name} is asked to stop; go on later with: {resume}"
     running = [each.id for each in status.running]
     wanted = trial.zfill(4)
@@ -35,5 +35,5 @@ def request_stop(storage: Path, name: str, trial: str | None) -> str:
         raise InputError(f"--trial {trial}: search '{name}' has begun no such trial; accepted: {accepted}")
     if wanted not in running:
         return f"trial {wanted} is over already"
-    folder.steering.ask_to_stop(wanted)
+    folder.requests.request_stop(wanted)
     return f"trial {wanted} is asked to stop at its next evaluation"

@@ -18,7 +18,7 @@ from gazetune.search.stopping.prune_unfinished import prune_unfinished_trials
 from gazetune.search.stopping.repeated_failures import RepeatedFailures
 from gazetune.search.stopping.replay_rungs import replay_rungs
 from gazetune.search.stopping.schedulers import create_scheduler
-from gazetune.search.stopping.stop_rules import Halting, StoppedByCap, StoppedByHand, StopWithoutSlots
+from gazetune.search.stopping.stop_rules import SearchStopper, SlotLossStopper, StopAtCap, StopOnRequest
 from gazetune.search.study.objectives import validation_objective
 from gazetune.search.study.own_trials import own_trials
 from gazetune.search.study.samplers import SamplerFactory
@@ -67,8 +67,8 @@ class TrialPhase:
         self._failures = RepeatedFailures(search.max_failures)
         self._scheduler: CombinedScheduler = create_scheduler(search, prepared.rungs)
         replay_rungs(self._scheduler, own_trials(active.study), self._objective, prepared.folder.trial_folder)
-        self._scheduler.add_rule(StoppedByHand(prepared.folder.steering))
-        self._scheduler.add_rule(StoppedByCap(active.caps))
+        self._scheduler.add_rule(StopOnRequest(prepared.folder.requests))
+        self._scheduler.add_rule(StopAtCap(active.caps))
 
     def may_begin_trial(self) -> bool:
         """Tell whether no cap was reached yet."""
@@ -100,7 +100,7 @@ class TrialPhase:
         active, prepared = self._active, self._active.prepared
         parallel = prepared.cluster.slots > 1 or prepared.cluster.joined
         samplers = SamplerFactory(prepared.space, parallel)
-        halting = Halting(prepared.folder.steering, self._failures, active.caps)
+        stopper = SearchStopper(prepared.folder.requests, self._failures, active.caps)
         return tune.Tuner(
             tune.with_resources(Feeder, tune.PlacementGroupFactory([{"node:__internal_head__": 0.001}])),
             tune_config=tune.TuneConfig(
@@ -118,7 +118,7 @@ class TrialPhase:
                 failure_config=tune.FailureConfig(fail_fast="raise"),
                 # The slots write the checkpoints; a feeder has nothing to save.
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                stop=CombinedStopper(halting, StopWithoutSlots(active.slots)),
+                stop=CombinedStopper(stopper, SlotLossStopper(active.slots)),
                 verbose=0,
             ),
         )
@@ -132,6 +132,6 @@ class TrialPhase:
                 f"search '{prepared.space.name}' was given up, since {self._failures.verdict}; once that is put right, "
                 f"it can go on: it ended {active.how_to_go_on()}"
             )
-        if active.caps.reached is None or prepared.folder.steering.asked_to_stop(None):
+        if active.caps.reached is None or prepared.folder.requests.is_stop_requested(None):
             raise active.interruption()
         prune_unfinished_trials(active.study, prepared.space, active.ledger, active.caps.reached.reason)

@@ -1,6 +1,6 @@
-"""Who drives a search and what other terminals ask of it, as small files in the search's folder.
+"""Who drives a search, and what other terminals ask of that driver, as small files in the search's folder.
 
-A driver clears them when it takes the search over, so that nothing meant for a dead one reaches it.
+A driver clears them when it takes the search over, so that no request for a dead driver reaches it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gazetune.files.atomic_write import write_atomically
 
-_ALL = "stop"
+_STOP = "stop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,11 @@ class DriverNote:
     """Trials that run at a time."""
 
 
-class Steering:
-    """The folder `STORAGE/NAME/driver`."""
+class DriverRequests:
+    """The folder `STORAGE/NAME/driver`: the driver's note about itself, and a file for each request.
+
+    Requests name a trial by its id; None stands for the search as a whole.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -41,30 +44,30 @@ class Steering:
         """Forget the driver of before and what it was asked."""
         shutil.rmtree(self._path, ignore_errors=True)
 
-    def announce(self, slots: int) -> None:
-        """Say that this process drives the search, with so many slots; it may say so again with another number."""
+    def announce_driver(self, slots: int) -> None:
+        """Note that this process drives the search, with so many slots; called again when that number changes."""
         note = DriverNote(os.getpid(), socket.gethostname(), datetime.now(UTC).isoformat(timespec="seconds"), slots)
-        before = self.driver()
+        before = self.read_note()
         if before is not None and (before.pid, before.host) == (note.pid, note.host):
             note = replace(note, since=before.since)
         self._path.mkdir(exist_ok=True)
         write_atomically(self._note, json.dumps(asdict(note)))
 
-    def driver(self) -> DriverNote | None:
-        """Return what the last driver said; None before it has begun with its trials. It may be dead by now."""
+    def read_note(self) -> DriverNote | None:
+        """Return the last driver's note; None before it has begun with its trials. That driver may be dead by now."""
         try:
             return DriverNote(**json.loads(self._note.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
 
-    def ask_to_stop(self, trial_id: str | None) -> None:
-        """Ask the driver to stop a trial at its next report, or with None the search. May be repeated."""
+    def request_stop(self, trial_id: str | None) -> None:
+        """Ask the driver to stop a trial at its next report, or the search. May be repeated."""
         self._path.mkdir(exist_ok=True)
-        self._request(trial_id).touch()
+        self._request_file(trial_id).touch()
 
-    def asked_to_stop(self, trial_id: str | None) -> bool:
+    def is_stop_requested(self, trial_id: str | None) -> bool:
         """Tell whether somebody asked for that."""
-        return self._request(trial_id).exists()
+        return self._request_file(trial_id).exists()
 
-    def _request(self, trial_id: str | None) -> Path:
-        return self._path / (_ALL if trial_id is None else f"{_ALL}-{trial_id}")
+    def _request_file(self, trial_id: str | None) -> Path:
+        return self._path / (_STOP if trial_id is None else f"{_STOP}-{trial_id}")

@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 from gazetune.errors import InputError
 from gazetune.files.atomic_write import write_atomically
 from gazetune.files.new_folder import create_folder
-from gazetune.trials.driver_requests import Steering
+from gazetune.trials.driver_requests import DriverRequests
 
 JsonObject = dict[str, object]
 
@@ -53,7 +53,7 @@ class RunFolder:
         self.document = path / f"{self.kind}.json"
         self.cache = path.parent / "cache"
         self.slots = path / "slots"
-        self.steering = Steering(path / "driver")
+        self.requests = DriverRequests(path / "driver")
         self._parent_run = path / "mlflow_run"
         self._facts = path / "facts.json"
         self._lock = FileLock(path / ".driver.lock")
@@ -95,7 +95,7 @@ class RunFolder:
             self._lock.acquire(timeout=0.5)  # `is_driven` may hold it for a moment
         except Timeout:
             raise InputError(f"{self.kind} '{self.path.name}' in {self.path.parent} is running already") from None
-        self.steering.clear()
+        self.requests.clear()
 
     def unlock(self) -> None:
         """Let other drivers in."""

@@ -176,7 +176,7 @@ def drive(arguments: list[str], storage: Path, trials: int) -> Proposals:
         When it does not end as one that was stopped.
     """
     folder = SearchFolder(storage / NAME)
-    made = Proposals(trials, folder.path, lambda: folder.steering.ask_to_stop(None))
+    made = Proposals(trials, folder.path, lambda: folder.requests.request_stop(None))
     with ExitStack() as wrapped:
         wrapped.enter_context(_around(optuna.Study, "ask", made.asked))
         wrapped.enter_context(_around(searcher, "propose_values", made.asked))

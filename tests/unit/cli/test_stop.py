@@ -45,11 +45,11 @@ def test_a_search_and_a_running_trial_are_asked_to_stop_however_often(
     for trial in ("1", "0001"):
         assert gazetune(folder, "stop", "steered", "--trial", trial) == 0
         assert capfd.readouterr().out == "trial 0001 is asked to stop at its next evaluation\n"
-    assert folder.steering.asked_to_stop("0001") and not folder.steering.asked_to_stop(None)
+    assert folder.requests.is_stop_requested("0001") and not folder.requests.is_stop_requested(None)
     for _ in range(2):
         assert gazetune(folder, "stop", "steered") == 0
         assert "go on later with: gazetune search --resume steered" in capfd.readouterr().out
-    assert folder.steering.asked_to_stop(None)
+    assert folder.requests.is_stop_requested(None)
 
 
 def test_a_trial_that_is_over_needs_no_request_and_one_that_is_not_there_is_refused(

@@ -69,7 +69,7 @@ def four_finished_and_one_running(folder: SearchFolder) -> None:
 
 
 def test_a_running_search_shows_states_best_and_what_is_left(folder: SearchFolder) -> None:
-    folder.steering.announce(2)
+    folder.requests.announce_driver(2)
     four_finished_and_one_running(folder)
     seen = read_status(folder.path.parent, "watched")
     assert (seen.state, seen.trials) == ("running", 10)
@@ -83,13 +83,13 @@ def test_a_running_search_shows_states_best_and_what_is_left(folder: SearchFolde
     assert seen.gpu_hours == pytest.approx(8800 / 3600 * 2 * 0.5)
     # Six trials of 2,400 s, of which 1,000 s are done, in two slots.
     assert seen.hours_left == pytest.approx((6 * 2400 - 1000) / 2 / 3600)
-    folder.steering.announce(0)
+    folder.requests.announce_driver(0)
     without = read_status(folder.path.parent, "watched")
     assert without.hours_left == pytest.approx((6 * 2400 - 1000) / 3600), "while it waits for a node: as with one slot"
 
 
 def test_a_search_without_driver_is_interrupted_and_with_its_document_finished(folder: SearchFolder) -> None:
-    folder.steering.announce(2)
+    folder.requests.announce_driver(2)
     four_finished_and_one_running(folder)
     folder.unlock()
     seen = read_status(folder.path.parent, "watched")
@@ -172,13 +172,13 @@ def test_looking_keeps_no_driver_out_and_sees_one_in_another_process(folder: Sea
 
 
 def test_who_takes_a_search_over_hears_nothing_that_was_meant_for_a_dead_driver(folder: SearchFolder) -> None:
-    folder.steering.announce(2)
-    folder.steering.ask_to_stop(None)
-    folder.steering.ask_to_stop("0001")
+    folder.requests.announce_driver(2)
+    folder.requests.request_stop(None)
+    folder.requests.request_stop("0001")
     folder.unlock()
     again, _ = SearchFolder.open_to_resume(folder.path.parent, "watched")
-    assert not again.steering.asked_to_stop(None) and not again.steering.asked_to_stop("0001")
-    assert again.steering.driver() is None
+    assert not again.requests.is_stop_requested(None) and not again.requests.is_stop_requested("0001")
+    assert again.requests.read_note() is None
     again.unlock()
 
 

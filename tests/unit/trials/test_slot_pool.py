@@ -15,7 +15,7 @@ from ray.util.placement_group import placement_group_table
 from gazetune.cluster.capacity import NodeResources
 from gazetune.cluster.node_watch import NodeWatch
 from gazetune.config import ResourcesConfig
-from gazetune.search.stopping.stop_rules import StopWithoutSlots
+from gazetune.search.stopping.stop_rules import SlotLossStopper
 from gazetune.trials.slot_pool import SlotPool
 from tests.commands import BOUND
 from tests.unit.trials.messages import train_job
@@ -132,8 +132,8 @@ def test_it_is_fatal_only_after_the_nodes_were_gone_for_long_enough(open_slots: 
         "resources.gpus_per_worker): node 0 has 1 CPUs"
     )
     assert patient.fatal_reason is None
-    assert StopWithoutSlots(hasty).stop_all() and not StopWithoutSlots(patient).stop_all()
-    assert not pickle.loads(pickle.dumps(StopWithoutSlots(hasty))).stop_all(), "what Tune writes down ends nothing"
+    assert SlotLossStopper(hasty).stop_all() and not SlotLossStopper(patient).stop_all()
+    assert not pickle.loads(pickle.dumps(SlotLossStopper(hasty))).stop_all(), "what Tune writes down ends nothing"
 
 
 def test_nodes_that_cannot_be_asked_for_are_fatal_and_no_silence(open_slots: Callable[..., SlotPool]) -> None:
