@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 TrialState = Literal["COMPLETE", "PRUNED", "FAIL"]
 
@@ -17,7 +17,7 @@ class TrialRecord:
 
     id: str
     state: TrialState
-    params: Mapping[str, Any]
+    params: Mapping[str, object]
     """Dotted config path -> value; always has `fusion.kind` and `gaze.features`."""
     examples: int
     """Training examples (pairs) that the trial saw."""
@@ -46,7 +46,7 @@ class BestRecord:
     """The COMPLETE trial with the highest validation accuracy."""
 
     id: str
-    params: Mapping[str, Any]
+    params: Mapping[str, object]
     val_accuracy: float
     test: TestRecord | None
 
@@ -122,11 +122,11 @@ class SearchDocument:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     """What was run, for the report only: `data`, `gaze`, `code version` and whatever else identifies it."""
 
-    def ranked(self) -> list[TrialRecord]:
+    def rank_trials(self) -> list[TrialRecord]:
         """Return the trials, best first: COMPLETE before PRUNED before FAIL, then by validation accuracy."""
         return sorted(self.trials, key=lambda trial: rank_key(trial.state, trial.val_accuracy))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the document of `--json`. It holds only what JSON can: NaN and infinity become null."""
         best = self.best
         document = {
@@ -134,17 +134,17 @@ class SearchDocument:
             "storage": self.storage,
             "tracking_uri": self.tracking_uri,
             "mlflow_parent_run": self.mlflow_parent_run,
-            "trials": [_fields(trial) for trial in self.trials],
-            "best": None if best is None else {**_fields(best), "test": best.test and _fields(best.test)},
-            "baselines": {name: record and _fields(record) for name, record in self.baselines.items()},
-            "pareto": [_fields(record) for record in self.pareto],
+            "trials": [_record_fields(trial) for trial in self.trials],
+            "best": None if best is None else {**_record_fields(best), "test": best.test and _record_fields(best.test)},
+            "baselines": {name: record and _record_fields(record) for name, record in self.baselines.items()},
+            "pareto": [_record_fields(record) for record in self.pareto],
             "importance": dict(self.importance.shares),
-            "ended_by": self.ended_by and _fields(self.ended_by),
+            "ended_by": self.ended_by and _record_fields(self.ended_by),
             "report": self.report,
         }
-        return {name: _plain(value) for name, value in document.items()}
+        return {name: _to_json_value(value) for name, value in document.items()}
 
-    def dumps(self) -> str:
+    def to_json_text(self) -> str:
         """Return `to_json` as text, indented."""
         return json.dumps(self.to_json(), indent=2, allow_nan=False)
 
@@ -161,23 +161,23 @@ def rank_key(state: TrialState, val_accuracy: float | None) -> tuple[int, float]
     return ("COMPLETE", "PRUNED", "FAIL").index(state), last
 
 
-def _fields(
+def _record_fields(
     record: TrialRecord | BestRecord | TestRecord | BaselineRecord | ParetoRecord | EndedRecord,
-) -> dict[str, Any]:
-    # Not dataclasses.asdict: it deep-copies, and cannot copy a mappingproxy.
+) -> dict[str, object]:
+    # dataclasses.asdict does not serve here: it makes deep copies, and a mappingproxy cannot be copied.
     return {name: getattr(record, name) for name in record.__slots__}
 
 
-def _plain(value: Any) -> Any:
+def _to_json_value(value: object) -> object:
     """Return `value` in JSON's own types: tuples as lists, numpy scalars as numbers, non-finite numbers as None."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _to_json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_to_json_value(item) for item in value]
     if value is None or isinstance(value, str | bool | int):
         return value
     if hasattr(value, "item"):
-        return _plain(value.item())
+        return _to_json_value(value.item())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return str(value)

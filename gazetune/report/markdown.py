@@ -10,19 +10,19 @@ from gazetune.report.wording import (
     BASELINE_TITLES,
     best_line,
     ended_line,
+    format_interval,
+    format_percent,
+    format_points,
     importance_line,
-    interval,
     pareto_rows,
-    percent,
-    points,
     short_params,
-    verdict,
+    state_verdict,
 )
 
 
-def markdown(document: SearchDocument) -> str:
+def render_report(document: SearchDocument) -> str:
     """Return the report of a search as Markdown."""
-    parts = [f"# Search {document.name}", verdict(document)]
+    parts = [f"# Search {document.name}", state_verdict(document)]
     if document.ended_by is not None:
         parts.append(ended_line(document.ended_by))
     if document.best is not None:
@@ -30,8 +30,8 @@ def markdown(document: SearchDocument) -> str:
     baselines = [
         [
             BASELINE_TITLES.get(name, name),
-            f"{percent(record.accuracy)} ({interval(record.ci95)})",
-            points(record.difference, record.difference_ci95),
+            f"{format_percent(record.accuracy)} ({format_interval(record.ci95)})",
+            format_points(record.difference, record.difference_ci95),
             str(record.n),
         ]
         for name, record in document.baselines.items()
@@ -39,11 +39,11 @@ def markdown(document: SearchDocument) -> str:
     ]
     if baselines:
         head = ["baseline", "test accuracy % (95 % interval)", "best minus baseline, points (95 % interval)", "pairs"]
-        parts += ["## Baselines on the same test pairs", _table(head, baselines)]
+        parts += ["## Baselines on the same test pairs", _render_table(head, baselines)]
     if document.pareto:
         head, *rows = pareto_rows(document.pareto)
-        parts += ["## Pareto front", _table(head, rows)]
-    parts += _importance(document.importance)
+        parts += ["## Pareto front", _render_table(head, rows)]
+    parts += _render_importance(document.importance)
     trials = [
         [
             str(rank),
@@ -51,15 +51,15 @@ def markdown(document: SearchDocument) -> str:
             trial.state,
             short_params(trial.params),
             str(trial.examples),
-            percent(trial.val_accuracy),
+            format_percent(trial.val_accuracy),
             f"{trial.seconds:.1f}",
             trial.mlflow_run or "",
             trial.reason or "",
         ]
-        for rank, trial in enumerate(document.ranked(), start=1)
+        for rank, trial in enumerate(document.rank_trials(), start=1)
     ]
     head = ["rank", "trial", "state", "params", "examples", "val accuracy %", "seconds", "MLflow run", "reason"]
-    parts += ["## Trials", _table(head, trials), "## What was run", _facts(document)]
+    parts += ["## Trials", _render_table(head, trials), "## What was run", _list_facts(document)]
     if document.config:
         parts.append(f"```yaml\n{document.config.rstrip()}\n```")
     return "\n\n".join(parts) + "\n"
@@ -67,17 +67,17 @@ def markdown(document: SearchDocument) -> str:
 
 def write_report(document: SearchDocument, path: Path) -> None:
     """Write the report to `path` atomically: a reader sees the old file or the new one, never half of one."""
-    write_atomically(path, markdown(document), durable=True)
+    write_atomically(path, render_report(document), durable=True)
 
 
-def _importance(importance: ImportanceRecord) -> list[str]:
+def _render_importance(importance: ImportanceRecord) -> list[str]:
     told = importance_line(importance)
     shares = [[key, f"{100 * share:.1f}"] for key, share in importance.shares.items()]
-    table = [_table(["key", "share %"], shares)] if shares else []
+    table = [_render_table(["key", "share %"], shares)] if shares else []
     return ["## Importance of the searched keys", told, *table] if told else []
 
 
-def _facts(document: SearchDocument) -> str:
+def _list_facts(document: SearchDocument) -> str:
     facts = {
         "storage": document.storage,
         "tracking URI": document.tracking_uri,
@@ -87,10 +87,10 @@ def _facts(document: SearchDocument) -> str:
     return "\n".join(f"- {name}: `{value}`" for name, value in facts.items())
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def _render_table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(_escape_cell(cell) for cell in line) + " |" for line in lines)
 
 
-def _cell(text: str) -> str:
+def _escape_cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")

@@ -11,13 +11,13 @@ from gazetune.report.wording import (
     BASELINE_TITLES,
     best_line,
     ended_line,
+    format_interval,
+    format_percent,
+    format_points,
     importance_line,
-    interval,
     pareto_rows,
-    percent,
-    points,
     short_params,
-    verdict,
+    state_verdict,
 )
 
 MAX_ROWS = 40
@@ -26,26 +26,26 @@ MAX_ROWS = 40
 
 def print_table(document: SearchDocument, console: Console) -> None:
     """Print the ranked trials, the best one on test, each baseline against it, and the verdict."""
-    console.print(_trials(document))
+    console.print(_make_trials_table(document))
     hidden = len(document.trials) - MAX_ROWS
     if hidden > 0:
         console.print(Text(f"{hidden} more trials are in {document.report}"))
     if document.ended_by is not None:
         console.print(Text(ended_line(document.ended_by)))
     if document.pareto:
-        console.print(_pareto(document))
+        console.print(_make_pareto_table(document))
     if document.best is not None:
         console.print(Text(best_line(document.best)))
         if any(document.baselines.values()):
-            console.print(_baselines(document))
-    console.print(Text(verdict(document)))
+            console.print(_make_baselines_table(document))
+    console.print(Text(state_verdict(document)))
     if told := importance_line(document.importance):
         console.print(Text(told))
     console.print(Text(f"Report: {document.report}"), soft_wrap=True)
     console.print(Text(f"MLflow: {document.tracking_uri} (run {document.mlflow_parent_run})"), soft_wrap=True)
 
 
-def _trials(document: SearchDocument) -> Table:
+def _make_trials_table(document: SearchDocument) -> Table:
     table = Table(title=Text(f"Search {document.name}"), title_justify="left")
     table.add_column("rank", justify="right")
     table.add_column("trial", justify="right")
@@ -53,17 +53,17 @@ def _trials(document: SearchDocument) -> Table:
     table.add_column("params", ratio=1, overflow="fold")
     table.add_column("examples", justify="right", no_wrap=True)
     table.add_column("val acc %", justify="right", no_wrap=True)
-    for rank, trial in enumerate(document.ranked()[:MAX_ROWS], start=1):
+    for rank, trial in enumerate(document.rank_trials()[:MAX_ROWS], start=1):
         told = short_params(trial.params)
         if trial.state == "FAIL" and trial.reason:
             told = f"{told}\n{trial.reason.splitlines()[0]}"
-        row = [str(rank), trial.id, trial.state, told, str(trial.examples), percent(trial.val_accuracy)]
+        row = [str(rank), trial.id, trial.state, told, str(trial.examples), format_percent(trial.val_accuracy)]
         # Text, not str: a reason may hold square brackets, which rich would take for markup.
         table.add_row(*(Text(cell) for cell in row))
     return table
 
 
-def _pareto(document: SearchDocument) -> Table:
+def _make_pareto_table(document: SearchDocument) -> Table:
     table = Table(title=Text("Pareto front"), title_justify="left")
     head, *rows = pareto_rows(document.pareto)
     for name in head:
@@ -73,14 +73,14 @@ def _pareto(document: SearchDocument) -> Table:
     return table
 
 
-def _baselines(document: SearchDocument) -> Table:
+def _make_baselines_table(document: SearchDocument) -> Table:
     table = Table(title=Text("Test pairs, paired item by item"), title_justify="left")
     table.add_column("baseline")
     table.add_column("test acc % (95 % interval)")
     table.add_column("best minus baseline, points (95 % interval)")
     for name, record in document.baselines.items():
         if record is not None:
-            accuracy = f"{percent(record.accuracy)} ({interval(record.ci95)})"
-            difference = points(record.difference, record.difference_ci95)
+            accuracy = f"{format_percent(record.accuracy)} ({format_interval(record.ci95)})"
+            difference = format_points(record.difference, record.difference_ci95)
             table.add_row(Text(BASELINE_TITLES.get(name, name)), Text(accuracy), Text(difference))
     return table

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from gazetune.report.document import (
     BaselineRecord,
@@ -22,30 +21,54 @@ MOST_IMPORTANT = 5
 BASELINE_TITLES = {"no_gaze": "no gaze", "shorter": "prefer the shorter reply"}
 
 
-def percent(share: float | None) -> str:
-    """Return an accuracy as percent with one digit, or a dash where there is none."""
+def format_percent(share: float | None) -> str:
+    """Return an accuracy as percent with one digit, or a dash where there is none.
+
+    Examples
+    --------
+    >>> format_percent(0.8533), format_percent(None)
+    ('85.3', '-')
+    """
     return "-" if share is None or math.isnan(share) else f"{100 * share:.1f}"
 
 
-def interval(ends: tuple[float, float]) -> str:
-    """Return an interval of accuracies in percent."""
+def format_interval(ends: tuple[float, float]) -> str:
+    """Return an interval of accuracies in percent.
+
+    Examples
+    --------
+    >>> format_interval((0.817, 0.883))
+    '81.7 to 88.3'
+    """
     return f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
 
 
-def points(difference: float, ends: tuple[float, float]) -> str:
-    """Return a difference of accuracies in percentage points with its interval."""
+def format_points(difference: float, ends: tuple[float, float]) -> str:
+    """Return a difference of accuracies in percentage points with its interval.
+
+    Examples
+    --------
+    >>> format_points(0.213, (0.162, 0.264))
+    '+21.3 (+16.2 to +26.4)'
+    """
     return f"{100 * difference:+.1f} ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
 
 
-def short_params(params: Mapping[str, Any]) -> str:
-    """Return a trial's parameters on one line, the keys cut to what still tells them apart."""
+def short_params(params: Mapping[str, object]) -> str:
+    """Return a trial's parameters on one line, the keys cut to what still tells them apart.
+
+    Examples
+    --------
+    >>> short_params({"optim.learning_rate": 0.00123456, "fusion.kind": "add", "gaze.features": ["FFD", "TRT"]})
+    'learning_rate=0.00123, fusion=add, features=FFD+TRT'
+    """
     parts = {key: key.removesuffix(".kind").rsplit(".", 1)[-1] for key in params}
     taken = Counter(parts.values())
     names = {key: part if taken[part] == 1 else key for key, part in parts.items()}
     return ", ".join(f"{names[key]}={_short_value(key, value)}" for key, value in params.items())
 
 
-def _short_value(key: str, value: Any) -> str:
+def _short_value(key: str, value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
     if isinstance(value, list | tuple):
@@ -78,14 +101,16 @@ def ended_line(ended: EndedRecord) -> str:
 
 def best_line(best: BestRecord) -> str:
     """Return what the best trial is and how right it is on validation and test."""
-    line = f"Best trial {best.id}: {short_params(best.params)}. Validation accuracy {percent(best.val_accuracy)} %"
+    line = (
+        f"Best trial {best.id}: {short_params(best.params)}. Validation accuracy {format_percent(best.val_accuracy)} %"
+    )
     if best.test is None:
         return f"{line}; not evaluated on test."
-    ends = f"95 % interval {interval(best.test.ci95)}, n = {best.test.n}"
-    return f"{line}; test accuracy {percent(best.test.accuracy)} % ({ends})."
+    ends = f"95 % interval {format_interval(best.test.ci95)}, n = {best.test.n}"
+    return f"{line}; test accuracy {format_percent(best.test.accuracy)} % ({ends})."
 
 
-def verdict(document: SearchDocument) -> str:
+def state_verdict(document: SearchDocument) -> str:
     """Return in one plain sentence whether the search found a gain of gaze that is larger than chance."""
     best, no_gaze = document.best, document.baselines.get("no_gaze")
     if best is None:
@@ -94,7 +119,7 @@ def verdict(document: SearchDocument) -> str:
         return f"No gain of gaze: the best trial, {best.id}, is a run without gaze."
     if best.test is None or no_gaze is None:
         return "Whether gaze helps is not known: the best trial was not compared with a run without gaze on test pairs."
-    return _compared(no_gaze)
+    return _compare_with_no_gaze(no_gaze)
 
 
 def _without_winner(document: SearchDocument) -> str:
@@ -105,7 +130,7 @@ def _without_winner(document: SearchDocument) -> str:
     return f"No trial ran its full budget ({told}), so there is no winner and nothing to say about gaze{last}."
 
 
-def _compared(no_gaze: BaselineRecord) -> str:
+def _compare_with_no_gaze(no_gaze: BaselineRecord) -> str:
     low, high = no_gaze.difference_ci95
     size = f"{abs(100 * no_gaze.difference):.1f} points"
     against = f"than the best run without gaze on the same {no_gaze.n} test pairs"

@@ -108,7 +108,7 @@ def _finish_search(active: ActiveSearch, document: SearchDocument) -> None:
     prepared.tracker.log_file(active.parent_run, Path(document.report))
     prepared.tracker.finish_run(active.parent_run, "COMPLETE" if document.best else "FAIL", None)
     # Last, since a search with this file counts as finished.
-    prepared.folder.write_document(document.dumps())
+    prepared.folder.write_document(document.to_json_text())
     # Until now they were needed: a search that is resumed before would train the baselines again.
     for last in (prepared.folder.path / "baselines").glob("*/last"):
         shutil.rmtree(last, ignore_errors=True)

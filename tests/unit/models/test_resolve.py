@@ -60,8 +60,8 @@ def search(storage: Path) -> SearchFolder:
         baselines={},
         report=str(folder.report),
     )
-    assert [trial.id for trial in document.ranked()] == RANKED
-    folder.write_document(document.dumps())
+    assert [trial.id for trial in document.rank_trials()] == RANKED
+    folder.write_document(document.to_json_text())
     return folder
 
 

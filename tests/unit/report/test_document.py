@@ -13,7 +13,7 @@ Maker = Callable[..., SearchDocument]
 
 
 def test_the_document_has_the_keys_it_promises(document: Maker) -> None:
-    made = json.loads(document().dumps())
+    made = json.loads(document().to_json_text())
     assert list(made) == [
         "name",
         "storage",
@@ -37,20 +37,20 @@ def test_the_document_has_the_keys_it_promises(document: Maker) -> None:
 
 def test_a_pareto_front_keeps_its_order_and_values(document: Maker) -> None:
     front = (ParetoRecord("0001", {"val/accuracy": 0.8, "train_seconds": 2.0}), ParetoRecord("0003", {"a": 1.0}))
-    made = json.loads(document(pareto=front).dumps())["pareto"]
+    made = json.loads(document(pareto=front).to_json_text())["pareto"]
     assert made[0] == {"id": "0001", "values": {"val/accuracy": 0.8, "train_seconds": 2.0}}
-    assert json.loads(document().dumps())["pareto"] == []
+    assert json.loads(document().to_json_text())["pareto"] == []
 
 
 def test_a_cap_that_ended_the_search_is_told(document: Maker) -> None:
     ended = EndedRecord("search.max_hours", 0.5, trials=4, planned=30)
-    made = json.loads(document(ended_by=ended).dumps())["ended_by"]
+    made = json.loads(document(ended_by=ended).to_json_text())["ended_by"]
     assert made == {"cap": "search.max_hours", "limit": 0.5, "trials": 4, "planned": 30}
-    assert json.loads(document().dumps())["ended_by"] is None
+    assert json.loads(document().to_json_text())["ended_by"] is None
 
 
 def test_values_survive_the_way_to_json(document: Maker) -> None:
-    made = json.loads(document().dumps())
+    made = json.loads(document().to_json_text())
     assert made["best"]["test"] == {"accuracy": 0.853, "n": 450, "ci95": [0.817, 0.883]}
     assert made["trials"][3]["params"]["gaze.features"] == ["FFD", "TRT"]
     assert made["baselines"]["no_gaze"]["difference_ci95"] == [0.162, 0.264]
@@ -58,14 +58,14 @@ def test_values_survive_the_way_to_json(document: Maker) -> None:
 
 def test_nan_and_infinity_become_null_wherever_they_stand(document: Maker) -> None:
     trial = TrialRecord("0000", "FAIL", {"a": math.inf, "b": [math.nan]}, 1, np.float64("nan"), 1.0, None)
-    made = json.loads(document(trials=(trial,)).dumps())
+    made = json.loads(document(trials=(trial,)).to_json_text())
     assert made["trials"][0]["val_accuracy"] is None
     assert made["trials"][0]["params"] == {"a": None, "b": [None]}
 
 
 def test_numpy_scalars_become_numbers(document: Maker) -> None:
     trial = TrialRecord("0007", "COMPLETE", {"flag": np.bool_(True)}, np.int32(5), np.float32(0.5), 1.0, None)
-    made = json.loads(document(trials=(trial,)).dumps())["trials"][0]
+    made = json.loads(document(trials=(trial,)).to_json_text())["trials"][0]
     assert (made["id"], made["examples"], made["val_accuracy"], made["params"]) == ("0007", 5, 0.5, {"flag": True})
 
 
@@ -83,4 +83,4 @@ def test_a_best_trial_without_test_has_null_there(document: Maker) -> None:
 def test_trials_rank_by_state_then_accuracy_with_nan_last(document: Maker) -> None:
     unmeasured = TrialRecord("0004", "PRUNED", {}, 1, math.nan, 1.0, None)
     made = document(trials=(unmeasured, *document().trials))
-    assert [trial.id for trial in made.ranked()] == ["0003", "0000", "0002", "0004", "0001"]
+    assert [trial.id for trial in made.rank_trials()] == ["0003", "0000", "0002", "0004", "0001"]

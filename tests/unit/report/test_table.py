@@ -7,7 +7,7 @@ from rich.console import Console
 
 from gazetune.report.document import EndedRecord, ImportanceRecord, ParetoRecord, SearchDocument, TrialRecord
 from gazetune.report.table import MAX_ROWS, print_table
-from gazetune.report.wording import ended_line, verdict
+from gazetune.report.wording import ended_line, state_verdict
 
 Maker = Callable[..., SearchDocument]
 
@@ -25,7 +25,12 @@ def rows(text: str) -> list[list[str]]:
 
 def test_trials_stand_in_their_order_with_what_they_are(document: Maker) -> None:
     found = [row for row in rows(printed(document())) if row[0].isdigit()]
-    assert [row[1:3] for row in found] == [["3", "COMPLETE"], ["0", "COMPLETE"], ["2", "PRUNED"], ["1", "FAIL"]]
+    assert [row[1:3] for row in found] == [
+        ["0003", "COMPLETE"],
+        ["0000", "COMPLETE"],
+        ["0002", "PRUNED"],
+        ["0001", "FAIL"],
+    ]
     assert found[0][3] == "learning_rate=0.00123, fusion=add, features=FFD+TRT, dropout=0.1/0.3"
     assert found[0][4:] == ["2100", "87.0"]
     assert found[3][5] == "-"
@@ -66,7 +71,7 @@ def test_the_keys_that_mattered_most_are_printed_or_why_they_are_not_known(docum
 def test_the_verdict_is_printed_with_and_without_a_winner(document: Maker) -> None:
     lost = document(best=None, baselines={"no_gaze": None, "shorter": None})
     for made in (document(), lost):
-        assert verdict(made) in printed(made, width=400)
+        assert state_verdict(made) in printed(made, width=400)
     assert "baseline" not in printed(lost)
 
 

@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 
 from gazetune.report.document import BaselineRecord, EndedRecord, SearchDocument
-from gazetune.report.wording import ended_line, short_params, verdict
+from gazetune.report.wording import ended_line, short_params, state_verdict
 
 Maker = Callable[..., SearchDocument]
 
 
 def compared(document: Maker, difference: float, low: float, high: float) -> str:
     record = BaselineRecord(0.6, 450, (0.55, 0.65), difference, (low, high))
-    return verdict(document(baselines={"no_gaze": record, "shorter": None}))
+    return state_verdict(document(baselines={"no_gaze": record, "shorter": None}))
 
 
 def test_an_interval_above_zero_is_a_gain(document: Maker) -> None:
@@ -43,17 +43,17 @@ def test_no_difference_at_all_is_no_gain(document: Maker) -> None:
 def test_a_winner_without_gaze_is_no_gain_of_gaze(document: Maker) -> None:
     best = document().best
     assert best is not None
-    said = verdict(document(best=replace(best, params={**best.params, "fusion.kind": "none"})))
+    said = state_verdict(document(best=replace(best, params={**best.params, "fusion.kind": "none"})))
     assert said.startswith("No gain of gaze")
 
 
 def test_a_missing_baseline_leaves_the_question_open(document: Maker) -> None:
-    assert "not known" in verdict(document(baselines={"no_gaze": None, "shorter": None}))
+    assert "not known" in state_verdict(document(baselines={"no_gaze": None, "shorter": None}))
 
 
 def test_without_a_complete_trial_there_is_no_winner(document: Maker) -> None:
     trials = tuple(trial for trial in document().trials if trial.state != "COMPLETE")
-    said = verdict(document(best=None, trials=trials))
+    said = state_verdict(document(best=None, trials=trials))
     assert "1 PRUNED, 1 FAIL" in said and "no winner" in said
     assert "NaN loss at step 2" in said and "traceback" not in said
 
