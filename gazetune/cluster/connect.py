@@ -22,8 +22,8 @@ from ray._private.utils import get_num_cpus
 from ray.dashboard.utils import ray_address_to_api_server_url
 
 from gazetune.cluster.capacity import NodeResources, require_slots
-from gazetune.cluster.node_checks import require_usable_nodes
-from gazetune.cluster.nodes import usable_resources
+from gazetune.cluster.node_checks import find_unusable_nodes
+from gazetune.cluster.nodes import alive_nodes, usable_resources
 from gazetune.config import ResourcesConfig
 from gazetune.errors import InputError
 
@@ -98,7 +98,7 @@ def connect_to_cluster(address: str | None, shapes: Sequence[ResourcesConfig], s
         nodes = usable_resources(joined=address is not None)
         slots = max(require_slots(nodes, shape) for shape in shapes)
         if address is not None:
-            require_usable_nodes(storage)
+            _require_usable_nodes(storage)
     except BaseException:
         disconnect_from_cluster()
         raise
@@ -191,6 +191,12 @@ def _join_cluster(found: str, shapes: Sequence[ResourcesConfig]) -> None:
         raise InputError(
             f"--address: cannot join the Ray cluster at {found}: {_first_line(error)} ({token})"
         ) from error
+
+
+def _require_usable_nodes(storage: Path) -> None:
+    """Raise `InputError` naming the first node that does not see the storage folder, or has another package version."""
+    for problem in find_unusable_nodes(storage, alive_nodes()).values():
+        raise InputError(problem)
 
 
 def _requires_token(found: str, where: str) -> bool:

@@ -14,23 +14,9 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import gazetune
-from gazetune.cluster.nodes import alive_nodes
-from gazetune.errors import InputError
 
 TIMEOUT = 120.0
 """Seconds until a node has to have started a worker and answered."""
-
-
-def require_usable_nodes(storage: Path) -> None:
-    """Check on every node of the connected cluster that it sees the storage folder and has this package's version.
-
-    Raises
-    ------
-    InputError
-        Naming the first node where that is not so.
-    """
-    for problem in find_unusable_nodes(storage, alive_nodes()).values():
-        raise InputError(problem)
 
 
 def find_unusable_nodes(storage: Path, node_ids: Collection[str]) -> dict[str, str]:

@@ -1,4 +1,13 @@
-"""How much memory a worker of a run needs, for every ZeRO stage and offload, from shapes alone: nothing is loaded."""
+"""How much memory a worker of a run needs, for every ZeRO stage and offload, from shapes alone: nothing is loaded.
+
+    ZeRO stage   divided over the workers
+    0            nothing
+    1            optimizer: float32 copies of weights and gradients, and Adam's moments
+    2            optimizer, gradients
+    3            optimizer, gradients, parameters; the layer that computes is gathered whole
+
+An offload keeps in CPU memory (`cpu`) or on a disk (`nvme`) what the stage divides.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +32,11 @@ MOMENTS = 2 * FLOAT32
 """Adam's two moments."""
 NF4_BYTES = 0.5 + 1 / 64 + FLOAT32 / (64 * 256)
 """Of a weight: 4 bits, 8 bits of scale for 64 weights, and a float32 for 256 scales."""
-HOST_BUFFERS = 1.5
+HOST_BUFFER_FACTOR = 1.5
 """What DeepSpeed's estimators multiply CPU memory by."""
-PERSISTENT = 10**5
-"""DeepSpeed's default `stage3_param_persistence_threshold`: weights up to this size stay whole beside their share."""
-DISK_POOL = 5 * 10**8
+PERSISTENT_VALUES = 10**5
+"""DeepSpeed's default `stage3_param_persistence_threshold`: ZeRO-3 keeps tensors of at most so many values whole."""
+DISK_BUFFER_VALUES = 5 * 10**8
 """Values in the buffers through which DeepSpeed moves parameters to a disk (5 buffers of 1e8)."""
 
 
@@ -108,7 +117,7 @@ def estimate_memory(config: Config) -> MemoryEstimate:
     workers = config.resources.workers
     value_bytes = _device_dtype(config).itemsize
     zero = config.deepspeed.override.get("zero_optimization", {})
-    persistent = int(zero.get("stage3_param_persistence_threshold", PERSISTENT))
+    persistent = int(zero.get("stage3_param_persistence_threshold", PERSISTENT_VALUES))
     pairs = math.ceil(config.train.batch_size / workers)
     positions = conversation_positions(config, context_length(config.backbone))
     kept, checkpointed = (
@@ -144,27 +153,36 @@ def count_values(config: Config, backbone: PreTrainedModel) -> ModelSize:
     layers = []
     for module in parts.modules():
         own = list(module.parameters(recurse=False))
-        layers.append((_count(own), _count(each for each in own if each.requires_grad)))
+        layers.append((_sum_values(own), _sum_values(each for each in own if each.requires_grad)))
     return ModelSize(
         trained=tuple(each.numel() for each in parameters if each.requires_grad),
         frozen=tuple(each.numel() for each in parameters if not each.requires_grad and id(each) not in packed),
-        quantized=_count(each for each in parameters if id(each) in packed),
+        quantized=_sum_values(each for each in parameters if id(each) in packed),
         largest_layer=max(layers),
     )
 
 
 def estimate_worker_memory(
-    size: ModelSize, stage: int, offload: str, workers: int, value_bytes: int, persistent: int = PERSISTENT
+    size: ModelSize, stage: int, offload: str, workers: int, value_bytes: int, persistent: int = PERSISTENT_VALUES
 ) -> WorkerMemory:
     """Return what one of `workers` workers holds, with `value_bytes` bytes a weight.
 
     For a model that trains wholly in 16 bits these are the sums of DeepSpeed's own estimators
-    (`deepspeed.runtime.zero.stage_1_and_2` and `stage3`), which know no frozen weights: 18 bytes a trained weight are
-    divided, of which ZeRO-3 counts the weight itself, and ZeRO-2 its gradient.
+    (`deepspeed.runtime.zero.stage_1_and_2` and `stage3`), which know no frozen weights. They divide 18 bytes a trained
+    weight: 16 of the optimizer, and 2 of the gradient (ZeRO-2) or of the weight (ZeRO-3).
+
+    Examples
+    --------
+    >>> size = ModelSize(trained=(10**9,), frozen=(), quantized=0, largest_layer=(0, 0))
+    >>> for stage in (0, 2):
+    ...     memory = estimate_worker_memory(size, stage, "none", workers=4, value_bytes=2)
+    ...     print(memory.parameters / 1e9, memory.gradients / 1e9, memory.optimizer / 1e9, memory.device_total / 1e9)
+    2.0 2.0 16.0 20.0
+    2.0 0.5 4.0 6.5
     """
     trained, frozen = sum(size.trained), sum(size.frozen)
     shares = workers if stage > 0 else 1
-    # With float32 weights and nothing divided torch's optimiser works on the weights themselves.
+    # With float32 weights and nothing divided torch's optimiser works on the weights themselves, without copies.
     in_place = stage == 0 and value_bytes == FLOAT32
     optimizer = trained * (MOMENTS if in_place else 2 * FLOAT32 + MOMENTS) // shares
     if stage < 3:
@@ -172,7 +190,7 @@ def estimate_worker_memory(
         gradients = value_bytes * trained // (workers if stage == 2 else 1)
         if offload == "none":
             return WorkerMemory(stage, offload, parameters, gradients, optimizer, 0, 0, 0)
-        host = int(HOST_BUFFERS * max(value_bytes * (trained + frozen), optimizer))
+        host = int(HOST_BUFFER_FACTOR * max(value_bytes * (trained + frozen), optimizer))
         return WorkerMemory(stage, offload, parameters, 0, 0, 0, host, 0)
     whole = value_bytes * sum(each for each in (*size.trained, *size.frozen) if each <= persistent)
     divided = int(value_bytes * (trained + frozen) + NF4_BYTES * size.quantized) // workers
@@ -180,8 +198,8 @@ def estimate_worker_memory(
     if offload == "none":
         return WorkerMemory(stage, offload, whole + divided, 0, optimizer, gathered, 0, 0)
     if offload == "cpu":
-        return WorkerMemory(stage, offload, whole, 0, 0, gathered, int(HOST_BUFFERS * (divided + optimizer)), 0)
-    return WorkerMemory(stage, offload, whole, 0, 0, gathered, DISK_POOL * value_bytes, divided + optimizer)
+        return WorkerMemory(stage, offload, whole, 0, 0, gathered, int(HOST_BUFFER_FACTOR * (divided + optimizer)), 0)
+    return WorkerMemory(stage, offload, whole, 0, 0, gathered, DISK_BUFFER_VALUES * value_bytes, divided + optimizer)
 
 
 def _device_dtype(config: Config) -> torch.dtype:
@@ -189,5 +207,5 @@ def _device_dtype(config: Config) -> torch.dtype:
     return model_dtype(config, torch.device("cuda" if on_gpu else "cpu"))
 
 
-def _count(parameters: Iterable[nn.Parameter]) -> int:
+def _sum_values(parameters: Iterable[nn.Parameter]) -> int:
     return sum(parameter.numel() for parameter in parameters)

@@ -13,7 +13,7 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
-from gazetune.cluster.node_checks import require_usable_nodes
+from gazetune.cluster.connect import _require_usable_nodes
 from gazetune.cluster.node_watch import NodeWatch
 from gazetune.errors import InputError
 from tests.commands import BOUND
@@ -75,7 +75,7 @@ def test_a_node_that_does_not_see_the_storage_folder_is_left_out(
         assert len(watch.list_nodes()) == 2 and len(caplog.messages) == 1, "it is asked and told of once"
         assert len(alone.list_nodes()) == 3, "where no cluster was joined nobody else's nodes are there"
         with pytest.raises(InputError, match=rf"^--storage '{tmp_path}' is not shared: node .* does not see it"):
-            require_usable_nodes(tmp_path)
+            _require_usable_nodes(tmp_path)
     finally:
         node.terminate()
         node.wait(timeout=30)
