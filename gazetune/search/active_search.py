@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
-from optuna.trial import TrialState
 
 from gazetune.cluster.connect import ClusterSize
 from gazetune.config import Config
@@ -16,18 +15,16 @@ from gazetune.errors import Interrupted, RunError
 from gazetune.reward.data.prepared_data import PreparedData
 from gazetune.search.folder import SearchFolder
 from gazetune.search.kept_models import KeptModels
-from gazetune.search.ledger import Ledger, told_once
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.stopping.caps import Caps
 from gazetune.search.stopping.rungs import Rungs
-from gazetune.search.study.own_trials import own_trials
+from gazetune.search.study.finished_trials import finished_trials
 from gazetune.tracking.lineage import code_version
 from gazetune.tracking.mlflow_runs import Tracker
+from gazetune.trials.ledger import Ledger
 from gazetune.trials.messages import TrainJob
 from gazetune.trials.progress import ProgressDisplay
 from gazetune.trials.slot_pool import SlotPool
-
-FINISHED = tuple(state for state in TrialState if state.is_finished())
 
 
 @dataclass(frozen=True)
@@ -52,8 +49,8 @@ class PreparedSearch:
     def fingerprints(self) -> dict[str, str]:
         """What was run, by `data`, `gaze` and `code`."""
         return {
-            "data": told_once(each.facts.data_fingerprint for each in self.data),
-            "gaze": told_once(each.facts.gaze_fingerprint for each in self.data),
+            "data": _join_unique(each.facts.data_fingerprint for each in self.data),
+            "gaze": _join_unique(each.facts.gaze_fingerprint for each in self.data),
             "code": code_version(),
         }
 
@@ -106,6 +103,11 @@ class ActiveSearch:
         """Return how many trials are finished and which command resumes the search, for the end of a sentence."""
         name, storage = self.prepared.space.name, self.prepared.folder.path.parent
         return (
-            f"with {len(own_trials(self.study, FINISHED))} of {self.prepared.config.search.trials} trials finished; "
+            f"with {len(finished_trials(self.study))} of {self.prepared.config.search.trials} trials finished; "
             f"go on with: gazetune search --resume {name} --storage {storage}"
         )
+
+
+def _join_unique(fingerprints: Iterable[str]) -> str:
+    """Return the fingerprints of all data sets of a search, each once, in order."""
+    return ", ".join(dict.fromkeys(fingerprints))

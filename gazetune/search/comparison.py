@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gazetune.config import Config
 from gazetune.config.config_file import dump_config
 from gazetune.errors import RunError
 from gazetune.report.document import SearchDocument
 from gazetune.report.markdown import write_report
-from gazetune.reward.data.prepared_data import prepare, prepared_facts
+from gazetune.reward.data.prepared_data import PreparedData, prepare, prepared_facts
 from gazetune.search.active_search import ActiveSearch
 from gazetune.search.baselines import Candidate, baseline_name, winner_and_baselines
-from gazetune.search.ledger import bayes_facts, fingerprint_tags, log_evaluation, trial_records
+from gazetune.search.study.finished_trials import trial_records
 from gazetune.search.study.searcher import importance, pareto_front
 from gazetune.trials.jobs import run_evaluation, run_training
+from gazetune.trials.ledger import fingerprint_tags, log_report
 from gazetune.trials.messages import EvaluateJob, EvaluationResult, TrainingReport
 
 
@@ -54,7 +57,7 @@ def compare_on_test(active: ActiveSearch) -> SearchDocument:
         ended_by=active.caps.end_record(trials),
         report=str(prepared.folder.report),
         config=dump_config(prepared.config),
-        fingerprints={**prepared.fingerprints, **bayes_facts(prepared.data)},
+        fingerprints={**prepared.fingerprints, **_bayes_accuracies(prepared.data)},
     )
     write_report(document, prepared.folder.report)
     return document
@@ -71,12 +74,12 @@ def train_baseline(active: ActiveSearch, role: str, config: Config) -> Candidate
         active.parent_run, name, {"fusion.kind": config.fusion.kind}, dump_config(config), tags
     )
 
-    def log_report(report: TrainingReport) -> None:
-        log_evaluation(prepared.tracker, run, report)
+    def log(report: TrainingReport) -> None:
+        log_report(prepared.tracker, run, report)
 
     try:
         job = prepared.train_job(name, config, folder)
-        last = run_training(active.slots.board, job, active.check_interrupted, log_report)
+        last = run_training(active.slots.board, job, active.check_interrupted, log)
     except RunError as error:
         active.check_slots()
         # What the search found stands without this baseline.
@@ -86,3 +89,11 @@ def train_baseline(active: ActiveSearch, role: str, config: Config) -> Candidate
     prepared.tracker.log_file(run, folder / "best" / "margins.npy", "validation")
     prepared.tracker.finish_run(run, "COMPLETE", None)
     return Candidate(config, folder / "best", last.val_accuracy)
+
+
+def _bayes_accuracies(data: Sequence[PreparedData]) -> dict[str, str]:
+    """Return the best accuracies that planted data allows, for the report; nothing for other data or several sets."""
+    best = data[0].facts.bayes or {}
+    if any(each.facts.bayes != data[0].facts.bayes for each in data):
+        return {}
+    return {f"Bayes accuracy, {seen}": f"{accuracy:.3f}" for seen, accuracy in best.items()}

@@ -19,14 +19,15 @@ from gazetune.config import ResourcesConfig
 from gazetune.config.config_file import dump_config
 from gazetune.errors import RunError
 from gazetune.report.document import SearchDocument
-from gazetune.search.active_search import FINISHED, ActiveSearch, PreparedSearch
+from gazetune.search.active_search import ActiveSearch, PreparedSearch
 from gazetune.search.comparison import compare_on_test
 from gazetune.search.kept_models import KeptModels
-from gazetune.search.ledger import Ledger, fingerprint_tags
 from gazetune.search.stopping.caps import Caps
+from gazetune.search.study.finished_trials import finished_trials
 from gazetune.search.study.own_trials import own_trials
 from gazetune.search.study.searcher import open_study
 from gazetune.search.trial_phase import run_trials
+from gazetune.trials.ledger import Ledger, fingerprint_tags
 from gazetune.trials.slot_pool import SlotPool
 
 SLOT_END_SECONDS = 60.0
@@ -65,18 +66,18 @@ def start_search(prepared: PreparedSearch) -> ActiveSearch:
     folder, search = prepared.folder, prepared.config.search
     folder.requests.announce_driver(0)
     parent_run = _open_parent_run(prepared)
-    ledger = Ledger(prepared.space, folder, prepared.tracker, parent_run, prepared.progress)
+    ledger = Ledger(folder, prepared.tracker, parent_run, prepared.progress)
     study = open_study(prepared.space.name, search, folder.path)
-    ledger.settle(own_trials(study, FINISHED))
+    ledger.end_earlier_trials(finished_trials(study))
     models = KeptModels(study, prepared.space, folder)
-    models.drop()
+    models.drop_others()
     caps = Caps(search, folder.path)
     caps.add_earlier_trials(own_trials(study))
     slots = SlotPool(
         prepared.space.resource_shapes(),
         search.node_patience,
         NodeWatch(prepared.cluster.joined, folder.path.parent),
-        search.trials - len(own_trials(study, FINISHED)),
+        search.trials - len(finished_trials(study)),
         folder.slots,
         folder.cache,
         lambda count, loss: _announce_slots(prepared, count, loss),

@@ -11,25 +11,27 @@ from gazetune.config import DataConfig
 from gazetune.report.document import TrialRecord
 from gazetune.search.baselines import best_without_gaze
 from gazetune.search.folder import SearchFolder
-from gazetune.search.ledger import trial_records
 from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.study.finished_trials import trial_records
 from gazetune.search.study.searcher import pareto_front
 from gazetune.trials.disk import drop_model
 
 
 class KeptModels:
-    """Drops the models that nothing will ask for any more. Which these are follows from the study alone.
+    """Drops the models of a search that nothing will ask for any more.
 
-    A model that is not needed now is never needed later: trials are only added, and a trial that others are better than
-    stays so. So nothing has to be remembered, and a resumed search keeps what an undisturbed one would keep.
+    Which these are follows from the study alone. A model that is not needed now is never needed later, as trials are
+    only added and a trial that others are better than stays so. A resumed search therefore keeps what an undisturbed
+    one would keep, and nothing has to be remembered.
     """
 
     def __init__(self, study: optuna.Study, space: SearchSpace, folder: SearchFolder) -> None:
         self._study, self._space, self._folder = study, space, folder
         self._dropped: set[str] = set()
         self._data: dict[str, DataConfig] = {}
+        """The data of each trial with fusion `none`, by trial id."""
 
-    def drop(self) -> None:
+    def drop_others(self) -> None:
         """Drop the models of COMPLETE trials that are not among those to keep; the others have none."""
         trials = [trial for trial in trial_records(self._study) if trial.state == TrialState.COMPLETE.name]
         search = self._space.config.search

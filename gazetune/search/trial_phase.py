@@ -12,13 +12,14 @@ from ray.tune.stopper import CombinedStopper
 
 from gazetune.config import ResourcesConfig
 from gazetune.errors import RunError
-from gazetune.search.active_search import FINISHED, ActiveSearch
+from gazetune.search.active_search import ActiveSearch
 from gazetune.search.stopping.combined_scheduler import CombinedScheduler
 from gazetune.search.stopping.prune_unfinished import prune_unfinished_trials
 from gazetune.search.stopping.repeated_failures import RepeatedFailures
 from gazetune.search.stopping.replay_rungs import replay_rungs
 from gazetune.search.stopping.schedulers import create_scheduler
 from gazetune.search.stopping.stop_rules import SearchStopper, SlotLossStopper, StopAtCap, StopOnRequest
+from gazetune.search.study.finished_trials import finished_trials
 from gazetune.search.study.objectives import validation_objective
 from gazetune.search.study.own_trials import own_trials
 from gazetune.search.study.samplers import SamplerFactory
@@ -45,14 +46,14 @@ def run_trials(active: ActiveSearch) -> None:
     """
     for name, value in _TUNE_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    wanted, finished = active.prepared.config.search.trials, len(own_trials(active.study, FINISHED))
+    wanted, finished = active.prepared.config.search.trials, len(finished_trials(active.study))
     if finished == wanted:
         return
     phase = TrialPhase(active)
     if not active.caps.is_reached():
         phase.create_tuner(wanted - finished).fit()
         active.caps.save_time()
-    if len(own_trials(active.study, FINISHED)) < wanted:
+    if len(finished_trials(active.study)) < wanted:
         phase.end_early()
 
 
@@ -92,7 +93,7 @@ class TrialPhase:
         """Count a failure, drop a model that is no longer needed, and take the job off the board."""
         self._failures.count_trial(StudyRecord.read(ended).reason if ended.state == TrialState.FAIL else None)
         if ended.state == TrialState.COMPLETE:
-            self._active.models.drop()
+            self._active.models.drop_others()
         self._active.slots.finish_job(trial_id)
 
     def create_tuner(self, trials: int) -> tune.Tuner:

@@ -18,7 +18,6 @@ from ray.tune.search import Searcher
 
 from gazetune.config import ResourcesConfig, SearchConfig
 from gazetune.report.document import ImportanceRecord, ParetoRecord
-from gazetune.search.ledger import Ledger
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.study.constrained_sampling import propose_values
 from gazetune.search.study.importance import parameter_importance
@@ -28,6 +27,7 @@ from gazetune.search.study.samplers import SamplerFactory
 from gazetune.search.study.storage import open_own_study, open_shared_study
 from gazetune.search.study.tried_configs import read_tried
 from gazetune.trials.feeder import FeederConfig, message_in
+from gazetune.trials.ledger import Ledger
 from gazetune.trials.messages import JobFailure, TrainingReport, trial_id_of
 
 
@@ -140,7 +140,7 @@ class TruthfulOptuna(Searcher):
         params = propose_values(trial, self._space, self._tried)
         self._trials[trial_id], self._occupied[trial_id] = trial, self._space.trial_resources(params)
         own_id = trial_id_of(trial.number)
-        self._ledger.started(trial, own_id, params)
+        self._ledger.start_trial(trial, self._space.trial_config(params), params)
         return dict(self._host.feeder_config(own_id, params))
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -157,16 +157,16 @@ class TruthfulOptuna(Searcher):
         # Tune does not pass a trial's last result to `on_trial_result`.
         self._record_report(trial, message)
         if isinstance(message, JobFailure):
-            self._ledger.ending(trial, message.reason)
+            self._ledger.record_reason(trial, message.reason)
             ended = self._study.tell(trial, state=TrialState.FAIL)
         elif message.done:
-            self._ledger.ending(trial, None)
+            self._ledger.record_reason(trial, None)
             ended = self._study.tell(trial, objective_values(self._search, message))
         else:
             reason = self._host.stop_reason(own_id) or f"stopped at {message.examples} examples"
-            self._ledger.ending(trial, reason)
+            self._ledger.record_reason(trial, reason)
             ended = self._study.tell(trial, state=TrialState.PRUNED)
-        self._ledger.ended(ended, own_id)
+        self._ledger.end_trial(ended)
         self._host.end_trial(own_id, ended)
 
     def _take_unfinished(self, begun_before: int, optuna_id: int) -> optuna.Trial:
@@ -183,7 +183,7 @@ class TruthfulOptuna(Searcher):
         if isinstance(message, TrainingReport):
             if len(self._study.directions) == 1:  # Optuna keeps intermediate values of one objective only
                 trial.report(self._reported_objective.value(message), step=message.examples)
-            self._ledger.reported(trial, trial_id_of(trial.number), message)
+            self._ledger.add_report(trial, message)
 
     def save(self, checkpoint_path: str) -> None:
         """Write nothing: the study is the state, and it is saved at every step."""

@@ -13,9 +13,9 @@ from gazetune.report.document import TrialRecord
 from gazetune.search.baselines import best_trial, best_without_gaze
 from gazetune.search.folder import SearchFolder
 from gazetune.search.kept_models import KeptModels, models_to_keep
-from gazetune.search.ledger import trial_records
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
+from gazetune.search.study.finished_trials import trial_records
 from gazetune.search.study.searcher import open_study
 from gazetune.trials.messages import trial_id_of
 
@@ -83,7 +83,7 @@ def test_what_the_end_needs_is_there_after_every_trial_and_nothing_that_stays_ou
         end_trial(study, folder, params, round(float(random.random()), 1))
         if number == 20:
             kept = KeptModels(study, space, folder)  # another driver
-        kept.drop()
+        kept.drop_others()
         trials = trial_records(study)
         winner = best_trial(trials)
         assert winner is not None
@@ -103,5 +103,5 @@ def test_every_trial_of_the_pareto_front_keeps_its_model(tmp_path: Path) -> None
     params = {"optim.learning_rate": 1e-3, "fusion.kind": "add", "data.max_chars": 5000}
     for accuracy, seconds in ((0.5, 1.0), (0.6, 2.0), (0.9, 9.0), (0.8, 8.0), (0.85, 8.5), (0.4, 5.0)):
         end_trial(study, folder, params, accuracy, seconds)
-    KeptModels(study, space, folder).drop()
+    KeptModels(study, space, folder).drop_others()
     assert models(folder) == {"0000", "0001", "0002", "0003", "0004"}, "0005 is beaten on both"

@@ -9,12 +9,13 @@ import optuna
 
 from gazetune.reward.data.prepared_data import prepare
 from gazetune.search.folder import SearchFolder
-from gazetune.search.ledger import Ledger, trial_records
 from gazetune.search.space.space_file import read_space
 from gazetune.search.stopping.prune_unfinished import prune_unfinished_trials
 from gazetune.search.study.constrained_sampling import propose_values
+from gazetune.search.study.finished_trials import trial_records
 from gazetune.search.study.searcher import open_study
 from gazetune.tracking.mlflow_runs import Tracker
+from gazetune.trials.ledger import Ledger
 from gazetune.trials.progress import ProgressDisplay
 
 SPACE = """
@@ -35,9 +36,10 @@ def test_trials_that_were_running_are_pruned_with_the_reason_and_keep_what_they_
     prepare(space.config, folder.cache)
     study = open_study("closed", space.config.search, folder.path)
     with ProgressDisplay(5) as progress:
-        ledger = Ledger(space, folder, tracker, parent, progress)
+        ledger = Ledger(folder, tracker, parent, progress)
         begun = study.ask()
-        ledger.started(begun, "0000", propose_values(begun, space))
+        params = propose_values(begun, space)
+        ledger.start_trial(begun, space.trial_config(params), params)
         begun.set_user_attr("record", {**begun.user_attrs["record"], "examples": 12, "val_accuracy": 0.6})
         begun.report(0.6, 12)
         study.ask()  # its driver was killed before it noted anything

@@ -12,7 +12,7 @@ import optuna
 import pytest
 from ray.tune.search import Searcher
 
-from gazetune.config import ResourcesConfig
+from gazetune.config import Config, ResourcesConfig
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
 from gazetune.search.study.importance import ENOUGH
@@ -39,17 +39,17 @@ class Notes:
         self.reasons: list[str | None] = []
         self.ends: list[tuple[str, str]] = []
 
-    def started(self, trial: optuna.Trial, trial_id: str, params: dict[str, Any]) -> None:
+    def start_trial(self, trial: optuna.Trial, config: Config, params: dict[str, Any]) -> None:
         trial.set_user_attr("record", {"params": params})
 
-    def reported(self, trial: optuna.Trial, trial_id: str, report: TrainingReport) -> None:
+    def add_report(self, trial: optuna.Trial, report: TrainingReport) -> None:
         pass
 
-    def ending(self, trial: optuna.Trial, reason: str | None) -> None:
+    def record_reason(self, trial: optuna.Trial, reason: str | None) -> None:
         self.reasons.append(reason)
 
-    def ended(self, trial: optuna.trial.FrozenTrial, trial_id: str) -> None:
-        self.ends.append((trial_id, trial.state.name))
+    def end_trial(self, trial: optuna.trial.FrozenTrial) -> None:
+        self.ends.append((f"{trial.number:04d}", trial.state.name))
 
 
 @dataclass

@@ -12,11 +12,11 @@ from gazetune.config import Config
 from gazetune.config.config_file import write_config
 from gazetune.errors import InputError
 from gazetune.search.folder import SearchFolder
-from gazetune.search.ledger import trial_records
 from gazetune.search.space.points import try_first_points
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
 from gazetune.search.study.constrained_sampling import propose_values
+from gazetune.search.study.finished_trials import trial_records
 from gazetune.search.study.own_trials import is_taken_over, own_trials
 from gazetune.search.study.searcher import open_study
 from gazetune.search.study.seeding import seed_study

@@ -11,35 +11,41 @@ import pytest
 from mlflow import MlflowClient
 from optuna.trial import FrozenTrial
 
+from gazetune.config import Config
 from gazetune.reward.data.prepared_data import prepare
-from gazetune.search.folder import SearchFolder
-from gazetune.search.ledger import Ledger
-from gazetune.search.space.space_file import read_space
 from gazetune.tracking.mlflow_runs import Tracker
+from gazetune.trials.ledger import Ledger
 from gazetune.trials.progress import ProgressDisplay
+from gazetune.trials.run_folder import RunFolder
 
-SPACE = """
-name: written
-base: {data: {pairs: 40}}
-space:
-  gaze.predictor: {choice: [lexical, planted]}
-search: {trials: 2}
-"""
+
+class WrittenFolder(RunFolder):
+    kind = "written"
+
+
+def new_folder(storage: Path) -> RunFolder:
+    return WrittenFolder.create_filled(storage, "written", lambda folder: None)
+
+
+def config_with(predictor: str) -> Config:
+    return Config.model_validate({"data": {"pairs": 40}, "gaze": {"predictor": predictor}})
+
+
+def start(ledger: Ledger, trial: optuna.Trial, predictor: str) -> None:
+    ledger.start_trial(trial, config_with(predictor), {"gaze.predictor": predictor})
 
 
 def test_every_trial_has_the_fingerprints_of_the_data_set_that_it_trains_on(tmp_path: Path) -> None:
-    (tmp_path / "space.yaml").write_text(SPACE)
-    space = read_space(tmp_path / "space.yaml")
     tracker = Tracker.open(None, tmp_path, "gazetune")
     parent = tracker.start_search("written", "", {}, {})
     study = optuna.create_study()
-    folder = SearchFolder.create(tmp_path, space)
-    prepared = {config.gaze.predictor: prepare(config, folder.cache).facts for config in space.data_configs()}
+    folder = new_folder(tmp_path)
+    prepared = {name: prepare(config_with(name), folder.cache).facts for name in ("lexical", "planted")}
     with ProgressDisplay(2) as progress:
-        ledger = Ledger(space, folder, tracker, parent, progress)
+        ledger = Ledger(folder, tracker, parent, progress)
         trials = {name: study.ask() for name in ("lexical", "planted")}
         for name, trial in trials.items():
-            ledger.started(trial, f"{trial.number:04d}", {"gaze.predictor": name})
+            start(ledger, trial, name)
     client = mlflow.MlflowClient(tracker.uri)
     assert prepared["lexical"].gaze_fingerprint != prepared["planted"].gaze_fingerprint
     for name, trial in trials.items():
@@ -50,42 +56,38 @@ def test_every_trial_has_the_fingerprints_of_the_data_set_that_it_trains_on(tmp_
 
 
 def test_a_trial_whose_data_has_vanished_is_noted_all_the_same(tmp_path: Path) -> None:
-    (tmp_path / "space.yaml").write_text(SPACE)
-    space = read_space(tmp_path / "space.yaml")
     tracker = Tracker.open(None, tmp_path, "gazetune")
     parent = tracker.start_search("written", "", {}, {})
-    folder, trial = SearchFolder.create(tmp_path, space), optuna.create_study().ask()
+    folder, trial = new_folder(tmp_path), optuna.create_study().ask()
     with ProgressDisplay(2) as progress:
-        Ledger(space, folder, tracker, parent, progress).started(trial, "0000", {"gaze.predictor": "planted"})
+        start(Ledger(folder, tracker, parent, progress), trial, "planted")
     run = mlflow.MlflowClient(tracker.uri).get_run(trial.user_attrs["record"]["mlflow_run"])
     assert run.data.params["gaze.predictor"] == "planted" and "gazetune.data_fingerprint" not in run.data.tags
 
 
 @pytest.fixture
-def four_ended(tmp_path: Path) -> Iterator[tuple[Ledger, list[FrozenTrial], SearchFolder, MlflowClient]]:
+def four_ended(tmp_path: Path) -> Iterator[tuple[Ledger, list[FrozenTrial], RunFolder, MlflowClient]]:
     """Trials that the study knows as finished, 0002 as PRUNED, the others as COMPLETE, each with margins and a model.
 
     Only 0000 has ended in MLflow as it should; the driver was killed on the way to 0001, 0002 and 0003.
     """
-    (tmp_path / "space.yaml").write_text(SPACE)
-    space = read_space(tmp_path / "space.yaml")
     tracker = Tracker.open(None, tmp_path, "gazetune")
     parent, study = tracker.start_search("written", "", {}, {}), optuna.create_study()
-    folder = SearchFolder.create(tmp_path, space)
+    folder = new_folder(tmp_path)
     with ProgressDisplay(4) as progress:
-        ledger, runs = Ledger(space, folder, tracker, parent, progress), []
+        ledger, runs = Ledger(folder, tracker, parent, progress), []
         for number in range(4):
             trial = study.ask()
-            ledger.started(trial, f"{number:04d}", {"gaze.predictor": "planted"})
+            start(ledger, trial, "planted")
             runs.append(trial.user_attrs["record"]["mlflow_run"])
             write_trial(folder.trial_folder(f"{number:04d}"))
-            ledger.ending(trial, "stopped by hand" if number == 2 else None)
+            ledger.record_reason(trial, "stopped by hand" if number == 2 else None)
             if number == 2:
                 study.tell(trial, state=optuna.trial.TrialState.PRUNED)
             else:
                 ended = study.tell(trial, 0.5)
             if number == 0:
-                ledger.ended(ended, "0000")
+                ledger.end_trial(ended)
     tracker.finish_run(runs[2], "INTERRUPTED", "the search ended before this run did")
     tracker.set_tags(runs[3], {"gazetune.state": "COMPLETE"})  # a kill in the middle of `finish`
     yield ledger, study.get_trials(), folder, MlflowClient(tracker.uri)
@@ -100,10 +102,10 @@ def write_trial(folder: Path) -> None:
 
 
 def test_a_driver_that_takes_over_ends_the_runs_that_the_one_before_did_not(
-    four_ended: tuple[Ledger, list[FrozenTrial], SearchFolder, MlflowClient],
+    four_ended: tuple[Ledger, list[FrozenTrial], RunFolder, MlflowClient],
 ) -> None:
     ledger, trials, _, client = four_ended
-    ledger.settle(trials)
+    ledger.end_earlier_trials(trials)
     for trial in trials:
         run = client.get_run(trial.user_attrs["record"]["mlflow_run"])
         assert run.info.status == "FINISHED" and run.info.end_time is not None
@@ -114,10 +116,10 @@ def test_a_driver_that_takes_over_ends_the_runs_that_the_one_before_did_not(
 
 
 def test_a_driver_that_takes_over_writes_nothing_to_runs_that_have_ended(
-    four_ended: tuple[Ledger, list[FrozenTrial], SearchFolder, MlflowClient],
+    four_ended: tuple[Ledger, list[FrozenTrial], RunFolder, MlflowClient],
 ) -> None:
     ledger, trials, folder, client = four_ended
-    ledger.settle(trials)
+    ledger.end_earlier_trials(trials)
 
     def written() -> list[tuple[int, bytes]]:
         runs = [client.get_run(trial.user_attrs["record"]["mlflow_run"]).info for trial in trials]
@@ -127,16 +129,16 @@ def test_a_driver_that_takes_over_writes_nothing_to_runs_that_have_ended(
     before = written()
     for margins in folder.path.glob("trials/*/best/margins.npy"):
         margins.write_bytes(b"2")  # would be logged if anything was
-    ledger.settle(trials)
+    ledger.end_earlier_trials(trials)
     assert written() == before
 
 
 def test_folders_of_finished_trials_are_cleared_whether_or_not_their_runs_have_ended(
-    four_ended: tuple[Ledger, list[FrozenTrial], SearchFolder, MlflowClient],
+    four_ended: tuple[Ledger, list[FrozenTrial], RunFolder, MlflowClient],
 ) -> None:
     ledger, trials, folder, _ = four_ended
     for _ in range(2):
-        ledger.settle(trials)
+        ledger.end_earlier_trials(trials)
         assert not list(folder.path.glob("trials/*/last"))
         models = sorted(file.parts[-3] for file in folder.path.glob("trials/*/best/model.safetensors"))
         assert models == ["0000", "0001", "0003"], "0002 is PRUNED"
