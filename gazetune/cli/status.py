@@ -11,7 +11,7 @@ from gazetune.cli.outcome import Outcome
 from gazetune.report.wording import ended_line
 
 if TYPE_CHECKING:
-    from gazetune.search.status import BegunTrial, CapUse, SearchStatus
+    from gazetune.search.status import CapUse, SearchStatus, TrialStatus
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -75,7 +75,7 @@ def _describe_use(cap: CapUse) -> str:
     return f"{cap.used:.2f} of {cap.limit:g} {unit}"
 
 
-def _describe_trial(trial: BegunTrial) -> str:
+def _describe_trial(trial: TrialStatus) -> str:
     of = "" if trial.budget is None else f" of {trial.budget}"
     accuracy = "" if trial.val_accuracy is None else f", validation accuracy {trial.val_accuracy:.3f}"
     return f"trial {trial.id}, {trial.examples}{of} examples{accuracy}"

@@ -1,7 +1,11 @@
-"""What the winner is measured against, on the test split that the search never saw.
+"""What the winner is compared with on the test split, which the search never saw.
 
-`no_gaze` is the better on validation of the winner's own config with fusion `none` and the search's best `none` trial,
-both trained to the full budget; `shorter` prefers the shorter response.
+Two baselines answer on the same pairs as the winner:
+
+- `shorter` prefers the shorter response.
+- `no_gaze` is a model with fusion `none` and the full budget. There are two candidates, and the one with the better
+  validation accuracy is taken: the winner's own config without gaze, and the search's best trial without gaze. The
+  first is trained for the comparison; so is the second, where the search had stopped it.
 """
 
 from __future__ import annotations
@@ -22,17 +26,20 @@ from gazetune.report.document import BaselineRecord, BestRecord, TestRecord, Tri
 from gazetune.reward.data.prepared_data import PreparedData
 from gazetune.trials.messages import EvaluateJob, EvaluationResult
 
-RunEvaluation = Callable[[EvaluateJob], EvaluationResult]
-"""Runs an evaluation in a warm slot and returns its result."""
-
 
 @dataclass(frozen=True)
-class Candidate:
+class BaselineCandidate:
     """A trained model that may be the no-gaze baseline."""
 
     config: Config
     folder: Path
     val_accuracy: float
+
+
+TrainBaseline = Callable[[str, Config], BaselineCandidate | None]
+"""Trains a config to the full budget, under the name of its role; returns None when that failed."""
+RunEvaluation = Callable[[EvaluateJob], EvaluationResult]
+"""Runs an evaluation in a warm slot and returns its result."""
 
 
 def best_trial(trials: Sequence[TrialRecord]) -> TrialRecord | None:
@@ -41,7 +48,7 @@ def best_trial(trials: Sequence[TrialRecord]) -> TrialRecord | None:
     return max(complete, key=lambda trial: trial.val_accuracy or 0.0, default=None)
 
 
-def best_without_gaze(trials: Sequence[TrialRecord]) -> TrialRecord | None:
+def best_trial_without_gaze(trials: Sequence[TrialRecord]) -> TrialRecord | None:
     """Return the best trial with fusion `none`: among the COMPLETE ones, or else among those that were stopped."""
     without = [trial for trial in trials if trial.params["fusion.kind"] == "none" and trial.val_accuracy is not None]
     return max(without, key=lambda trial: (trial.state == "COMPLETE", trial.val_accuracy), default=None)
@@ -56,20 +63,81 @@ def baseline_name(role: str, config: Config) -> str:
     return f"{role}-{hashlib.sha256(tree.encode()).hexdigest()[:8]}"
 
 
-def without_gaze(config: Config) -> Config:
-    """Return the same config with fusion `none`."""
+def compare_winner(
+    trials: Sequence[TrialRecord],
+    configs: Mapping[str, Config],
+    folders: Mapping[str, Path],
+    train_baseline: TrainBaseline,
+    run_evaluation: RunEvaluation,
+    load_data: Callable[[Config], PreparedData],
+) -> tuple[BestRecord | None, dict[str, BaselineRecord | None]]:
+    """Evaluate the winner and its baselines on the winner's test split.
+
+    Parameters
+    ----------
+    trials
+        The finished trials. Without a COMPLETE one there is no winner and nothing to compare.
+    configs, folders
+        The config of each trial, and the folder of its saved model, by trial id.
+    train_baseline, run_evaluation
+        What the slots do.
+    load_data
+        Returns the prepared data of a config.
+
+    Returns
+    -------
+    tuple
+        The winner with its test accuracy, and each baseline by name; None where there is none.
+    """
+    winner = best_trial(trials)
+    if winner is None:
+        return None, {"no_gaze": None, "shorter": None}
+    config = configs[winner.id]
+    right = _score_on_test(run_evaluation, f"best-{winner.id}", config, folders[winner.id])
+    shorter = shorter_baseline(load_data(config).response_words("test"))
+    baselines: dict[str, BaselineRecord | None] = {"shorter": _compare_with_winner(right, shorter), "no_gaze": None}
+    candidates = _no_gaze_candidates(config, trials, configs, folders, train_baseline)
+    if candidates:
+        chosen = max(candidates, key=lambda candidate: candidate.val_accuracy)
+        without_gaze = _score_on_test(run_evaluation, "no-gaze", chosen.config, chosen.folder)
+        baselines["no_gaze"] = _compare_with_winner(right, without_gaze)
+    return _winner_record(winner, right), baselines
+
+
+def _no_gaze_candidates(
+    winner: Config,
+    trials: Sequence[TrialRecord],
+    configs: Mapping[str, Config],
+    folders: Mapping[str, Path],
+    train_baseline: TrainBaseline,
+) -> list[BaselineCandidate]:
+    """Return the models without gaze that the winner may be compared with, all of the full budget."""
+    candidates: list[BaselineCandidate | None] = []
+    if winner.fusion.kind != "none":
+        candidates.append(train_baseline("winner-without-gaze", _config_without_gaze(winner)))
+    # On other data than the winner's there is no comparison item by item.
+    searched = best_trial_without_gaze([trial for trial in trials if configs[trial.id].data == winner.data])
+    if searched is not None and searched.state == "COMPLETE":
+        accuracy = float(searched.val_accuracy or 0.0)
+        candidates.append(BaselineCandidate(configs[searched.id], folders[searched.id], accuracy))
+    elif searched is not None:
+        candidates.append(train_baseline("best-none-trial", configs[searched.id]))
+    return [candidate for candidate in candidates if candidate is not None]
+
+
+def _config_without_gaze(config: Config) -> Config:
     return config.model_copy(update={"fusion": config.fusion.model_copy(update={"kind": "none"})})
 
 
-def score_test(run_evaluation: RunEvaluation, name: str, config: Config, folder: Path) -> NDArray[np.float64]:
-    """Return, for each test pair, whether the saved model in `folder` orders it right (1, 0, or 0.5 on a tie)."""
+def _score_on_test(run_evaluation: RunEvaluation, name: str, config: Config, folder: Path) -> NDArray[np.float64]:
+    """Return [n], for each test pair, whether the saved model in `folder` orders it right (1, 0, or 0.5 on a tie)."""
     rewards = run_evaluation(EvaluateJob(f"test-{name}", config, folder, "test")).rewards
     return pair_correctness(rewards[:, 0] - rewards[:, 1])
 
 
-def compare(best: NDArray[np.float64], baseline: NDArray[np.float64]) -> BaselineRecord:
-    """Compare correctness [n] of the best trial and of a baseline on the same test pairs, paired item by item."""
-    difference = paired_difference(best, baseline)
+def _compare_with_winner(winner: NDArray[np.float64], baseline: NDArray[np.float64]) -> BaselineRecord:
+    """Compare the correctness [n] of the winner and of a baseline on the same test pairs, paired item by item."""
+    difference = paired_difference(winner, baseline)
     return BaselineRecord(
         accuracy=float(baseline.mean()),
         n=len(baseline),
@@ -79,49 +147,7 @@ def compare(best: NDArray[np.float64], baseline: NDArray[np.float64]) -> Baselin
     )
 
 
-def best_record(trial: TrialRecord, right: NDArray[np.float64]) -> BestRecord:
+def _winner_record(trial: TrialRecord, right: NDArray[np.float64]) -> BestRecord:
     """Return the winner with its test accuracy; `right` [n] is its correctness on the test pairs."""
     test = TestRecord(accuracy=float(right.mean()), n=len(right), ci95=accuracy_interval(right))
     return BestRecord(id=trial.id, params=trial.params, val_accuracy=float(trial.val_accuracy or 0.0), test=test)
-
-
-def shorter(data: PreparedData) -> NDArray[np.float64]:
-    """Return, for each test pair, whether the shorter response is the preferred one."""
-    return shorter_baseline(data.response_words("test"))
-
-
-def winner_and_baselines(
-    trials: Sequence[TrialRecord],
-    configs: Mapping[str, Config],
-    folders: Mapping[str, Path],
-    train_baseline: Callable[[str, Config], Candidate | None],
-    run_evaluation: RunEvaluation,
-    data: Callable[[Config], PreparedData],
-) -> tuple[BestRecord | None, dict[str, BaselineRecord | None]]:
-    """Evaluate winner and baselines on the winner's test split.
-
-    `configs` and `folders` (of the saved model) are those of each trial id; `train_baseline` trains a named config to
-    the full budget, or returns None when that failed. Without a COMPLETE trial there is no winner and nothing to
-    compare.
-    """
-    winner = best_trial(trials)
-    if winner is None:
-        return None, {"no_gaze": None, "shorter": None}
-    config = configs[winner.id]
-    right = score_test(run_evaluation, f"best-{winner.id}", config, folders[winner.id])
-    baselines: dict[str, BaselineRecord | None] = {"shorter": compare(right, shorter(data(config)))}
-    candidates: list[Candidate | None] = []
-    # On other data than the winner's there is no comparison item by item.
-    own = best_without_gaze([trial for trial in trials if configs[trial.id].data == config.data])
-    if config.fusion.kind != "none":
-        candidates.append(train_baseline("winner-without-gaze", without_gaze(config)))
-    if own is not None and own.state == "COMPLETE":
-        candidates.append(Candidate(configs[own.id], folders[own.id], float(own.val_accuracy or 0.0)))
-    elif own is not None:
-        candidates.append(train_baseline("best-none-trial", configs[own.id]))
-    trained = [candidate for candidate in candidates if candidate is not None]
-    if not trained:
-        return best_record(winner, right), {**baselines, "no_gaze": None}
-    chosen = max(trained, key=lambda candidate: candidate.val_accuracy)
-    baselines["no_gaze"] = compare(right, score_test(run_evaluation, "no-gaze", chosen.config, chosen.folder))
-    return best_record(winner, right), baselines

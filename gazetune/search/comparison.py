@@ -11,7 +11,7 @@ from gazetune.report.document import SearchDocument
 from gazetune.report.markdown import write_report
 from gazetune.reward.data.prepared_data import PreparedData, prepare, prepared_facts
 from gazetune.search.active_search import ActiveSearch
-from gazetune.search.baselines import Candidate, baseline_name, winner_and_baselines
+from gazetune.search.baselines import BaselineCandidate, baseline_name, compare_winner
 from gazetune.search.study.finished_trials import trial_records
 from gazetune.search.study.searcher import importance, pareto_front
 from gazetune.trials.jobs import run_evaluation, run_training
@@ -36,7 +36,7 @@ def compare_on_test(active: ActiveSearch) -> SearchDocument:
     def evaluate(job: EvaluateJob) -> EvaluationResult:
         return run_evaluation(active.slots.board, job, active.check_interrupted)
 
-    best, baselines = winner_and_baselines(
+    best, baselines = compare_winner(
         trials,
         configs,
         {trial_id: prepared.folder.trial_folder(trial_id) / "best" for trial_id in configs},
@@ -63,7 +63,7 @@ def compare_on_test(active: ActiveSearch) -> SearchDocument:
     return document
 
 
-def train_baseline(active: ActiveSearch, role: str, config: Config) -> Candidate | None:
+def train_baseline(active: ActiveSearch, role: str, config: Config) -> BaselineCandidate | None:
     """Train a config to the full budget in a slot, as a run with `role=baseline`; return None when that failed."""
     prepared = active.prepared
     name = baseline_name(role, config)
@@ -88,7 +88,7 @@ def train_baseline(active: ActiveSearch, role: str, config: Config) -> Candidate
         return None
     prepared.tracker.log_file(run, folder / "best" / "margins.npy", "validation")
     prepared.tracker.finish_run(run, "COMPLETE", None)
-    return Candidate(config, folder / "best", last.val_accuracy)
+    return BaselineCandidate(config, folder / "best", last.val_accuracy)
 
 
 def _bayes_accuracies(data: Sequence[PreparedData]) -> dict[str, str]:

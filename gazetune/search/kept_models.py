@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 
 from gazetune.config import DataConfig
 from gazetune.report.document import TrialRecord
-from gazetune.search.baselines import best_without_gaze
+from gazetune.search.baselines import best_trial_without_gaze
 from gazetune.search.folder import SearchFolder
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.study.finished_trials import trial_records
@@ -61,7 +61,7 @@ def models_to_keep(
     kept = {trial.id for trial in ranked[:best]} | set(front)
     without = [trial for trial in trials if _without_gaze(trial)]
     for one in {data[trial.id] for trial in without}:
-        compared = best_without_gaze([trial for trial in without if data[trial.id] == one])
+        compared = best_trial_without_gaze([trial for trial in without if data[trial.id] == one])
         if compared is not None:
             kept.add(compared.id)
     return kept

@@ -21,12 +21,12 @@ from gazetune.trials.disk import folder_bytes
 from gazetune.trials.driver_requests import DriverNote
 from gazetune.trials.messages import StudyRecord, trial_id_of
 
-SHOWN = ("COMPLETE", "PRUNED", "FAIL", "RUNNING")
+SHOWN_STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING")
 
 
 @dataclass(frozen=True, slots=True)
-class BegunTrial:
-    """A trial that is not over, and the one that leads."""
+class TrialStatus:
+    """How far one trial is: one that is not over, or the one that leads."""
 
     id: str
     examples: int
@@ -48,7 +48,7 @@ class CapUse:
 
 @dataclass(frozen=True, slots=True)
 class SearchStatus:
-    """One look at a search."""
+    """What a search has done when it was looked at; the document of `gazetune status --json`."""
 
     name: str
     storage: str
@@ -61,9 +61,9 @@ class SearchStatus:
     """Trials by state; a trial of an interrupted search that is not over is RUNNING, as the study has it."""
     failures: Mapping[str, Sequence[str]]
     """Trial ids by the reason for which they FAILed."""
-    best: BegunTrial | None
+    best: TrialStatus | None
     """The COMPLETE trial with the highest validation accuracy."""
-    running: Sequence[BegunTrial]
+    running: Sequence[TrialStatus]
     trial_hours: float
     """Hours of training, summed over trials."""
     gpu_hours: float
@@ -75,7 +75,7 @@ class SearchStatus:
 
 
 def read_status(storage: Path, name: str) -> SearchStatus:
-    """Look at a search without writing anything.
+    """Return what a search has done so far, without writing anything.
 
     Raises
     ------
@@ -83,12 +83,12 @@ def read_status(storage: Path, name: str) -> SearchStatus:
         When there is no such search, or its study cannot be read.
     """
     folder, space = SearchFolder.find(storage, name)
-    # In this order: a search that ends in between is finished, not interrupted.
+    # The lock is looked at before the document: a search that ends in between is finished then, not interrupted.
     driven = folder.is_driven()
     document = folder.read_document()
     finished = document is not None
-    trials = _trials(folder, space)
-    # After the trials, which take long to read: there is no trial of a driver that has said nothing yet.
+    trials = _begun_trials(folder, space)
+    # The driver is looked at after the trials, which take long to read: one that has announced nothing has no trials.
     driver = folder.requests.read_note() if driven and not finished else None
     facts = folder.read_facts()
     budget = None if facts is None else facts.budget
@@ -104,25 +104,25 @@ def read_status(storage: Path, name: str) -> SearchStatus:
         state="finished" if finished else "running" if driven else "interrupted",
         driver=driver,
         trials=space.config.search.trials,
-        states={state: states[state] for state in SHOWN},
-        failures=_failures(trials),
-        best=_best(trials, budget),
-        running=[_begun(trial, budget) for trial in running],
+        states={state: states[state] for state in SHOWN_STATES},
+        failures=_failures_by_reason(trials),
+        best=_best_trial(trials, budget),
+        running=[_trial_status(trial, budget) for trial in running],
         trial_hours=seconds / 3600,
         gpu_hours=gpu_hours,
         hours_left=0.0 if finished else _hours_left(trials, space.config.search.trials, slots),
-        caps=_caps(space.config.search, folder.path, gpu_hours),
+        caps=_cap_uses(space.config.search, folder.path, gpu_hours),
         ended_by=None if ended_by is None else EndedRecord(**ended_by),
     )
 
 
-def _trials(folder: SearchFolder, space: SearchSpace) -> list[FrozenTrial]:
+def _begun_trials(folder: SearchFolder, space: SearchSpace) -> list[FrozenTrial]:
     """Return the search's own trials that were begun; none where the study is not there yet."""
     study = find_study(space.config.search.storage or default_url(folder.path), space.name)
     return [] if study is None else [trial for trial in own_trials(study) if trial.state != TrialState.WAITING]
 
 
-def _failures(trials: Sequence[FrozenTrial]) -> dict[str, list[str]]:
+def _failures_by_reason(trials: Sequence[FrozenTrial]) -> dict[str, list[str]]:
     failures: dict[str, list[str]] = {}
     for trial in trials:
         if trial.state == TrialState.FAIL:
@@ -130,7 +130,7 @@ def _failures(trials: Sequence[FrozenTrial]) -> dict[str, list[str]]:
     return failures
 
 
-def _caps(search: SearchConfig, folder: Path, gpu_hours: float) -> list[CapUse]:
+def _cap_uses(search: SearchConfig, folder: Path, gpu_hours: float) -> list[CapUse]:
     caps = []
     if search.max_hours is not None:
         caps.append(CapUse("search.max_hours", WorkingTime(folder / HOURS_FILE).seconds / 3600, search.max_hours))
@@ -141,22 +141,23 @@ def _caps(search: SearchConfig, folder: Path, gpu_hours: float) -> list[CapUse]:
     return caps
 
 
-def _best(trials: Sequence[FrozenTrial], budget: int | None) -> BegunTrial | None:
-    complete = [_begun(trial, budget) for trial in trials if trial.state == TrialState.COMPLETE]
+def _best_trial(trials: Sequence[FrozenTrial], budget: int | None) -> TrialStatus | None:
+    complete = [_trial_status(trial, budget) for trial in trials if trial.state == TrialState.COMPLETE]
     return max(complete, key=lambda trial: trial.val_accuracy or 0.0, default=None)
 
 
 def _hours_left(trials: Sequence[FrozenTrial], wanted: int, slots: int) -> float | None:
-    over = [trial for trial in trials if trial.state.is_finished()]
-    took = [StudyRecord.read(trial).seconds for trial in over if trial.state != TrialState.FAIL]
-    if len(over) >= wanted:
+    """Return the hours until the last of the wanted trials ends; None before any has ended without a failure."""
+    ended = [trial for trial in trials if trial.state.is_finished()]
+    seconds = [StudyRecord.read(trial).seconds for trial in ended if trial.state != TrialState.FAIL]
+    if len(ended) >= wanted:
         return 0.0
-    if not took:
+    if not seconds:
         return None
     done = sum(StudyRecord.read(trial).seconds for trial in trials if not trial.state.is_finished())
-    return max(0.0, (wanted - len(over)) * sum(took) / len(took) - done) / slots / 3600
+    return max(0.0, (wanted - len(ended)) * sum(seconds) / len(seconds) - done) / slots / 3600
 
 
-def _begun(trial: FrozenTrial, budget: int | None) -> BegunTrial:
+def _trial_status(trial: FrozenTrial, budget: int | None) -> TrialStatus:
     record = StudyRecord.read(trial)
-    return BegunTrial(trial_id_of(trial.number), record.examples, budget, record.val_accuracy)
+    return TrialStatus(trial_id_of(trial.number), record.examples, budget, record.val_accuracy)

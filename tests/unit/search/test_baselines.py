@@ -8,7 +8,13 @@ import pytest
 
 from gazetune.config import Config
 from gazetune.report.document import TrialRecord
-from gazetune.search.baselines import Candidate, baseline_name, best_trial, best_without_gaze, winner_and_baselines
+from gazetune.search.baselines import (
+    BaselineCandidate,
+    baseline_name,
+    best_trial,
+    best_trial_without_gaze,
+    compare_winner,
+)
 from gazetune.trials.messages import EvaluateJob, EvaluationResult
 
 
@@ -28,11 +34,11 @@ class Lab:
         self.accuracies = accuracies
         self.trained: list[tuple[str, str]] = []
 
-    def train(self, role: str, config: Config) -> Candidate | None:
+    def train(self, role: str, config: Config) -> BaselineCandidate | None:
         self.trained.append((role, config.fusion.kind))
         if role not in self.accuracies:
             return None
-        return Candidate(config, Path(role), self.accuracies[role])
+        return BaselineCandidate(config, Path(role), self.accuracies[role])
 
     def evaluate(self, job: EvaluateJob) -> EvaluationResult:
         right = round(100 * self.accuracies[str(job.folder)])
@@ -45,7 +51,7 @@ class Lab:
     def compare(self, trials: list[TrialRecord]) -> tuple[Any, dict[str, Any]]:
         configs = {record.id: config(record.params["fusion.kind"]) for record in trials}
         folders = {record.id: Path(record.id) for record in trials}
-        return winner_and_baselines(trials, configs, folders, self.train, self.evaluate, lambda _: self)
+        return compare_winner(trials, configs, folders, self.train, self.evaluate, lambda _: self)
 
 
 def test_only_complete_trials_can_win() -> None:
@@ -56,8 +62,8 @@ def test_only_complete_trials_can_win() -> None:
 
 def test_a_complete_none_trial_goes_before_a_stopped_one() -> None:
     trials = [trial(0, "PRUNED", "none", 0.9), trial(1, "COMPLETE", "none", 0.6), trial(2, "COMPLETE", "add", 0.8)]
-    assert best_without_gaze(trials).id == "0001"
-    assert best_without_gaze(trials[2:]) is None
+    assert best_trial_without_gaze(trials).id == "0001"
+    assert best_trial_without_gaze(trials[2:]) is None
 
 
 def test_no_gaze_is_the_better_on_validation_of_both_candidates() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from gazetune.config import DataConfig
 from gazetune.report.document import TrialRecord
-from gazetune.search.baselines import best_trial, best_without_gaze
+from gazetune.search.baselines import best_trial, best_trial_without_gaze
 from gazetune.search.folder import SearchFolder
 from gazetune.search.kept_models import KeptModels, models_to_keep
 from gazetune.search.space.search_space import SearchSpace
@@ -55,7 +55,7 @@ def models(folder: SearchFolder) -> set[str]:
     return {path.parts[-3] for path in folder.path.glob("trials/*/best/weights.safetensors")}
 
 
-def test_the_best_stay_with_the_earliest_on_ties_and_the_best_without_gaze_on_each_data_set() -> None:
+def test_the_best_stay_with_the_earliest_on_ties_and_the_best_trial_without_gaze_on_each_data_set() -> None:
     trials = [
         complete(number, kind, accuracy)
         for number, (kind, accuracy) in enumerate(
@@ -89,7 +89,7 @@ def test_what_the_end_needs_is_there_after_every_trial_and_nothing_that_stays_ou
         assert winner is not None
         needed = {str(winner.id)}
         for limit in (5000, 10000):
-            compared = best_without_gaze([each for each in trials if each.params["data.max_chars"] == limit])
+            compared = best_trial_without_gaze([each for each in trials if each.params["data.max_chars"] == limit])
             needed |= {str(compared.id)} if compared is not None else set()
         assert needed <= models(folder)
         assert min(3, len(trials)) <= len(models(folder)) <= 3 + 2
