@@ -272,7 +272,7 @@ def test_a_server_holds_runs_metrics_and_artifacts(server: str, tmp_path: Path) 
     again = Tracker.open(server, tmp_path, "remote")
     assert again.start_trial(parent, 0, {}, "a: 1\n", {}) == trial
     again.log_metrics(trial, {"val/accuracy": 0.1}, 1)
-    again.finish(trial, "COMPLETE")
+    again.finish_run(trial, "COMPLETE")
     assert again.end_all_running(parent) == 1
     assert steps(again, trial, "val/accuracy") == [(1, 0.7)]
     paths = [file.path for file in MlflowClient(server).list_artifacts(trial)]
