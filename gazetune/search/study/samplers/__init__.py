@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from optuna.samplers import BaseSampler
@@ -65,10 +65,8 @@ def check_sampler(space: SearchSpace) -> None:
         return
     wrong = _find_mismatch(record, space)
     if wrong is not None:
-        *most, last = sampler_names(lambda other: other.takes_every_space).split(", ")
-        raise InputError(
-            f"{space.origin}: search.sampler: {record.name} {wrong}; {', '.join(most)} and {last} take every space"
-        )
+        others = _join_words([name for name in SAMPLER_NAMES if SAMPLERS[name].takes_every_space])
+        raise InputError(f"{space.origin}: search.sampler: {record.name} {wrong}; {others} take every space")
 
 
 def _find_mismatch(record: SamplerRecord, space: SearchSpace) -> str | None:
@@ -76,9 +74,13 @@ def _find_mismatch(record: SamplerRecord, space: SearchSpace) -> str | None:
     kinds = [name for kind in record.axis_kinds for name in kind.kind_names]
     for axis in space.axes:
         if not isinstance(axis, record.axis_kinds):
-            return f"draws {', '.join(kinds)} and {axis.key} is none"
+            return f"takes {_join_words(kinds)} axes and {axis.key} is none of them"
         if axis.when.keys and not record.conditional_axes:
             return f"needs every axis in every trial and {axis.key} has a condition"
     if record.needs_two_axes and len(space.axes) < 2:
         return "needs at least two axes"
     return None
+
+
+def _join_words(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,16 +14,27 @@ import pytest
 from optuna.trial import TrialState
 
 from gazetune.config import SearchConfig
+from gazetune.config.keys import accepted_values
 from gazetune.errors import InputError
+from gazetune.search.stopping import schedulers
 from gazetune.search.stopping.combined_scheduler import CombinedScheduler
 from gazetune.search.stopping.replay_rungs import replay_rungs
-from gazetune.search.stopping.schedulers import check_same_pairs, check_scheduler, create_scheduler, plan_rungs
+from gazetune.search.stopping.schedulers import (
+    SCHEDULERS,
+    check_same_pairs,
+    check_scheduler,
+    create_scheduler,
+    plan_rungs,
+)
+from gazetune.search.stopping.schedulers.registry import scheduler
 from gazetune.search.study.objectives import OBJECTIVES
 from gazetune.train.checkpoint import save_margins
+from tests.unit.search.markdown_tables import table_rows
 from tests.unit.trials.messages import train_job
 
 CURVES = {0: (0.6, 0.7, 0.8), 1: (0.7, 0.8, 0.9), 2: (0.5, 0.55, 0.6), 3: (0.62, 0.78, 0.95), 4: (0.4, 0.9, 0.9)}
 """Validation accuracy of recorded trials at 100, 300 and 900 examples."""
+DOCS = Path(__file__).parents[4] / "docs" / "search.md"
 RULES = ("asha", "hyperband", "median", "paired", "asha_paired")
 
 
@@ -183,6 +195,28 @@ def test_losses_are_replayed_with_less_as_the_better(tmp_path: Path) -> None:
     replay_rungs(scheduler, study.trials, OBJECTIVES["val/loss"], lambda trial_id: tmp_path / trial_id)
     assert told(scheduler, tmp_path, 1, {100: -0.5}) == 100
     assert told(scheduler, tmp_path, 2, {100: -0.3}) == 0
+
+
+def test_every_accepted_value_is_a_registered_scheduler() -> None:
+    assert accepted_values("search.scheduler") == ", ".join(sorted(SCHEDULERS))
+    assert set(RULES) == {name for name, record in SCHEDULERS.items() if record.uses_rungs}
+
+
+def test_a_scheduler_without_a_file_of_its_name_and_a_name_taken_twice_are_errors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(SCHEDULERS, "forgotten", SCHEDULERS["asha_paired"])
+    with pytest.raises(ImportError, match="'forgotten'"):
+        importlib.reload(schedulers)
+    with pytest.raises(ValueError, match="two schedulers are named 'asha'"):
+        scheduler("asha", stops_when="", source="")(SCHEDULERS["asha"].make_rules)
+
+
+def test_the_table_of_the_docs_says_what_the_records_say() -> None:
+    rows = table_rows(DOCS, "scheduler")
+    assert {name: stops_when for name, (stops_when,) in rows.items()} == {
+        name: record.stops_when for name, record in SCHEDULERS.items()
+    }
 
 
 @pytest.mark.parametrize(

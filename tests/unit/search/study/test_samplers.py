@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import re
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +13,16 @@ import optuna
 import pytest
 from optuna.storages import InMemoryStorage
 
+from gazetune.config.keys import accepted_values
 from gazetune.errors import InputError
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
+from gazetune.search.study import samplers
 from gazetune.search.study.constrained_sampling import propose_values
-from gazetune.search.study.samplers import SamplerFactory, check_sampler
+from gazetune.search.study.samplers import SAMPLERS, SamplerFactory, check_sampler
 from gazetune.search.study.samplers.nsga2 import generation_size
+from gazetune.search.study.samplers.registry import sampler
+from tests.unit.search.markdown_tables import table_rows
 
 NUMBERS = "{optim.learning_rate: {log_uniform: [1.0e-4, 1.0e-2]}, optim.weight_decay: {uniform: [0.0, 0.3]}}"
 MIXED = """{optim.learning_rate: {log_uniform: [1.0e-4, 1.0e-2]}, fusion.kind: {choice: [none, add]},
@@ -24,6 +30,8 @@ MIXED = """{optim.learning_rate: {log_uniform: [1.0e-4, 1.0e-2]}, fusion.kind: {
 FINITE = """{train.batch_size: {int: [8, 9]}, fusion.kind: {choice: [none, add]},
   gaze.features: {subsets: [FFD, TRT], when: fusion.kind != none}}"""
 SPACES = {"tpe": MIXED, "cmaes": NUMBERS, "nsga2": MIXED, "random": MIXED, "qmc": NUMBERS, "grid": FINITE}
+
+DOCS = Path(__file__).parents[4] / "docs" / "search.md"
 
 ReadSpace = Callable[..., SearchSpace]
 
@@ -138,6 +146,54 @@ def test_a_grid_over_a_range_is_refused(read: ReadSpace) -> None:
 def test_cmaes_names_the_axis_that_is_in_the_way(axes: str, told: str, read: ReadSpace) -> None:
     with pytest.raises(InputError, match=told):
         check_sampler(read(axes, "cmaes"))
+
+
+@pytest.mark.parametrize(
+    ("sampler", "axes", "told"),
+    [
+        (
+            "cmaes",
+            FINITE,
+            "int axes and fusion.kind is none of them; qmc, random and tpe take every space",
+        ),
+        ("grid", MIXED, "grid takes choice, int and subsets and optim.learning_rate is a range"),
+    ],
+)
+def test_a_refusal_names_what_is_taken_and_who_takes_everything(
+    sampler: str, axes: str, told: str, read: ReadSpace
+) -> None:
+    with pytest.raises(InputError, match=told):
+        check_sampler(read(axes, sampler))
+
+
+def test_every_accepted_value_is_a_registered_sampler_and_tested_here() -> None:
+    assert accepted_values("search.sampler") == ", ".join(sorted(SAMPLERS))
+    assert set(SPACES) == set(SAMPLERS)
+
+
+def test_a_sampler_without_a_file_of_its_name_and_a_name_taken_twice_are_errors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(SAMPLERS, "forgotten", SAMPLERS["random"])
+    with pytest.raises(ImportError, match="'forgotten'"):
+        importlib.reload(samplers)
+    with pytest.raises(ValueError, match="two samplers are named 'random'"):
+        sampler("random", summary="", source="")(SAMPLERS["random"].prepare)
+
+
+def test_the_table_of_the_docs_says_what_the_records_say() -> None:
+    rows = table_rows(DOCS, "sampler")
+    assert set(rows) == set(SAMPLERS)
+    objectives = {"one": "one objective", "several": "several objectives", "any": "one objective or several"}
+    for name, (summary, takes) in rows.items():
+        record = SAMPLERS[name]
+        assert summary == record.summary
+        assert takes.endswith(objectives[record.objectives])
+        kinds = [kind for axis in record.axis_kinds for kind in axis.kind_names]
+        assert takes.startswith("every space") == (not kinds)
+        assert set(re.findall(r"`(\w+)`", takes)) - {"when"} == set(kinds)
+        assert ("without `when`" in takes) == (not record.conditional_axes)
+        assert ("at least two" in takes) == record.needs_two_axes
 
 
 def test_cmaes_learns_where_the_good_values_are(read: ReadSpace) -> None:
