@@ -11,7 +11,7 @@ from __future__ import annotations
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 from gazetune.reward.model.quantization import has_bitsandbytes
 
@@ -24,7 +24,7 @@ class Flag:
     """Every spelling; the last one names the value in the parsed arguments."""
     default: str
     """The reference's default, as one would type it."""
-    parse: Callable[[str], Any]
+    parse: Callable[[str], object]
     """Text to value; raises `ArgumentTypeError` or ValueError."""
     keys: tuple[str, ...]
     """The config keys that the flag decides, alone or with others."""
@@ -36,15 +36,15 @@ class Flag:
         return self.names[-1].lstrip("-")
 
 
-def truth(text: str) -> bool:
-    """Read a boolean written as a word: True, False (in any case), 1 or 0."""
+def _parse_bool(text: str) -> bool:
+    """Return the boolean that a word names: True, False (in any case), 1 or 0."""
     words = {"true": True, "1": True, "false": False, "0": False}
     if text.lower() not in words:
         raise ArgumentTypeError(f"'{text}' is no truth value; accepted: True, False, 1, 0")
     return words[text.lower()]
 
 
-def _dropouts(text: str) -> list[float]:
+def _parse_dropouts(text: str) -> list[float]:
     try:
         values = [float(part) for part in text.split(",")]
     except ValueError:
@@ -54,7 +54,7 @@ def _dropouts(text: str) -> list[float]:
     return values
 
 
-def _mask(text: str) -> list[str]:
+def _parse_mask(text: str) -> list[str]:
     from gazetune.config import parse_feature_mask  # pydantic is slow to import, and --help does not need it
 
     flags = text.split(",")
@@ -66,31 +66,34 @@ def _mask(text: str) -> list[str]:
         raise ArgumentTypeError(f"'{text}' is not accepted: {error}") from None
 
 
-def _predictor_version(text: str) -> int:
+def _parse_predictor_version(text: str) -> int:
     if text not in ("1", "2"):
         raise ArgumentTypeError(f"'{text}' is no published gaze predictor; accepted: 1, 2")
     return int(text)
 
 
-def _mode(text: str) -> str:
+def _parse_mode(text: str) -> str:
     if text not in ("train", "evaluate"):
         raise ArgumentTypeError(f"'{text}' is not accepted; accepted: train, evaluate")
     return text
 
 
-def _quantization(text: str) -> str:
-    return "nf4" if truth(text) else "none"
+def _parse_quantization(text: str) -> str:
+    return "nf4" if _parse_bool(text) else "none"
 
 
-def _lora(text: str) -> str:
-    return "lora" if truth(text) else "full"
+def _parse_lora(text: str) -> str:
+    return "lora" if _parse_bool(text) else "full"
 
 
-def _count(text: str) -> int | None:
-    return int(text) or None
+def _parse_count(text: str) -> int | None:
+    try:
+        return int(text) or None
+    except ValueError:
+        raise ArgumentTypeError(f"invalid int value: '{text}'") from None
 
 
-def _name(text: str) -> str | None:
+def _parse_name(text: str) -> str | None:
     return text or None
 
 
@@ -109,15 +112,15 @@ FLAGS: tuple[Flag, ...] = (
         ("backbone",),
         "backbone: a hub id, a local folder or tiny; with --mode evaluate the saved folder",
     ),
-    Flag(("--dataset_split",), "", _name, ("data.split",), "load this published split alone"),
+    Flag(("--dataset_split",), "", _parse_name, ("data.split",), "load this published split alone"),
     Flag(("--subsample_percentage",), "1", float, ("data.subsample",), "share of the train split that is kept"),
-    Flag(("--concat",), "True", truth, ("fusion.kind",), "True: GazeConcat or the baseline; False: GazeAdd"),
-    Flag(("--use_softprompt",), "True", truth, ("fusion.kind",), "with --concat True; False is the baseline"),
-    Flag(("--use_lora",), "True", _lora, ("adapter.kind",), "LoRA on the backbone; False trains all of it"),
+    Flag(("--concat",), "True", _parse_bool, ("fusion.kind",), "True: GazeConcat or the baseline; False: GazeAdd"),
+    Flag(("--use_softprompt",), "True", _parse_bool, ("fusion.kind",), "with --concat True; False is the baseline"),
+    Flag(("--use_lora",), "True", _parse_lora, ("adapter.kind",), "LoRA on the backbone; False trains all of it"),
     Flag(
         ("--use_quantization",),
         "True",
-        _quantization,
+        _parse_quantization,
         ("adapter.quantization",),
         "NF4 weights of the backbone, but of tiny; needs bitsandbytes (extra quant)",
     ),
@@ -132,19 +135,31 @@ FLAGS: tuple[Flag, ...] = (
     Flag(("--noise_factor",), "0.0", float, ("gaze.noise",), "standard deviation of noise on the measures"),
     Flag(("--lr_scheduler_type",), "constant_with_warmup", str, ("optim.schedule",), "learning-rate schedule"),
     Flag(("--gradient_acum_steps",), "1", int, ("train.accumulate",), "forward passes to one optimiser step"),
-    Flag(("--gradient_checkpointing",), "True", truth, ("train.gradient_checkpointing",), "trade time for memory"),
+    Flag(
+        ("--gradient_checkpointing",),
+        "True",
+        _parse_bool,
+        ("train.gradient_checkpointing",),
+        "trade time for memory",
+    ),
     Flag(("--logging_steps",), "0", int, ("train.eval_every",), "steps between evaluations; 0: 256 over batch size"),
-    Flag(("--train_samples",), "0", _count, ("data.pairs",), "first n pairs; 0: all"),
-    Flag(("--mode",), "train", _mode, (), "train, or evaluate a saved folder"),
-    Flag(("--fp_dropout",), "0.1,0.3", _dropouts, ("projector.dropout",), "dropouts p1,p2 of the gaze projector"),
+    Flag(("--train_samples",), "0", _parse_count, ("data.pairs",), "first n pairs; 0: all"),
+    Flag(("--mode",), "train", _parse_mode, (), "train, or evaluate a saved folder"),
+    Flag(("--fp_dropout",), "0.1,0.3", _parse_dropouts, ("projector.dropout",), "dropouts p1,p2 of the gaze projector"),
     Flag(
         ("-fmv", "--fmv", "--fixations_model_version"),
         "1",
-        _predictor_version,
+        _parse_predictor_version,
         ("gaze.predictor", "gaze.features"),
         "published gaze predictor 1 or 2, with its file in gaze.path; without, the lexical one stands in",
     ),
-    Flag(("--features_used",), "1,1,1,1,1", _mask, ("gaze.features",), "with -fmv 2: flags nFix,FFD,GPT,TRT,fixProp"),
+    Flag(
+        ("--features_used",),
+        "1,1,1,1,1",
+        _parse_mask,
+        ("gaze.features",),
+        "with -fmv 2: flags nFix,FFD,GPT,TRT,fixProp",
+    ),
 )
 
 PUBLISHED = {1: "bilstm", 2: "roberta"}
@@ -154,12 +169,14 @@ IGNORED = ("--input_layer", "--freeze_layer", "--freeze", "--grid_search")
 """Flags that the reference parses and never reads."""
 
 
-def given_flags(arguments: Mapping[str, Any]) -> dict[str, str]:
+def given_flags(arguments: Mapping[str, object]) -> dict[str, str]:
     """Return, by dest, the name for error lines of each reference flag that the command line gave."""
     return {flag.dest: flag.names[-1] for flag in FLAGS if arguments.get(flag.dest) is not None}
 
 
-def reference_params(arguments: Mapping[str, Any], defaults: bool = True, has_weights: bool = False) -> dict[str, Any]:
+def reference_params(
+    arguments: Mapping[str, object], defaults: bool = True, has_weights: bool = False
+) -> dict[str, object]:
     """Return the value of each config key that the reference's flags decide.
 
     Parameters
@@ -185,19 +202,19 @@ def reference_params(arguments: Mapping[str, Any], defaults: bool = True, has_we
     # Where several flags decide one key.
     baseline_or_concat = "concat" if value["use_softprompt"] else "none"
     params["fusion.kind"] = baseline_or_concat if value["concat"] else "add"
-    version = value["fixations_model_version"]
+    version = cast(int, value["fixations_model_version"])
     params["gaze.features"] = ["TRT"] if version == 1 else value["features_used"]
     if has_weights:
         params["gaze.predictor"] = PUBLISHED[version]
     else:
         params["gaze.predictor"] = "planted" if value["dataset_name"] == "planted" else "lexical"
-    if _unquantized_because(value["model_name"], value["use_lora"]):
+    if _why_unquantized(value["model_name"], value["use_lora"]):
         params["adapter.quantization"] = "none"
     decided = {key for flag in FLAGS if flag.dest in given for key in flag.keys}
     return params if defaults else {key: params[key] for key in params if key in decided}
 
 
-def reference_notes(arguments: Mapping[str, Any], params: Mapping[str, Any]) -> list[str]:
+def reference_notes(arguments: Mapping[str, object], params: Mapping[str, object]) -> list[str]:
     """Return a warning, one line each, for every flag that does not do here what it says."""
     notes = [
         f"{flag} has no effect (nor has it in the reference)"
@@ -211,7 +228,7 @@ def reference_notes(arguments: Mapping[str, Any], params: Mapping[str, Any]) -> 
             "(--set gaze.path=FILE); the embedded lexical predictor stands in"
         )
     asked = "backbone" in params or arguments.get("use_quantization") == "nf4"
-    reason = _unquantized_because(params.get("backbone", ""), params.get("adapter.kind", "lora"))
+    reason = _why_unquantized(params.get("backbone", ""), params.get("adapter.kind", "lora"))
     if asked and arguments.get("use_quantization") != "none" and reason:
         notes.append(f"--use_quantization: {reason}; the backbone stays unquantized")
     if version == 1 and arguments.get("features_used") is not None:
@@ -219,7 +236,7 @@ def reference_notes(arguments: Mapping[str, Any], params: Mapping[str, Any]) -> 
     return notes
 
 
-def _unquantized_because(backbone: str, adapter: str) -> str | None:
+def _why_unquantized(backbone: object, adapter: object) -> str | None:
     """Return why a backbone is not quantised though the reference would, or None when it is."""
     if backbone == "tiny":
         return "tiny is not quantized"
