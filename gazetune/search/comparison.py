@@ -13,7 +13,8 @@ from gazetune.reward.data.prepared_data import PreparedData, prepare, prepared_f
 from gazetune.search.active_search import ActiveSearch
 from gazetune.search.baselines import BaselineCandidate, baseline_name, compare_winner
 from gazetune.search.study.finished_trials import trial_records
-from gazetune.search.study.searcher import importance, pareto_front
+from gazetune.search.study.importance import measure_importance
+from gazetune.search.study.pareto_front import find_pareto_front
 from gazetune.trials.jobs import run_evaluation, run_training
 from gazetune.trials.ledger import fingerprint_tags, log_report
 from gazetune.trials.messages import EvaluateJob, EvaluationResult, TrainingReport
@@ -52,8 +53,8 @@ def compare_on_test(active: ActiveSearch) -> SearchDocument:
         trials=trials,
         best=best,
         baselines=baselines,
-        pareto=pareto_front(study, prepared.config.search),
-        importance=importance(study, prepared.space),
+        pareto=find_pareto_front(study, prepared.config.search),
+        importance=measure_importance(study, prepared.space),
         ended_by=active.caps.end_record(trials),
         report=str(prepared.folder.report),
         config=dump_config(prepared.config),

@@ -25,7 +25,7 @@ from gazetune.search.kept_models import KeptModels
 from gazetune.search.stopping.caps import Caps
 from gazetune.search.study.finished_trials import finished_trials
 from gazetune.search.study.own_trials import own_trials
-from gazetune.search.study.searcher import open_study
+from gazetune.search.study.storage import open_study
 from gazetune.search.trial_phase import run_trials
 from gazetune.trials.ledger import Ledger, fingerprint_tags
 from gazetune.trials.slot_pool import SlotPool

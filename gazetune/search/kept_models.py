@@ -13,7 +13,7 @@ from gazetune.search.baselines import best_trial_without_gaze
 from gazetune.search.folder import SearchFolder
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.study.finished_trials import trial_records
-from gazetune.search.study.searcher import pareto_front
+from gazetune.search.study.pareto_front import find_pareto_front
 from gazetune.trials.disk import drop_model
 
 
@@ -40,7 +40,7 @@ class KeptModels:
         for trial in trials:
             if _without_gaze(trial) and trial.id not in self._data:
                 self._data[trial.id] = self._space.trial_config(trial.params).data
-        front = [record.id for record in pareto_front(self._study, search)]
+        front = [record.id for record in find_pareto_front(self._study, search)]
         kept = models_to_keep(trials, search.keep_models, self._data, front)
         for trial_id in {trial.id for trial in trials} - kept - self._dropped:
             drop_model(self._folder.trial_folder(trial_id))

@@ -32,9 +32,8 @@ from gazetune.search.stopping.caps import check_caps
 from gazetune.search.stopping.schedulers import check_same_pairs, check_scheduler, plan_rungs
 from gazetune.search.study.objectives import check_objectives
 from gazetune.search.study.samplers import check_sampler
-from gazetune.search.study.searcher import open_study
 from gazetune.search.study.seeding import seed_study
-from gazetune.search.study.storage import check_study_storage
+from gazetune.search.study.storage import check_study_storage, open_study
 from gazetune.search.study.warm_start import with_history
 from gazetune.tracking.location import check_tracking_uri
 from gazetune.tracking.mlflow_runs import Tracker

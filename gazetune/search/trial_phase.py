@@ -23,7 +23,7 @@ from gazetune.search.study.finished_trials import finished_trials
 from gazetune.search.study.objectives import validation_objective
 from gazetune.search.study.own_trials import own_trials
 from gazetune.search.study.samplers import SamplerFactory
-from gazetune.search.study.searcher import TruthfulOptuna
+from gazetune.search.study.searcher import StudySearcher
 from gazetune.trials.feeder import Feeder, FeederConfig
 from gazetune.trials.messages import StudyRecord
 
@@ -105,7 +105,7 @@ class TrialPhase:
         return tune.Tuner(
             tune.with_resources(Feeder, tune.PlacementGroupFactory([{"node:__internal_head__": 0.001}])),
             tune_config=tune.TuneConfig(
-                search_alg=TruthfulOptuna(prepared.space, active.study, samplers, active.ledger, self),
+                search_alg=StudySearcher(prepared.space, active.study, samplers, active.ledger, self),
                 scheduler=self._scheduler,
                 num_samples=trials,
                 max_concurrent_trials=trials,  # the searcher holds back what no slot could take

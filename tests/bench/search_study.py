@@ -25,7 +25,7 @@ from gazetune.search.folder import SearchFolder
 from gazetune.search.space.space_file import read_space
 from gazetune.search.study import searcher
 from gazetune.search.study.constrained_sampling import propose_values
-from gazetune.search.study.searcher import TruthfulOptuna
+from gazetune.search.study.searcher import StudySearcher
 from gazetune.search.study.storage import default_url
 from gazetune.tracking.mlflow_runs import Tracker
 from tests.bench.search_replayed import replaying_loop
@@ -180,8 +180,8 @@ def drive(arguments: list[str], storage: Path, trials: int) -> Proposals:
     with ExitStack() as wrapped:
         wrapped.enter_context(_around(optuna.Study, "ask", made.asked))
         wrapped.enter_context(_around(searcher, "propose_values", made.asked))
-        wrapped.enter_context(_around(TruthfulOptuna, "suggest", made.handed_out))
-        wrapped.enter_context(_around(TruthfulOptuna, "on_trial_complete", made.ended))
+        wrapped.enter_context(_around(StudySearcher, "suggest", made.handed_out))
+        wrapped.enter_context(_around(StudySearcher, "on_trial_complete", made.ended))
         for name in TRACKED:
             wrapped.enter_context(_around(Tracker, name, made.tracked))
         code = gazetune([*arguments, "--json"])

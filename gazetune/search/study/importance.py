@@ -7,13 +7,16 @@ Optuna has them: how far the values of an axis in the best trials differ from th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import optuna
 from optuna.importance import PedAnovaImportanceEvaluator
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from gazetune.report.document import ImportanceRecord
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.study.objectives import directions_of
+from gazetune.search.study.own_trials import own_trials
+from gazetune.trials.objective import Direction
 
 ENOUGH = 10
 """COMPLETE trials below which nothing is said."""
@@ -22,8 +25,22 @@ _BEST = 5
 """Trials that stand for the best ones, or a tenth of all where that is more; fewer say little about an axis."""
 
 
+def measure_importance(study: optuna.Study, space: SearchSpace) -> ImportanceRecord:
+    """Return how much each searched key mattered among the COMPLETE trials of the search; of one objective alone."""
+    directions = directions_of(space.config.search)
+    if len(directions) > 1:
+        return ImportanceRecord(missing="there are several objectives; the Pareto front says which trials are good")
+    keys = {
+        name: axis.key
+        for axis in space.axes
+        for value in axis.example_values()
+        for name in axis.optuna_parameters(value)
+    }
+    return parameter_importance(own_trials(study, (TrialState.COMPLETE,)), directions[0], keys)
+
+
 def parameter_importance(
-    trials: Sequence[FrozenTrial], direction: Literal["maximize", "minimize"], keys: Mapping[str, str]
+    trials: Sequence[FrozenTrial], direction: Direction, keys: Mapping[str, str]
 ) -> ImportanceRecord:
     """Return the importance of each key over trials that were trained equally far.
 

@@ -1,83 +1,28 @@
-"""Optuna as Ray Tune's searcher, told the truth.
+"""The study as Ray Tune's searcher: it proposes trials, and every trial ends in the study as what it was.
 
-Only a trial that used its full budget is COMPLETE; one that the scheduler stopped is PRUNED with its intermediate
-values; one that failed is FAIL with its reason. (Ray's own `OptunaSearch` calls a stopped trial COMPLETE and swallows a
-NaN.)
+Only a trial that used its full budget is COMPLETE. One that the scheduler stopped is PRUNED with its intermediate
+values, and one that failed is FAIL with its reason. Ray's own `OptunaSearch` is not used, because it calls a stopped
+trial COMPLETE and swallows a NaN.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from operator import ge
-from pathlib import Path
 from typing import Any, Protocol
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
-from gazetune.config import ResourcesConfig, SearchConfig
-from gazetune.report.document import ImportanceRecord, ParetoRecord
+from gazetune.config import ResourcesConfig
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.study.constrained_sampling import propose_values
-from gazetune.search.study.importance import parameter_importance
-from gazetune.search.study.objectives import directions_of, objective_values, objectives_of, validation_objective
-from gazetune.search.study.own_trials import own_trials
+from gazetune.search.study.objectives import objective_values, validation_objective
 from gazetune.search.study.samplers import SamplerFactory
-from gazetune.search.study.storage import open_own_study, open_shared_study
 from gazetune.search.study.tried_configs import read_tried
 from gazetune.trials.feeder import FeederConfig, message_in
 from gazetune.trials.ledger import Ledger
 from gazetune.trials.messages import JobFailure, TrainingReport, trial_id_of
-
-
-def open_study(name: str, search: SearchConfig, folder: Path) -> optuna.Study:
-    """Open the search's study, under its own name, where `search.storage` says; it is made where it is missing.
-
-    Raises
-    ------
-    InputError
-        As `open_shared_study`.
-    """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if search.storage is not None:
-        return open_shared_study(search.storage, name, directions_of(search), folder)
-    return open_own_study(name, directions_of(search), folder)
-
-
-def pareto_front(study: optuna.Study, search: SearchConfig) -> tuple[ParetoRecord, ...]:
-    """Return the COMPLETE trials that no other one of the search dominates; nothing with one objective."""
-    objectives = objectives_of(search)
-    if len(objectives) == 1:
-        return ()
-    # Not `study.best_trials`: the trials of another search have no model here, and must not hide those that have.
-    complete = own_trials(study, (TrialState.COMPLETE,))
-    points = [
-        tuple(objective.oriented(value) for objective, value in zip(objectives, trial.values, strict=True))
-        for trial in complete
-    ]
-    return tuple(
-        ParetoRecord(
-            trial_id_of(trial.number),
-            {objective.name: value for objective, value in zip(objectives, trial.values, strict=True)},
-        )
-        for trial, point in zip(complete, points, strict=True)
-        if not any(other != point and all(map(ge, other, point)) for other in points)
-    )
-
-
-def importance(study: optuna.Study, space: SearchSpace) -> ImportanceRecord:
-    """Return how much each searched key mattered among the COMPLETE trials of the search; of one objective alone."""
-    directions = directions_of(space.config.search)
-    if len(directions) > 1:
-        return ImportanceRecord(missing="there are several objectives; the Pareto front says which trials are good")
-    keys = {
-        name: axis.key
-        for axis in space.axes
-        for value in axis.example_values()
-        for name in axis.optuna_parameters(value)
-    }
-    return parameter_importance(own_trials(study, (TrialState.COMPLETE,)), directions[0], keys)
 
 
 class TrialHost(Protocol):
@@ -99,7 +44,7 @@ class TrialHost(Protocol):
         """Take a trial off the slots, once the study and the ledger know how it ended."""
 
 
-class TruthfulOptuna(Searcher):
+class StudySearcher(Searcher):
     """Proposes trials from a study and records there what became of them.
 
     Tune makes up trial ids of its own. Here they only serve to find a trial again; the one that everybody else uses

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 import sqlalchemy
@@ -22,13 +22,14 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
+from gazetune.config import SearchConfig
 from gazetune.errors import InputError
 from gazetune.files.atomic_write import write_atomically
 from gazetune.files.writable import require_writable
 from gazetune.search.space.study_url import JOURNAL, SQLITE
+from gazetune.search.study.objectives import directions_of
 from gazetune.tracking.location import TIMEOUT
-
-Direction = Literal["maximize", "minimize"]
+from gazetune.trials.objective import Direction
 
 _PACKAGES = {"psycopg2": "pip install 'gazetune[postgres]'", "MySQLdb": "pip install mysqlclient"}
 _OWNER = "gazetune:search"
@@ -84,6 +85,20 @@ def find_study(url: str, name: str) -> optuna.Study | None:
         if storage is None or name not in [each.study_name for each in storage.get_all_studies()]:
             return None
         return optuna.load_study(study_name=name, storage=storage)
+
+
+def open_study(name: str, search: SearchConfig, folder: Path) -> optuna.Study:
+    """Open the search's study, under its own name, where `search.storage` says; it is made where it is missing.
+
+    Raises
+    ------
+    InputError
+        As `open_shared_study`.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if search.storage is not None:
+        return open_shared_study(search.storage, name, directions_of(search), folder)
+    return open_own_study(name, directions_of(search), folder)
 
 
 def open_own_study(name: str, directions: Sequence[Direction], folder: Path) -> optuna.Study:

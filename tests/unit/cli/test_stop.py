@@ -11,7 +11,7 @@ import pytest
 from gazetune.cli.main import main
 from gazetune.search.folder import SearchFolder
 from gazetune.search.space.space_file import read_space
-from gazetune.search.study.searcher import open_study
+from gazetune.search.study.storage import open_study
 
 SPACE = """\
 name: steered

@@ -16,7 +16,7 @@ from gazetune.search.kept_models import KeptModels, models_to_keep
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
 from gazetune.search.study.finished_trials import trial_records
-from gazetune.search.study.searcher import open_study
+from gazetune.search.study.storage import open_study
 from gazetune.trials.messages import trial_id_of
 
 SPACE = """

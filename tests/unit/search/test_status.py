@@ -20,7 +20,7 @@ from gazetune.report.wording import ended_line
 from gazetune.search.folder import SearchFolder
 from gazetune.search.space.space_file import read_space
 from gazetune.search.status import read_status
-from gazetune.search.study.searcher import open_study
+from gazetune.search.study.storage import open_study
 from gazetune.trials.disk import folder_bytes
 from gazetune.trials.run_folder import RunFacts
 

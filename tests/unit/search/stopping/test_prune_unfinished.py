@@ -13,7 +13,7 @@ from gazetune.search.space.space_file import read_space
 from gazetune.search.stopping.prune_unfinished import prune_unfinished_trials
 from gazetune.search.study.constrained_sampling import propose_values
 from gazetune.search.study.finished_trials import trial_records
-from gazetune.search.study.searcher import open_study
+from gazetune.search.study.storage import open_study
 from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.trials.ledger import Ledger
 from gazetune.trials.progress import ProgressDisplay

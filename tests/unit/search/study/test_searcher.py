@@ -15,9 +15,11 @@ from ray.tune.search import Searcher
 from gazetune.config import Config, ResourcesConfig
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
-from gazetune.search.study.importance import ENOUGH
+from gazetune.search.study.importance import ENOUGH, measure_importance
+from gazetune.search.study.pareto_front import find_pareto_front
 from gazetune.search.study.samplers import SamplerFactory
-from gazetune.search.study.searcher import TruthfulOptuna, importance, open_study, pareto_front
+from gazetune.search.study.searcher import StudySearcher
+from gazetune.search.study.storage import open_study
 from gazetune.trials.feeder import tune_result
 from gazetune.trials.messages import JobFailure, TrainingReport
 from tests.unit.trials.messages import training_report
@@ -83,10 +85,10 @@ def space(tmp_path: Path) -> SearchSpace:
     return read_space(tmp_path / "space.yaml")
 
 
-def searcher(space: SearchSpace, folder: Path, notes: Notes | None = None, host: Host | None = None) -> TruthfulOptuna:
+def searcher(space: SearchSpace, folder: Path, notes: Notes | None = None, host: Host | None = None) -> StudySearcher:
     study = open_study(space.name, space.config.search, folder)
     ledger: Any = notes or Notes()
-    return TruthfulOptuna(space, study, SamplerFactory(space, parallel=False), ledger, host or Host())
+    return StudySearcher(space, study, SamplerFactory(space, parallel=False), ledger, host or Host())
 
 
 def result(examples: int, value: float, done: bool = False, seconds: float = 1.0) -> dict[str, Any]:
@@ -251,7 +253,7 @@ def test_several_objectives_give_a_pareto_front_of_complete_trials(tmp_path: Pat
     told.on_trial_complete("failed", failure(0, 1.0))
     study = open_study(space.name, space.config.search, tmp_path)
     study.add_trial(optuna.trial.create_trial(values=[0.1, 1.0], user_attrs={"gazetune:from": "another:0007"}))
-    front = pareto_front(study, space.config.search)
+    front = find_pareto_front(study, space.config.search)
     assert [(record.id, dict(record.values)) for record in front] == [
         ("0000", {"train_seconds": 5.0, "val/accuracy": 0.8}),
         ("0002", {"train_seconds": 2.0, "val/accuracy": 0.6}),
@@ -267,7 +269,7 @@ def test_only_complete_trials_of_the_search_itself_say_what_mattered(space: Sear
         told.on_trial_complete(str(number), result(30, rate, done=True) if number else result(20, rate))
     study = open_study(space.name, space.config.search, tmp_path)
     study.add_trial(optuna.trial.create_trial(value=1.0, user_attrs={"gazetune:from": "another:0007"}))
-    found = importance(study, space)
+    found = measure_importance(study, space)
     assert found.trials == ENOUGH, "neither the PRUNED trial nor the one of another search"
     assert set(found.shares) == {"optim.learning_rate", "fusion.kind"}
     assert next(iter(found.shares)) == "optim.learning_rate"
@@ -277,9 +279,9 @@ def test_several_objectives_have_a_pareto_front_and_no_importance(tmp_path: Path
     several = "trials: 5, scheduler: none, objective: [train_seconds, val/accuracy]"
     (tmp_path / "space.yaml").write_text(textwrap.dedent(SPACE).replace("trials: 3", several))
     space = read_space(tmp_path / "space.yaml")
-    found = importance(open_study(space.name, space.config.search, tmp_path), space)
+    found = measure_importance(open_study(space.name, space.config.search, tmp_path), space)
     assert found.shares == {} and found.missing is not None and "several objectives" in found.missing
 
 
 def test_one_objective_has_no_pareto_front(space: SearchSpace, tmp_path: Path) -> None:
-    assert pareto_front(open_study(space.name, space.config.search, tmp_path), space.config.search) == ()
+    assert find_pareto_front(open_study(space.name, space.config.search, tmp_path), space.config.search) == ()

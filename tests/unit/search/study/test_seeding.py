@@ -18,8 +18,8 @@ from gazetune.search.space.space_file import read_space
 from gazetune.search.study.constrained_sampling import propose_values
 from gazetune.search.study.finished_trials import trial_records
 from gazetune.search.study.own_trials import is_taken_over, own_trials
-from gazetune.search.study.searcher import open_study
 from gazetune.search.study.seeding import seed_study
+from gazetune.search.study.storage import open_study
 from gazetune.search.study.warm_start import with_history
 from gazetune.trials.run_folder import RunFacts
 

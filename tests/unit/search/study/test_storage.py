@@ -24,13 +24,13 @@ from gazetune.search.space.shipped_spaces import find_space_file
 from gazetune.search.space.space_file import read_space
 from gazetune.search.space.study_url import storage_url
 from gazetune.search.study.constrained_sampling import propose_values
-from gazetune.search.study.searcher import open_study
 from gazetune.search.study.storage import (
     check_study_storage,
     default_url,
     find_study,
     open_own_study,
     open_shared_study,
+    open_study,
 )
 from gazetune.search.study.warm_start import with_history
 from gazetune.trials.run_folder import RunFacts
