@@ -38,8 +38,6 @@ SUB_ROOMS = {
 
 `*` are the files that lie in no folder; where it is not listed, they may be imported from everywhere in the room.
 """
-TOP_FILES = ("train/processes/slot_worker.py",)
-"""Files that count as `*` although they lie in a folder: what a slot runs in its processes trains whole jobs."""
 RAY_ROOMS = ("cluster", "trials", "search")
 RAY_FILES = ("gaze/store/parallel.py",)
 LIGHT = ("errors", "files", "config", "preferences", "report", "cli")
@@ -89,7 +87,7 @@ def sub_room_of(parts: list[str]) -> str:
 def test_a_folder_of_a_room_imports_only_the_folders_before_it(file: str) -> None:
     room = room_of(file)
     order = SUB_ROOMS[room]
-    own = "*" if file in TOP_FILES else sub_room_of(file.split("/"))
+    own = sub_room_of(file.split("/"))
     modules = [name.split(".")[1:] for name in imports_of(file) if name.startswith(f"gazetune.{room}.")]
     folders = {sub_room_of(parts) for parts in modules}
     if "*" not in order:
