@@ -58,7 +58,7 @@ def parse_overrides(overrides: Iterable[str]) -> dict[str, object]:
             raise InputError(f"--set {entry}: unknown key '{key}'; {key_hint(key)}")
         try:
             values[key] = parse_yaml_value(text)
-        except ValueError as error:
+        except InputError as error:
             raise InputError(f"--set {entry}: the value is {error}") from None
     return values
 

@@ -101,7 +101,7 @@ def parse_yaml_value(text: str) -> object:
 
     Raises
     ------
-    ValueError
+    InputError
         Says what is no YAML in it.
 
     Examples
@@ -112,7 +112,7 @@ def parse_yaml_value(text: str) -> object:
     try:
         return yaml.load(text, _Loader)  # a SafeLoader
     except yaml.YAMLError as error:
-        raise ValueError(_describe_yaml_error(error).partition(": ")[2]) from None
+        raise InputError(_describe_yaml_error(error).partition(": ")[2]) from None
 
 
 def dump_yaml(tree: Mapping[str, object]) -> str:
