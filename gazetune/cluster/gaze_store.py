@@ -44,9 +44,9 @@ def build_store_in_parallel(config: Config, storage: Path, workers: int | None, 
     elsewhere = None if workers == 1 else RayPrediction(join_cluster, workers)
     with StoreProgress() as progress:
         try:
-            return store_pairs(config, storage / "cache", progress.show, elsewhere)
+            return store_pairs(config, storage / "cache", progress.show_progress, elsewhere)
         except KeyboardInterrupt:
-            raise Interrupted(f"stopped; {progress.said()}; the same command goes on from there") from None
+            raise Interrupted(f"stopped; {progress.describe()}; the same command goes on from there") from None
         finally:
             if joined:
                 disconnect_from_cluster()

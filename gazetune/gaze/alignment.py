@@ -48,7 +48,7 @@ def align_units(
     units = np.asarray(unit_spans, dtype=np.int64).reshape(-1, 2)
     if (np.diff(units, axis=0) < 0).any():
         raise ValueError("unit spans must be in the order of the text")
-    pair_token, pair_unit, overlap = _overlaps(tokens, units)
+    pair_token, pair_unit, overlap = _find_overlaps(tokens, units)
     token_unit = np.full(len(tokens), -1, dtype=np.int32)
     # Sorted by token, then by falling overlap, then by unit: the first pair of each token is its best.
     order = np.lexsort((pair_unit, -overlap, pair_token))
@@ -68,7 +68,7 @@ def align_units(
     return only_first, share
 
 
-def _overlaps(
+def _find_overlaps(
     tokens: NDArray[np.int64], units: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return the token, the unit and the characters of overlap of every pair that overlaps, three times [pairs]."""

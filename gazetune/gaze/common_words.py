@@ -89,5 +89,11 @@ _BAND_OF = {word: band for band, words in enumerate(_BANDS) for word in words.sp
 
 
 def commonness_band(word: str) -> int:
-    """Return the band of a lower-case word without outer punctuation: 0 the commonest, `RAREST` if not listed."""
+    """Return the band of a lower-case word without outer punctuation: 0 the commonest, `RAREST` if not listed.
+
+    Examples
+    --------
+    >>> [commonness_band(word) for word in ("the", "because", "house", "committee", "stapler")]
+    [0, 1, 2, 3, 4]
+    """
     return _BAND_OF.get(word, RAREST)

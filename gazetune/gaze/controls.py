@@ -35,7 +35,7 @@ def add_noise(values: NDArray[np.float32], sd: float, seed: int) -> NDArray[np.f
     """Return measures [units, 5] plus Gaussian noise of standard deviation `sd`, in their units, cut off at 0."""
     if sd == 0:
         return values
-    noise = _generator(seed).normal(0.0, sd, values.shape)
+    noise = np.random.default_rng(seed).normal(0.0, sd, values.shape)
     return np.maximum(values + noise, 0.0).astype(np.float32)
 
 
@@ -75,24 +75,24 @@ def apply_control(
     if kind == "none":
         return values
     if kind == "shuffled":
-        return _shuffled(values, offsets, split_rows, seed)
+        return _shuffle_between_texts(values, offsets, split_rows, seed)
     train = values[_units_of(train_rows, offsets)]
     if not len(train):
         raise ValueError(f"gaze.control '{kind}' needs measures in the training split, and it has none")
     if kind == "constant":
         return np.broadcast_to(training_statistics(train)[0], values.shape).copy()
     if kind == "noise":
-        drawn = _generator(seed).integers(0, len(train), size=values.shape)
+        drawn = np.random.default_rng(seed).integers(0, len(train), size=values.shape)
         return np.take_along_axis(train, drawn, axis=0)
     raise ValueError(f"kind must be none, shuffled, noise or constant, got {kind!r}")
 
 
-def _shuffled(
+def _shuffle_between_texts(
     values: NDArray[np.float32], offsets: NDArray[np.int64], split_rows: Mapping[str, NDArray[np.int64]], seed: int
 ) -> NDArray[np.float32]:
     texts = len(offsets) - 1
     counts = np.diff(offsets)
-    generator = _generator(seed)
+    generator = np.random.default_rng(seed)
     free = counts > 0  # a text without units can neither give nor take
     donor = np.arange(texts)
     for rows in (*split_rows.values(), np.arange(texts)):
@@ -110,7 +110,3 @@ def _units_of(rows: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np
     chosen = np.zeros(len(offsets) - 1, dtype=bool)
     chosen[rows] = True
     return np.repeat(chosen, np.diff(offsets))
-
-
-def _generator(seed: int) -> np.random.Generator:
-    return np.random.default_rng(seed)

@@ -147,16 +147,16 @@ def describe_word(word: str) -> tuple[tuple[float, ...], tuple[int, ...]]:
         float(any(mark in core for mark in _JOINERS)),
         float(any(mark in core for mark in _APOSTROPHES)),
     ]
-    return (*outside, *_letters(core, low), *marks), _pieces(low)
+    return (*outside, *_describe_letters(core, low), *marks), _hash_letter_groups(low)
 
 
-def _pieces(low: str) -> tuple[int, ...]:
+def _hash_letter_groups(low: str) -> tuple[int, ...]:
     framed = f"^{low[:40]}$".encode("utf-32-le", "surrogatepass")  # four bytes a letter, whatever the script
     groups = {framed[at : at + 4 * size] for size in _GROUPS for at in range(0, len(framed) - 4 * size + 1, 4)}
     return tuple(sorted({zlib.crc32(group) % BUCKETS for group in groups}))
 
 
-def _letters(core: str, low: str) -> list[float]:
+def _describe_letters(core: str, low: str) -> list[float]:
     """Return the features of a word's letters, without outer punctuation, as written and in lower case."""
     letters = max(len(core), 1)
     return [

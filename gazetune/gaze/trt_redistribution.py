@@ -35,7 +35,7 @@ def redistribute_trt(gaze: FlatGaze, sigma: tuple[float, float]) -> NDArray[np.f
     trt = gaze.values[:, _TRT].astype(np.float64)
     units = np.bincount(word, minlength=len(word_text))
     before = np.bincount(word, weights=trt, minlength=len(word_text)).astype(np.float64)
-    after = _spread(before, units > 0, word_text, sigma)
+    after = _spread_over_neighbours(before, units > 0, word_text, sigma)
     had = before[word]
     share = np.where(had > 0, trt / np.where(had > 0, had, 1.0), 1.0 / units[word])
     values = gaze.values.copy()
@@ -43,7 +43,7 @@ def redistribute_trt(gaze: FlatGaze, sigma: tuple[float, float]) -> NDArray[np.f
     return values
 
 
-def _spread(
+def _spread_over_neighbours(
     totals: NDArray[np.float64], present: NDArray[np.bool_], text: NDArray[np.int64], sigma: tuple[float, float]
 ) -> NDArray[np.float64]:
     """Return the totals [words] after each word gave its shares; a loop over distances, not over words."""
@@ -54,17 +54,17 @@ def _spread(
             kernel.append((side * distance, math.exp(-(distance**2) / (2 * deviation**2))))
     whole = np.zeros_like(totals)
     for shift, weight in kernel:
-        giver, taker = _pairs(len(totals), shift)
+        giver, taker = _pair_slices(len(totals), shift)
         whole[giver] += weight * (present[taker] & (text[giver] == text[taker]))
     given = np.divide(totals, whole, out=np.zeros_like(totals), where=present)
     result = np.zeros_like(totals)
     for shift, weight in kernel:
-        giver, taker = _pairs(len(totals), shift)
+        giver, taker = _pair_slices(len(totals), shift)
         result[taker] += weight * given[giver] * (present[taker] & (text[giver] == text[taker]))
     return result
 
 
-def _pairs(words: int, shift: int) -> tuple[slice, slice]:
+def _pair_slices(words: int, shift: int) -> tuple[slice, slice]:
     """Return which words give and which take at a distance."""
     size = max(words - abs(shift), 0)
     first = max(-shift, 0)

@@ -97,7 +97,7 @@ def store_run(generator: np.random.Generator, root: Path) -> Callable[[], object
         write_part(root, number, [text_key(text) for text in half], gaze)
     store = GazeStore.open(root)
     keys = np.array([text_key(text) for text in texts], dtype=KEY)
-    return lambda: store.gather(store.find(keys[generator.integers(0, STORE_TEXTS, BATCH_TEXTS)]))
+    return lambda: store.gather_rows(store.find_keys(keys[generator.integers(0, STORE_TEXTS, BATCH_TEXTS)]))
 
 
 def index_costs(root: Path) -> dict[str, float]:
@@ -120,12 +120,12 @@ def index_costs(root: Path) -> dict[str, float]:
     before = process.memory_info().rss
     tracemalloc.start()
     store = GazeStore.open(root)
-    store.rows([str(number) for number in range(0, INDEX_TEXTS, 1000)])
+    store.find_rows([str(number) for number in range(0, INDEX_TEXTS, 1000)])
     allocated = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     resident = process.memory_info().rss - before
     batch = [str(number) for number in range(0, INDEX_TEXTS, INDEX_TEXTS // BATCH_TEXTS)]
-    found = seconds({"find": (50, lambda: store.rows(batch))})["find"]
+    found = seconds({"find": (50, lambda: store.find_rows(batch))})["find"]
     return {"allocated": allocated / len(store), "resident": resident / len(store), "milliseconds": 1000 * found}
 
 

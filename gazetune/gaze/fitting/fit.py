@@ -73,7 +73,7 @@ def fit_predictor(
     train, valid = read_measured_sentences(train_csv), read_measured_sentences(valid_csv)
     if out.exists():
         raise InputError(f"{out}: exists already; accepted: a folder that does not exist yet")
-    fit = _fit_of(kind, train, seed, recipe)
+    fit = _prepare_fit(kind, train, seed, recipe)
     sources = {"fitted on": train_csv, "evaluated on": valid_csv} | fit.sources
     try:
         with create_folder(out) as folder:
@@ -87,20 +87,20 @@ def fit_predictor(
     return errors
 
 
-def _fit_of(kind: str, train: MeasuredSentences, seed: int, recipe: RobertaRecipe | None) -> _Fit:
+def _prepare_fit(kind: str, train: MeasuredSentences, seed: int, recipe: RobertaRecipe | None) -> _Fit:
     if kind == "roberta":
         chosen = recipe or RobertaRecipe()
-        chosen.check(train)
+        chosen.check_sentences(train)
         base = read_pretrained_roberta(chosen.base)
         return _Fit(lambda folder: fit_roberta(train, base, chosen, seed, folder), {"begun with": base.weights})
     if recipe is not None:
         raise InputError(f"kind '{kind}': takes no --base, --epochs or --learning-rate; accepted with kind 'roberta'")
 
-    def write(folder: Path) -> str:
+    def write_lexical(folder: Path) -> str:
         (folder / "lexical.safetensors").write_bytes(fit_lexical(train, seed))
         return f"with seed {seed}"
 
-    return _Fit(write, {})
+    return _Fit(write_lexical, {})
 
 
 def _render_card(weights: Path, sources: dict[str, Path], valid: Path, how: str, errors: PredictorErrors) -> str:

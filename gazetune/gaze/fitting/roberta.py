@@ -51,7 +51,7 @@ class RobertaRecipe:
     learning_rate: float = 5e-5
     """The highest one of AdamW."""
 
-    def check(self, data: MeasuredSentences) -> None:
+    def check_sentences(self, data: MeasuredSentences) -> None:
         """Refuse a recipe that cannot be followed on these sentences.
 
         Raises
@@ -76,7 +76,7 @@ class _Scale:
     spread: NDArray[np.float64]
     """[5]"""
 
-    def restored(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def to_measures(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return standardised values [words, 5] in the measures' own units."""
         return values * self.spread + self.centre
 
@@ -127,7 +127,7 @@ def fit_roberta(
         If the fit came to numbers that are not finite.
     """
     scale = _Scale(data.values.mean(axis=0), np.maximum(data.values.std(axis=0), 1e-6))
-    sentences = _windows(base.tokenizer, data, (data.values - scale.centre) / scale.spread)
+    sentences = _cut_windows(base.tokenizer, data, (data.values - scale.centre) / scale.spread)
     order = np.random.default_rng(seed).permutation(len(sentences))
     held = max(1, round(_HELD_OUT * len(sentences)))
     held_out, fit_to = ([window for place in part for window in sentences[place]] for part in np.split(order, [held]))
@@ -140,7 +140,7 @@ def fit_roberta(
     weight, bias = (best.tensors[name].double().numpy() for name in DECODER)
     # The network learns standardised measures: the output layer takes them back to the measures' own units.
     best.tensors["decoder.weight"] = torch.from_numpy(weight * scale.spread[:, None]).float()
-    best.tensors["decoder.bias"] = torch.from_numpy(scale.restored(bias)).float()
+    best.tensors["decoder.bias"] = torch.from_numpy(scale.to_measures(bias)).float()
     (folder / "roberta.safetensors").write_bytes(save(best.tensors))
     config = json.dumps({"model_type": "roberta", **base.architecture}, indent=2)
     (folder / "config.json").write_text(f"{config}\n", encoding="utf-8")
@@ -151,7 +151,7 @@ The weights are those of epoch {best.epoch}, whose mean absolute error on {held}
 held out to choose it, was {best.error:.3f}"""
 
 
-def _windows(tokenizer: Tokenizer, data: MeasuredSentences, targets: NDArray[np.float64]) -> list[list[_Window]]:
+def _cut_windows(tokenizer: Tokenizer, data: MeasuredSentences, targets: NDArray[np.float64]) -> list[list[_Window]]:
     """Return the windows of each sentence as the predictor reads them; a word that two share stands in both."""
     words = [[replace_surrogates(word) for word in text.split()] for text in data.texts]
     sentences, offset = [], 0
@@ -195,7 +195,7 @@ def _fine_tune(
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=_WEIGHT_DECAY)
     schedule = get_linear_schedule_with_warmup(optimizer, round(_WARMUP * steps), steps)
     best = _Best(0, math.inf, {})
-    with _progress() as progress:
+    with _make_progress_bar() as progress:
         bar = progress.add_task("", total=steps)
         for epoch in range(1, recipe.epochs + 1):
             progress.update(bar, description=f"epoch {epoch} of {recipe.epochs}")
@@ -237,12 +237,12 @@ def _held_out_error(network: nn.ModuleDict, windows: Sequence[_Window], pad: int
     for batch in batch_by_length([len(window.ids) for window in windows]):
         with torch.inference_mode():
             both = _at_words(network, [windows[place] for place in batch], pad)
-        outputs, targets = (scale.restored(values.cpu().double().numpy()) for values in both)
+        outputs, targets = (scale.to_measures(values.cpu().double().numpy()) for values in both)
         errors.append(np.abs(np.clip(outputs, 0.0, 100.0) - targets))
     return float(np.concatenate(errors).mean())
 
 
-def _progress() -> Progress:
+def _make_progress_bar() -> Progress:
     """Return a bar on stderr, where that is a terminal, with a console for lines; silent with `--quiet`."""
     console = Console(stderr=True, log_path=False, quiet=not _LOG.isEnabledFor(logging.INFO), highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"))

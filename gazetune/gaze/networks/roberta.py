@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,15 +149,6 @@ def put_space_before_words(tokenizer: Tokenizer, weights: Path) -> None:
     tokenizer.pre_tokenizer.add_prefix_space = True
 
 
-def complete_encoder(roberta: Any) -> None:
-    """Make the encoder's counters, which no checkpoint has, and drop its pooler, which is never asked."""
-    import torch
-
-    places = torch.arange(roberta.embeddings.position_ids.shape[1])[None]
-    roberta.embeddings.position_ids, roberta.embeddings.token_type_ids = places, torch.zeros_like(places)
-    roberta.pooler = None
-
-
 def window_starts(tokens: int) -> list[int]:
     """Return where the windows over a text's tokens start. The last window may be shorter than the others.
 
@@ -169,19 +160,6 @@ def window_starts(tokens: int) -> list[int]:
     if not tokens:
         return []
     return [0, *range(WINDOW - OVERLAP, tokens - OVERLAP, WINDOW - OVERLAP)]
-
-
-def blend_windows(outputs: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Return [tokens, 5] from the outputs of windows of which each shares its first 50 tokens with the one before.
-
-    Over the shared tokens the weight of the later window grows as 1/51, 2/51, ... 50/51, as published.
-    """
-    blended = outputs[0]
-    weight = (np.arange(1, OVERLAP + 1, dtype=np.float32) / (OVERLAP + 1))[:, None]
-    for output in outputs[1:]:
-        shared = (1 - weight) * blended[-OVERLAP:] + weight * output[:OVERLAP]
-        blended = np.concatenate([blended[:-OVERLAP], shared, output[OVERLAP:]])
-    return blended
 
 
 def find_first_tokens(encoding: Encoding) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

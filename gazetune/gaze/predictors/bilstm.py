@@ -78,13 +78,14 @@ class BilstmPredictor:
         encodings = self._tokenizer.encode_batch([replace_surrogates(text) for text in texts])
         levels: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(texts)
         for batch in batch_by_length([len(encoding.ids) for encoding in encodings]):
-            for index, row in zip(batch, self._levels([encodings[index].ids for index in batch]), strict=True):
+            for index, row in zip(batch, self._predict_levels([encodings[index].ids for index in batch]), strict=True):
                 levels[index] = row
         return [
-            _text_gaze(text, encoding, level) for text, encoding, level in zip(texts, encodings, levels, strict=True)
+            _collect_units(text, encoding, level)
+            for text, encoding, level in zip(texts, encodings, levels, strict=True)
         ]
 
-    def _levels(self, ids: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
+    def _predict_levels(self, ids: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
         """Return the levels of token sequences, the longest of which comes first."""
         import torch
         from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -100,7 +101,7 @@ class BilstmPredictor:
         return [row[: len(sequence)] for row, sequence in zip(levels, ids, strict=True)]
 
 
-def _text_gaze(text: str, encoding: Encoding, levels: NDArray[np.float32]) -> TextGaze:
+def _collect_units(text: str, encoding: Encoding, levels: NDArray[np.float32]) -> TextGaze:
     """Return the units of one text from its tokens and their levels [tokens]."""
     spans, kept = [], []
     for token, (start, end) in enumerate(encoding.offsets):

@@ -55,7 +55,7 @@ own = FORM_FEATURES + piece (a word by itself), seen = own + (2 * CONTEXT + 1) *
 _ROWS = 2048  # words of one matrix product: bounds the memory whatever the number of texts
 
 
-def respect_order(values: NDArray[np.floating]) -> NDArray[np.float32]:
+def enforce_order(values: NDArray[np.floating]) -> NDArray[np.float32]:
     """Return measures [words, 5] within 0..100 and with FFD <= GPT and FFD <= TRT, as real ones are."""
     values = np.clip(values, 0.0, 100.0)
     ffd = values[:, MEASURES.index("FFD")]
@@ -82,7 +82,7 @@ class LexicalPredictor:
             tensors = load(content)
         except (OSError, SafetensorError) as error:
             raise InputError(f"{path}: no readable weights of the lexical predictor ({error})") from None
-        if not _fits(tensors):
+        if not _have_right_shapes(tensors):
             raise InputError(f"{path}: not weights of this lexical predictor; it needs {', '.join(TENSORS)}")
         # float64, because a float32 product can differ in its last bits with the number of rows around a word.
         self._weights = {name: tensors[name].astype(np.float64) for name in TENSORS}
@@ -99,18 +99,18 @@ class LexicalPredictor:
         words = len(table.form)
         values = np.empty((words, len(MEASURES)), dtype=np.float32)
         if words:
-            own, code = self._describe(table)
+            own, code = self._describe_words(table)
             for start in range(0, words, _ROWS):
                 stop = min(start + _ROWS, words)
                 near = neighbour_forms(table, start, stop)
-                values[start:stop] = self._measures(own, code, near, word_places(table, start, stop))
+                values[start:stop] = self._predict_rows(own, code, near, word_places(table, start, stop))
         bounds = zip(table.offsets[:-1], table.offsets[1:], strict=True)
         return [
             TextGaze(table.spans[low:high], values[low:high], np.arange(high - low, dtype=np.int32))
             for low, high in bounds
         ]
 
-    def _describe(self, table: WordTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _describe_words(self, table: WordTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return each distinct word by itself, [members, distinct, own], and its code, [members, distinct + 1, code].
 
         The code is what its neighbours see of a word; the last one, zero, stands where there is none.
@@ -124,7 +124,7 @@ class LexicalPredictor:
         code = np.maximum(own @ weights["w0"] + weights["b0"][:, None], 0.0)
         return own, np.pad(code, [(0, 0), (0, 1), (0, 0)])
 
-    def _measures(
+    def _predict_rows(
         self,
         own: NDArray[np.float64],
         code: NDArray[np.float64],
@@ -142,10 +142,10 @@ class LexicalPredictor:
         state = np.maximum(np.concatenate(seen, axis=2) @ weights["w1"] + weights["b1"][:, None], 0.0)
         state = np.maximum(state @ weights["w2"] + weights["b2"][:, None], 0.0)
         output = (state @ weights["w3"] + weights["b3"][:, None]).mean(axis=0)
-        return respect_order(np.round(output, 3))
+        return enforce_order(np.round(output, 3))
 
 
-def _fits(tensors: Mapping[str, NDArray[np.floating]]) -> bool:
+def _have_right_shapes(tensors: Mapping[str, NDArray[np.floating]]) -> bool:
     """Return whether the tensors have the names of `TENSORS` and shapes that go together."""
     if set(tensors) != set(TENSORS) or any(tensors[name].ndim != len(shape) for name, shape in TENSORS.items()):
         return False

@@ -41,10 +41,10 @@ def planted_measures(text: str, seed: int) -> NDArray[np.float32]:
     are `PLANTED_MEAN` and `PLANTED_SD`. The values of word i depend on the seed, the text and i alone. All five are
     mutually independent (see the module's docstring).
     """
-    return _draw(text, seed, len(word_spans(text)))
+    return _draw_measures(text, seed, len(word_spans(text)))
 
 
-def _draw(text: str, seed: int, words: int) -> NDArray[np.float32]:
+def _draw_measures(text: str, seed: int, words: int) -> NDArray[np.float32]:
     digest = hashlib.sha256(f"{seed}\n".encode() + text.encode("utf-8", "surrogatepass")).digest()
     bits = np.random.Philox(key=int.from_bytes(digest[:16], "little")).random_raw(words * 5).reshape(words, 5)
     # The middle of each of 2**53 equal cells: strictly between 0 and 1, so that the normal quantile is finite.
@@ -72,7 +72,7 @@ class PlantedPredictor:
         for text in texts:
             spans = word_spans(text)
             words = np.arange(len(spans), dtype=np.int32)
-            result.append(TextGaze(spans, _draw(text, self._seed, len(spans)), words))
+            result.append(TextGaze(spans, _draw_measures(text, self._seed, len(spans)), words))
         return result
 
 

@@ -49,7 +49,7 @@ class RecordedPredictor:
 
     def __init__(self, path: Path, reader: str | None = None) -> None:
         self._path = path
-        content, table = _read(path)
+        content, table = _read_table(path)
         if reader is not None:
             readers = pc.unique(table["reader"]).to_pylist()
             if reader not in readers:
@@ -77,7 +77,7 @@ class RecordedPredictor:
         whose = "mean" if self._reader is None else hashlib.sha256(self._reader.encode()).hexdigest()[:16]
         return f"recorded-{self._hash[:32]}-{whose}-1"
 
-    def check(self, texts: Sequence[str]) -> None:
+    def check_texts(self, texts: Sequence[str]) -> None:
         """Refuse texts without a recording before any is looked up.
 
         Raises
@@ -100,10 +100,10 @@ class RecordedPredictor:
         InputError
             If a text has no recording, or its recorded spans or words do not fit it.
         """
-        self.check(texts)
-        return [self._lookup(text) for text in texts]
+        self.check_texts(texts)
+        return [self._look_up_text(text) for text in texts]
 
-    def _lookup(self, text: str) -> TextGaze:
+    def _look_up_text(self, text: str) -> TextGaze:
         rows = self._rows.get(text_key(text).hex(), slice(0, 0))
         spans = self._spans[rows]
         for number, (start, end), word in zip(
@@ -131,7 +131,7 @@ class RecordedPredictor:
             raise InputError(f"{self._path} row {number}: start: {start} lies in another word, which ends at {end}")
 
 
-def _read(path: Path) -> tuple[bytes, pa.Table]:
+def _read_table(path: Path) -> tuple[bytes, pa.Table]:
     """Return the file's bytes and its checked rows, with a column `row` that counts them from 1."""
     try:
         content = path.read_bytes()
@@ -144,14 +144,14 @@ def _read(path: Path) -> tuple[bytes, pa.Table]:
             raise InputError(f"{path}: column '{name}' is missing; it has {', '.join(table.column_names)}")
     if not pa.types.is_integer(table.schema.field("word").type):
         types["word"] = pa.string()
-    columns = {name: _column(path, table, name, kind) for name, kind in types.items()}
+    columns = {name: _read_column(path, table, name, kind) for name, kind in types.items()}
     columns["text_sha256"] = pc.utf8_lower(columns["text_sha256"])
     table = pa.table({**columns, "row": np.arange(1, len(table) + 1)})
     _refuse_bad_rows(path, table)
     return content, table
 
 
-def _column(path: Path, table: pa.Table, name: str, kind: pa.DataType) -> pa.ChunkedArray:
+def _read_column(path: Path, table: pa.Table, name: str, kind: pa.DataType) -> pa.ChunkedArray:
     try:
         column = table[name].cast(kind)
     except pa.ArrowException as error:

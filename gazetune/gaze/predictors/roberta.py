@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +20,11 @@ from gazetune.gaze.measures import TextGaze
 from gazetune.gaze.networks.batches import batch_by_length, pick_device, replace_surrogates
 from gazetune.gaze.networks.roberta import (
     CONSTANT_KEYS,
+    OVERLAP,
     TOKENIZER,
     WINDOW,
-    blend_windows,
     build_config,
     build_network,
-    complete_encoder,
     compute_token_outputs,
     find_first_tokens,
     put_space_before_words,
@@ -69,7 +69,7 @@ class RobertaPredictor:
             # The published file names the output layer decoder.0, its retrained release decoder.
             network = build_network(config, nested=any(name.startswith("decoder.0.") for name in tensors))
         fill_module(network, tensors, weights, "roberta")
-        complete_encoder(network["roberta"])
+        _complete_encoder(network["roberta"])
         self._tokenizer = load_tokenizer(weights, TOKENIZER, config.vocab_size)
         put_space_before_words(self._tokenizer, weights)
         settings = [self._tokenizer.to_str(), json.dumps(architecture, sort_keys=True)]
@@ -114,12 +114,34 @@ class RobertaPredictor:
         return [output[: len(piece)] for output, piece in zip(outputs, pieces, strict=True)]
 
 
+def _complete_encoder(roberta: Any) -> None:
+    """Make the encoder's counters, which no checkpoint has, and drop its pooler, which is never asked."""
+    import torch
+
+    places = torch.arange(roberta.embeddings.position_ids.shape[1])[None]
+    roberta.embeddings.position_ids, roberta.embeddings.token_type_ids = places, torch.zeros_like(places)
+    roberta.pooler = None
+
+
+def _blend_windows(outputs: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return [tokens, 5] from the outputs of windows of which each shares its first 50 tokens with the one before.
+
+    Over the shared tokens the weight of the later window grows as 1/51, 2/51, ... 50/51, as published.
+    """
+    blended = outputs[0]
+    weight = (np.arange(1, OVERLAP + 1, dtype=np.float32) / (OVERLAP + 1))[:, None]
+    for output in outputs[1:]:
+        shared = (1 - weight) * blended[-OVERLAP:] + weight * output[:OVERLAP]
+        blended = np.concatenate([blended[:-OVERLAP], shared, output[OVERLAP:]])
+    return blended
+
+
 def _collect_units(spans: NDArray[np.int32], encoding: Encoding, outputs: Sequence[NDArray[np.float32]]) -> TextGaze:
     """Return one text's units from the outputs of its windows."""
     if not outputs:
         return TextGaze(spans, np.zeros((0, len(MEASURES)), np.float32), np.zeros(0, np.int32))
     words, first = find_first_tokens(encoding)
-    values = np.clip(blend_windows(outputs)[first], 0.0, 100.0)
+    values = np.clip(_blend_windows(outputs)[first], 0.0, 100.0)
     return TextGaze(spans[words], values, words.astype(np.int32))
 
 

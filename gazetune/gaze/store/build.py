@@ -23,7 +23,7 @@ from gazetune.files.build_lock import build_lock
 from gazetune.gaze.measures import FlatGaze, GazePredictor
 from gazetune.gaze.store.gaze_store import GazeStore
 from gazetune.gaze.store.location import RemoteParts, StoreLocation
-from gazetune.gaze.store.part import KEY, is_intact, map_part, part_number, part_paths, remove_unfinished, write_part
+from gazetune.gaze.store.part import KEY, list_parts, map_part, remove_unfinished, write_part
 from gazetune.gaze.words import text_key
 
 _PART_TEXTS = 2048  # a killed build loses at most this many texts, and what other processes had begun
@@ -40,7 +40,7 @@ Progress = Callable[[int, int], None]
 class _ChecksTexts(Protocol):
     """A predictor that can tell before the work starts which texts it has no measures for."""
 
-    def check(self, texts: Sequence[str]) -> None:
+    def check_texts(self, texts: Sequence[str]) -> None:
         """Raise InputError naming the texts that cannot be predicted."""
 
 
@@ -98,36 +98,36 @@ def build_store(
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", fingerprint):
         raise ValueError(f"the gaze predictor's fingerprint {fingerprint!r} is no folder name (A-Z a-z 0-9 . _ -)")
     folder = root / fingerprint
-    with _locked(folder):
+    with _hold_lock(folder):
         remove_unfinished(folder)
         _remove_damaged(folder)
         there = remote.parts_of(fingerprint) if remote is not None else None
         if there is not None:
-            there.pull(folder)
+            there.download_parts(folder)
         wanted = {text_key(text): text for text in texts}
         _add_missing(folder, there, wanted, predictor, progress or (lambda done, total: None), predict)
-        return _open(folder)
+        return _open_parts(folder)
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _hold_lock(folder: Path) -> Iterator[None]:
     with ExitStack() as held:
         try:
             held.enter_context(build_lock(folder / ".lock", f"gaze store {folder}"))
         except OSError as error:
-            raise _unwritable(folder, error) from None
+            raise _make_unwritable_error(folder, error) from None
         yield
 
 
 def _remove_damaged(folder: Path) -> None:
-    for path in part_paths(folder):
-        if not is_intact(path):
+    for path, name in list_parts(folder).items():
+        if not name.matches_content(path):
             _LOG.warning(f"{path}: corrupt or truncated (checksum differs); it is built again")
             path.unlink()
 
 
-def _open(folder: Path) -> GazeStore:
-    return GazeStore(folder, [map_part(path) for path in part_paths(folder)])
+def _open_parts(folder: Path) -> GazeStore:
+    return GazeStore(folder, [map_part(path) for path in list_parts(folder)])
 
 
 def _add_missing(
@@ -139,42 +139,42 @@ def _add_missing(
     predict: PredictBatches | None,
 ) -> None:
     keys = sorted(wanted)
-    known = _open(folder).find(np.array(keys, dtype=KEY)) >= 0
+    known = _open_parts(folder).find_keys(np.array(keys, dtype=KEY)) >= 0
     missing = [key for key, has in zip(keys, known.tolist(), strict=True) if not has]
     if isinstance(predictor, _ChecksTexts):
-        predictor.check([wanted[key] for key in missing])
+        predictor.check_texts([wanted[key] for key in missing])
     done = len(wanted) - len(missing)
     progress(done, len(wanted))
     if there is not None:
-        there.push_all(folder, more_to_come=bool(missing))
+        there.upload_missing(folder, more_to_come=bool(missing))
     cuts = [missing[start : start + _CALL_TEXTS] for start in range(0, len(missing), _CALL_TEXTS)]
     batches = [[wanted[key] for key in cut] for cut in cuts]
-    parts = _Parts(folder, cuts)
+    parts = _PartWriter(folder, cuts)
     with closing((predict or _predict_here(predictor))(batches)) as predicted:
         for place, gaze in predicted:
-            path = parts.add(place, gaze)
+            path = parts.add_batch(place, gaze)
             if path is not None and there is not None:
-                there.push(path)
+                there.upload_part(path)
             done += len(cuts[place])
             progress(done, len(wanted))
     if there is not None:
-        there.drop_damaged()
+        there.delete_replaced()
 
 
-class _Parts:
+class _PartWriter:
     """Puts the measures of batches together to parts and writes each as soon as it is whole."""
 
     def __init__(self, folder: Path, cuts: Sequence[Sequence[bytes]]) -> None:
         self._folder = folder
         size = _PART_TEXTS // _CALL_TEXTS
         self._parts = [range(start, min(start + size, len(cuts))) for start in range(0, len(cuts), size)]
-        taken = {part_number(path) for path in part_paths(folder)}
+        taken = {name.number for name in list_parts(folder).values()}
         free = (number for number in itertools.count() if number not in taken)
         self._numbers = list(itertools.islice(free, len(self._parts)))
         self._cuts = cuts
         self._waiting: dict[int, FlatGaze] = {}
 
-    def add(self, place: int, gaze: FlatGaze) -> Path | None:
+    def add_batch(self, place: int, gaze: FlatGaze) -> Path | None:
         """Take the measures of the batch at `place`; returns the part's path if that made it whole."""
         self._waiting[place] = gaze
         part = place // (_PART_TEXTS // _CALL_TEXTS)
@@ -187,7 +187,7 @@ class _Parts:
                 self._folder, self._numbers[part], keys, FlatGaze.concatenate([self._waiting.pop(p) for p in places])
             )
         except OSError as error:
-            raise _unwritable(self._folder, error) from None
+            raise _make_unwritable_error(self._folder, error) from None
 
 
 def _predict_here(predictor: GazePredictor) -> PredictBatches:
@@ -198,5 +198,5 @@ def _predict_here(predictor: GazePredictor) -> PredictBatches:
     return predict
 
 
-def _unwritable(folder: Path, error: OSError) -> InputError:
+def _make_unwritable_error(folder: Path, error: OSError) -> InputError:
     return InputError(f"{folder}: the gaze store cannot be written here ({error.strerror or error})")

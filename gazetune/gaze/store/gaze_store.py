@@ -1,9 +1,11 @@
 """The store of reading measures: memory-mapped, content-addressed, without pickle.
 
     <root>/<fingerprint of the predictor>/part-00000-<checksum>.arrow
+                                          part-00001-<checksum>.arrow
 
-A part never changes, so a process that opened the store goes on reading what it mapped while the store grows. Texts are
-found by the sha256 of their bytes, kept as sorted arrays in the mapped files. `build` writes it.
+A text is found by its key, the sha256 of its bytes. Each part has the sorted keys of its texts, and a row of the store
+is counted over all parts. A part never changes. A process that opened the store therefore goes on reading what it
+mapped while other processes add parts. `gazetune.gaze.store.build` writes the parts.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from gazetune.config import MEASURES
 from gazetune.errors import InputError
 from gazetune.gaze.measures import FlatGaze, TextGaze
-from gazetune.gaze.store.part import KEY, StorePart, is_intact, map_part, part_paths
+from gazetune.gaze.store.part import KEY, StorePart, list_parts, map_part
 from gazetune.gaze.words import text_key
 
 
@@ -43,13 +45,13 @@ class GazeStore:
         folder = Path(folder)
         if not folder.is_dir():
             raise InputError(f"{folder}: no gaze store is here")
-        paths = part_paths(folder)
-        for path in paths:
-            if not is_intact(path):
+        parts = list_parts(folder)
+        for path, name in parts.items():
+            if not name.matches_content(path):
                 raise InputError(
                     f"{path}: corrupt or truncated (checksum differs); building the store again replaces it"
                 )
-        return cls(folder, [map_part(path) for path in paths])
+        return cls(folder, [map_part(path) for path in parts])
 
     @property
     def fingerprint(self) -> str:
@@ -60,7 +62,7 @@ class GazeStore:
         """Return the number of texts."""
         return int(self._bases[-1])
 
-    def rows(self, texts: Sequence[str]) -> NDArray[np.int64]:
+    def find_rows(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """Return the row of each text, [texts].
 
         Raises
@@ -68,7 +70,7 @@ class GazeStore:
         InputError
             If a text is not in the store.
         """
-        rows = self.find(np.array([text_key(text) for text in texts], dtype=KEY))
+        rows = self.find_keys(np.array([text_key(text) for text in texts], dtype=KEY))
         missing = np.flatnonzero(rows < 0)
         if len(missing):
             text = texts[missing[0]]
@@ -78,7 +80,7 @@ class GazeStore:
             )
         return rows
 
-    def text(self, row: int) -> TextGaze:
+    def read_text(self, row: int) -> TextGaze:
         """Return the measures of one row, without a copy.
 
         Raises
@@ -93,7 +95,7 @@ class GazeStore:
         start, stop = gaze.offsets[row - self._bases[part] :][:2]
         return TextGaze(gaze.spans[start:stop], gaze.values[start:stop], gaze.words[start:stop])
 
-    def gather(self, rows: Sequence[int] | NDArray[np.int64]) -> FlatGaze:
+    def gather_rows(self, rows: Sequence[int] | NDArray[np.int64]) -> FlatGaze:
         """Return copies of the units of the asked rows, one text after another in the order asked.
 
         Raises
@@ -104,11 +106,11 @@ class GazeStore:
         wanted = np.asarray(rows, dtype=np.int64)
         if len(wanted) and not 0 <= wanted.min() <= wanted.max() < len(self):
             raise IndexError(f"rows {wanted.min()} to {wanted.max()} of a store of {len(self)} texts")
-        places = np.searchsorted(self._bases, wanted, side="right") - 1
-        touched = [int(part) for part in np.unique(places)]
+        part_of = np.searchsorted(self._bases, wanted, side="right") - 1
+        touched = [int(part) for part in np.unique(part_of)]
         starts, counts = np.zeros_like(wanted), np.zeros_like(wanted)
         for part in touched:
-            here = places == part
+            here = part_of == part
             local = wanted[here] - self._bases[part]
             edges = self.parts[part].gaze.offsets
             starts[here], counts[here] = edges[local], edges[local + 1] - edges[local]
@@ -122,7 +124,7 @@ class GazeStore:
         )
         # One copy of a whole run of units a text: an index for each unit costs several times that.
         for part, start, count, low in zip(
-            places.tolist(), starts.tolist(), counts.tolist(), offsets.tolist(), strict=False
+            part_of.tolist(), starts.tolist(), counts.tolist(), offsets.tolist(), strict=False
         ):
             gaze = self.parts[part].gaze
             flat.spans[low : low + count] = gaze.spans[start : start + count]
@@ -130,17 +132,17 @@ class GazeStore:
             flat.words[low : low + count] = gaze.words[start : start + count]
         return flat
 
-    def find(self, keys: NDArray[np.bytes_]) -> NDArray[np.int64]:
+    def find_keys(self, keys: NDArray[np.bytes_]) -> NDArray[np.int64]:
         """Return the row of each key, -1 where there is none."""
         rows = np.full(len(keys), -1, dtype=np.int64)
         order = np.argsort(keys)
         ordered = keys[order]
         # A build's parts are ranges of the sorted keys: of hundreds of parts, a few hold the texts of a batch.
         lows, highs = np.searchsorted(ordered, self._first), np.searchsorted(ordered, self._last, side="right")
-        for place in np.flatnonzero(highs > lows).tolist():
-            asked = order[lows[place] : highs[place]]
-            part = self.parts[place]
+        for index in np.flatnonzero(highs > lows).tolist():
+            asked = order[lows[index] : highs[index]]
+            part = self.parts[index]
             local = np.searchsorted(part.keys, keys[asked])
             found = part.keys[local] == keys[asked]
-            rows[asked[found]] = self._bases[place] + local[found]
+            rows[asked[found]] = self._bases[index] + local[found]
         return rows

@@ -1,7 +1,11 @@
 """Where the store of reading measures lies: in a folder, or at a URI of `pyarrow.fs` with a local cache.
 
-Reading always maps local files. The parts of a store at a URI are copied into the cache first; new ones are written
-there and then copied to the URI, under a temporary name that is moved into place.
+Reading always maps local files. A store at a URI therefore has a cache:
+
+    URI  --- download_parts --->  cache  (missing texts are predicted into new parts)  --- upload_part --->  URI
+
+A part is copied under a temporary name and then renamed, in both directions. The URI decides: where the cache has
+another part with the number of a part at the URI, the one in the cache is deleted.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +26,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from gazetune.errors import InputError
-from gazetune.gaze.store.part import UNFINISHED, has_checksum, is_part_name, part_number, part_paths, unfinished_path
+from gazetune.gaze.store.part import UNFINISHED, PartName, list_parts, unfinished_path
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _CHUNK = 4 << 20
@@ -58,7 +62,7 @@ def locate_store(store: str | None, cache: Path) -> StoreLocation:
     if _URI.match(store) is None:
         return StoreLocation(Path(store), None)
     name = re.sub("//[^/@]*@", "//", store.partition("?")[0]).rstrip("/")  # without keys, for messages
-    with _named(name, "opened"):
+    with _name_in_errors(name, "opened"):
         filesystem, path = fs.FileSystem.from_uri(store)
         if not path:
             raise OSError("it names no bucket or folder")
@@ -91,7 +95,7 @@ class RemoteParts:
         self._names: set[str] = set()
         self._damaged: set[str] = set()
 
-    def pull(self, folder: Path) -> None:
+    def download_parts(self, folder: Path) -> None:
         """Copy the parts that `folder` lacks into it. Damaged ones are named on the log and left out.
 
         A part of `folder` whose number another part has at the URI is removed: somebody else built it meanwhile.
@@ -101,19 +105,19 @@ class RemoteParts:
         InputError
             If the URI cannot be read.
         """
-        with _named(self._uri, "read"):
+        with _name_in_errors(self._uri, "read"):
             found = self._filesystem.get_file_info(fs.FileSelector(self._path, allow_not_found=True))
-            self._names = {info.base_name for info in found if info.is_file and is_part_name(info.base_name)}
+            self._names = {info.base_name for info in found if info.is_file and PartName.parse(info.base_name)}
             for name in sorted(self._names):
                 if not (folder / name).exists():
-                    self._fetch(name, folder)
+                    self._download_part(name, folder)
         self._names -= self._damaged
-        numbers = {part_number(Path(name)) for name in self._names}
-        for path in part_paths(folder):
-            if path.name not in self._names and part_number(path) in numbers:
+        numbers = _numbers_of(self._names)
+        for path, part in list_parts(folder).items():
+            if path.name not in self._names and part.number in numbers:
                 path.unlink()
 
-    def push_all(self, folder: Path, more_to_come: bool) -> None:
+    def upload_missing(self, folder: Path, more_to_come: bool) -> None:
         """Copy the parts of `folder` that the URI lacks to it; with `more_to_come` see now whether that is possible.
 
         Raises
@@ -121,17 +125,17 @@ class RemoteParts:
         InputError
             If the URI cannot be written.
         """
-        paths = [path for path in part_paths(folder) if path.name not in self._names]
+        paths = [path for path in list_parts(folder) if path.name not in self._names]
         if paths or more_to_come:
-            with _named(self._uri, "written"):
+            with _name_in_errors(self._uri, "written"):
                 self._filesystem.create_dir(self._path, recursive=True)
-                trial = self._unfinished("trial")
+                trial = self._unfinished_path("trial")
                 self._filesystem.open_output_stream(trial).close()
                 self._filesystem.delete_file(trial)
         for path in paths:
-            self.push(path)
+            self.upload_part(path)
 
-    def push(self, path: Path) -> None:
+    def upload_part(self, path: Path) -> None:
         """Copy a part to the URI, where it appears whole or not at all.
 
         Raises
@@ -139,44 +143,50 @@ class RemoteParts:
         InputError
             If the URI cannot be written.
         """
-        unfinished = self._unfinished(path.name)
-        with _named(self._uri, "written"):
+        unfinished = self._unfinished_path(path.name)
+        with _name_in_errors(self._uri, "written"):
             with path.open("rb") as source, self._filesystem.open_output_stream(unfinished) as target:
                 shutil.copyfileobj(source, target, _CHUNK)
             self._filesystem.move(unfinished, f"{self._path}/{path.name}")
         self._names.add(path.name)
 
-    def drop_damaged(self) -> None:
-        """Delete the damaged parts that `pull` found whose place another part has taken meanwhile.
+    def delete_replaced(self) -> None:
+        """Delete the damaged parts that `download_parts` found whose place another part has taken meanwhile.
 
         Raises
         ------
         InputError
             If the URI cannot be written.
         """
-        with _named(self._uri, "written"):
-            numbers = {part_number(Path(name)) for name in self._names}
+        with _name_in_errors(self._uri, "written"):
+            numbers = _numbers_of(self._names)
             for name in self._damaged - self._names:
-                if part_number(Path(name)) in numbers:
+                if _numbers_of([name]) <= numbers:
                     self._filesystem.delete_file(f"{self._path}/{name}")
 
-    def _fetch(self, name: str, folder: Path) -> None:
+    def _download_part(self, name: str, folder: Path) -> None:
         unfinished = unfinished_path(folder)
         with self._filesystem.open_input_stream(f"{self._path}/{name}") as source, unfinished.open("wb") as target:
             shutil.copyfileobj(source, target, _CHUNK)
-        if has_checksum(unfinished, name):
+        part = PartName.parse(name)
+        if part is not None and part.matches_content(unfinished):
             unfinished.replace(folder / name)
             return
         unfinished.unlink()
         self._damaged.add(name)
         _LOG.warning(f"{self._uri}/{name}: corrupt or truncated (checksum differs); it is built again")
 
-    def _unfinished(self, name: str) -> str:
+    def _unfinished_path(self, name: str) -> str:
         return f"{self._path}/{UNFINISHED}{socket.gethostname()}-{os.getpid()}-{name}"
 
 
+def _numbers_of(names: Iterable[str]) -> set[int]:
+    """Return the numbers of parts of which these are the names."""
+    return {part.number for part in map(PartName.parse, names) if part is not None}
+
+
 @contextmanager
-def _named(uri: str, verb: str) -> Iterator[None]:
+def _name_in_errors(uri: str, verb: str) -> Iterator[None]:
     """Turn an error of the file system into one line that names the URI."""
     try:
         yield

@@ -64,7 +64,7 @@ class RayPrediction:
                     yield place, predict_flat(predictor, batches[place])
                 return
             _LOG.info(f"predicting reading measures of {sum(map(len, batches[first:]))} texts in {count} processes")
-            actors = [_start(config, predictor) for _ in range(count)]
+            actors = [_start_process(config, predictor) for _ in range(count)]
             try:
                 yield from _hand_out(actors, deque(range(first, len(batches))), batches)
             finally:
@@ -130,7 +130,7 @@ def _free_processes(predictor: GazePredictor) -> int:
     return int(ray.available_resources().get("GPU" if _takes_gpu(predictor) else "CPU", 0))
 
 
-def _start(config: Config, predictor: GazePredictor) -> Any:
+def _start_process(config: Config, predictor: GazePredictor) -> Any:
     options = {"num_cpus": 1, "num_gpus": int(_takes_gpu(predictor))}
     actor = ray.remote(PredictorProcess).options(**options, max_restarts=_RESTARTS, max_task_retries=-1)
     return actor.remote(config, predictor.fingerprint)

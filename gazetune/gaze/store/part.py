@@ -1,7 +1,13 @@
 """One part of the store: an Arrow IPC file of a few thousand texts, written once, mapped without a copy.
 
-A part is one record batch with a row a text, sorted by key, and the units of all texts one after another. Its name
-holds the checksum of its bytes, and it appears under that name, whole, or not at all.
+    part-00012-0123456789abcdef0123456789abcdef.arrow
+         |     |
+         |     checksum of the file's bytes
+         number within the store
+
+A part is one record batch with a row for each text. The rows are sorted by the texts' keys. A part is written under a
+temporary name and then renamed, so a file with the name of a part is always whole. The checksum tells whether it was
+damaged later.
 """
 
 from __future__ import annotations
@@ -12,6 +18,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +32,7 @@ KEY = np.dtype("S32")
 """A text's key in an array: the 32 bytes of its sha256."""
 
 _NAME = re.compile(r"part-(\d{5,})-([0-9a-f]{32})\.arrow")
+
 UNFINISHED = ".unfinished-"
 """How the name of a file begins that is not a part yet."""
 
@@ -37,6 +45,33 @@ _SCHEMA = pa.schema(
 )
 
 
+class PartName(NamedTuple):
+    """What the name of a part's file says."""
+
+    number: int
+    """Place of the part among those of its store."""
+    checksum: str
+    """First half of the sha256 of the file's bytes, in hex."""
+
+    @classmethod
+    def parse(cls, name: str) -> PartName | None:
+        """Return what the name of a file says, or None if the file is no part.
+
+        Examples
+        --------
+        >>> PartName.parse("part-00012-0123456789abcdef0123456789abcdef.arrow")
+        PartName(number=12, checksum='0123456789abcdef0123456789abcdef')
+        >>> PartName.parse(".lock") is None
+        True
+        """
+        match = _NAME.fullmatch(name)
+        return None if match is None else cls(int(match[1]), match[2])
+
+    def matches_content(self, path: Path) -> bool:
+        """Return whether the bytes of the file at `path`, whatever its name is, have the checksum."""
+        return self.checksum == _compute_checksum(path)
+
+
 @dataclass(frozen=True, slots=True)
 class StorePart:
     """One mapped file. All arrays are read-only views of it."""
@@ -46,15 +81,10 @@ class StorePart:
     gaze: FlatGaze
 
 
-def part_paths(folder: Path) -> list[Path]:
-    """Return the parts in a store's folder in the order of their numbers."""
-    named = [(_NAME.fullmatch(path.name), path) for path in folder.iterdir()]
-    return [path for _, path in sorted((int(match[1]), path) for match, path in named if match)]
-
-
-def is_intact(path: Path) -> bool:
-    """Return whether a part's bytes have the checksum in its name."""
-    return has_checksum(path, path.name)
+def list_parts(folder: Path) -> dict[Path, PartName]:
+    """Return the parts in a store's folder by their paths, in the order of their numbers."""
+    named = ((path, PartName.parse(path.name)) for path in folder.iterdir())
+    return dict(sorted(((path, name) for path, name in named if name is not None), key=lambda part: part[1]))
 
 
 def remove_unfinished(folder: Path) -> None:
@@ -78,8 +108,8 @@ def write_part(folder: Path, number: int, keys: Sequence[bytes], gaze: FlatGaze)
         with pa.ipc.new_file(stream, _SCHEMA) as writer:
             writer.write_batch(batch)
         stream.flush()
-        os.fsync(stream.fileno())  # or a power cut could leave the final name on empty blocks
-    path = folder / f"part-{number:05d}-{_checksum(unfinished)}.arrow"
+        os.fsync(stream.fileno())  # without it a power cut could leave the final name on empty blocks
+    path = folder / f"part-{number:05d}-{_compute_checksum(unfinished)}.arrow"
     unfinished.replace(path)
     return path
 
@@ -87,22 +117,6 @@ def write_part(folder: Path, number: int, keys: Sequence[bytes], gaze: FlatGaze)
 def unfinished_path(folder: Path) -> Path:
     """Return the name under which this process writes a file that is to become a part."""
     return folder / f"{UNFINISHED}{os.getpid()}"
-
-
-def has_checksum(path: Path, name: str) -> bool:
-    """Return whether the bytes of the file at `path` have the checksum in the part's name `name`."""
-    match = _NAME.fullmatch(name)
-    return match is not None and match[2] == _checksum(path)
-
-
-def is_part_name(name: str) -> bool:
-    """Return whether a file of that name is a part."""
-    return _NAME.fullmatch(name) is not None
-
-
-def part_number(path: Path) -> int:
-    """Return the number in a part's name."""
-    return int(path.name.split("-")[1])
 
 
 def map_part(path: Path) -> StorePart:
@@ -127,6 +141,6 @@ def map_part(path: Path) -> StorePart:
     return StorePart(keys, FlatGaze(spans, values, words, offsets))
 
 
-def _checksum(path: Path) -> str:
+def _compute_checksum(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()[:32]

@@ -38,15 +38,15 @@ class StoreProgress:
     ) -> None:
         self._bar.stop()
 
-    def show(self, done: int, total: int) -> None:
+    def show_progress(self, done: int, total: int) -> None:
         """Show that `done` of `total` texts have their measures."""
         self._done, self._total = done, total
         self._bar.update(self._task, completed=done, total=total)
         now = time.monotonic()
         if not self.console.is_terminal and (done == total or now - self._shown >= _PAUSE):
             self._shown = now
-            self.console.log(self.said(), highlight=False)
+            self.console.log(self.describe(), highlight=False)
 
-    def said(self) -> str:
+    def describe(self) -> str:
         """Return what was shown last, in words."""
         return f"{self._done} of {self._total} texts predicted"

@@ -217,7 +217,7 @@ class _Preparation:
             lambda done, total: self.progress("gaze", done, total),
             self.elsewhere,
         )
-        spans, values, _, offsets = model_units(self.config, store.gather(store.rows(texts)))
+        spans, values, _, offsets = model_units(self.config, store.gather_rows(store.find_rows(texts)))
         rows = {text: row for row, text in enumerate(texts)}
         split_rows = {split: np.asarray([rows[text] for text in of_split[split]], dtype=np.int64) for split in SPLITS}
         seed = self.config.data.seed

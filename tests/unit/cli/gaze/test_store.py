@@ -31,7 +31,7 @@ def test_all_texts_of_the_pairs_are_stored_where_a_search_finds_them(
     assert facts["predictor"].startswith("lexical-")
     assert "120 of 120 texts predicted" in " ".join(error.split())
     store = GazeStore.open(Path(facts["folder"]))
-    assert len(store.rows(["which 0", "this 39 here", "that 7"])) == 3
+    assert len(store.find_rows(["which 0", "this 39 here", "that 7"])) == 3
     assert text_key("which 0") in {key.ljust(32, b"\0") for key in store.parts[0].keys.tolist()}
 
 

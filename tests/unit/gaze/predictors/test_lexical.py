@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.gaze.lexical_features import describe_word, word_places, word_table
-from gazetune.gaze.predictors.lexical import SHIPPED_WEIGHTS, LexicalPredictor, create_lexical, respect_order
+from gazetune.gaze.predictors.lexical import SHIPPED_WEIGHTS, LexicalPredictor, create_lexical, enforce_order
 
 TEXTS = [
     "The committee unanimously disapproved of extraordinarily convoluted terminology.",
@@ -40,7 +40,7 @@ def test_measures_are_in_range_and_in_order_for_any_text(predictor: LexicalPredi
 
 def test_order_is_enforced_on_values_that_break_it() -> None:
     broken = np.array([[-3.0, 5.0, 4.0, 3.0, 120.0]])
-    assert respect_order(broken).tolist() == [[0.0, 5.0, 5.0, 5.0, 100.0]]
+    assert enforce_order(broken).tolist() == [[0.0, 5.0, 5.0, 5.0, 100.0]]
 
 
 def test_a_text_has_the_same_measures_alone_and_among_others(predictor: LexicalPredictor) -> None:
@@ -74,7 +74,7 @@ def slowly(text: str) -> list[list[float]]:
             for layer in ("1", "2"):
                 state = np.maximum(state @ mine[f"w{layer}"] + mine[f"b{layer}"], 0)
             outputs[place] += (state @ mine["w3"] + mine["b3"]) / len(weights["b3"])
-    return respect_order(outputs).tolist()
+    return enforce_order(outputs).tolist()
 
 
 def test_measures_are_those_of_the_slow_way(predictor: LexicalPredictor) -> None:

@@ -101,23 +101,23 @@ def test_after_a_stop_other_texts_may_be_asked_for_and_none_is_kept_twice(tmp_pa
 def test_texts_in_the_store_are_not_predicted_again_and_keep_their_rows(tmp_path: Path) -> None:
     predictor = CountingPredictor()
     first = build_store(TEXTS[:10], predictor, tmp_path)
-    before = first.rows(TEXTS[:10])
+    before = first.find_rows(TEXTS[:10])
     steps: list[tuple[int, int]] = []
     grown = build_store(reversed(TEXTS[:1000] * 2), predictor, tmp_path, lambda *step: steps.append(step))
     assert sorted(predictor.asked) == sorted(TEXTS[:1000])
-    assert np.array_equal(grown.rows(TEXTS[:10]), before)
-    assert np.array_equal(GazeStore.open(grown.folder).rows(TEXTS[:1000]), grown.rows(TEXTS[:1000]))
+    assert np.array_equal(grown.find_rows(TEXTS[:10]), before)
+    assert np.array_equal(GazeStore.open(grown.folder).find_rows(TEXTS[:1000]), grown.find_rows(TEXTS[:1000]))
     assert steps[0] == (10, 1000)
     assert steps[-1] == (1000, 1000)
-    assert np.array_equal(first.text(int(before[3])).values, planted_measures(TEXTS[3], 0))
+    assert np.array_equal(first.read_text(int(before[3])).values, planted_measures(TEXTS[3], 0))
 
 
 def test_nothing_to_store_is_an_empty_store(tmp_path: Path) -> None:
     store = build_store([], PlantedPredictor(0), tmp_path)
     assert len(store) == 0
-    assert len(store.gather([]).values) == 0
+    assert len(store.gather_rows([]).values) == 0
     with pytest.raises(InputError, match="not in the store"):
-        store.rows(["a"])
+        store.find_rows(["a"])
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate"])
@@ -193,7 +193,7 @@ def test_processes_that_build_at_once_share_the_work(tmp_path: Path) -> None:
 def test_other_seeds_have_a_store_of_their_own(undisturbed: GazeStore) -> None:
     other = build_store(TEXTS[:1], PlantedPredictor(1), undisturbed.folder.parent)
     assert other.fingerprint == PlantedPredictor(1).fingerprint != undisturbed.fingerprint
-    assert np.array_equal(other.text(0).values, planted_measures(TEXTS[0], 1))
+    assert np.array_equal(other.read_text(0).values, planted_measures(TEXTS[0], 1))
 
 
 class BrokenPredictor:
@@ -223,7 +223,7 @@ def test_a_fingerprint_that_leaves_the_root_is_refused(tmp_path: Path) -> None:
 class ChoosyPredictor(CountingPredictor):
     """Refuses some texts, as a predictor of recorded measures does."""
 
-    def check(self, texts: Sequence[str]) -> None:
+    def check_texts(self, texts: Sequence[str]) -> None:
         raise InputError(f"{len(texts)} texts refused")
 
 

@@ -66,9 +66,9 @@ def names(root: Path) -> list[str]:
 
 
 def right(store: GazeStore) -> bool:
-    rows = store.rows(TEXTS)
+    rows = store.find_rows(TEXTS)
     return len(store) == len(TEXTS) and np.array_equal(
-        store.gather(rows).values, np.concatenate([planted_measures(text, 0) for text in TEXTS])
+        store.gather_rows(rows).values, np.concatenate([planted_measures(text, 0) for text in TEXTS])
     )
 
 
