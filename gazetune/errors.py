@@ -31,7 +31,15 @@ class Interrupted(GazetuneError):
 
 
 def did_you_mean(given: str, accepted: Iterable[str]) -> str:
-    """Return the tail of an error line: the nearest accepted spelling, or all of them when none is near."""
+    """Return the tail of an error line: the nearest accepted spelling, or all of them when none is near.
+
+    Examples
+    --------
+    >>> did_you_mean("lexcal", ["lexical", "planted"])
+    "did you mean 'lexical'?"
+    >>> did_you_mean("x", ["lexical", "planted"])
+    'accepted: lexical, planted'
+    """
     names = [str(name) for name in accepted]
     near = difflib.get_close_matches(given, names, n=1)
     return f"did you mean '{near[0]}'?" if near else f"accepted: {', '.join(names)}"

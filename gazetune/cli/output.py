@@ -1,4 +1,7 @@
-"""What goes to stderr and what to stdout, whatever the libraries underneath print."""
+"""What goes to stderr and what to stdout, whatever the libraries underneath print.
+
+Messages go to stderr through `logging`. stdout carries the result of the command alone, so that it can be piped.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""The lock of something that one process builds and others wait for; a build that fails leaves no trace of it."""
+"""The lock of something that one process builds while others wait for it.
+
+The lock file lies beside or in what is built, so its folders may have to be made for it. A build that fails removes the
+lock file and these folders again. A process that waits for the lock can therefore find the file gone when its turn
+comes; it then makes the file anew and becomes the builder.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +21,8 @@ _LOG = logging.getLogger(__name__)
 def build_lock(path: Path, what: str) -> Iterator[None]:
     """Hold the lock file `path` inside the block; it is made where it is missing, with its folders.
 
-    When the block raises, a lock file and folders that were made for it go again, as far as nothing else came into
-    them: a refused run leaves the place as it was.
+    When the block raises, the lock file and the folders that were made for it are removed again, unless somebody put
+    something else into them.
 
     Parameters
     ----------
@@ -29,24 +34,24 @@ def build_lock(path: Path, what: str) -> Iterator[None]:
     OSError
         If the lock file cannot be made.
     """
-    made = [folder for folder in path.parents if not folder.exists()]
-    new = not path.exists()
-    lock = _acquired(path, what)
+    missing_folders = [folder for folder in path.parents if not folder.exists()]
+    is_new = not path.exists()
+    lock = _acquire_lock(path, what)
     try:
         yield
     except BaseException:
-        if new:
-            # Held while it goes: whoever waits for it sees that the file has no name any more and makes another one.
+        if is_new:
+            # Removed while it is held. Otherwise a waiting process could lock a file that is about to vanish.
             path.unlink(missing_ok=True)
         lock.release()
-        with contextlib.suppress(OSError):  # one that is not empty, or is gone already
-            for folder in made:
+        with contextlib.suppress(OSError):  # a folder that is not empty, or is gone already
+            for folder in missing_folders:
                 folder.rmdir()
         raise
     lock.release()
 
 
-def _acquired(path: Path, what: str) -> FileLock:
+def _acquire_lock(path: Path, what: str) -> FileLock:
     lock = FileLock(path)
     waiting = False
     while True:
@@ -58,4 +63,4 @@ def _acquired(path: Path, what: str) -> FileLock:
             waiting = True
             _LOG.info(f"{what}: another process builds it; waiting for that")
         except FileNotFoundError:
-            continue  # the process that was waited for failed, and took the folder along
+            continue  # the process that was waited for failed, and removed the folder

@@ -54,7 +54,13 @@ def check_tracking_uri(uri: str | None, storage: Path) -> str:
 
 
 def hide_password(uri: str) -> str:
-    """Return `uri` with the password replaced by `***`: what may be printed, logged or put into a report."""
+    """Return `uri` with the password replaced by `***`: what may be printed, logged or put into a report.
+
+    Examples
+    --------
+    >>> hide_password("postgresql://me:secret@host/runs")
+    'postgresql://me:***@host/runs'
+    """
     head, at, tail = uri.rpartition("@")
     scheme, colon, user = head.partition("://")
     if not at or ":" not in user:
