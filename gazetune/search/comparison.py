@@ -41,7 +41,7 @@ def compare_on_test(active: ActiveSearch) -> SearchDocument:
         trials,
         configs,
         {trial_id: prepared.folder.trial_folder(trial_id) / "best" for trial_id in configs},
-        lambda role, config: train_baseline(active, role, config),
+        lambda role, config: _train_baseline(active, role, config),
         evaluate,
         lambda config: prepare(config, prepared.folder.cache),
     )
@@ -64,7 +64,7 @@ def compare_on_test(active: ActiveSearch) -> SearchDocument:
     return document
 
 
-def train_baseline(active: ActiveSearch, role: str, config: Config) -> BaselineCandidate | None:
+def _train_baseline(active: ActiveSearch, role: str, config: Config) -> BaselineCandidate | None:
     """Train a config to the full budget in a slot, as a run with `role=baseline`; return None when that failed."""
     prepared = active.prepared
     name = baseline_name(role, config)

@@ -44,7 +44,7 @@ def drive_search(prepared: PreparedSearch) -> SearchDocument:
     Interrupted
         When the user stopped it.
     """
-    active = start_search(prepared)
+    active = _start_search(prepared)
     try:
         run_trials(active)
         document = compare_on_test(active)
@@ -61,7 +61,7 @@ def drive_search(prepared: PreparedSearch) -> SearchDocument:
     return document
 
 
-def start_search(prepared: PreparedSearch) -> ActiveSearch:
+def _start_search(prepared: PreparedSearch) -> ActiveSearch:
     """Open the study, put in order what an earlier driver left, and start the slots."""
     folder, search = prepared.folder, prepared.config.search
     folder.requests.announce_driver(0)

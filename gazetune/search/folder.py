@@ -63,7 +63,7 @@ class SearchFolder(RunFolder):
         folder = cls._existing(storage, name, "--resume: ")
         document = folder.read_document()
         if document is not None:
-            ended = ended_by_cap(document)
+            ended = cls.read_ended_by(document)
             if ended is None:
                 raise InputError(f"--resume: search '{name}' is finished; its report is {folder.report}")
             if not new_caps:
@@ -95,6 +95,11 @@ class SearchFolder(RunFolder):
         return folder
 
     @staticmethod
+    def read_ended_by(document: JsonObject) -> EndedByCap | None:
+        """Return which cap ended the search of a document; None where all trials had what they were to have."""
+        return cast("EndedByCap | None", document.get("ended_by"))
+
+    @staticmethod
     def list_names(storage: Path) -> list[str]:
         """Return the names of the searches in a storage folder, sorted."""
         return sorted(space.parent.name for space in storage.glob("[!.]*/space.yaml"))
@@ -120,11 +125,6 @@ class SearchFolder(RunFolder):
         """Write the space that a resumed search reads. A search that was finished counts as unfinished from then on."""
         write_atomically(self._space, space.to_yaml())
         self.document.unlink(missing_ok=True)
-
-
-def ended_by_cap(document: JsonObject) -> EndedByCap | None:
-    """Return which cap ended the search of a document; None where all trials had what they were to have."""
-    return cast("EndedByCap | None", document.get("ended_by"))
 
 
 def _name_taken(path: Path, space: SearchSpace) -> InputError:

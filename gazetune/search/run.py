@@ -132,7 +132,7 @@ def resume_search(
     """
     storage = Path(storage).resolve()
     given = parse_overrides(caps)
-    load_config(None, caps)  # refuses a wrong value before the folder is held
+    load_config(None, caps)  # refuses a wrong value before the folder is locked
     folder, space = SearchFolder.open_to_resume(storage, name, new_caps=bool(given))
     for key, value in given.items():
         set_key(space.base, key, value)
@@ -157,7 +157,7 @@ def _prepare_and_run(
         exit_message = stack.enter_context(ExitMessage())
 
         @stack.callback
-        def release_folder() -> None:
+        def unlock_folder() -> None:
             if folder is not None:
                 folder.unlock()
 

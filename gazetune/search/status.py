@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gazetune.config import SearchConfig
 from gazetune.report.document import EndedRecord
-from gazetune.search.folder import SearchFolder, ended_by_cap
+from gazetune.search.folder import SearchFolder
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.stopping.caps import HOURS_FILE, WorkingTime
 from gazetune.search.study.own_trials import own_trials
@@ -95,7 +95,7 @@ def read_status(storage: Path, name: str) -> SearchStatus:
     running = [trial for trial in trials if trial.state == TrialState.RUNNING]
     seconds = sum(StudyRecord.read(trial).seconds for trial in trials)
     gpu_hours = sum(StudyRecord.read(trial).gpu_seconds or 0.0 for trial in trials) / 3600
-    ended_by = None if document is None else ended_by_cap(document)
+    ended_by = None if document is None else SearchFolder.read_ended_by(document)
     states = Counter(trial.state.name for trial in trials)
     slots = max(1, len(running) if driver is None else driver.slots)
     return SearchStatus(
