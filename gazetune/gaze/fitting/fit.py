@@ -90,7 +90,7 @@ def fit_predictor(
 def _prepare_fit(kind: str, train: MeasuredSentences, seed: int, recipe: RobertaRecipe | None) -> _Fit:
     if kind == "roberta":
         chosen = recipe or RobertaRecipe()
-        chosen.check_sentences(train)
+        chosen.check_against(train)
         base = read_pretrained_roberta(chosen.base)
         return _Fit(lambda folder: fit_roberta(train, base, chosen, seed, folder), {"begun with": base.weights})
     if recipe is not None:

@@ -51,7 +51,7 @@ class RobertaRecipe:
     learning_rate: float = 5e-5
     """The highest one of AdamW."""
 
-    def check_sentences(self, data: MeasuredSentences) -> None:
+    def check_against(self, data: MeasuredSentences) -> None:
         """Refuse a recipe that cannot be followed on these sentences.
 
         Raises

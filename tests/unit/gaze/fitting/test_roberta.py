@@ -149,6 +149,6 @@ def test_a_recipe_that_cannot_be_followed_is_refused(
     recipe: RobertaRecipe, message: str, train: MeasuredSentences
 ) -> None:
     with pytest.raises(InputError, match=message):
-        recipe.check_sentences(train)
+        recipe.check_against(train)
     with pytest.raises(InputError, match="--data: has 1 sentence; accepted: 2 or more"):
-        RobertaRecipe().check(MeasuredSentences(("a b",), np.ones((2, 5))))
+        RobertaRecipe().check_against(MeasuredSentences(("a b",), np.ones((2, 5))))
