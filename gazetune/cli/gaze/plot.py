@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> Outcome:
 
 
 def _draw_picture(args: argparse.Namespace) -> list[Path]:
-    from gazetune.cli.text_argument import read_text_argument
+    from gazetune.cli.gaze.text_argument import read_text_argument
     from gazetune.config import GazeConfig
     from gazetune.pictures.plot import plot_comparison, plot_scanpath, plot_texts
     from gazetune.preferences.read_pairs import read_pair_at

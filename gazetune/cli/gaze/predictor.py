@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from gazetune.cli.tables import print_number_table
+from gazetune.cli.gaze.number_table import print_number_table
 
 if TYPE_CHECKING:
     from gazetune.gaze.evaluation import PredictorErrors

@@ -1,4 +1,4 @@
-"""Tables that several subcommands print for people."""
+"""The table of numbers that commands of `gazetune gaze` print for people."""
 
 from __future__ import annotations
 
