@@ -34,7 +34,7 @@ def compare_on_test(active: ActiveSearch) -> SearchDocument:
     configs = {trial.id: prepared.space.trial_config(trial.params) for trial in trials}
     prepared.progress.print_stage("evaluating the best trial and the baselines on the test split")
 
-    def evaluate(job: EvaluateJob) -> EvaluationResult:
+    def evaluate_in_slot(job: EvaluateJob) -> EvaluationResult:
         return run_evaluation(active.slots.board, job, active.check_interrupted)
 
     best, baselines = compare_winner(
@@ -42,7 +42,7 @@ def compare_on_test(active: ActiveSearch) -> SearchDocument:
         configs,
         {trial_id: prepared.folder.trial_folder(trial_id) / "best" for trial_id in configs},
         lambda role, config: _train_baseline(active, role, config),
-        evaluate,
+        evaluate_in_slot,
         lambda config: prepare(config, prepared.folder.cache),
     )
     document = SearchDocument(
@@ -75,12 +75,12 @@ def _train_baseline(active: ActiveSearch, role: str, config: Config) -> Baseline
         active.parent_run, name, {"fusion.kind": config.fusion.kind}, dump_config(config), tags
     )
 
-    def log(report: TrainingReport) -> None:
+    def log_baseline_report(report: TrainingReport) -> None:
         log_report(prepared.tracker, run, report)
 
     try:
         job = prepared.train_job(name, config, folder)
-        last = run_training(active.slots.board, job, active.check_interrupted, log)
+        last = run_training(active.slots.board, job, active.check_interrupted, log_baseline_report)
     except RunError as error:
         active.check_slots()
         # What the search found stands without this baseline.

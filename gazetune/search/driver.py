@@ -2,10 +2,10 @@
 
 ::
 
-    PreparedSearch --start_search--> ActiveSearch --run_trials--> --compare_on_test--> SearchDocument
-                                                  trial_phase.py    comparison.py
+    PreparedSearch -> slots start -> ActiveSearch -> trials are run -> winner and baselines -> SearchDocument
+                                                     trial_phase.py    comparison.py
 
-What happened is read from the study. So a driver that starts where another one stopped goes on from there.
+What happened is read from the study. A driver therefore goes on where another one stopped.
 """
 
 from __future__ import annotations

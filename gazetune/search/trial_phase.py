@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 from ray import tune
@@ -16,7 +15,6 @@ from gazetune.search.active_search import ActiveSearch
 from gazetune.search.stopping.combined_scheduler import CombinedScheduler
 from gazetune.search.stopping.prune_unfinished import prune_unfinished_trials
 from gazetune.search.stopping.repeated_failures import RepeatedFailures
-from gazetune.search.stopping.replay_rungs import replay_rungs
 from gazetune.search.stopping.schedulers import create_scheduler
 from gazetune.search.stopping.stop_rules import SearchStopper, SlotLossStopper, StopAtCap, StopOnRequest
 from gazetune.search.study.finished_trials import finished_trials
@@ -67,7 +65,7 @@ class TrialPhase:
         self._objective = validation_objective(search)
         self._failures = RepeatedFailures(search.max_failures)
         self._scheduler: CombinedScheduler = create_scheduler(search, prepared.rungs)
-        replay_rungs(self._scheduler, own_trials(active.study), self._objective, prepared.folder.trial_folder)
+        self._scheduler.remember_trials(own_trials(active.study), self._objective, prepared.folder.trial_folder)
         self._scheduler.add_rule(StopOnRequest(prepared.folder.requests))
         self._scheduler.add_rule(StopAtCap(active.caps))
 
@@ -79,7 +77,7 @@ class TrialPhase:
         """Tell whether there is a slot for one more trial beside those that run."""
         return self._active.slots.has_capacity(running)
 
-    def feeder_config(self, trial_id: str, params: Mapping[str, Any]) -> FeederConfig:
+    def feeder_config(self, trial_id: str, params: Mapping[str, object]) -> FeederConfig:
         """Return the job of a trial, and to whom it is fed."""
         prepared = self._active.prepared
         job = prepared.train_job(trial_id, prepared.space.trial_config(params), prepared.folder.trial_folder(trial_id))

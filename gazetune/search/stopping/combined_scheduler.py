@@ -6,14 +6,18 @@ own trial. It has the two things that rules ask for: the id in the study, and th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
+from optuna.trial import FrozenTrial
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from gazetune.trials.messages import TrainJob
+from gazetune.trials.feeder import tune_result
+from gazetune.trials.messages import TrainJob, trial_id_of
+from gazetune.trials.objective import Objective
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
@@ -81,8 +85,28 @@ class CombinedScheduler(FIFOScheduler):
         """Take in one rule more, which knows no trial yet."""
         self.rules = (*self.rules, rule)
 
-    def remember_trial(self, trial: KnownTrial, results: Sequence[Mapping[str, object]]) -> None:
-        """Take in what a trial reached before the search was resumed."""
+    def remember_trials(
+        self, trials: Sequence[FrozenTrial], objective: Objective, folder_of: Callable[[str], Path]
+    ) -> None:
+        """Take in what the trials of a resumed search reached at its rungs.
+
+        Parameters
+        ----------
+        trials
+            The trials that were begun. An unfinished one repeats its last report itself, so that one is left out here.
+        objective
+            What the study's intermediate values are values of.
+        folder_of
+            Returns the folder of a trial id, in which its validation margins lie.
+        """
+        for trial in trials:
+            trial_id = trial_id_of(trial.number)
+            reports = sorted(trial.intermediate_values.items())
+            known = reports if trial.state.is_finished() else reports[:-1]
+            results = [tune_result(examples, objective.oriented(value)) for examples, value in known]
+            self._remember_trial(KnownTrial(trial_id, str(folder_of(trial_id))), results)
+
+    def _remember_trial(self, trial: KnownTrial, results: Sequence[dict[str, Any]]) -> None:
         self.add_trial(trial)
         for rule in self.rules:
             for result in results:

@@ -34,7 +34,7 @@ class TrialHost(Protocol):
     def has_capacity(self, running: Sequence[ResourcesConfig]) -> bool:
         """Tell whether there is a slot for one more trial beside those that run, given by what they need."""
 
-    def feeder_config(self, trial_id: str, params: Mapping[str, Any]) -> FeederConfig:
+    def feeder_config(self, trial_id: str, params: Mapping[str, object]) -> FeederConfig:
         """Return what Tune's trial is to feed for a proposal."""
 
     def stop_reason(self, trial_id: str) -> str | None:

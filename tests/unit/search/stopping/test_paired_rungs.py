@@ -15,7 +15,6 @@ from scipy.stats import norm
 
 from gazetune.search.stopping.combined_scheduler import CombinedScheduler
 from gazetune.search.stopping.paired_rungs import COMPARISONS, PairedRungs, PairedRungTests
-from gazetune.search.stopping.replay_rungs import replay_rungs
 from gazetune.search.study.objectives import OBJECTIVES
 from gazetune.train.checkpoint import save_margins
 from tests.unit.trials.messages import train_job
@@ -129,7 +128,7 @@ def test_a_resumed_search_tests_against_the_trials_of_before(tmp_path: Path) -> 
     before.report(result["objective"], 100)
     study.tell(before, state=optuna.trial.TrialState.PRUNED)
     scheduler, bad = paired(), trial(tmp_path, 1)
-    replay_rungs(scheduler, study.trials, OBJECTIVES["val/accuracy"], lambda trial_id: tmp_path / trial_id)
+    scheduler.remember_trials(study.trials, OBJECTIVES["val/accuracy"], lambda trial_id: tmp_path / trial_id)
     scheduler.on_trial_add(None, bad)
     assert scheduler.on_trial_result(None, bad, scored(bad, 100, 30)) == "STOP"
     assert "trial 0000" in (scheduler.stop_reason("0001") or "")

@@ -18,7 +18,6 @@ from gazetune.config.keys import accepted_values
 from gazetune.errors import InputError
 from gazetune.search.stopping import schedulers
 from gazetune.search.stopping.combined_scheduler import CombinedScheduler
-from gazetune.search.stopping.replay_rungs import replay_rungs
 from gazetune.search.stopping.schedulers import (
     SCHEDULERS,
     check_same_pairs,
@@ -136,7 +135,7 @@ def test_a_resumed_search_stops_the_trials_that_the_first_driver_would_have(name
         pruned = stops[number] > 0
         study.tell(begun, None if pruned else curves[number][900], TrialState.PRUNED if pruned else TrialState.COMPLETE)
     resumed = scheduled(name)
-    replay_rungs(resumed, study.trials, OBJECTIVES["val/accuracy"], lambda trial_id: tmp_path / trial_id)
+    resumed.remember_trials(study.trials, OBJECTIVES["val/accuracy"], lambda trial_id: tmp_path / trial_id)
     later = {number: told(resumed, tmp_path, number, curves[number]) for number in range(12, 24)}
     assert later == {number: stops[number] for number in range(12, 24)}
     assert len(set(later.values())) > 1
@@ -148,7 +147,7 @@ def test_an_unfinished_trial_keeps_its_rungs_and_reports_its_last_one_again(tmp_
     left.report(0.6, 100)
     left.report(0.7, 300)
     scheduler = scheduled("asha")
-    replay_rungs(scheduler, study.trials, OBJECTIVES["val/accuracy"], lambda trial_id: tmp_path / trial_id)
+    scheduler.remember_trials(study.trials, OBJECTIVES["val/accuracy"], lambda trial_id: tmp_path / trial_id)
     rungs = dict(scheduler.rules[0]._brackets[0]._rungs)
     assert rungs[100] == {"0000": 0.6} and rungs[300] == {}
     assert told(scheduler, tmp_path, 0, {300: 0.7}) == 0
@@ -182,7 +181,7 @@ def test_a_trial_that_median_stopping_let_go_on_may_be_replayed_after_better_one
         begun.report(0.95, 300)
         study.tell(begun, state=TrialState.PRUNED)
     scheduler = scheduled("median")
-    replay_rungs(scheduler, study.trials, OBJECTIVES["val/accuracy"], lambda trial_id: tmp_path / trial_id)
+    scheduler.remember_trials(study.trials, OBJECTIVES["val/accuracy"], lambda trial_id: tmp_path / trial_id)
     assert told(scheduler, tmp_path, 4, {100: 0.8}) == 100
 
 
@@ -192,7 +191,7 @@ def test_losses_are_replayed_with_less_as_the_better(tmp_path: Path) -> None:
     before.report(0.4, 100)
     study.tell(before, state=TrialState.PRUNED)
     scheduler = scheduled("asha", objective="val/loss")
-    replay_rungs(scheduler, study.trials, OBJECTIVES["val/loss"], lambda trial_id: tmp_path / trial_id)
+    scheduler.remember_trials(study.trials, OBJECTIVES["val/loss"], lambda trial_id: tmp_path / trial_id)
     assert told(scheduler, tmp_path, 1, {100: -0.5}) == 100
     assert told(scheduler, tmp_path, 2, {100: -0.3}) == 0
 

@@ -85,7 +85,9 @@ def space(tmp_path: Path) -> SearchSpace:
     return read_space(tmp_path / "space.yaml")
 
 
-def searcher(space: SearchSpace, folder: Path, notes: Notes | None = None, host: Host | None = None) -> StudySearcher:
+def make_searcher(
+    space: SearchSpace, folder: Path, notes: Notes | None = None, host: Host | None = None
+) -> StudySearcher:
     study = open_study(space.name, space.config.search, folder)
     ledger: Any = notes or Notes()
     return StudySearcher(space, study, SamplerFactory(space, parallel=False), ledger, host or Host())
@@ -104,37 +106,37 @@ def test_once_the_search_is_over_no_trial_begins_and_those_that_run_end_as_they_
     space: SearchSpace, tmp_path: Path
 ) -> None:
     host = Host()
-    told = searcher(space, tmp_path, host=host)
-    assert isinstance(told.suggest("a"), dict)
+    searcher = make_searcher(space, tmp_path, host=host)
+    assert isinstance(searcher.suggest("a"), dict)
     host.goes_on = False
-    assert told.suggest("b") == Searcher.FINISHED
-    told.on_trial_complete("a", result(30, 0.8, done=True))
+    assert searcher.suggest("b") == Searcher.FINISHED
+    searcher.on_trial_complete("a", result(30, 0.8, done=True))
     study = open_study(space.name, space.config.search, tmp_path)
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"]
-    assert searcher(space, tmp_path, host=Host(goes_on=False)).suggest("c") == Searcher.FINISHED
+    assert make_searcher(space, tmp_path, host=Host(goes_on=False)).suggest("c") == Searcher.FINISHED
 
 
 def test_the_study_is_not_asked_for_a_trial_that_no_slot_can_take(space: SearchSpace, tmp_path: Path) -> None:
-    told = searcher(space, tmp_path, host=Host(slots=2))
+    searcher = make_searcher(space, tmp_path, host=Host(slots=2))
     study = open_study(space.name, space.config.search, tmp_path)
-    assert told.suggest("a") and told.suggest("b")
-    assert told.suggest("c") is None and len(study.trials) == 2
-    told.on_trial_complete("a", result(20, 0.5, done=True))
-    assert told.suggest("d") and len(study.trials) == 3
+    assert searcher.suggest("a") and searcher.suggest("b")
+    assert searcher.suggest("c") is None and len(study.trials) == 2
+    searcher.on_trial_complete("a", result(20, 0.5, done=True))
+    assert searcher.suggest("d") and len(study.trials) == 3
     (tmp_path / "other").mkdir()
-    alone = searcher(space, tmp_path / "other", host=Host(slots=0))
+    alone = make_searcher(space, tmp_path / "other", host=Host(slots=0))
     assert alone.suggest("a") is not None, "while no trial runs, Tune would not look whether the search is to end"
 
 
 def test_complete_pruned_and_failed_trials_are_told_apart(space: SearchSpace, tmp_path: Path) -> None:
     notes, host = Notes(), Host()
-    told = searcher(space, tmp_path, notes, host)
+    searcher = make_searcher(space, tmp_path, notes, host)
     for trial in ("a", "b", "c"):
-        told.suggest(trial)
-        told.on_trial_result(trial, result(10, 0.5))
-    told.on_trial_complete("a", result(30, 0.8, done=True))
-    told.on_trial_complete("b", result(20, 0.6))
-    told.on_trial_complete("c", failure(10, 0.5))
+        searcher.suggest(trial)
+        searcher.on_trial_result(trial, result(10, 0.5))
+    searcher.on_trial_complete("a", result(30, 0.8, done=True))
+    searcher.on_trial_complete("b", result(20, 0.6))
+    searcher.on_trial_complete("c", failure(10, 0.5))
     trials = optuna.load_study(study_name="told", storage=f"sqlite:///{tmp_path}/study.db").trials
     assert [trial.state.name for trial in trials] == ["COMPLETE", "PRUNED", "FAIL"]
     assert trials[0].value == 0.8
@@ -146,18 +148,18 @@ def test_complete_pruned_and_failed_trials_are_told_apart(space: SearchSpace, tm
 
 def test_a_trial_whose_feeder_was_lost_with_ray_stays_to_be_resumed(space: SearchSpace, tmp_path: Path) -> None:
     notes, host = Notes(), Host()
-    told = searcher(space, tmp_path, notes, host)
-    told.suggest("a")
-    told.on_trial_complete("a", None, error=True)
+    searcher = make_searcher(space, tmp_path, notes, host)
+    searcher.suggest("a")
+    searcher.on_trial_complete("a", None, error=True)
     assert notes.reasons == notes.ends == host.ended == []
     assert [trial.state.name for trial in open_study(space.name, space.config.search, tmp_path).trials] == ["RUNNING"]
 
 
 def test_trials_that_were_left_come_first_with_their_parameters(space: SearchSpace, tmp_path: Path) -> None:
-    first = searcher(space, tmp_path)
+    first = make_searcher(space, tmp_path)
     begun = [first.suggest("a")["job"], first.suggest("b")["job"]]
     first.on_trial_complete("a", result(30, 0.8, done=True))
-    second = searcher(space, tmp_path)
+    second = make_searcher(space, tmp_path)
     assert second.suggest("x")["job"] == begun[1]
     new = second.suggest("y")["job"]
     assert new["id"] == "0002" and new["optim.learning_rate"] not in [job["optim.learning_rate"] for job in begun]
@@ -171,10 +173,10 @@ def test_no_configuration_is_proposed_twice_by_drivers_that_take_over_from_each_
         folder.mkdir()
         space = read_space(tmp_path / "space.yaml", overrides=[f"search.seed={seed}", "search.trials=4"])
         for outcome in ("COMPLETE", "PRUNED"):
-            told = searcher(space, folder)
+            searcher = make_searcher(space, folder)
             for trial in ("a", "b"):
-                told.suggest(trial)
-                told.on_trial_complete(trial, result(20, 0.6, done=outcome == "COMPLETE"))
+                searcher.suggest(trial)
+                searcher.on_trial_complete(trial, result(20, 0.6, done=outcome == "COMPLETE"))
         trials = open_study(space.name, space.config.search, folder).trials
         assert len({tuple(trial.params.items()) for trial in trials}) == 4
 
@@ -182,9 +184,9 @@ def test_no_configuration_is_proposed_twice_by_drivers_that_take_over_from_each_
 def test_losses_are_told_as_losses(tmp_path: Path) -> None:
     text = textwrap.dedent(SPACE).replace("trials: 3", "trials: 3, objective: val/loss")
     (tmp_path / "space.yaml").write_text(text)
-    told = searcher(read_space(tmp_path / "space.yaml"), tmp_path)
-    told.suggest("a")
-    told.on_trial_complete("a", result(30, -0.4, done=True))
+    searcher = make_searcher(read_space(tmp_path / "space.yaml"), tmp_path)
+    searcher.suggest("a")
+    searcher.on_trial_complete("a", result(30, -0.4, done=True))
     study = optuna.load_study(study_name="told", storage=f"sqlite:///{tmp_path}/study.db")
     assert study.best_value == 0.4 and study.direction.name == "MINIMIZE"
 
@@ -196,11 +198,13 @@ def test_a_serial_search_repeats_exactly_with_the_trials_that_were_stopped(space
         """Run 12 trials, by one driver or by several that take over from each other."""
         folder.mkdir()
         for _ in range(drivers):
-            told = searcher(space, folder)
+            searcher = make_searcher(space, folder)
             for number in range(12 // drivers):
-                rate = told.suggest(str(number))["job"]["optim.learning_rate"]
-                told.on_trial_result(str(number), result(10, rate))
-                told.on_trial_complete(str(number), result(30, rate, done=True) if rate > 1e-3 else result(20, rate))
+                rate = searcher.suggest(str(number))["job"]["optim.learning_rate"]
+                searcher.on_trial_result(str(number), result(10, rate))
+                searcher.on_trial_complete(
+                    str(number), result(30, rate, done=True) if rate > 1e-3 else result(20, rate)
+                )
         trials = optuna.load_study(study_name="told", storage=f"sqlite:///{folder}/study.db").trials
         return [(trial.state.name, trial.params) for trial in trials]
 
@@ -218,25 +222,25 @@ def test_a_trial_that_was_begun_and_not_yet_proposed_gets_what_it_would_have_got
     def proposal(folder: Path, killed: bool) -> dict[str, Any]:
         """Return what is proposed after 12 trials, by the driver that ran them or by one that takes over from it."""
         folder.mkdir()
-        told = searcher(space, folder)
+        searcher = make_searcher(space, folder)
         for number in range(12):
-            told.suggest(str(number))
-            told.on_trial_complete(str(number), result(30, number / 12, done=True))
+            searcher.suggest(str(number))
+            searcher.on_trial_complete(str(number), result(30, number / 12, done=True))
         if killed:
-            told._study.sampler = told._samplers.make_sampler(12)
-            told._study.ask()
-            told = searcher(space, folder)
-        return told.suggest("12")["job"]
+            searcher._study.sampler = searcher._samplers.make_sampler(12)
+            searcher._study.ask()
+            searcher = make_searcher(space, folder)
+        return searcher.suggest("12")["job"]
 
     assert proposal(tmp_path / "killed", True) == proposal(tmp_path / "whole", False)
 
 
 def test_a_pruned_trial_has_the_reason_that_the_scheduler_gives(space: SearchSpace, tmp_path: Path) -> None:
     notes = Notes()
-    told = searcher(space, tmp_path, notes, Host(reasons={"0001": "worse than trial 0000"}))
+    searcher = make_searcher(space, tmp_path, notes, Host(reasons={"0001": "worse than trial 0000"}))
     for trial in ("a", "b"):
-        told.suggest(trial)
-        told.on_trial_complete(trial, result(20, 0.6))
+        searcher.suggest(trial)
+        searcher.on_trial_complete(trial, result(20, 0.6))
     assert notes.reasons == ["stopped at 20 examples", "worse than trial 0000"]
 
 
@@ -244,13 +248,13 @@ def test_several_objectives_give_a_pareto_front_of_complete_trials(tmp_path: Pat
     several = "trials: 5, scheduler: none, objective: [train_seconds, val/accuracy]"
     (tmp_path / "space.yaml").write_text(textwrap.dedent(SPACE).replace("trials: 3", several))
     space = read_space(tmp_path / "space.yaml")
-    told = searcher(space, tmp_path)
+    searcher = make_searcher(space, tmp_path)
     for number, (seconds, accuracy) in enumerate([(5.0, 0.8), (9.0, 0.7), (2.0, 0.6), (7.0, 0.9)]):
-        told.suggest(str(number))
-        told.on_trial_result(str(number), result(10, 0.5))
-        told.on_trial_complete(str(number), result(30, accuracy, True, seconds))
-    told.suggest("failed")
-    told.on_trial_complete("failed", failure(0, 1.0))
+        searcher.suggest(str(number))
+        searcher.on_trial_result(str(number), result(10, 0.5))
+        searcher.on_trial_complete(str(number), result(30, accuracy, True, seconds))
+    searcher.suggest("failed")
+    searcher.on_trial_complete("failed", failure(0, 1.0))
     study = open_study(space.name, space.config.search, tmp_path)
     study.add_trial(optuna.trial.create_trial(values=[0.1, 1.0], user_attrs={"gazetune:from": "another:0007"}))
     front = find_pareto_front(study, space.config.search)
@@ -263,10 +267,10 @@ def test_several_objectives_give_a_pareto_front_of_complete_trials(tmp_path: Pat
 
 
 def test_only_complete_trials_of_the_search_itself_say_what_mattered(space: SearchSpace, tmp_path: Path) -> None:
-    told = searcher(space, tmp_path)
+    searcher = make_searcher(space, tmp_path)
     for number in range(ENOUGH + 1):
-        rate = told.suggest(str(number))["job"]["optim.learning_rate"]
-        told.on_trial_complete(str(number), result(30, rate, done=True) if number else result(20, rate))
+        rate = searcher.suggest(str(number))["job"]["optim.learning_rate"]
+        searcher.on_trial_complete(str(number), result(30, rate, done=True) if number else result(20, rate))
     study = open_study(space.name, space.config.search, tmp_path)
     study.add_trial(optuna.trial.create_trial(value=1.0, user_attrs={"gazetune:from": "another:0007"}))
     found = measure_importance(study, space)
