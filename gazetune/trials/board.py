@@ -13,6 +13,7 @@ The states of a job::
                     |                       v
                     +-- a node was lost - SUSPENDED --no node was lost--> ENDED (it fails)
 
+    REPORTED --slot is lost--> as from RUNNING
     any state --cancel_job, close--> ENDED
     RUNNING --last report, result, failure--> ENDED
 
