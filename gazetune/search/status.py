@@ -16,7 +16,7 @@ from gazetune.search.folder import SearchFolder
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.stopping.caps import HOURS_FILE, WorkingTime
 from gazetune.search.study.own_trials import own_trials
-from gazetune.search.study.storage import default_url, find_study
+from gazetune.search.study.storage import find_study, own_study_url
 from gazetune.trials.disk import folder_bytes
 from gazetune.trials.driver_requests import DriverNote
 from gazetune.trials.messages import StudyRecord, trial_id_of
@@ -118,7 +118,7 @@ def read_status(storage: Path, name: str) -> SearchStatus:
 
 def _begun_trials(folder: SearchFolder, space: SearchSpace) -> list[FrozenTrial]:
     """Return the search's own trials that were begun; none where the study is not there yet."""
-    study = find_study(space.config.search.storage or default_url(folder.path), space.name)
+    study = find_study(space.config.search.storage or own_study_url(folder.path), space.name)
     return [] if study is None else [trial for trial in own_trials(study) if trial.state != TrialState.WAITING]
 
 

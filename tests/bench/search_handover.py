@@ -22,7 +22,7 @@ import yaml
 from optuna.trial import FrozenTrial, TrialState
 
 from gazetune.cli.main import main as gazetune
-from gazetune.search.study.storage import default_url
+from gazetune.search.study.storage import own_study_url
 from gazetune.trials import slot_pool
 from tests.bench.search_worker import Stamp, stamping_loop, stamps, use
 
@@ -49,7 +49,7 @@ class Measured:
     @property
     def trials(self) -> list[FrozenTrial]:
         """The study's trials by number."""
-        study = optuna.load_study(study_name=self.name, storage=default_url(self.folder))
+        study = optuna.load_study(study_name=self.name, storage=own_study_url(self.folder))
         return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
     def stamps(self) -> list[list[Stamp]]:

@@ -26,7 +26,7 @@ from gazetune.search.space.space_file import read_space
 from gazetune.search.study import searcher
 from gazetune.search.study.constrained_sampling import propose_values
 from gazetune.search.study.searcher import StudySearcher
-from gazetune.search.study.storage import default_url
+from gazetune.search.study.storage import own_study_url
 from gazetune.tracking.mlflow_runs import Tracker
 from tests.bench.search_replayed import replaying_loop
 from tests.bench.search_table import SPACE, Table, numbers
@@ -58,7 +58,7 @@ class BareOptuna:
         copy.mkdir()
         shutil.copy(folder / "study.db", copy)
         sampler = optuna.samplers.TPESampler(seed=0, multivariate=True, group=True, constant_liar=True)
-        self._study = optuna.load_study(study_name=NAME, storage=default_url(copy), sampler=sampler)
+        self._study = optuna.load_study(study_name=NAME, storage=own_study_url(copy), sampler=sampler)
 
     def propose(self) -> float:
         """Propose a trial, tell the study what its configuration reached, and return the seconds of the proposal."""

@@ -1,8 +1,12 @@
 """Where a search's study is kept: a sqlite file in its folder, or a database or Journal file that others share.
 
-Optuna waits for a database that is down as long as the driver of that database likes, and makes its tables on the way,
-without a lock: of two that open a new database at once, one fails. So what only looks, here, answers within seconds and
-writes nothing, not even into a database that a driver is making; and what makes tables tries again.
+Optuna's own way of opening a storage has two properties that do not suit a command which only looks. It waits for a
+database that is down, for as long as the database's Python package waits. And it makes missing tables without a lock:
+of two processes that open a new database at once, one fails. So there are two ways to open one here:
+
+- to read (`_open_to_read`): it answers within seconds and writes nothing, not even into a database whose tables another
+  process is making;
+- to write (`_open_to_write`): it makes missing tables, and tries again when somebody else is making them.
 """
 
 from __future__ import annotations
@@ -33,13 +37,15 @@ from gazetune.trials.objective import Direction
 
 _PACKAGES = {"psycopg2": "pip install 'gazetune[postgres]'", "MySQLdb": "pip install mysqlclient"}
 _OWNER = "gazetune:search"
-_MARK = "study_owner"
+"""A user attribute of a shared study: the mark of the search that it belongs to."""
+_MARK_FILE = "study_owner"
+"""The file in a search's folder that holds the same mark."""
 _ATTEMPTS = 10
-_TURN = 60
+_SQLITE_WAIT = 60
 """Seconds that a driver waits until nobody reads a sqlite file."""
 
 
-def default_url(folder: Path) -> str:
+def own_study_url(folder: Path) -> str:
     """Return the URL of the sqlite file in a search's folder, where its study is unless `search.storage` is set."""
     return f"{SQLITE}{folder.resolve() / 'study.db'}"
 
@@ -65,9 +71,9 @@ def check_study_storage(url: str | None, name: str, folder: Path) -> None:
         return
     study = find_study(url, name)
     if study is None and (folder / "trials").exists():
-        raise _refusal(url, f"has no study '{name}' any more, so the search cannot go on; put it back")
+        raise _storage_error(url, f"has no study '{name}' any more, so the search cannot go on; put it back")
     if study is not None:
-        with _in_one_line(url):
+        with _errors_in_one_line(url):
             owner = study.user_attrs.get(_OWNER)
         _check_owner(url, name, owner, _read_mark(folder))
 
@@ -80,8 +86,8 @@ def find_study(url: str, name: str) -> optuna.Study | None:
     InputError
         When the storage cannot be used.
     """
-    with _in_one_line(url):
-        storage = _existing_storage(url)
+    with _errors_in_one_line(url):
+        storage = _open_to_read(url)
         if storage is None or name not in [each.study_name for each in storage.get_all_studies()]:
             return None
         return optuna.load_study(study_name=name, storage=storage)
@@ -98,12 +104,12 @@ def open_study(name: str, search: SearchConfig, folder: Path) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if search.storage is not None:
         return open_shared_study(search.storage, name, directions_of(search), folder)
-    return open_own_study(name, directions_of(search), folder)
+    return _open_own_study(name, directions_of(search), folder)
 
 
-def open_own_study(name: str, directions: Sequence[Direction], folder: Path) -> optuna.Study:
+def _open_own_study(name: str, directions: Sequence[Direction], folder: Path) -> optuna.Study:
     """Open the study in a search's own folder; it is made where it is missing."""
-    storage = _complete_storage(default_url(folder))
+    storage = _open_to_write(own_study_url(folder))
     return optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=True)
 
 
@@ -119,11 +125,11 @@ def open_shared_study(url: str, name: str, directions: Sequence[Direction], fold
     """
     mark = _read_mark(folder)
     own = mark or _write_mark(folder)
-    with _in_one_line(url):
+    with _errors_in_one_line(url):
         storage: BaseStorage = (
             JournalStorage(JournalFileBackend(url.removeprefix(JOURNAL)))
             if url.startswith(JOURNAL)
-            else _complete_storage(url)
+            else _open_to_write(url)
         )
         try:
             study = optuna.create_study(storage=storage, study_name=name, directions=directions)
@@ -134,11 +140,11 @@ def open_shared_study(url: str, name: str, directions: Sequence[Direction], fold
     return study
 
 
-def _complete_storage(url: str) -> RDBStorage:
+def _open_to_write(url: str) -> RDBStorage:
     """Open a database to write; its tables are made where they are missing."""
     sqlite = url.startswith(SQLITE)
     # A server may drop an idle connection; a sqlite file is locked while others read it.
-    engine: dict[str, Any] = {"connect_args": {"timeout": _TURN}} if sqlite else {"pool_pre_ping": True}
+    engine: dict[str, Any] = {"connect_args": {"timeout": _SQLITE_WAIT}} if sqlite else {"pool_pre_ping": True}
     for attempt in range(1, _ATTEMPTS):
         try:
             return RDBStorage(url, engine_kwargs=engine)
@@ -147,7 +153,7 @@ def _complete_storage(url: str) -> RDBStorage:
     return RDBStorage(url, engine_kwargs=engine)
 
 
-def _existing_storage(url: str) -> BaseStorage | None:
+def _open_to_read(url: str) -> BaseStorage | None:
     """Return the storage if studies were ever kept there, else None once it is known that they can be."""
     file = next((Path(url.removeprefix(kind)) for kind in (JOURNAL, SQLITE) if url.startswith(kind)), None)
     if file is not None:
@@ -188,37 +194,37 @@ def _check_may_create(engine: sqlalchemy.Engine) -> None:
 
 
 def _read_mark(folder: Path) -> str | None:
-    mark = folder / _MARK
+    mark = folder / _MARK_FILE
     return mark.read_text(encoding="utf-8") if mark.exists() else None
 
 
 def _write_mark(folder: Path) -> str:
     own = uuid.uuid4().hex
-    write_atomically(folder / _MARK, own)
+    write_atomically(folder / _MARK_FILE, own)
     return own
 
 
 def _check_owner(url: str, name: str, owner: str | None, mark: str | None) -> None:
     # A driver that was killed between making the study and marking it left one without owner, and the folder's mark.
     if mark is None or owner not in (mark, None):
-        raise _refusal(url, f"has a study '{name}' of another search; choose another --name")
+        raise _storage_error(url, f"has a study '{name}' of another search; choose another --name")
 
 
 @contextmanager
-def _in_one_line(url: str) -> Iterator[None]:
+def _errors_in_one_line(url: str) -> Iterator[None]:
     """Turn what a storage can raise into one line that names it."""
     try:
         yield
     except ModuleNotFoundError as error:
         package = str(error.name)
-        raise _refusal(
+        raise _storage_error(
             url, f"needs the Python package {package}: {_PACKAGES.get(package, f'pip install {package}')}"
         ) from error
     except (SQLAlchemyError, StorageInternalError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         # A database driver's own error has the reason; the wrapping one has the statement too.
         reason = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None) or error
-        raise _refusal(url, f"cannot be used ({str(reason).strip().splitlines()[0]})") from error
+        raise _storage_error(url, f"cannot be used ({str(reason).strip().splitlines()[0]})") from error
 
 
-def _refusal(url: str, what: str) -> InputError:
+def _storage_error(url: str, what: str) -> InputError:
     return InputError(f"search.storage '{url}' {what}")

@@ -1,4 +1,8 @@
-"""`--warm-start`: what another search found, as history for the sampler of this one."""
+"""`--warm-start`: what another search found, as history for the sampler of this one.
+
+The COMPLETE trials of the other search become part of the new search's space file (`history`), and `seeding.seed_study`
+puts them into its study. A trial is taken over when its whole config lies in the new space: what differs must be axes.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,6 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from optuna.trial import TrialState
 
@@ -21,7 +24,7 @@ from gazetune.search.space.space_file import read_space
 from gazetune.search.study.objectives import objectives_of
 from gazetune.search.study.own_trials import own_trials
 from gazetune.search.study.samplers import SAMPLERS, sampler_names
-from gazetune.search.study.storage import default_url, find_study
+from gazetune.search.study.storage import find_study, own_study_url
 from gazetune.trials.messages import trial_id_of
 from gazetune.trials.run_folder import RunFacts
 
@@ -61,7 +64,7 @@ def with_history(space: SearchSpace, source: str, storage: Path, facts: RunFacts
     _check_comparable(origin, old, space, folder.read_facts(), facts)
     past: list[PastTrial] = []
     outside: list[str] = []
-    where = old.config.search.storage or default_url(folder.path)
+    where = old.config.search.storage or own_study_url(folder.path)
     study = find_study(where, old.name)
     if study is None:
         raise InputError(f"{origin}: there is no study '{old.name}' in {where}")
@@ -110,7 +113,7 @@ def _check_comparable(
         )
 
 
-def _read_values(tree: Mapping[str, Any]) -> dict[str, object]:
+def _read_values(tree: Mapping[str, object]) -> dict[str, object]:
     """Return the values of a resolved config by dotted key."""
     found: dict[str, object] = {}
     for key in config_keys():

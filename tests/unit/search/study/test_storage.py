@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy
 from optuna.trial import TrialState
 
+from gazetune.config import SearchConfig
 from gazetune.config.config_file import write_config
 from gazetune.errors import InputError
 from gazetune.search.folder import SearchFolder
@@ -26,11 +27,10 @@ from gazetune.search.space.study_url import storage_url
 from gazetune.search.study.constrained_sampling import propose_values
 from gazetune.search.study.storage import (
     check_study_storage,
-    default_url,
     find_study,
-    open_own_study,
     open_shared_study,
     open_study,
+    own_study_url,
 )
 from gazetune.search.study.warm_start import with_history
 from gazetune.trials.run_folder import RunFacts
@@ -158,8 +158,8 @@ def test_asking_writes_nothing(url: str, tmp_path: Path) -> None:
 
 
 def test_a_look_into_a_database_that_is_being_made_writes_nothing(tmp_path: Path) -> None:
-    complete = default_url(own_folder(tmp_path / "complete"))
-    open_own_study("shared", ["maximize"], tmp_path / "complete")
+    complete = own_study_url(own_folder(tmp_path / "complete"))
+    open_study("shared", SearchConfig(), tmp_path / "complete")
     engine = sqlalchemy.create_engine(complete)
     with engine.begin() as connection:
         for table in ("study_directions", "studies", "version_info", "alembic_version"):
@@ -168,7 +168,7 @@ def test_a_look_into_a_database_that_is_being_made_writes_nothing(tmp_path: Path
     assert find_study(complete, "shared") is None
     check_study_storage(complete, "shared", tmp_path / "shared")
     assert (tmp_path / "complete" / "study.db").read_bytes() == before
-    open_own_study("shared", ["maximize"], tmp_path / "complete")
+    open_study("shared", SearchConfig(), tmp_path / "complete")
     assert find_study(complete, "shared") is not None
 
 
@@ -179,7 +179,7 @@ def test_drivers_and_onlookers_may_open_a_new_storage_at_once(url: str, tmp_path
 
 
 def test_a_driver_waits_while_a_file_is_read(tmp_path: Path) -> None:
-    study = open_own_study("shared", ["maximize"], tmp_path)
+    study = open_study("shared", SearchConfig(), tmp_path)
     trial = study.ask()
     with contextlib.closing(sqlite3.connect(tmp_path / "study.db", check_same_thread=False)) as reader:
         reader.execute("BEGIN")
@@ -245,7 +245,7 @@ def test_the_study_is_in_the_searchs_folder_unless_a_storage_is_given(tmp_path: 
     check_study_storage(space.config.search.storage, "smoke", tmp_path)
     open_study("smoke", space.config.search, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["study.db"]
-    assert find_study(default_url(tmp_path), "smoke") is not None
+    assert find_study(own_study_url(tmp_path), "smoke") is not None
 
 
 def test_a_warm_start_reads_the_study_where_it_is(url: str, tmp_path: Path) -> None:
