@@ -1,4 +1,15 @@
-"""Which unit of gaze each token of a backbone's tokenizer belongs to, by character offsets."""
+"""Which unit of gaze each token of a backbone's tokenizer belongs to, by character offsets.
+
+    text      The eyes rest
+    units    |The|eyes|rest|            words of a gaze predictor, with their measures
+    tokens   |The| ey|es| rest|         tokens of the backbone
+    unit       0   1  1   2
+    share      1  1/2 1/2 1             with the policy `spread`; with `first`: 1 1 0 1
+
+Where a token lies over two units it can only belong to one of them. First every token takes the unit that it overlaps
+most. A unit may then be left without any token although a token overlaps it. For such a unit, tokens are moved along
+the shortest chain that ends at a unit with a token to spare (an augmenting path, as in bipartite matching).
+"""
 
 from __future__ import annotations
 
@@ -15,10 +26,10 @@ def align_units(
     """Give each token the unit that it overlaps most, and its share of that unit's values.
 
     A token that overlaps two units equally goes to the first. If that leaves a unit without any token although tokens
-    overlap it, tokens are moved, as few as it takes, so that it gets one where this is possible: then the sum over
-    tokens of share times value is the sum over units. Only a unit that no token overlaps (truncated text), or that has
-    fewer tokens than units around it (one token over two words), stays without. Several tokens with the same span (the
-    bytes of an emoji) all belong to the unit. Linear in tokens plus overlaps.
+    overlap it, as few tokens as possible are moved so that the unit gets one. The sum over tokens of share times value
+    is then the sum over units. Two kinds of units stay without a token: those that no token overlaps (truncated text),
+    and those with fewer tokens than units around them (one token over two words). Several tokens with the same span
+    (the bytes of an emoji) all belong to the unit. The cost is linear in tokens plus overlaps.
 
     Parameters
     ----------
@@ -41,6 +52,13 @@ def align_units(
     ------
     ValueError
         If the units are not in order, or the policy is unknown.
+
+    Examples
+    --------
+    >>> tokens, words = np.array([[0, 3], [3, 6], [6, 8], [8, 13]]), np.array([[0, 3], [4, 8], [9, 13]])
+    >>> unit, share = align_units(tokens, words, "spread")  # The| ey|es| rest
+    >>> unit.tolist(), share.tolist()
+    ([0, 1, 1, 2], [1.0, 0.5, 0.5, 1.0])
     """
     if policy not in ("spread", "first"):
         raise ValueError(f"policy must be 'spread' or 'first', got {policy!r}")
@@ -88,7 +106,7 @@ def _find_overlaps(
 def _serve_left_out_units(
     token_unit: NDArray[np.int32], pair_token: NDArray[np.int64], pair_unit: NDArray[np.int64], units: int
 ) -> None:
-    """Move tokens in place so that as many overlapped units as possible have one (rare: most texts return at once)."""
+    """Move tokens in place so that as many overlapped units as possible have one. Most texts need no move."""
     counts = np.bincount(token_unit[token_unit >= 0], minlength=units)
     left_out = np.setdiff1d(pair_unit, np.flatnonzero(counts))
     if not len(left_out):
@@ -108,7 +126,9 @@ def _move_one_token(
 ) -> None:
     """Find the shortest chain of moves that ends at a unit with a token to spare, and make them (augmenting path).
 
-    The tokens that overlap unit u are tokens[edges[u]:edges[u + 1]]. Changes `token_unit` and `counts` in place.
+    The search is breadth first, from the `unit` without a token to the owners of the tokens that overlap it, to the
+    owners of the tokens that overlap those, and so on. The tokens that overlap unit u are
+    tokens[edges[u]:edges[u + 1]]. Changes `token_unit` and `counts` in place.
     """
     taker: dict[int, int] = {}  # token -> the unit that would take it
     given: dict[int, int] = {}  # unit -> the token that it would give away

@@ -1,4 +1,8 @@
-"""Measures that carry no information about their text, to tell what a gain of gaze is worth, and noise on real ones."""
+"""Controls: measures that carry no information about their text, in place of the real ones; and noise on real ones.
+
+A model with gaze has more inputs and more weights than one without. If it is better with a control, too, its gain does
+not come from the measures.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +28,12 @@ def training_statistics(values: NDArray[np.float32]) -> tuple[NDArray[np.float32
     mean, sd
         [5] each, in the measures' units. A measure that does not vary, or that there is none of, has sd 1 (and mean 0
         if there is none), so that dividing by it is safe.
+
+    Examples
+    --------
+    >>> mean, sd = training_statistics(np.array([[10.0, 3.0], [14.0, 3.0]], np.float32))
+    >>> mean.tolist(), sd.tolist()
+    ([12.0, 3.0], [2.0, 1.0])
     """
     if not len(values):
         return np.zeros(values.shape[1], np.float32), np.ones(values.shape[1], np.float32)
@@ -49,9 +59,10 @@ def apply_control(
 ) -> NDArray[np.float32]:
     """Return the measures that take the place of `values` under a control, [units, 5].
 
-    `shuffled`: the unit vectors of another text of the same split, repeated or cut to the text's length; no text with
-    units keeps its own where its split has two such texts. `noise`: each measure of each unit drawn by itself from its
-    values in the training split. `constant`: the training means.
+    - `shuffled`: the unit vectors of another text of the same split, repeated or cut to the text's length. Every text
+      with units gets another's, unless it is the only such text of its split.
+    - `noise`: each measure of each unit is drawn by itself from the measure's values in the training split.
+    - `constant`: the training means.
 
     Parameters
     ----------
@@ -71,6 +82,13 @@ def apply_control(
     ------
     ValueError
         For an unknown kind, or `noise` or `constant` with no unit in the training split.
+
+    Examples
+    --------
+    >>> values = np.array([[1.0], [2.0], [7.0]], np.float32)  # two texts, of two units and of one
+    >>> split = {"train": np.array([0, 1])}
+    >>> apply_control("shuffled", values, np.array([0, 2, 3]), split, split["train"], seed=0).tolist()
+    [[7.0], [7.0], [1.0]]
     """
     if kind == "none":
         return values

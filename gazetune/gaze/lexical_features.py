@@ -1,7 +1,11 @@
 """What the lexical predictor sees of a word: its form, its letter groups, its neighbours and its place in the sentence.
 
-Everything is a function of one text alone. Forms are computed once for each distinct word and then looked up, so the
-cost of a text is a few array operations a word.
+Everything is a function of one text alone. The form of a distinct word is computed once and then looked up, so a text
+costs a few array operations a word:
+
+    table       one row a word: text, sentence, row of `forms`
+    forms       one row a distinct word: length, capitals, punctuation, commonness, ...
+    pieces      the distinct word's groups of one to three letters, hashed into 512 buckets
 """
 
 from __future__ import annotations
@@ -124,8 +128,8 @@ def _ends_sentence(word: str) -> bool:
 def describe_word(word: str) -> tuple[tuple[float, ...], tuple[int, ...]]:
     """Return the features of one word's form, FORM_FEATURES of them, and the buckets of its letter groups.
 
-    Lengths are in characters over 10 and capped, shares lie in 0..1. Groups are the runs of one to three letters of the
-    word without outer punctuation, in lower case, between a mark for its start and one for its end.
+    Lengths are in characters divided by 10, and capped; shares lie in 0..1. The groups are all runs of one to three
+    letters of the word without outer punctuation, in lower case, with a mark at its start and one at its end.
     """
     core = _CORE.sub("", word)
     low = core.lower()

@@ -28,7 +28,7 @@ class MeasuredSentences:
 def read_measured_sentences(path: Path) -> MeasuredSentences:
     """Read a CMCL-format CSV: columns sentence_id, word, nFix, FFD, GPT, TRT, fixProp; one row a word.
 
-    The mark `<EOS>` at the end of a word is dropped. Words such as `None` or `NA` are words; an empty cell is none.
+    The mark `<EOS>` at the end of a word is dropped. `None` and `NA` are words like others; an empty cell is no word.
 
     Raises
     ------

@@ -17,11 +17,12 @@ _TRT = MEASURES.index("TRT")
 def redistribute_trt(gaze: FlatGaze, sigma: tuple[float, float]) -> NDArray[np.float32]:
     """Return the measures [units, 5] with each word's TRT divided over itself and its neighbours.
 
-    A word gives the word at distance d (in words of the same text) the share exp(-d^2 / (2 sigma^2)) of its TRT, with
-    one sigma for the words before it and one for those after it, 1 for itself, normalised over the words that have
-    measures: the sum over a text stays what it was. The other measures stay. Where a word has several units its new TRT
-    is divided over them in their old proportions, evenly where all had none. The axis is one of GazeReward's follow-ups
-    (asymmetric redistribution of TRT). Linear in units for a given sigma.
+    A word gives shares of its TRT to itself and to the other words of its text. The weight of the word at distance d
+    (in words) is exp(-d^2 / (2 sigma^2)), with one sigma for the words before and one for the words after; the word's
+    own weight is 1. Weights are normalised over the words that have measures, so the sum over a text stays what it was.
+    The other measures stay as they are. A word with several units divides its new TRT over them in their old
+    proportions, and evenly where all had none. GazeReward's follow-ups propose it (asymmetric redistribution of TRT).
+    The cost is linear in units for a given sigma.
 
     Parameters
     ----------
@@ -30,6 +31,14 @@ def redistribute_trt(gaze: FlatGaze, sigma: tuple[float, float]) -> NDArray[np.f
     sigma
         Standard deviations to the left (words before) and to the right (words after), in words; each side ends at four
         of them, and 0 gives nothing to that side.
+
+    Examples
+    --------
+    >>> values = np.zeros((3, 5), np.float32)
+    >>> values[1, 3] = 9.0  # TRT of the middle word
+    >>> gaze = FlatGaze(np.zeros((3, 2), np.int32), values, np.arange(3, dtype=np.int32), np.array([0, 3]))
+    >>> redistribute_trt(gaze, sigma=(0.0, 1.0))[:, 3].round(1)  # the word after it gets a share
+    array([0. , 5.6, 3.4], dtype=float32)
     """
     word, word_text = gaze.number_words()
     trt = gaze.values[:, _TRT].astype(np.float64)
@@ -46,7 +55,7 @@ def redistribute_trt(gaze: FlatGaze, sigma: tuple[float, float]) -> NDArray[np.f
 def _spread_over_neighbours(
     totals: NDArray[np.float64], present: NDArray[np.bool_], text: NDArray[np.int64], sigma: tuple[float, float]
 ) -> NDArray[np.float64]:
-    """Return the totals [words] after each word gave its shares; a loop over distances, not over words."""
+    """Return the totals [words] after each word gave its shares. It loops over distances, not over words."""
     kernel = [(0, 1.0)]
     longest = int(np.bincount(text).max(initial=1)) - 1
     for side, deviation in zip((-1, 1), sigma, strict=True):
@@ -65,7 +74,7 @@ def _spread_over_neighbours(
 
 
 def _pair_slices(words: int, shift: int) -> tuple[slice, slice]:
-    """Return which words give and which take at a distance."""
+    """Return the words that give and the words that take at a distance of `shift`, as slices of equal length."""
     size = max(words - abs(shift), 0)
     first = max(-shift, 0)
     return slice(first, first + size), slice(first + shift, first + shift + size)

@@ -36,7 +36,14 @@ class PreferencePair:
     """Score of the chosen less that of the rejected reply where the source has scores; finite and not negative."""
 
     def chat_with(self, reply: str) -> tuple[Message, ...]:
-        """Return the prompt followed by `reply` as the assistant's message."""
+        """Return the prompt followed by `reply` as the assistant's message.
+
+        Examples
+        --------
+        >>> pair = PreferencePair((Message("user", "Why?"),), chosen="So.", rejected="No.", group="", origin="a:1")
+        >>> [message.content for message in pair.chat_with(pair.rejected)]
+        ['Why?', 'No.']
+        """
         return (*self.prompt, Message("assistant", reply))
 
 

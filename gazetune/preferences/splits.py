@@ -1,4 +1,16 @@
-"""From a `data` config to the three splits. No prompt stands in two of them."""
+"""From a `data` config to the three splits. No prompt stands in two of them.
+
+    splits of the source     what becomes of them
+    train                    divided 70/15/15 by hash
+    train, test              test stays; train is divided 85/15 into train and validation
+    train, validation        validation becomes test; then as above
+    train, validation, test  kept as they are
+    any, with data.splits    all pairs are divided by hash, with these shares
+    any, with data.fold      one of five folds, by hash, is test; the rest is divided into train and validation
+
+"By hash" means that the hash of `data.seed` and a pair's group is a number in [0, 1), and the shares cut this range. A
+pair therefore keeps its split when other pairs come or go, and every process divides in the same way.
+"""
 
 from __future__ import annotations
 
@@ -198,7 +210,8 @@ def _drop_shared_prompts(
 
 
 def _is_in_subsample(pair: PreferencePair, config: DataConfig) -> bool:
-    # By the pair, not its group: then the share is met closely on trees too, and a smaller share is part of a larger.
+    # The hash is of the pair and not of its group. The share is then met closely on conversation trees, too. A smaller
+    # share is always a part of a larger one.
     return (
         _hash_to_uniform(config.seed, "subsample", json.dumps([pair.group, pair.chosen, pair.rejected]))
         < config.subsample
@@ -206,9 +219,15 @@ def _is_in_subsample(pair: PreferencePair, config: DataConfig) -> bool:
 
 
 def _hash_to_uniform(seed: int, purpose: str, key: str) -> float:
-    """Return a number in [0, 1) that is fixed by its arguments; different purposes give independent numbers."""
+    """Return a number in [0, 1) that is fixed by its arguments; different purposes give independent numbers.
+
+    Examples
+    --------
+    >>> _hash_to_uniform(0, "split", "a") == _hash_to_uniform(0, "split", "a") != _hash_to_uniform(0, "fold", "a")
+    True
+    """
     digest = hashlib.sha256(f"{seed}\n{purpose}\n{key}".encode()).digest()
-    # 53 bits: more would round up to 1.0.
+    # A float64 holds 53 bits. With more of them, the largest numbers would round up to 1.0.
     return (int.from_bytes(digest[:8], "big") >> 11) * 2.0**-53
 
 

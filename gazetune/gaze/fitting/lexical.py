@@ -1,4 +1,7 @@
-"""Fit the networks of the predictor `lexical` to measured sentences. One thread and a seed: same data, same weights."""
+"""Fit the networks of the predictor `lexical` to measured sentences.
+
+The fit runs on one thread with a seed, so the same data give the same weights.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,9 @@ def fit_lexical(data: MeasuredSentences, seed: int = 0) -> bytes:
         members = []
         for member in range(_MEMBERS):
             _LOG.info("fitting network %d of %d to %d words", member + 1, _MEMBERS, len(targets))
-            members.append(_fit_member(inputs, targets, (seed * _MEMBERS + member) % 2**64))  # all that torch takes
+            members.append(
+                _fit_member(inputs, targets, (seed * _MEMBERS + member) % 2**64)
+            )  # the range of torch's seeds
     finally:
         torch.set_num_threads(threads)
     tensors = {name: np.stack([member[name] for member in members]) for name in members[0]}
@@ -135,7 +140,7 @@ def _fit_member(inputs: _Inputs, targets: torch.Tensor, seed: int) -> dict[str, 
             optimizer,
             _LEARNING_RATE,
             total_steps=steps,
-            pct_start=max(0.1, 2 / steps),  # torch divides by the rise's steps less one
+            pct_start=max(0.1, 2 / steps),  # torch divides by the number of rising steps less one
         )
         for _ in range(_EPOCHS):
             order = torch.randperm(len(targets))

@@ -1,4 +1,4 @@
-"""The RoBERTa that a fit begins with: a language model, an encoder, or a predictor that was fitted before."""
+"""The RoBERTa that a fit begins with: a language model, an encoder alone, or a predictor that was fitted before."""
 
 from __future__ import annotations
 
@@ -44,11 +44,13 @@ class PretrainedRoberta:
     network: nn.ModuleDict
     tokenizer: Tokenizer
     fitted: bool
-    """Whether it predicts measures already; else its output layer is to be begun afresh."""
+    """Whether it predicts measures already. Otherwise its output layer is drawn anew."""
 
 
 def read_pretrained_roberta(name: str) -> PretrainedRoberta:
-    """Read the RoBERTa to begin with. Heads of other tasks are left out; the pooler, which is never asked, may lack.
+    """Read the RoBERTa to begin with.
+
+    Heads of other tasks are left out. The pooler may be missing, because the predictor does not use it.
 
     Raises
     ------

@@ -58,7 +58,8 @@ class RecordedPredictor:
         self._reader = reader
         self._hash = hashlib.sha256(content).hexdigest()
         measures = [(name, "mean") for name in MEASURES]
-        # Grouped by the word too: two readers with different words of one span end as an overlap.
+        # Rows are grouped by the word, too. Where two readers have different words at one span, two groups with
+        # the same span are left, and these are refused as an overlap.
         words = table.group_by([*_SPAN, "word"]).aggregate([("row", "min"), *measures])
         words = words.sort_by([(name, "ascending") for name in (*_SPAN, "row_min")])
         keys = words["text_sha256"].to_pylist()

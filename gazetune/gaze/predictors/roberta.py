@@ -115,7 +115,7 @@ class RobertaPredictor:
 
 
 def _complete_encoder(roberta: Any) -> None:
-    """Make the encoder's counters, which no checkpoint has, and drop its pooler, which is never asked."""
+    """Make the encoder's position counters, which no checkpoint has, and drop its pooler, which is not used."""
     import torch
 
     places = torch.arange(roberta.embeddings.position_ids.shape[1])[None]

@@ -1,9 +1,15 @@
 """Building the store of reading measures: what is missing is predicted and added in parts.
 
-A build has no state of its own. It sorts the keys of the texts that the store lacks and cuts them into parts, which
-take the free numbers in their order. Every finished part is one whole cut, so what a killed build lacks falls into the
-same cuts with the same numbers again, in whatever order parts were finished: it goes on with exactly those, and ends
-with the parts of a build that was never disturbed. So does a build that replaces damaged parts.
+A build keeps no state beside the parts. It sorts the keys of the texts that the store lacks, cuts them into parts of
+2,048 texts, and gives the parts the free numbers in their order:
+
+    sorted keys that are missing    k1 ......... k2048 | k2049 ....... k4096 | k4097 .... k5000
+    parts                                part 0        |        part 1       |      part 2
+    batches of the predictor        8 batches of 256   |  8 batches of 256   |   4 batches
+
+Every finished part is one whole cut. If a build is killed after part 1 alone, the next build lacks the keys of the
+parts 0 and 2, cuts them at the same keys and finds the numbers 0 and 2 free. It therefore ends with the same files as
+a build that was never disturbed. The same holds for a build that replaces damaged parts.
 """
 
 from __future__ import annotations
@@ -23,7 +29,7 @@ from gazetune.files.build_lock import build_lock
 from gazetune.gaze.measures import FlatGaze, GazePredictor
 from gazetune.gaze.store.gaze_store import GazeStore
 from gazetune.gaze.store.location import RemoteParts, StoreLocation
-from gazetune.gaze.store.part import KEY, list_parts, map_part, remove_unfinished, write_part
+from gazetune.gaze.store.part import KEY, UNFINISHED, list_parts, map_part, write_part
 from gazetune.gaze.words import text_key
 
 _PART_TEXTS = 2048  # a killed build loses at most this many texts, and what other processes had begun
@@ -38,7 +44,7 @@ Progress = Callable[[int, int], None]
 
 @runtime_checkable
 class _ChecksTexts(Protocol):
-    """A predictor that can tell before the work starts which texts it has no measures for."""
+    """A predictor that knows before the work starts which texts it has no measures for."""
 
     def check_texts(self, texts: Sequence[str]) -> None:
         """Raise InputError naming the texts that cannot be predicted."""
@@ -99,7 +105,7 @@ def build_store(
         raise ValueError(f"the gaze predictor's fingerprint {fingerprint!r} is no folder name (A-Z a-z 0-9 . _ -)")
     folder = root / fingerprint
     with _hold_lock(folder):
-        remove_unfinished(folder)
+        _remove_unfinished(folder)
         _remove_damaged(folder)
         there = remote.parts_of(fingerprint) if remote is not None else None
         if there is not None:
@@ -117,6 +123,12 @@ def _hold_lock(folder: Path) -> Iterator[None]:
         except OSError as error:
             raise _make_unwritable_error(folder, error) from None
         yield
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Delete what killed builds left behind. Only the process that holds the store's lock may do so."""
+    for path in folder.glob(f"{UNFINISHED}*"):
+        path.unlink()
 
 
 def _remove_damaged(folder: Path) -> None:
@@ -162,7 +174,7 @@ def _add_missing(
 
 
 class _PartWriter:
-    """Puts the measures of batches together to parts and writes each as soon as it is whole."""
+    """Joins the measures of batches to parts. A part is written as soon as all of its batches have come."""
 
     def __init__(self, folder: Path, cuts: Sequence[Sequence[bytes]]) -> None:
         self._folder = folder

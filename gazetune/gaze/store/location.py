@@ -118,7 +118,10 @@ class RemoteParts:
                 path.unlink()
 
     def upload_missing(self, folder: Path, more_to_come: bool) -> None:
-        """Copy the parts of `folder` that the URI lacks to it; with `more_to_come` see now whether that is possible.
+        """Copy the parts of `folder` that the URI lacks to it.
+
+        With `more_to_come`, a trial file is written even where there is nothing to copy. A URI that cannot be written
+        is then refused before texts are predicted.
 
         Raises
         ------
@@ -151,7 +154,7 @@ class RemoteParts:
         self._names.add(path.name)
 
     def delete_replaced(self) -> None:
-        """Delete the damaged parts that `download_parts` found whose place another part has taken meanwhile.
+        """Delete the damaged parts that `download_parts` found, where another part has their number by now.
 
         Raises
         ------

@@ -31,8 +31,8 @@ class RayPrediction:
     """Predicts in this process while that is quick, and in processes on Ray where there is more to do.
 
     Each process loads the predictor once. It has a GPU of its own where the cluster has one and the predictor takes it
-    (a true attribute `takes_gpu`), else one CPU. The texts of one that died go to another, and none stays when the
-    work is done or given up.
+    (a true attribute `takes_gpu`), else one CPU. If a process dies, its texts go to another one. All processes are
+    ended when the work is done or given up.
     """
 
     connect: Callable[[], object]
@@ -137,7 +137,11 @@ def _start_process(config: Config, predictor: GazePredictor) -> Any:
 
 
 def _hand_out(actors: list[Any], left: deque[int], batches: Batches) -> Generator[tuple[int, FlatGaze], None, None]:
-    """Give each process that is ready the next batch, until all are done."""
+    """Give each process that is ready the next batch, until all are done.
+
+    A process is ready when it has loaded its predictor or returned a batch. `running` holds what each process was asked
+    for: a batch, or None while it loads. A batch whose process died goes back to the front of the queue.
+    """
     running: dict[Any, tuple[Any, int | None]] = {actor.load.remote(): (actor, None) for actor in actors}
     idle: list[Any] = []
     reason = "unknown"

@@ -87,12 +87,6 @@ def list_parts(folder: Path) -> dict[Path, PartName]:
     return dict(sorted(((path, name) for path, name in named if name is not None), key=lambda part: part[1]))
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Delete what killed builds left behind. Only for the one process that holds the store's lock."""
-    for path in folder.glob(f"{UNFINISHED}*"):
-        path.unlink()
-
-
 def write_part(folder: Path, number: int, keys: Sequence[bytes], gaze: FlatGaze) -> Path:
     """Write the measures of the texts that have `keys`, which are sorted, as part `number` and return its path."""
     columns = [

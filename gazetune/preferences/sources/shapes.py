@@ -69,6 +69,11 @@ def make_pair(
     """Return the pair, or why there is none: empty texts, identical replies, a prompt that does not end with the user.
 
     `group` defaults to that of the prompt.
+
+    Examples
+    --------
+    >>> make_pair("a.jsonl:3", (Message("user", "Why?"),), chosen="So.", rejected=" So. ")
+    Dropped(origin='a.jsonl:3', reason='chosen and rejected are identical')
     """
     if not chosen.strip() or not rejected.strip():
         return Dropped(origin, "empty reply")
@@ -96,9 +101,14 @@ def read_role(row: Row, key: str) -> str:
 
 
 def split_turns(text: str, turn: re.Pattern[str] = _TURN) -> tuple[Message, ...]:
-    """Split one string into messages at its turn markers (default: HH-RLHF's `Human:` and `Assistant:` paragraphs).
+    r"""Split one string into messages at its turn markers (default: HH-RLHF's `Human:` and `Assistant:` paragraphs).
 
     `turn` has one group, the role. Text before the first marker is the user's first message, or dropped when blank.
+
+    Examples
+    --------
+    >>> [(turn.role, turn.content) for turn in split_turns("\n\nHuman: Why?\n\nAssistant: So.")]
+    [('user', 'Why?'), ('assistant', 'So.')]
     """
     first, *parts = turn.split(text)
     messages = [Message("user", first.strip())] if first.strip() else []

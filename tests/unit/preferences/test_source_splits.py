@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from gazetune.errors import InputError
 from gazetune.preferences.pair import PreferencePair
 from gazetune.preferences.source_splits import read_hub_rows, read_source_splits
+from gazetune.preferences.sources import registry
 from gazetune.preferences.sources.registry import SOURCE_FORMATS, Dropped, preference_source, recognise_format
 
 HELPSTEER2 = [
@@ -59,6 +61,16 @@ def test_a_new_data_set_joins_by_its_decorator(tmp_path: Path) -> None:
         assert [item.reason for item in stream if isinstance(item, Dropped)] == ["made up"]
     finally:
         del SOURCE_FORMATS["made/up"]
+
+
+def test_the_data_set_that_the_docs_show_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "SOURCE_FORMATS", dict(SOURCE_FORMATS))
+    page = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text()
+    exec(re.search(r"```python\n(.*?)```", page, flags=re.DOTALL)[1], {"__name__": "answers"})
+    _write(tmp_path / "own.parquet", [{"question": "Why?", "better": "So.", "worse": "No."}])
+    (pair,) = read_source_splits(str(tmp_path / "own.parquet"))["train"]
+    assert isinstance(pair, PreferencePair)
+    assert (pair.prompt[0].content, pair.chosen, pair.rejected) == ("Why?", "So.", "No.")
 
 
 def test_raw_columns_are_recognised_and_pairs_are_not() -> None:

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from gazetune.config import Config
 from gazetune.errors import InputError
+from gazetune.gaze.measures import predict_words
+from gazetune.gaze.predictors import registry
 from gazetune.gaze.predictors.planted import create_planted
 from gazetune.gaze.predictors.registry import (
     check_predictor,
+    create_named_predictor,
     create_predictor,
     find_predictor,
     gaze_predictor,
@@ -58,3 +64,14 @@ def test_a_predictor_says_whether_its_units_are_words() -> None:
     assert set(units.values()) == {"word"}
     with pytest.raises(InputError, match=r"did you mean 'lexical'\?"):
         find_predictor(Config.model_validate({"gaze": {"predictor": "lexikal"}}))
+
+
+def test_the_predictor_that_the_docs_show_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor_names()  # the others are registered before this one is put beside them
+    monkeypatch.setattr(registry, "_predictors", dict(registry._predictors))
+    page = (Path(__file__).parents[4] / "docs" / "gaze.md").read_text()
+    exec(re.search(r"```python\n(.*?)```", page, flags=re.DOTALL)[1], {"__name__": "letters"})
+    words = predict_words(create_named_predictor("letters"), "sky is blue")
+    assert [word["TRT"] for word in words] == [3, 2, 4]
+    with pytest.raises(InputError, match="'letters' does not predict nFix"):
+        check_predictor(Config.model_validate({"gaze": {"predictor": "letters"}}))
