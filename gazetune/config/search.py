@@ -42,18 +42,21 @@ def parse_size(size: str) -> int:
     return int(float(found[1]) * _UNITS[found[2]])
 
 
-def _names_of_files(folder: str) -> tuple[str, ...]:
-    """Return the names of the files in a folder of the package, sorted; each stands for an accepted value.
+def _names_of_files(folder: str, first: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of the files in a folder of the package; each stands for an accepted value.
 
     The config is imported before the rooms that it configures, so it reads their file names and imports nothing. A new
-    file is a new accepted value, and no list here has to be kept.
+    file is a new accepted value, and no list here has to be kept: `first` only says which names are shown first.
     """
     files = (Path(__file__).parents[1] / folder).glob("*.py")
-    return tuple(sorted(file.stem for file in files if file.stem not in ("__init__", "registry")))
+    names = sorted(file.stem for file in files if file.stem not in ("__init__", "registry"))
+    return (*(name for name in first if name in names), *(name for name in names if name not in first))
 
 
-SAMPLER_NAMES = _names_of_files("search/study/samplers")
-SCHEDULER_NAMES = _names_of_files("search/stopping/schedulers")
+SAMPLER_NAMES = _names_of_files("search/study/samplers", ("tpe", "cmaes", "nsga2", "random", "qmc", "grid"))
+SCHEDULER_NAMES = _names_of_files(
+    "search/stopping/schedulers", ("asha", "hyperband", "median", "paired", "asha_paired", "none")
+)
 
 if TYPE_CHECKING:
     SamplerName = str

@@ -14,7 +14,7 @@ from gazetune.search.run import run_search
     ("overrides", "expected"),
     [
         (["search.sampler=grid"], "grid takes choice, int and subsets and optim.learning_rate is a range"),
-        (["search.sampler=cmaes"], "is none of them; qmc, random and tpe take every space"),
+        (["search.sampler=cmaes"], "is none; tpe, random and qmc take every space"),
         (["search.objective=[val/accuracy, train_seconds]"], "set search.scheduler=none"),
     ],
 )

@@ -16,6 +16,7 @@ from optuna.samplers import BaseSampler
 
 from gazetune.config.search import SAMPLER_NAMES
 from gazetune.errors import InputError
+from gazetune.search.space.axes import IntAxis, RangeAxis
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.study.samplers.registry import SAMPLERS, SamplerRecord
 
@@ -74,7 +75,9 @@ def _find_mismatch(record: SamplerRecord, space: SearchSpace) -> str | None:
     kinds = [name for kind in record.axis_kinds for name in kind.kind_names]
     for axis in space.axes:
         if not isinstance(axis, record.axis_kinds):
-            return f"takes {_join_words(kinds)} axes and {axis.key} is none of them"
+            drawn = ", ".join(kinds)
+            numbers = all(issubclass(kind, RangeAxis | IntAxis) for kind in record.axis_kinds)
+            return f"draws {f'numbers ({drawn})' if numbers else drawn} and {axis.key} is none"
         if axis.when.keys and not record.conditional_axes:
             return f"needs every axis in every trial and {axis.key} has a condition"
     if record.needs_two_axes and len(space.axes) < 2:

@@ -154,7 +154,7 @@ def test_cmaes_names_the_axis_that_is_in_the_way(axes: str, told: str, read: Rea
         (
             "cmaes",
             FINITE,
-            "int axes and fusion.kind is none of them; qmc, random and tpe take every space",
+            r"draws numbers \(uniform, log_uniform, int\) and fusion.kind is none; tpe, random and qmc take",
         ),
         ("grid", MIXED, "grid takes choice, int and subsets and optim.learning_rate is a range"),
     ],
@@ -167,7 +167,7 @@ def test_a_refusal_names_what_is_taken_and_who_takes_everything(
 
 
 def test_every_accepted_value_is_a_registered_sampler_and_tested_here() -> None:
-    assert accepted_values("search.sampler") == ", ".join(sorted(SAMPLERS))
+    assert sorted(accepted_values("search.sampler").split(", ")) == sorted(SAMPLERS)
     assert set(SPACES) == set(SAMPLERS)
 
 
