@@ -57,7 +57,7 @@ def apply_control(
     train_rows: NDArray[np.int64],
     seed: int,
 ) -> NDArray[np.float32]:
-    """Return the measures that take the place of `values` under a control, [units, 5].
+    """Return the measures that stand in for `values` under a control, [units, 5].
 
     - `shuffled`: the unit vectors of another text of the same split, repeated or cut to the text's length. Every text
       with units gets another's, unless it is the only such text of its split.
@@ -119,8 +119,8 @@ def _shuffle_between_texts(
         donor[members] = np.roll(members, 1)  # one cycle through all: nobody is its own donor
         free[members] = False
     own = np.repeat(np.arange(texts), counts)
-    place = np.arange(len(values)) - offsets[own]
-    return values[offsets[donor[own]] + place % counts[donor[own]]]
+    position = np.arange(len(values)) - offsets[own]
+    return values[offsets[donor[own]] + position % counts[donor[own]]]
 
 
 def _units_of(rows: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -170,13 +170,13 @@ def _divide_by_hash(pairs: Sequence[PreferencePair], config: DataConfig) -> _Pub
     train, validation, _ = shares = config.splits or SHARES
     divided: _Published = {"train": [], "validation": [], "test": []}
     for pair, group in zip(pairs, link_groups(pairs), strict=True):
-        place = _hash_to_uniform(config.seed, "split", group)
+        draw = _hash_to_uniform(config.seed, "split", group)
         if config.fold:
             tested = int(FOLDS * _hash_to_uniform(config.seed, "fold", group)) == config.fold - 1
             bound = train / (train + validation) if config.splits else TRAIN_SHARE
-            name = "test" if tested else "train" if place < bound else "validation"
+            name = "test" if tested else "train" if draw < bound else "validation"
         else:
-            name = "train" if place < train else "validation" if place < train + shares[1] else "test"
+            name = "train" if draw < train else "validation" if draw < train + shares[1] else "test"
         divided[name].append(pair)
     return divided
 

@@ -151,10 +151,11 @@ def _fit_member(inputs: _Inputs, targets: torch.Tensor, seed: int) -> dict[str, 
                 optimizer.step()
                 schedule.step()
     weights = {
-        f"w{place}": layer.get_parameter("weight").detach().T.double().numpy()
-        for place, layer in enumerate(network.layers)
+        f"w{number}": layer.get_parameter("weight").detach().T.double().numpy()
+        for number, layer in enumerate(network.layers)
     }
     biases = {
-        f"b{place}": layer.get_parameter("bias").detach().double().numpy() for place, layer in enumerate(network.layers)
+        f"b{number}": layer.get_parameter("bias").detach().double().numpy()
+        for number, layer in enumerate(network.layers)
     }
     return {"pieces": network.pieces.detach().double().numpy()} | weights | biases

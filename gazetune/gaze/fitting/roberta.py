@@ -86,7 +86,7 @@ class _Window:
     """What of a sentence the network sees at once."""
 
     ids: list[int]
-    places: NDArray[np.int64]
+    first_tokens: NDArray[np.int64]
     """[words] of the words' first tokens."""
     targets: torch.Tensor
     """[words, 5] standardised measures."""
@@ -130,12 +130,12 @@ def fit_roberta(
     sentences = _cut_windows(base.tokenizer, data, (data.values - scale.centre) / scale.spread)
     order = np.random.default_rng(seed).permutation(len(sentences))
     held = max(1, round(_HELD_OUT * len(sentences)))
-    held_out, fit_to = ([window for place in part for window in sentences[place]] for part in np.split(order, [held]))
+    held_out, fit_to = ([window for index in part for window in sentences[index]] for part in np.split(order, [held]))
     device = pick_device()
     pad = int(base.architecture["pad_token_id"])
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        _begin_decoder(base, scale)
+        _start_decoder(base, scale)
         best = _fine_tune(base.network.to(device), fit_to, held_out, recipe, pad, scale)
     weight, bias = (best.tensors[name].double().numpy() for name in DECODER)
     # The network learns standardised measures: the output layer takes them back to the measures' own units.
@@ -168,7 +168,7 @@ def _cut_windows(tokenizer: Tokenizer, data: MeasuredSentences, targets: NDArray
     return sentences
 
 
-def _begin_decoder(base: PretrainedRoberta, scale: _Scale) -> None:
+def _start_decoder(base: PretrainedRoberta, scale: _Scale) -> None:
     """Make the output layer one for standardised measures."""
     decoder: Any = base.network["decoder"]
     if not base.fitted:
@@ -203,13 +203,15 @@ def _fine_tune(
             order = torch.randperm(len(fit_to)).tolist()
             for start in range(0, len(order), _BATCH):
                 optimizer.zero_grad()
-                outputs, targets = _at_words(network, [fit_to[place] for place in order[start : start + _BATCH]], pad)
+                outputs, targets = _gather_at_words(
+                    network, [fit_to[index] for index in order[start : start + _BATCH]], pad
+                )
                 (outputs - targets).abs().mean().backward()
                 nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
                 optimizer.step()
                 schedule.step()
                 progress.advance(bar)
-            error = _held_out_error(network, held_out, pad, scale)
+            error = _compute_held_out_error(network, held_out, pad, scale)
             if not math.isfinite(error):
                 raise RunError(
                     f"epoch {epoch}: the errors are no numbers; try --learning-rate below {recipe.learning_rate:g}"
@@ -221,22 +223,22 @@ def _fine_tune(
     return best
 
 
-def _at_words(network: nn.ModuleDict, windows: Sequence[_Window], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _gather_at_words(network: nn.ModuleDict, windows: Sequence[_Window], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return what the network says at the words of the windows, and what it should say, both [words, 5]."""
     outputs = compute_token_outputs(network, [window.ids for window in windows], pad)
-    rows = np.repeat(np.arange(len(windows)), [len(window.places) for window in windows])
-    places = np.concatenate([window.places for window in windows])
+    rows = np.repeat(np.arange(len(windows)), [len(window.first_tokens) for window in windows])
+    first_tokens = np.concatenate([window.first_tokens for window in windows])
     targets = torch.cat([window.targets for window in windows]).to(outputs.device)
-    return outputs[torch.from_numpy(rows), torch.from_numpy(places)], targets
+    return outputs[torch.from_numpy(rows), torch.from_numpy(first_tokens)], targets
 
 
-def _held_out_error(network: nn.ModuleDict, windows: Sequence[_Window], pad: int, scale: _Scale) -> float:
+def _compute_held_out_error(network: nn.ModuleDict, windows: Sequence[_Window], pad: int, scale: _Scale) -> float:
     """Return the mean absolute error over words and measures, in the measures' units, within 0..100 as predicted."""
     network.eval()
     errors = []
     for batch in batch_by_length([len(window.ids) for window in windows]):
         with torch.inference_mode():
-            both = _at_words(network, [windows[place] for place in batch], pad)
+            both = _gather_at_words(network, [windows[index] for index in batch], pad)
         outputs, targets = (scale.to_measures(values.cpu().double().numpy()) for values in both)
         errors.append(np.abs(np.clip(outputs, 0.0, 100.0) - targets))
     return float(np.concatenate(errors).mean())

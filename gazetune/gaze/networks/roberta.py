@@ -70,23 +70,23 @@ def build_network(config: RobertaConfig, nested: bool = False) -> nn.ModuleDict:
 
 
 def compute_token_outputs(network: nn.ModuleDict, pieces: Sequence[Sequence[int]], pad: int) -> torch.Tensor:
-    """Return what the network says at each token, [B, T, 5], of sequences of token ids of at most T.
+    """Return the network's output at each token, [B, T, 5], of sequences of token ids of at most T.
 
     Parameters
     ----------
     pad
-        The id of the padding, which stands behind the shorter sequences; what is said there means nothing.
+        The id of the padding, which stands behind the shorter sequences; the outputs there mean nothing.
     """
     import torch
 
     device = next(network.parameters()).device
     ids = pad_token_ids(pieces, pad).to(device)
     lengths = torch.tensor([len(piece) for piece in pieces], device=device)
-    places = torch.arange(ids.shape[1], device=device)
+    positions = torch.arange(ids.shape[1], device=device)
     states = network["roberta"](
         input_ids=ids,
-        attention_mask=(places < lengths[:, None]).long(),
-        position_ids=(places + pad + 1).expand_as(ids),
+        attention_mask=(positions < lengths[:, None]).long(),
+        position_ids=(positions + pad + 1).expand_as(ids),
     ).last_hidden_state
     return network["decoder"](states)
 
@@ -163,7 +163,7 @@ def window_starts(tokens: int) -> list[int]:
 
 
 def find_first_tokens(encoding: Encoding) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the words [words] of a text that have a token, and the place of the first one of each, [words]."""
+    """Return the words [words] of a text that have a token, and the position of each one's first token, [words]."""
     word_of_token = np.array([-1 if word is None else word for word in encoding.word_ids])
     words, first = np.unique(word_of_token, return_index=True)
     return words[words >= 0], first[words >= 0]

@@ -98,8 +98,8 @@ class RobertaPredictor:
         pieces = [encodings[index].ids[start : start + WINDOW] for index, start in windows]
         outputs: list[NDArray[np.float32]] = [np.zeros((0, len(MEASURES)), np.float32)] * len(pieces)
         for batch in batch_by_length([len(piece) for piece in pieces]):
-            for place, output in zip(batch, self._compute_outputs([pieces[place] for place in batch]), strict=True):
-                outputs[place] = output
+            for index, output in zip(batch, self._compute_outputs([pieces[index] for index in batch]), strict=True):
+                outputs[index] = output
         of_text: list[list[NDArray[np.float32]]] = [[] for _ in texts]
         for (index, _), output in zip(windows, outputs, strict=True):
             of_text[index].append(output)
@@ -118,8 +118,8 @@ def _complete_encoder(roberta: Any) -> None:
     """Make the encoder's position counters, which no checkpoint has, and drop its pooler, which is not used."""
     import torch
 
-    places = torch.arange(roberta.embeddings.position_ids.shape[1])[None]
-    roberta.embeddings.position_ids, roberta.embeddings.token_type_ids = places, torch.zeros_like(places)
+    positions = torch.arange(roberta.embeddings.position_ids.shape[1])[None]
+    roberta.embeddings.position_ids, roberta.embeddings.token_type_ids = positions, torch.zeros_like(positions)
     roberta.pooler = None
 
 

@@ -94,7 +94,7 @@ def build_store(
     Raises
     ------
     InputError
-        If the place cannot be read or written, or the predictor refuses a text.
+        If the store cannot be read or written, or the predictor refuses a text.
     ValueError
         If the predictor breaks its contract: an unusable fingerprint, arrays of a wrong shape, measures that are not
         finite or are negative.
@@ -163,11 +163,11 @@ def _add_missing(
     batches = [[wanted[key] for key in cut] for cut in cuts]
     parts = _PartWriter(folder, cuts)
     with closing((predict or _predict_here(predictor))(batches)) as predicted:
-        for place, gaze in predicted:
-            path = parts.add_batch(place, gaze)
+        for index, gaze in predicted:
+            path = parts.add_batch(index, gaze)
             if path is not None and there is not None:
                 there.upload_part(path)
-            done += len(cuts[place])
+            done += len(cuts[index])
             progress(done, len(wanted))
     if there is not None:
         there.delete_replaced()
@@ -186,17 +186,17 @@ class _PartWriter:
         self._cuts = cuts
         self._waiting: dict[int, FlatGaze] = {}
 
-    def add_batch(self, place: int, gaze: FlatGaze) -> Path | None:
-        """Take the measures of the batch at `place`; returns the part's path if that made it whole."""
-        self._waiting[place] = gaze
-        part = place // (_PART_TEXTS // _CALL_TEXTS)
-        places = self._parts[part]
-        if not all(each in self._waiting for each in places):
+    def add_batch(self, index: int, gaze: FlatGaze) -> Path | None:
+        """Take the measures of the batch at `index`; returns the part's path if that made it whole."""
+        self._waiting[index] = gaze
+        part = index // (_PART_TEXTS // _CALL_TEXTS)
+        indices = self._parts[part]
+        if not all(each in self._waiting for each in indices):
             return None
-        keys = [key for each in places for key in self._cuts[each]]
+        keys = [key for each in indices for key in self._cuts[each]]
         try:
             return write_part(
-                self._folder, self._numbers[part], keys, FlatGaze.concatenate([self._waiting.pop(p) for p in places])
+                self._folder, self._numbers[part], keys, FlatGaze.concatenate([self._waiting.pop(p) for p in indices])
             )
         except OSError as error:
             raise _make_unwritable_error(self._folder, error) from None
@@ -204,8 +204,8 @@ class _PartWriter:
 
 def _predict_here(predictor: GazePredictor) -> PredictBatches:
     def predict(batches: Batches) -> Generator[tuple[int, FlatGaze], None, None]:
-        for place, texts in enumerate(batches):
-            yield place, predict_flat(predictor, texts)
+        for index, texts in enumerate(batches):
+            yield index, predict_flat(predictor, texts)
 
     return predict
 

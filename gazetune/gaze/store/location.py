@@ -73,7 +73,7 @@ def locate_store(store: str | None, cache: Path) -> StoreLocation:
 
 @dataclass(frozen=True)
 class RemoteStores:
-    """A place that is reached through `pyarrow.fs`."""
+    """The folder of all stores at a URI, reached through `pyarrow.fs`."""
 
     filesystem: fs.FileSystem
     path: str

@@ -60,13 +60,13 @@ class RayPrediction:
             self.connect()
             count = min(self.workers or _free_processes(predictor), len(batches) - first)
             if count == 0:
-                for place in range(first, len(batches)):
-                    yield place, predict_flat(predictor, batches[place])
+                for index in range(first, len(batches)):
+                    yield index, predict_flat(predictor, batches[index])
                 return
             _LOG.info(f"predicting reading measures of {sum(map(len, batches[first:]))} texts in {count} processes")
             actors = [_start_process(config, predictor) for _ in range(count)]
             try:
-                yield from _hand_out(actors, deque(range(first, len(batches))), batches)
+                yield from _hand_out_batches(actors, deque(range(first, len(batches))), batches)
             finally:
                 for actor in actors:
                     ray.kill(actor)
@@ -111,14 +111,14 @@ def _predict_while_quick(predictor: GazePredictor, batches: Batches) -> Generato
     begin = time.perf_counter()
     predict_flat(predictor, sample)
     seconds, predicted = time.perf_counter() - begin, len(sample)
-    for place, batch in enumerate(batches):
+    for index, batch in enumerate(batches):
         if seconds / predicted * texts > START_AFTER:
-            return place
+            return index
         begin = time.perf_counter()
         found = predict_flat(predictor, batch)
         seconds, predicted = seconds + time.perf_counter() - begin, predicted + len(batch)
         texts -= len(batch)
-        yield place, found
+        yield index, found
     return len(batches)
 
 
@@ -136,7 +136,9 @@ def _start_process(config: Config, predictor: GazePredictor) -> Any:
     return actor.remote(config, predictor.fingerprint)
 
 
-def _hand_out(actors: list[Any], left: deque[int], batches: Batches) -> Generator[tuple[int, FlatGaze], None, None]:
+def _hand_out_batches(
+    actors: list[Any], waiting: deque[int], batches: Batches
+) -> Generator[tuple[int, FlatGaze], None, None]:
     """Give each process that is ready the next batch, until all are done.
 
     A process is ready when it has loaded its predictor or returned a batch. `running` holds what each process was asked
@@ -145,11 +147,11 @@ def _hand_out(actors: list[Any], left: deque[int], batches: Batches) -> Generato
     running: dict[Any, tuple[Any, int | None]] = {actor.load.remote(): (actor, None) for actor in actors}
     idle: list[Any] = []
     reason = "unknown"
-    missing = len(left)
+    missing = len(waiting)
     while missing:
-        while idle and left:
-            actor, place = idle.pop(), left.popleft()
-            running[actor.predict.remote(batches[place])] = (actor, place)
+        while idle and waiting:
+            actor, index = idle.pop(), waiting.popleft()
+            running[actor.predict.remote(batches[index])] = (actor, index)
         if not running:
             raise RunError(f"every process of the gaze predictor died, the last one of: {reason}")
         (done,), _ = ray.wait(list(running), num_returns=1)
@@ -163,7 +165,7 @@ def _hand_out(actors: list[Any], left: deque[int], batches: Batches) -> Generato
         except ray.exceptions.RayActorError as error:
             reason = str(error).strip().splitlines()[-1].partition(" Worker exit type")[0]
             if asked is not None:
-                left.appendleft(asked)
+                waiting.appendleft(asked)
             continue
         idle.append(actor)
         if asked is not None:

@@ -180,9 +180,9 @@ def read_messages(origin: str, key: str, value: object) -> tuple[Message, ...]:
         raise InputError(f"{origin}: key '{key}' must be text or a list of role/content messages, got {got}")
     messages = []
     for index, item in enumerate(value):
-        place = f"{key}[{index}]"
-        message = Row(origin, {f"{place}.{name}": content for name, content in item.items()})
-        messages.append(Message(read_role(message, f"{place}.role"), message.get_text(f"{place}.content")))
+        path = f"{key}[{index}]"
+        message = Row(origin, {f"{path}.{name}": content for name, content in item.items()})
+        messages.append(Message(read_role(message, f"{path}.role"), message.get_text(f"{path}.content")))
     return tuple(messages)
 
 
