@@ -8,16 +8,16 @@ import numpy as np
 import torch
 
 from gazetune.config import Config
-from gazetune.reward.data.prepared_data import prepare
+from gazetune.reward.data.prepared_data import prepare_data
 from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.model.reward_model import GazeRewardModel
-from gazetune.reward.saved.saving import gaze_buffers, save_reward_model, trained_parameters
+from gazetune.reward.saved.saved_model import gaze_buffers, save_reward_model, trained_parameters
 
 
 def save_untrained_model(folder: Path, cache: Path) -> Path:
     """Save a model of the backbone `tiny` with the lexical predictor, as it is before its first step."""
     config = Config.model_validate({"data": {"source": "planted", "pairs": 20}, "gaze": {"predictor": "lexical"}})
-    data = prepare(config, cache)
+    data = prepare_data(config, cache)
     model = GazeRewardModel(config, load_backbone("tiny", torch.float32))
     model.set_gaze_statistics(torch.tensor(data.facts.gaze_mean), torch.tensor(data.facts.gaze_sd))
     state = {name: each.detach() for name, each in {**trained_parameters(model), **gaze_buffers(model)}.items()}

@@ -32,8 +32,8 @@ def run(args: argparse.Namespace) -> Outcome:
     from gazetune.models.resolve import resolve_saved_model
     from gazetune.report.model_card import render_classifier_card
     from gazetune.reward.saved.export import export_classifier
-    from gazetune.reward.saved.saving import saved_card
+    from gazetune.reward.saved.saved_model import read_model_card
 
     folder = resolve_saved_model(args.model, args.storage)
-    export_classifier(folder, args.out, render_classifier_card(saved_card(folder)))
+    export_classifier(folder, args.out, render_classifier_card(read_model_card(folder)))
     return Outcome({"model": str(folder), "out": str(args.out)}, lambda: print(f"{folder} exported to {args.out}"))

@@ -10,7 +10,7 @@ from gazetune.errors import InputError, Interrupted
 from gazetune.gaze.store.gaze_store import GazeStore
 from gazetune.gaze.store.parallel import RayPrediction
 from gazetune.gaze.store.progress import StoreProgress
-from gazetune.reward.data.stored_gaze import store_pairs
+from gazetune.reward.data.stored_gaze import store_pair_gaze
 
 
 def build_store_in_parallel(config: Config, storage: Path, workers: int | None, address: str | None) -> GazeStore:
@@ -41,10 +41,10 @@ def build_store_in_parallel(config: Config, storage: Path, workers: int | None, 
         if workers is not None and workers > joined[0].cpus:
             raise InputError(f"--workers {workers}: there are {joined[0].cpus:g} CPUs; accepted: 1 to that")
 
-    elsewhere = None if workers == 1 else RayPrediction(join_cluster, workers)
+    remote_prediction = None if workers == 1 else RayPrediction(join_cluster, workers)
     with StoreProgress() as progress:
         try:
-            return store_pairs(config, storage / "cache", progress.show_progress, elsewhere)
+            return store_pair_gaze(config, storage / "cache", progress.show_progress, remote_prediction)
         except KeyboardInterrupt:
             raise Interrupted(f"stopped; {progress.describe()}; the same command goes on from there") from None
         finally:

@@ -9,7 +9,7 @@ from gazetune.config.config_file import dump_config
 from gazetune.errors import RunError
 from gazetune.report.document import SearchDocument
 from gazetune.report.markdown import write_report
-from gazetune.reward.data.prepared_data import PreparedData, prepare, prepared_facts
+from gazetune.reward.data.prepared_data import PreparedData, prepare_data, prepared_facts
 from gazetune.search.active_search import ActiveSearch
 from gazetune.search.baselines import BaselineCandidate, baseline_name, compare_winner
 from gazetune.search.study.finished_trials import trial_records
@@ -43,7 +43,7 @@ def compare_on_test(active: ActiveSearch) -> SearchDocument:
         {trial_id: prepared.folder.trial_folder(trial_id) / "best" for trial_id in configs},
         lambda role, config: _train_baseline(active, role, config),
         evaluate_in_slot,
-        lambda config: prepare(config, prepared.folder.cache),
+        lambda config: prepare_data(config, prepared.folder.cache),
     )
     document = SearchDocument(
         name=prepared.space.name,

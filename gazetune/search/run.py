@@ -18,7 +18,7 @@ from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.gaze.store.parallel import RayPrediction
 from gazetune.preferences.splits import load_splits
 from gazetune.report.document import SearchDocument
-from gazetune.reward.data.prepared_data import PreparedData, is_prepared, prepare
+from gazetune.reward.data.prepared_data import PreparedData, is_prepared, prepare_data
 from gazetune.reward.model.backbone import context_length
 from gazetune.reward.model.pair_losses import check_scores
 from gazetune.search.active_search import PreparedSearch
@@ -210,7 +210,7 @@ def _prepare_data(
     _check_inputs([config for config in configs if not is_prepared(config, cache)])
     prepared = []
     for config in configs:
-        prepared.append(prepare(config, cache, elsewhere=prediction))
+        prepared.append(prepare_data(config, cache, remote_prediction=prediction))
         check_scores(config.loss, config.data.source, prepared[-1].train.scores)
     for data in {data.folder: data for data in prepared}.values():
         pairs = ", ".join(f"{split} {count}" for split, count in data.facts.pairs.items())
@@ -221,7 +221,7 @@ def _prepare_data(
 def _check_inputs(configs: Sequence[Config]) -> None:
     """Read each backbone, predictor and source once, so that a bad one is refused before the first data set is made."""
     if len(configs) < 2:
-        return  # `prepare` itself reads them before it writes
+        return  # `prepare_data` itself reads them before it writes
     for backbone in {config.backbone: None for config in configs}:
         context_length(backbone)
     for config in {_predictor_key(config): config for config in configs}.values():

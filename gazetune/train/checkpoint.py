@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from gazetune.files.replaced_folder import recover_folder
-from gazetune.reward.saved.saving import replacing
+from gazetune.reward.saved.saved_model import replace_saved_folder
 from gazetune.train.progress import Progress
 
 STATE_FILE, PROGRESS_FILE = "state.safetensors", "progress.json"
@@ -28,7 +28,7 @@ class Checkpoint:
 
     def save(self, folder: Path) -> None:
         """Write the checkpoint; a process killed at any moment leaves the old one or the new one whole."""
-        with replacing(folder) as partial:
+        with replace_saved_folder(folder) as partial:
             save_file(dict(self.state), partial / STATE_FILE)
             (partial / PROGRESS_FILE).write_text(self.progress.to_json())
 
@@ -42,7 +42,7 @@ class Checkpoint:
 
 def save_margins(run: Path, examples: int, margins: NDArray[np.float64]) -> None:
     """Write the validation margins [pairs] of the evaluation at `examples` training pairs, as float32."""
-    with replacing(_margins_folder(run, examples)) as partial:
+    with replace_saved_folder(_margins_folder(run, examples)) as partial:
         np.save(partial / "margins.npy", margins.astype(np.float32))
 
 

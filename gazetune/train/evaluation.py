@@ -24,7 +24,7 @@ from gazetune.reward.layout.batching import EncodedSplit, split_rewards
 from gazetune.reward.layout.passes import divide_passes
 from gazetune.reward.model.layout_choice import choose_layout
 from gazetune.reward.model.reward_model import GazeRewardModel
-from gazetune.reward.saved.saving import load_reward_model
+from gazetune.reward.saved.saved_model import load_reward_model
 from gazetune.train.processes.deepspeed_engine import place_model
 from gazetune.train.processes.worker_group import Worker
 

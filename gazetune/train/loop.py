@@ -32,14 +32,14 @@ from gazetune.errors import InputError, RunError
 from gazetune.report.model_card import render_model_card
 from gazetune.reward.data.prepared_data import PreparedData
 from gazetune.reward.layout.batching import split_rewards
+from gazetune.reward.model.backbone import model_dtype
 from gazetune.reward.model.layout_choice import choose_layout
 from gazetune.reward.model.pair_losses import check_scores, create_loss
 from gazetune.reward.model.reward_model import GazeRewardModel
-from gazetune.reward.saved.saving import (
+from gazetune.reward.saved.saved_model import (
     SaveFailed,
     gaze_buffers,
-    load_state,
-    model_dtype,
+    load_weights,
     save_reward_model,
     trained_parameters,
 )
@@ -289,4 +289,4 @@ class Training:
 
     def _load_weights(self, state: Mapping[str, Tensor]) -> None:
         names = trained_parameters(self.model).keys() | gaze_buffers(self.model).keys()
-        load_state(self.model, {name: state[name] for name in names if name in state}, str(self.folder / "last"))
+        load_weights(self.model, {name: state[name] for name in names if name in state}, str(self.folder / "last"))

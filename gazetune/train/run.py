@@ -22,7 +22,7 @@ from gazetune.evaluate.accuracy import pair_correctness
 from gazetune.evaluate.length import shorter_baseline
 from gazetune.evaluate.statistics import accuracy_interval, paired_difference
 from gazetune.files.atomic_write import write_atomically
-from gazetune.reward.data.prepared_data import PreparedData, prepare
+from gazetune.reward.data.prepared_data import PreparedData, prepare_data
 from gazetune.reward.model.pair_losses import check_scores
 from gazetune.tracking.location import check_tracking_uri
 from gazetune.tracking.mlflow_runs import Tracker
@@ -113,7 +113,7 @@ def train_model(config: Config, name: str | None, storage: Path) -> TrainDocumen
     folder = storage / name
     _require_free_folder(folder, config)
     check_tracking_uri(config.tracking.uri, storage)
-    data = prepare(config, storage / "cache")
+    data = prepare_data(config, storage / "cache")
     check_scores(config.loss, config.data.source, data.train.scores)
     tracker = Tracker.open(config.tracking.uri, storage, "gazetune")
     write_config(config, folder / "config.yaml")
@@ -147,7 +147,7 @@ def evaluate_saved_model(folder: Path, storage: Path, data: Config | None = None
     """
     saved = load_config(folder / "config.yaml", [])
     config = saved if data is None else saved.model_copy(update={"data": data.data})
-    prepared = prepare(config, storage.resolve() / "cache")
+    prepared = prepare_data(config, storage.resolve() / "cache")
     worker = join_worker_group()
     try:
         return {"folder": str(folder), **_score_test_split(config, folder, prepared, worker)}
@@ -217,7 +217,7 @@ def _train_worker(tree: dict[str, object], storage: str, name: str, run: str) ->
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // config.resources.workers))
     worker = join_worker_group()
     try:
-        data = prepare(config, Path(storage) / "cache")
+        data = prepare_data(config, Path(storage) / "cache")
         report = _create_reporter(config, Path(storage), run) if worker.is_main else (lambda made: True)
         training = Training(config, data, folder, worker, load_worker_backbone(config, worker))
         try:

@@ -20,7 +20,7 @@ import torch
 from gazetune.config import Config
 from gazetune.config.config_file import build_config
 from gazetune.errors import RunError
-from gazetune.reward.data.prepared_data import prepare
+from gazetune.reward.data.prepared_data import prepare_data
 from gazetune.train.evaluation import score_split
 from gazetune.train.loop import Training
 from gazetune.train.processes.deepspeed_engine import load_worker_backbone
@@ -99,7 +99,7 @@ def _measure_as_worker(tree: dict[str, object], folder: str) -> None:
     torch.set_num_threads(max(1, int(config.resources.cpus_per_worker)))  # as a slot does
     worker = join_worker_group()
     try:
-        data = prepare(config, parent / "cache")
+        data = prepare_data(config, parent / "cache")
         plan = StepPlan.from_config(config.train, len(data.train))
         milestones = [plan.examples_after(steps) for steps in EVALUATED_AFTER]
         training = Training(config, data, parent / "run", worker, load_worker_backbone(config, worker), milestones)

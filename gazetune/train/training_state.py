@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from gazetune.reward.model.sharding import gathered_parameters
-from gazetune.reward.saved.saving import gaze_buffers, trained_parameters
+from gazetune.reward.saved.saved_model import gaze_buffers, trained_parameters
 
 if TYPE_CHECKING:  # as in `deepspeed_engine.py`
     from deepspeed import DeepSpeedEngine

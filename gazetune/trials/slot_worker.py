@@ -21,8 +21,8 @@ from transformers import PreTrainedModel
 
 from gazetune.config import Config
 from gazetune.errors import GazetuneError, InputError
-from gazetune.reward.data.prepared_data import prepare
-from gazetune.reward.saved.saving import model_dtype
+from gazetune.reward.data.prepared_data import prepare_data
+from gazetune.reward.model.backbone import model_dtype
 from gazetune.train.checks import check_config
 from gazetune.train.evaluation import score_saved_model
 from gazetune.train.limits.out_of_memory import OutOfMemory, is_out_of_memory, out_of_memory_message
@@ -79,7 +79,7 @@ class SlotWorker:
         """
         config = job.config
         check_config(config)
-        data = prepare(config, self._settings.cache)
+        data = prepare_data(config, self._settings.cache)
         if data.facts.data_fingerprint not in job.data_fingerprints:
             raise InputError(f"{config.data.source}: the preference pairs have changed since the search began")
         backbone = self._backbones.take_backbone(config)
@@ -96,7 +96,7 @@ class SlotWorker:
 
     def evaluate(self, job: EvaluateJob) -> None:
         """Score a split with the saved model of a run, and send the rewards."""
-        data = prepare(job.config, self._settings.cache)
+        data = prepare_data(job.config, self._settings.cache)
         split = getattr(data, job.split)
         backbone = self._backbones.take_backbone(job.config)
         rewards, model = score_saved_model(job.config, job.folder, backbone, split, self._worker)

@@ -38,7 +38,7 @@ from gazetune.config.keys import get_key
 from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.preferences.planted import make_planted_data
 from gazetune.reward.data.gaze_chat_encoder import GazeChatEncoder
-from gazetune.reward.data.prepared_data import PreparedData, prepare
+from gazetune.reward.data.prepared_data import PreparedData, prepare_data
 from gazetune.reward.layout.batching import EncodedSplit
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
@@ -114,7 +114,7 @@ def fresh_pairs(config: Config, data: PreparedData, count: int) -> EncodedSplit:
     """Return planted pairs of another seed, with that seed's gaze and the tokens of `data`."""
     other = config.model_copy(update={"data": config.data.model_copy(update={"seed": FRESH_SEED})})
     pairs = make_planted_data(count, FRESH_SEED).pairs
-    encoder = GazeChatEncoder(other, data.tokenizer(), create_predictor(other))
+    encoder = GazeChatEncoder(other, data.load_tokenizer(), create_predictor(other))
     split = encoder.encode_chats([pair.chat_with(reply) for pair in pairs for reply in (pair.chosen, pair.rejected)])
     return dataclasses.replace(split, scores=np.full(count, np.nan, dtype=np.float32))
 
@@ -125,7 +125,7 @@ class Recording:
     def __init__(self, folder: Path) -> None:
         self.folder, self.space = folder, read_space(SPACE)
         self.points = configurations(self.space)
-        self.data = prepare(self.space.config, folder / "cache")
+        self.data = prepare_data(self.space.config, folder / "cache")
 
     def file(self, number: int) -> Path:
         """Return where a configuration's numbers are."""

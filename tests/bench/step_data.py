@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from transformers import LlamaConfig, LlamaModel, PreTrainedModel
 
 from gazetune.config import Config
-from gazetune.reward.data.prepared_data import DatasetFacts, PreparedData, prepare
+from gazetune.reward.data.prepared_data import DatasetFacts, PreparedData, prepare_data
 from gazetune.reward.layout.batching import EncodedSplit
 from gazetune.reward.model.tiny import POSITIONS, VOCABULARY
 
@@ -71,7 +71,7 @@ def shared_pairs() -> Path | None:
 def hh_data(file: Path, cache: Path) -> PreparedData:
     """Prepare the first pairs of the file, with measures of the lexical predictor."""
     data = {"source": str(file), "pairs": HH_PAIRS}
-    return prepare(config_of(data=data, gaze={"predictor": "lexical"}), cache)
+    return prepare_data(config_of(data=data, gaze={"predictor": "lexical"}), cache)
 
 
 def helpsteer2_like(generator: np.random.Generator, pairs: int = MADE_UP_PAIRS) -> PreparedData:

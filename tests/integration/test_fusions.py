@@ -23,7 +23,7 @@ import torch, yaml
 torch.set_num_threads(1)
 from gazetune.config.config_file import build_config
 from gazetune.reward.model.backbone import load_backbone
-from gazetune.reward.data.prepared_data import prepare
+from gazetune.reward.data.prepared_data import prepare_data
 from gazetune.train.loop import Training
 from gazetune.train.processes.worker_group import join_worker_group, leave_worker_group
 
@@ -31,7 +31,7 @@ worker = join_worker_group()
 folder = Path(sys.argv[1])
 for file in sorted(folder.glob("*.yaml")):
     config = build_config(yaml.safe_load(file.read_text()), str(file))
-    data = prepare(config, folder / "cache")
+    data = prepare_data(config, folder / "cache")
     training = Training(config, data, folder / file.stem, worker, load_backbone("tiny", torch.float32))
     training.run(lambda report: True)
     training.close()

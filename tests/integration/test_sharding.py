@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from gazetune.config import Config
-from gazetune.reward.data.prepared_data import prepare
+from gazetune.reward.data.prepared_data import prepare_data
 from tests.commands import BOUND, ended
 
 BASE = {
@@ -36,7 +36,7 @@ import torch, yaml
 torch.set_num_threads(1)
 from gazetune.config.config_file import build_config
 from gazetune.reward.model.backbone import load_backbone
-from gazetune.reward.data.prepared_data import prepare
+from gazetune.reward.data.prepared_data import prepare_data
 from gazetune.train.loop import Training
 from gazetune.train.processes.worker_group import join_worker_group, leave_worker_group
 
@@ -44,7 +44,7 @@ worker = join_worker_group()
 folder = Path(sys.argv[1])
 for file in sorted(folder.glob("*.yaml")):
     config = build_config(yaml.safe_load(file.read_text()), str(file))
-    data = prepare(config, Path(sys.argv[2]))
+    data = prepare_data(config, Path(sys.argv[2]))
     training = Training(config, data, folder / file.stem, worker, load_backbone("tiny", torch.float32))
     training.run(lambda report: not file.stem.startswith("begun"))
     training.close()
@@ -55,7 +55,7 @@ leave_worker_group()
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
-    prepare(Config.model_validate(BASE), folder)
+    prepare_data(Config.model_validate(BASE), folder)
     return folder
 
 

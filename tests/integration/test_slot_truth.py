@@ -14,7 +14,7 @@ import pytest
 from gazetune.cluster.connect import connect_to_cluster, disconnect_from_cluster
 from gazetune.cluster.node_watch import NodeWatch
 from gazetune.config import Config
-from gazetune.reward.data.prepared_data import prepare
+from gazetune.reward.data.prepared_data import prepare_data
 from gazetune.trials.jobs import run_training
 from gazetune.trials.messages import TrainingReport, TrainJob
 from gazetune.trials.slot_pool import SlotPool
@@ -75,7 +75,7 @@ def config_with(change: dict[str, Any]) -> Config:
 def trained(slots: SlotPool, name: str, change: dict[str, Any], folder: Path) -> list[TrainingReport]:
     """Train in the slot and return every report without what a clock has measured."""
     config = config_with(change)
-    pairs = prepare(config, folder / "cache").facts.data_fingerprint
+    pairs = prepare_data(config, folder / "cache").facts.data_fingerprint
     job = TrainJob(name, config, folder / name, data_fingerprints=(pairs,), milestones=(64, 128))
     reports: list[TrainingReport] = []
 

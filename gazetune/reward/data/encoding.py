@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from gazetune.gaze.measures import FlatGaze
 from gazetune.gaze.trt_redistribution import redistribute_trt
 from gazetune.preferences.pair import Message
 from gazetune.reward.data.conversation import EncodedChat
-from gazetune.reward.data.gaze_context import Passage, passages
+from gazetune.reward.data.gaze_context import Passage, find_passages
 from gazetune.reward.data.gaze_unit import gaze_unit
 
 
@@ -32,19 +32,30 @@ class TextRows:
 
 
 class AlignedChat(NamedTuple):
-    """One conversation as T tokens and U units."""
+    """One conversation as T tokens and U units of gaze."""
 
     ids: NDArray[np.int32]
     """[T] token ids."""
     token_unit: NDArray[np.int32]
     """[T] index into the conversation's own units, -1 for none."""
     token_share: NDArray[np.float32]
-    """[T]"""
+    """[T] share of the unit's measures that stands on the token."""
     unit_index: NDArray[np.int32]
     """[U] row of the measures of all texts that each unit has."""
 
 
-def model_units(config: Config, units: FlatGaze) -> FlatGaze:
+class ChatArrays(TypedDict):
+    """Conversations one after another: the fields of `EncodedSplit` that are about tokens and units."""
+
+    ids: NDArray[np.int32]
+    token_unit: NDArray[np.int32]
+    token_share: NDArray[np.float32]
+    unit_index: NDArray[np.int32]
+    token_starts: NDArray[np.int64]
+    unit_starts: NDArray[np.int64]
+
+
+def convert_units(config: Config, units: FlatGaze) -> FlatGaze:
     """Return a predictor's units as the model of `config` takes them: as words or not, TRT redistributed or not."""
     if gaze_unit(config) == "word":
         units = units.merge_into_words()
@@ -53,10 +64,10 @@ def model_units(config: Config, units: FlatGaze) -> FlatGaze:
     return units
 
 
-def scoped_passages(chat: Sequence[Message], gaze: GazeConfig) -> list[tuple[int, Passage]]:
+def find_scoped_passages(chat: Sequence[Message], gaze: GazeConfig) -> list[tuple[int, Passage]]:
     """Return index and place of the messages that the model sees gaze on, in the texts that the predictor reads."""
-    read = list(enumerate(passages([message.content for message in chat], gaze.context)))
-    return read[-1:] if gaze.scope == "response" else read
+    passages = list(enumerate(find_passages([message.content for message in chat], gaze.context)))
+    return passages[-1:] if gaze.scope == "response" else passages
 
 
 def align_chat(encoded: EncodedChat, chat: Sequence[Message], texts: TextRows, gaze: GazeConfig) -> AlignedChat:
@@ -68,31 +79,43 @@ def align_chat(encoded: EncodedChat, chat: Sequence[Message], texts: TextRows, g
     share = np.zeros(len(encoded.ids), dtype=np.float32)
     index: list[NDArray[np.int32]] = [np.zeros(0, dtype=np.int32)]
     count = 0
-    for message, passage in scoped_passages(chat, gaze):
+    for message, passage in find_scoped_passages(chat, gaze):
         row = texts.rows[passage.text]
-        inside, spans = passage.units(texts.spans[texts.offsets[row] : texts.offsets[row + 1]])
-        at = np.flatnonzero(encoded.message == message)
+        inside, spans = passage.select_units(texts.spans[texts.offsets[row] : texts.offsets[row + 1]])
+        tokens = np.flatnonzero(encoded.message == message)
         if not encoded.whole:
-            spans = spans[spans[:, 0] < encoded.spans[at, 1].max(initial=0)]
+            spans = spans[spans[:, 0] < encoded.spans[tokens, 1].max(initial=0)]
         first = texts.offsets[row] + inside.start
         last = first + len(spans)
-        token_unit, token_share = align_units(encoded.spans[at], spans, gaze.align)
-        unit[at] = np.where(token_unit >= 0, token_unit + count, -1)
-        share[at] = token_share
+        token_unit, token_share = align_units(encoded.spans[tokens], spans, gaze.align)
+        unit[tokens] = np.where(token_unit >= 0, token_unit + count, -1)
+        share[tokens] = token_share
         index.append(np.arange(first, last, dtype=np.int32))
         count += int(last - first)
     return AlignedChat(encoded.ids, unit, share, np.concatenate(index))
 
 
-def flat_arrays(chats: Sequence[AlignedChat]) -> dict[str, NDArray[Any]]:
-    """Return conversations one after another, as the fields of `EncodedSplit` that are about tokens and units."""
-    columns = dict(zip(AlignedChat._fields, zip(*chats, strict=True), strict=True))
+def flatten_chats(chats: Sequence[AlignedChat]) -> ChatArrays:
+    """Return conversations one after another.
+
+    Examples
+    --------
+    >>> none = np.zeros(0, dtype=np.int32)
+    >>> chats = [AlignedChat(np.array(ids), none, none, none) for ids in ([5, 6, 7], [8, 9])]
+    >>> arrays = flatten_chats(chats)
+    >>> arrays["ids"], arrays["token_starts"]
+    (array([5, 6, 7, 8, 9]), array([0, 3, 5]))
+    """
     return {
-        **{name: np.concatenate(column) for name, column in columns.items()},
-        "token_starts": _starts(columns["ids"]),
-        "unit_starts": _starts(columns["unit_index"]),
+        "ids": np.concatenate([chat.ids for chat in chats]),
+        "token_unit": np.concatenate([chat.token_unit for chat in chats]),
+        "token_share": np.concatenate([chat.token_share for chat in chats]),
+        "unit_index": np.concatenate([chat.unit_index for chat in chats]),
+        "token_starts": _count_starts([len(chat.ids) for chat in chats]),
+        "unit_starts": _count_starts([len(chat.unit_index) for chat in chats]),
     }
 
 
-def _starts(columns: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum([len(column) for column in columns])]).astype(np.int64)
+def _count_starts(lengths: Sequence[int]) -> NDArray[np.int64]:
+    """Return where each of some lengths starts when they lie one after another, and where the last one ends."""
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

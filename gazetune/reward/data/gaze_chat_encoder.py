@@ -14,7 +14,7 @@ from gazetune.gaze.store.build import predict_flat
 from gazetune.preferences.pair import Message
 from gazetune.preferences.sources.shapes import read_messages
 from gazetune.reward.data.conversation import ChatEncoder
-from gazetune.reward.data.encoding import TextRows, align_chat, flat_arrays, model_units, scoped_passages
+from gazetune.reward.data.encoding import TextRows, align_chat, convert_units, find_scoped_passages, flatten_chats
 from gazetune.reward.layout.batching import EncodedSplit
 
 Chat = Sequence[Message | Mapping[str, object]]
@@ -40,14 +40,14 @@ class GazeChatEncoder:
         """
         origins = [f"chat {number}" for number in range(len(chats))]
         checked = [_check_chat(chat, origin) for chat, origin in zip(chats, origins, strict=True)]
-        passages = (passage for chat in checked for _, passage in scoped_passages(chat, self.config.gaze))
+        passages = (passage for chat in checked for _, passage in find_scoped_passages(chat, self.config.gaze))
         texts = list(dict.fromkeys(passage.text for passage in passages))
         units = self._predict_units(texts)
         rows = TextRows({text: row for row, text in enumerate(texts)}, units.offsets, units.spans)
         encoded = self._chat_encoder.encode_chats(checked, origins)
         aligned = [align_chat(one, chat, rows, self.config.gaze) for one, chat in zip(encoded, checked, strict=True)]
         return EncodedSplit(
-            **flat_arrays(aligned),
+            **flatten_chats(aligned),
             scores=np.zeros(0, dtype=np.float32),
             values=np.ascontiguousarray(units.values, dtype=np.float32),
         )
@@ -57,7 +57,7 @@ class GazeChatEncoder:
             none = np.zeros(0, dtype=np.int32)
             nothing = np.zeros((0, len(MEASURES)), dtype=np.float32)
             return FlatGaze(none.reshape(0, 2), nothing, none, np.zeros(len(texts) + 1, dtype=np.int64))
-        return model_units(self.config, predict_flat(self.predictor, texts))
+        return convert_units(self.config, predict_flat(self.predictor, texts))
 
 
 def _check_chat(chat: Chat, origin: str) -> tuple[Message, ...]:

@@ -22,7 +22,7 @@ class Passage:
     """Where the message begins, in characters."""
     end: int
 
-    def units(self, spans: NDArray[np.int32]) -> tuple[slice, NDArray[np.int32]]:
+    def select_units(self, spans: NDArray[np.int32]) -> tuple[slice, NDArray[np.int32]]:
         """Return which of the text's units lie in the message, and their spans in characters of the message.
 
         Parameters
@@ -37,11 +37,18 @@ class Passage:
         return inside, np.clip(spans[inside] - self.start, 0, self.end - self.start)
 
 
-def passages(contents: Sequence[str], context: Literal["message", "chat"]) -> list[Passage]:
-    """Return where the predictor reads each message of a conversation.
+def find_passages(contents: Sequence[str], context: Literal["message", "chat"]) -> list[Passage]:
+    r"""Return where the predictor reads each message of a conversation.
 
     With `chat` all messages are one text, as in GazeReward (Lopez-Cardona et al., ICLR 2025, arXiv 2410.01532): gaze on
     the prompt depends on the reply. What the chat template writes between messages is not read.
+
+    Examples
+    --------
+    >>> find_passages(["Why?", "Because."], "chat")[1]
+    Passage(text='Why?\n\nBecause.', start=6, end=14)
+    >>> find_passages(["Why?", "Because."], "message")[1]
+    Passage(text='Because.', start=0, end=8)
     """
     if context == "message":
         return [Passage(content, 0, len(content)) for content in contents]

@@ -12,9 +12,9 @@ from gazetune.reward.model.fusion import fusion_class
 def gaze_unit(config: Config) -> Literal["word", "predictor"]:
     """Return what a unit of the prepared gaze is under `config`.
 
-    A token of the predictor only where it has tokens, `fusion.unit` asks for them, and the fusion takes units as a
-    sequence. On the tokens of the backbone units are words: a token holds one unit, so several to a token would be
-    lost, all but one. Every fusion shares one prepared data set where this is the same.
+    It is a token of the predictor where the predictor has tokens, `fusion.unit` asks for them, and the fusion takes
+    units as a sequence. It is a word everywhere else: a token of the backbone holds one unit, so of several finer ones
+    all but one would be lost. Fusions for which this is the same share one prepared data set.
 
     Raises
     ------

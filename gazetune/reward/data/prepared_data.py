@@ -1,7 +1,14 @@
 """The prepared data set: pairs divided, tokenised, with gaze aligned, in flat files that every worker maps.
 
 It is made once per combination of data, tokenizer and gaze (not per feature mask, fusion or trial) in a folder named by
-that combination, so that all trials of a search share it.
+that combination, so that all trials of a search share it:
+
+    cache/prepared/KEY/
+        facts.json              `DatasetFacts`; a folder without it is not finished
+        tokenizer/
+        values.npy              [N, 5] reading measures of all units of all texts
+        train.ids.npy, ...      the fields of `EncodedSplit`, for each split
+        train.words.npy, ...    words of each response, for the length baseline
 """
 
 from __future__ import annotations
@@ -11,7 +18,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +35,9 @@ from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.preferences.pair import PreferencePair, collect_margins
 from gazetune.preferences.splits import load_splits
 from gazetune.reward.data.conversation import ChatEncoder
-from gazetune.reward.data.encoding import AlignedChat, TextRows, align_chat, flat_arrays, model_units
+from gazetune.reward.data.encoding import AlignedChat, ChatArrays, TextRows, align_chat, convert_units, flatten_chats
 from gazetune.reward.data.gaze_unit import gaze_unit
-from gazetune.reward.data.stored_gaze import Elsewhere, distinct_texts, stored_gaze, texts_read
+from gazetune.reward.data.stored_gaze import RemotePrediction, distinct_texts, open_gaze_store, texts_to_predict
 from gazetune.reward.layout.batching import EncodedSplit
 from gazetune.reward.model.backbone import context_length, load_tokenizer
 from gazetune.reward.model.fusion import fusion_class
@@ -79,7 +86,7 @@ class PreparedData:
         values = np.load(folder / "values.npy", mmap_mode="r")
         return cls(folder, facts, *(EncodedSplit.from_folder(folder, split, values) for split in SPLITS))
 
-    def tokenizer(self) -> PreTrainedTokenizerFast:
+    def load_tokenizer(self) -> PreTrainedTokenizerFast:
         """Return the tokenizer that the data set was made with."""
         return cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(self.folder / "tokenizer"))
 
@@ -88,14 +95,24 @@ class PreparedData:
         return np.load(self.folder / f"{split}.words.npy", mmap_mode="r")
 
 
-def prepare(
-    config: Config, cache: Path, progress: Progress | None = None, elsewhere: Elsewhere | None = None
+def prepare_data(
+    config: Config, cache: Path, progress: Progress | None = None, remote_prediction: RemotePrediction | None = None
 ) -> PreparedData:
     """Open the prepared data set of `config` below `cache`, making it first where it is missing.
 
-    Safe when several processes ask at once; a killed preparation leaves nothing that is taken for finished, one that
-    is refused leaves nothing at all. With `elsewhere`, measures that are not stored yet may be predicted in other
-    processes.
+    Several processes may ask at once. A killed preparation leaves nothing that is taken for finished, and one that is
+    refused leaves nothing at all.
+
+    Parameters
+    ----------
+    config
+        Its sections `data` and `gaze`, its backbone and the unit of its fusion count.
+    cache
+        The folder `cache` of the storage folder.
+    progress
+        Told of each stage: its name, how much is done, of how much.
+    remote_prediction
+        Predicts measures that are not stored yet in other processes; by default this process does.
 
     Raises
     ------
@@ -106,16 +123,16 @@ def prepare(
     if not (folder / "facts.json").exists():
         with build_lock(folder.with_suffix(".lock"), f"prepared data {folder}"):
             if not (folder / "facts.json").exists():
-                preparation = _Preparation(config, cache, progress, elsewhere)
+                preparation = _Preparation(config, cache, progress, remote_prediction)
                 with replace_folder(folder) as partial:
-                    preparation.write(partial)
+                    preparation.write_files(partial)
     data = PreparedData.from_folder(folder)
-    _check_room(config, data.facts)
+    _check_context(config, data.facts)
     return data
 
 
 def is_prepared(config: Config, cache: Path) -> bool:
-    """Tell whether `prepare` finds the data set below `cache`."""
+    """Tell whether `prepare_data` finds the data set below `cache`."""
     return _facts_file(config, cache).exists()
 
 
@@ -132,22 +149,22 @@ def preparation_key(config: Config) -> str:
     """Return the name of the folder that everything with the same data, tokenizer and gaze shares."""
     in_model = {"features", "normalise", "store"}
     gaze = {**config.gaze.model_dump(mode="json", exclude=in_model), "unit": gaze_unit(config)}
-    files = [_state(name) for name in (config.data.source, config.backbone, config.gaze.path) if name]
+    files = [_file_states(name) for name in (config.data.source, config.backbone, config.gaze.path) if name]
     if config.gaze.path and Path(config.gaze.path).is_file():  # the state of a folder has all that is in it
-        files += [_state(str(Path(config.gaze.path).with_name(name))) for name in FILES_BESIDE_WEIGHTS]
+        files += [_file_states(str(Path(config.gaze.path).with_name(name))) for name in FILES_BESIDE_WEIGHTS]
     # The version stands for what comes with the package: the lexical predictor's weights, the planted words.
     content = [FORMAT, __version__, config.data.model_dump(mode="json"), config.backbone, gaze, files]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def _state(name: str) -> list[list[str | int]]:
-    """Return name, size and time of a local file or of a folder's files, so that a changed file is prepared anew."""
+def _file_states(name: str) -> list[list[str | int]]:
+    """Return name, size and time of a local file or of a folder's files: a changed file changes the key."""
     path = Path(name)
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     return [[str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()]
 
 
-def _check_room(config: Config, facts: DatasetFacts) -> None:
+def _check_context(config: Config, facts: DatasetFacts) -> None:
     """Refuse a fusion that makes a conversation longer than the backbone's context; the text alone was seen to fit."""
     length = fusion_class(config.fusion.kind).fused_length(**facts.longest)
     if facts.context is not None and length > facts.context:
@@ -162,10 +179,10 @@ class _Preparation:
     """One preparation: reads the pairs, predicts gaze, tokenises, aligns, and writes the arrays."""
 
     def __init__(
-        self, config: Config, cache: Path, progress: Progress | None, elsewhere: Elsewhere | None = None
+        self, config: Config, cache: Path, progress: Progress | None, remote_prediction: RemotePrediction | None = None
     ) -> None:
         self.config = config
-        self.elsewhere = elsewhere
+        self.remote_prediction = remote_prediction
         self.cache = cache
         self.progress = progress or (lambda stage, done, total: None)
         # What can be refused is read first, and what is read soonest before the rest.
@@ -175,17 +192,17 @@ class _Preparation:
         self.tokenizer = load_tokenizer(config.backbone, distinct_texts(self.splits.train, "prompt+response"))
         self.longest, self.longest_origin = {"tokens": 0, "units": 0}, ""
 
-    def write(self, folder: Path) -> None:
+    def write_files(self, folder: Path) -> None:
         """Write all files of the prepared data set into `folder`."""
         splits = self.splits
         self.tokenizer.save_pretrained(folder / "tokenizer")
-        texts, values = self._gaze()
+        texts, values = self._gather_gaze()
         np.save(folder / "values.npy", values)
         encoder = ChatEncoder(self.tokenizer, self.config.data.max_tokens)
         for split in SPLITS:
-            arrays = self._encode(split, getattr(splits, split), encoder, texts)
+            arrays = self._encode_split(split, getattr(splits, split), encoder, texts)
             for name, array in arrays.items():
-                np.save(folder / f"{split}.{name}.npy", array)
+                np.save(folder / f"{split}.{name}.npy", cast("NDArray[np.generic]", array))
             np.save(folder / f"{split}.scores.npy", collect_margins(getattr(splits, split)))
             counts = [[len(pair.chosen.split()), len(pair.rejected.split())] for pair in getattr(splits, split)]
             np.save(folder / f"{split}.words.npy", np.asarray(counts, dtype=np.int32))
@@ -205,19 +222,19 @@ class _Preparation:
         )
         (folder / "facts.json").write_text(json.dumps(asdict(facts), indent=1))
 
-    def _gaze(self) -> tuple[TextRows, NDArray[np.float32]]:
+    def _gather_gaze(self) -> tuple[TextRows, NDArray[np.float32]]:
         """Predict every text once and return where each text's units stand, and their values [N, 5]."""
-        of_split = {split: texts_read(getattr(self.splits, split), self.config.gaze) for split in SPLITS}
+        of_split = {split: texts_to_predict(getattr(self.splits, split), self.config.gaze) for split in SPLITS}
         texts = list(dict.fromkeys(text for split in SPLITS for text in of_split[split]))
-        store = stored_gaze(
+        store = open_gaze_store(
             self.config,
             self.cache,
             texts,
             self.predictor,
             lambda done, total: self.progress("gaze", done, total),
-            self.elsewhere,
+            self.remote_prediction,
         )
-        spans, values, _, offsets = model_units(self.config, store.gather_rows(store.find_rows(texts)))
+        spans, values, _, offsets = convert_units(self.config, store.gather_rows(store.find_rows(texts)))
         rows = {text: row for row, text in enumerate(texts)}
         split_rows = {split: np.asarray([rows[text] for text in of_split[split]], dtype=np.int64) for split in SPLITS}
         seed = self.config.data.seed
@@ -226,20 +243,20 @@ class _Preparation:
             values = add_noise(values, self.config.gaze.noise, seed)
         return TextRows(rows, offsets, spans), np.ascontiguousarray(values, dtype=np.float32)
 
-    def _encode(
+    def _encode_split(
         self, split: str, pairs: Sequence[PreferencePair], encoder: ChatEncoder, texts: TextRows
-    ) -> dict[str, NDArray[Any]]:
+    ) -> ChatArrays:
         """Return the flat arrays of one split (see `EncodedSplit`)."""
         rows: list[AlignedChat] = []
         for done, pair in enumerate(pairs):
             chats = [pair.chat_with(pair.chosen), pair.chat_with(pair.rejected)]
             for chat, encoded in zip(chats, encoder.encode_chats(chats, [pair.origin] * 2), strict=True):
                 rows.append(align_chat(encoded, chat, texts, self.config.gaze))
-                self._measure(len(encoded.ids), len(rows[-1].unit_index), pair.origin)
+                self._note_length(len(encoded.ids), len(rows[-1].unit_index), pair.origin)
             self.progress(f"tokens of {split}", done + 1, len(pairs))
-        return flat_arrays(rows)
+        return flatten_chats(rows)
 
-    def _measure(self, tokens: int, units: int, origin: str) -> None:
+    def _note_length(self, tokens: int, units: int, origin: str) -> None:
         """Refuse a conversation that is longer than the backbone's context, and remember the longest one."""
         if self.context is not None and tokens > self.context:
             raise InputError(

@@ -14,10 +14,10 @@ from gazetune.gaze.store.gaze_store import GazeStore
 from gazetune.gaze.store.location import locate_store
 from gazetune.preferences.pair import PreferencePair
 from gazetune.preferences.splits import load_splits
-from gazetune.reward.data.gaze_context import passages
+from gazetune.reward.data.gaze_context import find_passages
 
-Elsewhere = Callable[[Config, GazePredictor], PredictBatches]
-"""Predicts with the config's predictor in other processes, such as `gaze.store.parallel.RayPrediction`."""
+RemotePrediction = Callable[[Config, GazePredictor], PredictBatches]
+"""Predicts with the config's predictor in other processes, as `gaze.store.parallel.RayPrediction` does."""
 
 
 def distinct_texts(pairs: Sequence[PreferencePair], scope: Literal["prompt+response", "response"]) -> list[str]:
@@ -31,24 +31,25 @@ def distinct_texts(pairs: Sequence[PreferencePair], scope: Literal["prompt+respo
     return list(dict.fromkeys(texts))
 
 
-def texts_read(pairs: Sequence[PreferencePair], gaze: GazeConfig) -> list[str]:
+def texts_to_predict(pairs: Sequence[PreferencePair], gaze: GazeConfig) -> list[str]:
     """Return the texts that the gaze predictor reads, each once, in their order.
 
-    Messages in the scope, or whole chats: of these the scope takes its part only after they were read.
+    With `gaze.context: message` these are the messages in the scope. With `chat` they are whole chats, of which the
+    scope takes its part after they were read.
     """
     if gaze.context == "message":
         return distinct_texts(pairs, gaze.scope)
     chats = (pair.chat_with(reply) for pair in pairs for reply in (pair.chosen, pair.rejected))
-    return list(dict.fromkeys(passages([message.content for message in chat], "chat")[0].text for chat in chats))
+    return list(dict.fromkeys(find_passages([message.content for message in chat], "chat")[0].text for chat in chats))
 
 
-def stored_gaze(
+def open_gaze_store(
     config: Config,
     cache: Path,
     texts: Sequence[str],
     predictor: GazePredictor,
     progress: Progress | None = None,
-    elsewhere: Elsewhere | None = None,
+    remote_prediction: RemotePrediction | None = None,
 ) -> GazeStore:
     """Return the store of the config, with `texts` in it.
 
@@ -58,20 +59,20 @@ def stored_gaze(
         As `locate_store` and `build_store`.
     """
     location = locate_store(config.gaze.store, cache)
-    return build_store(texts, predictor, location, progress, elsewhere and elsewhere(config, predictor))
+    return build_store(texts, predictor, location, progress, remote_prediction and remote_prediction(config, predictor))
 
 
-def store_pairs(
-    config: Config, cache: Path, progress: Progress | None = None, elsewhere: Elsewhere | None = None
+def store_pair_gaze(
+    config: Config, cache: Path, progress: Progress | None = None, remote_prediction: RemotePrediction | None = None
 ) -> GazeStore:
     """Store the measures of all texts of the config's preference pairs, as preparing them would.
 
     Raises
     ------
     InputError
-        For pairs that cannot be read, and as `stored_gaze`.
+        For pairs that cannot be read, and as `open_gaze_store`.
     """
     predictor = create_predictor(config)
     splits = load_splits(config.data)
-    texts = texts_read([*splits.train, *splits.validation, *splits.test], config.gaze)
-    return stored_gaze(config, cache, texts, predictor, progress, elsewhere)
+    texts = texts_to_predict([*splits.train, *splits.validation, *splits.test], config.gaze)
+    return open_gaze_store(config, cache, texts, predictor, progress, remote_prediction)

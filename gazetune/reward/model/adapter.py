@@ -13,7 +13,7 @@ from gazetune.errors import InputError
 
 
 def apply_adapter(backbone: PreTrainedModel, adapter: AdapterConfig) -> PreTrainedModel | PeftModel:
-    """Make of the backbone trainable what `adapter` says: all, low-rank matrices beside its weights, or nothing.
+    """Return the backbone with what `adapter` says trainable: all, low-rank matrices beside its weights, or nothing.
 
     LoRA (Hu et al. 2021, arXiv 2106.09685) adds B A alpha / r to each target [out, in], with A [r, in] and B [out, r].
     rsLoRA (Kalajdzievski 2023, arXiv 2312.03732) divides alpha by sqrt(r) instead. DoRA (Liu et al. 2024, arXiv

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 import torch
 from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars
@@ -18,12 +17,13 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
+from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.reward.model.chat_templates import sibling_template
-from gazetune.reward.model.quantization import configure_quantized_layers, nf4_options
+from gazetune.reward.model.quantization import Nf4Options, configure_quantized_layers, nf4_options
 from gazetune.reward.model.tiny import POSITIONS, tiny_backbone, tiny_tokenizer
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 _ENCODERS = frozenset(
     [
@@ -55,7 +55,7 @@ def load_tokenizer(backbone: str, training_texts: Iterable[str]) -> PreTrainedTo
     if backbone == "tiny":
         return tiny_tokenizer(training_texts)
     try:
-        # Said aloud, or transformers would ask on a terminal whether to run code that came with the weights.
+        # Without the argument transformers would ask on a terminal whether to run code that came with the weights.
         tokenizer = AutoTokenizer.from_pretrained(backbone, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise _cannot_load(backbone, "tokenizer", error) from error
@@ -73,7 +73,7 @@ def load_tokenizer(backbone: str, training_texts: Iterable[str]) -> PreTrainedTo
 
 
 def load_backbone(
-    backbone: str, dtype: torch.dtype, quantization: str = "none", sharded: Mapping[str, Any] | None = None
+    backbone: str, dtype: torch.dtype, quantization: str = "none", sharded: Mapping[str, object] | None = None
 ) -> PreTrainedModel:
     """Return the backbone without a head, in `dtype`, on the CPU.
 
@@ -96,7 +96,7 @@ def load_backbone(
     """
     if backbone == "tiny" and quantization == "none" and sharded is None:
         return tiny_backbone().to(dtype)  # type: ignore[arg-type]  # transformers wraps `to` without its signature
-    options = nf4_options(dtype) if quantization == "nf4" else {}
+    options: Nf4Options = nf4_options(dtype) if quantization == "nf4" else {}
     _hide_loading_progress()
     try:
         made = tiny_backbone() if backbone == "tiny" else None
@@ -115,7 +115,7 @@ def load_backbone(
 
 
 def _hide_loading_progress() -> None:
-    """Keep transformers from drawing a bar while it reads weights; a download keeps its own."""
+    """Keep transformers from drawing a progress bar while it reads weights; a download keeps its own."""
     downloads_shown = not are_progress_bars_disabled()
     disable_progress_bar()
     if downloads_shown:
@@ -127,17 +127,17 @@ def empty_backbone(backbone: str) -> PreTrainedModel:
     with torch.device("meta"):
         if backbone == "tiny":
             return tiny_backbone()
-        return _without_pooler(AutoModel.from_config(_config_of(backbone), trust_remote_code=False))
+        return _without_pooler(AutoModel.from_config(_load_config(backbone), trust_remote_code=False))
 
 
 def _without_pooler(model: PreTrainedModel) -> PreTrainedModel:
     if is_encoder(model) and getattr(model, "pooler", None) is not None:
-        # The head reads the first token itself; weights behind it would wait for a gradient that never comes.
+        # The score head reads the first token itself, so the pooler's weights would never get a gradient.
         model.register_module("pooler", None)
     return model
 
 
-def _config_of(backbone: str) -> PreTrainedConfig:
+def _load_config(backbone: str) -> PreTrainedConfig:
     try:
         return AutoConfig.from_pretrained(backbone, trust_remote_code=False)
     except (OSError, ValueError) as error:
@@ -145,7 +145,7 @@ def _config_of(backbone: str) -> PreTrainedConfig:
 
 
 @contextlib.contextmanager
-def _dividing_weights(settings: Mapping[str, Any] | None) -> Iterator[None]:
+def _dividing_weights(settings: Mapping[str, object] | None) -> Iterator[None]:
     """Let `from_pretrained` inside the block divide weights as `settings` say; None leaves them whole."""
     if settings is None:
         yield
@@ -160,11 +160,25 @@ def _dividing_weights(settings: Mapping[str, Any] | None) -> Iterator[None]:
         del kept
 
 
+def model_dtype(config: Config, device: torch.device) -> torch.dtype:
+    """Return the dtype that `train.precision` means on `device`.
+
+    Examples
+    --------
+    >>> model_dtype(Config(), torch.device("cpu"))
+    torch.float32
+    """
+    precision = config.train.precision
+    if precision == "auto":
+        precision = "bf16" if device.type == "cuda" else "fp32"
+    return _DTYPES[precision]
+
+
 def context_length(backbone: str) -> int | None:
     """Return the most tokens the backbone can take, or None when its config sets no limit."""
     if backbone == "tiny":
         return POSITIONS
-    config = _config_of(backbone)
+    config = _load_config(backbone)
     limit = getattr(config.get_text_config(), "max_position_embeddings", None)
     if not limit:
         return None

@@ -1,4 +1,4 @@
-"""Losses of a preference pair. Another one joins with `@pair_loss("name")` in a file of its own.
+"""Losses of a preference pair. Another one joins with `@register_loss("name")` in a file of its own.
 
 A registered loss knows the rewards, the pair's margin and the label smoothing. Which margin a pair has, and the term
 that centres the rewards, are the same for every loss and are added by `create_loss`.
@@ -34,18 +34,24 @@ ConfiguredLoss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 _LOSSES: dict[str, PairLoss] = {}
 
 
-def pair_loss(name: str) -> Callable[[PairLoss], PairLoss]:
-    """Register a loss under `name` (the value of `loss.kind`)."""
+def register_loss(name: str) -> Callable[[PairLoss], PairLoss]:
+    """Return a decorator that registers a loss under `name` (the value of `loss.kind`)."""
 
-    def register(function: PairLoss) -> PairLoss:
+    def add_loss(function: PairLoss) -> PairLoss:
         _LOSSES[name] = function
         return function
 
-    return register
+    return add_loss
 
 
 def find_loss(name: str) -> PairLoss:
-    """Return the loss registered under `name`, or raise `InputError`."""
+    """Return the loss registered under `name`.
+
+    Raises
+    ------
+    InputError
+        When there is none.
+    """
     if name not in _LOSSES:
         raise InputError(f"loss.kind: unknown loss '{name}'; {did_you_mean(name, _LOSSES)}")
     return _LOSSES[name]
@@ -54,9 +60,9 @@ def find_loss(name: str) -> PairLoss:
 def create_loss(config: LossConfig) -> ConfiguredLoss:
     """Return the loss that a config's `loss` section describes.
 
-    To the registered loss with its margin (Touvron et al. 2023, Llama 2, eq. 2) comes `center` times the square of
-    r_chosen + r_rejected, which fixes the level of the rewards (Eisenstein et al. 2023, arXiv 2312.09244). The mean of
-    the result over pairs is the loss of TRL's `RewardTrainer`, with `center` as its `center_rewards_coefficient`.
+    It is the registered loss with its margin (Touvron et al. 2023, Llama 2, eq. 2) plus `center` times the square of
+    r_chosen + r_rejected. The second term fixes the level of the rewards (Eisenstein et al. 2023, arXiv 2312.09244).
+    The mean over pairs is the loss of TRL's `RewardTrainer`, with `center` as its `center_rewards_coefficient`.
 
     Raises
     ------
@@ -67,14 +73,14 @@ def create_loss(config: LossConfig) -> ConfiguredLoss:
     """
     loss = find_loss(config.kind)
 
-    def configured(chosen: Tensor, rejected: Tensor, scores: Tensor | None) -> Tensor:
-        losses = loss(chosen, rejected, _margin(config, chosen, scores), config.label_smoothing)
+    def compute_losses(chosen: Tensor, rejected: Tensor, scores: Tensor | None) -> Tensor:
+        losses = loss(chosen, rejected, _margin_of_pairs(config, chosen, scores), config.label_smoothing)
         return losses + config.center * (chosen + rejected) ** 2 if config.center else losses
 
-    return configured
+    return compute_losses
 
 
-def _margin(config: LossConfig, chosen: Tensor, scores: Tensor | None) -> Tensor | float:
+def _margin_of_pairs(config: LossConfig, chosen: Tensor, scores: Tensor | None) -> Tensor | float:
     if config.margin == "none":
         return 0.0
     if config.margin != "score":
@@ -110,7 +116,7 @@ def check_scores(config: LossConfig, source: str, scores: NDArray[np.float32]) -
         )
 
 
-@pair_loss("bradley_terry")
+@register_loss("bradley_terry")
 def bradley_terry(
     chosen: Tensor, rejected: Tensor, margin: Tensor | float = 0.0, label_smoothing: float = 0.0
 ) -> Tensor:
@@ -131,6 +137,12 @@ def bradley_terry(
     Returns
     -------
     [n] losses in nats, finite wherever the difference is.
+
+    Examples
+    --------
+    >>> import torch
+    >>> bradley_terry(torch.tensor([0.0, 2.0]), torch.tensor([0.0, 0.0]))
+    tensor([0.6931, 0.1269])
     """
     difference = chosen - rejected - margin
     losses = -logsigmoid(difference)

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from gazetune.errors import InputError
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+    from transformers import BitsAndBytesConfig
+
+
+class Nf4Options(TypedDict, total=False):
+    """Arguments of `from_pretrained` that quantise linear layers; none for a model that is not quantised."""
+
+    quantization_config: BitsAndBytesConfig
+    device_map: dict[str, int | str]
 
 
 def has_bitsandbytes() -> bool:
@@ -23,7 +31,7 @@ def check_quantization(quantization: str) -> None:
         raise InputError("adapter.quantization: nf4 needs bitsandbytes: pip install 'gazetune[quant]'; accepted: none")
 
 
-def nf4_options(dtype: torch.dtype) -> dict[str, Any]:
+def nf4_options(dtype: torch.dtype) -> Nf4Options:
     """Return what makes `from_pretrained` quantise linear layers, on the current GPU where there is one.
 
     NF4 weights in blocks of 64 with doubly quantised scales, computing in `dtype` (QLoRA, Dettmers et al. 2023, arXiv
@@ -39,17 +47,17 @@ def nf4_options(dtype: torch.dtype) -> dict[str, Any]:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=dtype,
     )
-    place = torch.cuda.current_device() if torch.cuda.is_available() else "cpu"
-    return {"quantization_config": settings, "device_map": {"": place}}
+    device = torch.cuda.current_device() if torch.cuda.is_available() else "cpu"
+    return {"quantization_config": settings, "device_map": {"": device}}
 
 
 def configure_quantized_layers(model: nn.Module) -> None:
-    """Let quantised layers compute in the dtype of their input, and keep their weights as they are for ever."""
+    """Let quantised layers compute in the dtype of their input, and never reorder their weights."""
     from bitsandbytes.nn import Linear4bit
 
     for module in model.modules():
         if isinstance(module, Linear4bit):
-            # The dtype that the model was loaded in counts no more: it may have been cast since.
+            # The dtype that the model was loaded in no longer counts: it may have been cast since.
             module.compute_type_is_set = False
-            # On some CPUs it would put its weights into another order when it evaluates, which DoRA cannot read.
+            # On some CPUs the layer would reorder its weights when it evaluates, and DoRA cannot read that order.
             module.support_avx512bf16_for_cpu = False

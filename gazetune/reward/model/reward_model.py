@@ -1,4 +1,9 @@
-"""The reward model: a backbone, a fusion and a score head beside it, by composition."""
+"""The reward model: a backbone, a fusion and a score head, by composition.
+
+tokens of the texts -> input embeddings of the backbone --+
++--> fusion -> backbone -> score head -> rewards
+reading measures of their units of gaze ------------------+
+"""
 
 from __future__ import annotations
 
@@ -25,8 +30,8 @@ from gazetune.reward.model.sharding import full_shape, gathered_parameters
 class GazeRewardModel(nn.Module):
     """A scalar reward of a conversation and the gaze on it.
 
-    The adapter sits on the backbone only; the head always trains, the fusion unless `fusion.freeze` is set. The score
-    head has no bias, since a preference pair gives it no gradient.
+    The adapter sits on the backbone only. The head always trains, and the fusion trains unless `fusion.freeze` is set.
+    The head has no bias, since a preference pair gives it no gradient.
     """
 
     def __init__(self, config: Config, backbone: PreTrainedModel) -> None:
@@ -34,13 +39,13 @@ class GazeRewardModel(nn.Module):
         hidden = int(backbone.config.get_text_config().hidden_size)
         embedding: Tensor = cast(nn.Embedding, backbone.get_input_embeddings()).weight
         with gathered_parameters(embedding):
-            rms = _root_mean_square(embedding) * _factor_of_lookup(backbone)
+            rms = _root_mean_square(embedding) * _embedding_factor(backbone)
         self.config = config
         self._first_position = first_position(backbone)
         self._takes_token_types = "token_type_ids" in inspect.signature(backbone.forward).parameters
         self._attention = backbone.config._attn_implementation
-        self.columns = feature_columns(config.gaze.features)
-        # Each part draws from a seed of its own, so that two runs that differ in one part share the others' start.
+        self.feature_columns = feature_columns(config.gaze.features)
+        # Each part draws from a seed of its own. Two runs that differ in one part therefore share the others' start.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.train.seed)
             self.head = nn.Linear(hidden, 1, bias=False)
@@ -48,6 +53,7 @@ class GazeRewardModel(nn.Module):
             # Not `hidden`: the input embeddings of ALBERT and ELECTRA are narrower.
             self.fusion = create_fusion(config, full_shape(embedding)[1], rms)
             torch.manual_seed(config.train.seed + 2)
+            # Any: the calls of transformers' models take keyword arguments that no type describes.
             self.backbone: Any = apply_adapter(backbone, config.adapter)
         nn.init.normal_(self.head.weight, std=hidden**-0.5, generator=torch.Generator().manual_seed(config.train.seed))
         self.fusion.to(embedding.dtype)
@@ -57,14 +63,14 @@ class GazeRewardModel(nn.Module):
     def use_layout(self, layout: BatchLayout) -> None:
         """Take batches of this layout from now on."""
         self.layout = layout
-        own = self._attention if layout.kind == "padded" else SEGMENT_ATTENTION
-        self.bare_backbone().set_attn_implementation(own)
+        attention = self._attention if layout.kind == "padded" else SEGMENT_ATTENTION
+        self.bare_backbone().set_attn_implementation(attention)
 
     def forward(self, batch: PairBatch) -> Tensor:
-        """Rewards [S], float32 or wider: those of the chosen sequences of a batch, then those of the rejected ones."""
+        """Return rewards [S], float32 or wider: of the chosen texts of a batch, then of the rejected ones."""
         tokens = TokenBatch(self.backbone.get_input_embeddings()(batch.input_ids))
         gaze = GazeBatch(
-            batch.units[:, self.columns],
+            batch.units[:, self.feature_columns],
             batch.token_unit,
             batch.token_share,
             batch.unit_number,
@@ -73,7 +79,7 @@ class GazeRewardModel(nn.Module):
         )
         rows = self.fusion(tokens, gaze)
         if batch.source_rows is not None:
-            if batch.attention_mask is not None:  # the row that stands on padding
+            if batch.attention_mask is not None:  # one more row, which stands on padding
                 rows = torch.cat([rows, rows.new_zeros(1, rows.shape[1])])
             rows = rows.index_select(0, batch.source_rows)
         states = self.backbone(
@@ -83,9 +89,9 @@ class GazeRewardModel(nn.Module):
         rewards = self.head(pooled).squeeze(-1)
         return rewards.to(torch.promote_types(rewards.dtype, torch.float32))
 
-    def _position_inputs(self, batch: PairBatch) -> dict[str, Any]:
+    def _position_inputs(self, batch: PairBatch) -> dict[str, object]:
         """Return what the backbone takes beside the embeddings."""
-        inputs: dict[str, Any] = {}
+        inputs: dict[str, object] = {}
         if batch.attention_mask is not None:
             inputs["attention_mask"] = batch.attention_mask.long()
         else:
@@ -102,7 +108,7 @@ class GazeRewardModel(nn.Module):
     def set_gaze_statistics(self, mean: Tensor, sd: Tensor) -> None:
         """Standardise measures by the training split's mean [5] and sd [5], unless `gaze.normalise` is off."""
         if self.config.gaze.normalise:
-            self.fusion.set_gaze_statistics(mean[self.columns], sd[self.columns])
+            self.fusion.set_gaze_statistics(mean[self.feature_columns], sd[self.feature_columns])
 
     def release_backbone(self) -> PreTrainedModel:
         """Give the backbone back without its adapter, for the next model of a warm slot."""
@@ -116,7 +122,7 @@ class GazeRewardModel(nn.Module):
         return cast(PreTrainedModel, bare)
 
 
-def _factor_of_lookup(backbone: PreTrainedModel) -> float:
+def _embedding_factor(backbone: PreTrainedModel) -> float:
     """Return by how much larger the embeddings of tokens are than the weights they are looked up in (Gemma 3)."""
     lookup = cast(nn.Embedding, backbone.get_input_embeddings())
     some = torch.arange(min(64, lookup.weight.shape[0]), device=lookup.weight.device)

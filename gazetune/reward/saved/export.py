@@ -18,7 +18,14 @@ from transformers import (
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.reward.model.reward_model import GazeRewardModel
-from gazetune.reward.saved.saving import CARD, CONFIG, load_reward_model, replacing, saved_config, saved_tokenizer
+from gazetune.reward.saved.saved_model import (
+    CARD,
+    CONFIG,
+    load_reward_model,
+    load_saved_tokenizer,
+    read_saved_config,
+    replace_saved_folder,
+)
 
 PADDING = "<|pad|>"
 
@@ -35,14 +42,14 @@ def export_classifier(folder: Path, out: Path, card: str) -> None:
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"--out {out}: is there already; accepted: a new or an empty folder")
-    classifier, tokenizer = sequence_classifier(folder)
-    with replacing(out) as partial:
+    classifier, tokenizer = build_classifier(folder)
+    with replace_saved_folder(out) as partial:
         classifier.save_pretrained(partial)
         tokenizer.save_pretrained(partial)
         (partial / CARD).write_text(card, encoding="utf-8")
 
 
-def sequence_classifier(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+def build_classifier(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """Return a saved model without gaze as `AutoModelForSequenceClassification` knows it, and its tokenizer.
 
     The rewards are the logits [n, 1] of right-padded texts.
@@ -52,11 +59,11 @@ def sequence_classifier(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokeni
     InputError
         As `export_classifier`.
     """
-    config = saved_config(folder)
+    config = read_saved_config(folder)
     _check_exportable(config, folder / CONFIG)
-    tokenizer = saved_tokenizer(folder)
+    tokenizer = load_saved_tokenizer(folder)
     model = load_reward_model(folder, config=config)
-    classifier = _with_head(model, folder / CONFIG)
+    classifier = _attach_head(model, folder / CONFIG)
     _set_padding(classifier, tokenizer)
     return classifier.eval(), tokenizer
 
@@ -72,7 +79,7 @@ def _check_exportable(config: Config, file: Path) -> None:
             raise InputError(f"{file}: {key}: '{value}' cannot be exported: {reason}; accepted: {accepted}")
 
 
-def _with_head(model: GazeRewardModel, file: Path) -> PreTrainedModel:
+def _attach_head(model: GazeRewardModel, file: Path) -> PreTrainedModel:
     """Put backbone and head into the class that transformers has for them, if that has a linear head and no more."""
     backbone = model.bare_backbone()
     kind: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING.get(type(backbone.config), None)

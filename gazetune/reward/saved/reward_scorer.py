@@ -15,7 +15,13 @@ from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.reward.data.gaze_chat_encoder import Chat, GazeChatEncoder
 from gazetune.reward.layout.passes import divide_passes
 from gazetune.reward.model.layout_choice import choose_layout
-from gazetune.reward.saved.saving import CONFIG, load_reward_model, read_facts, saved_config, saved_tokenizer
+from gazetune.reward.saved.saved_model import (
+    CONFIG,
+    load_reward_model,
+    load_saved_tokenizer,
+    read_facts,
+    read_saved_config,
+)
 
 
 class RewardScorer:
@@ -61,14 +67,14 @@ class RewardScorer:
 
     def __init__(self, folder: str | Path, backbone: str | None = None, gaze_path: str | None = None) -> None:
         folder = Path(folder)
-        config, facts = saved_config(folder), read_facts(folder)
+        config, facts = read_saved_config(folder), read_facts(folder)
         if backbone is not None:
             config = config.model_copy(update={"backbone": backbone})
         if gaze_path is not None:
             config = config.model_copy(update={"gaze": config.gaze.model_copy(update={"path": gaze_path})})
         # What can be refused is read before the weights are.
         predictor = _load_predictor(folder, config, facts.gaze_fingerprint)
-        self._encoder = GazeChatEncoder(config, saved_tokenizer(folder), predictor)
+        self._encoder = GazeChatEncoder(config, load_saved_tokenizer(folder), predictor)
         self._context = facts.context
         self.model = load_reward_model(folder, config=config)
 

@@ -15,9 +15,8 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from gazetune.config import Config
-from gazetune.reward.model.backbone import load_backbone
+from gazetune.reward.model.backbone import load_backbone, model_dtype
 from gazetune.reward.model.reward_model import GazeRewardModel
-from gazetune.reward.saved.saving import model_dtype
 from gazetune.train.processes.deepspeed_config import deepspeed_config
 from gazetune.train.processes.worker_group import Worker
 

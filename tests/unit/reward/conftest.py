@@ -11,7 +11,7 @@ import torch
 from transformers import AutoConfig, AutoModel
 
 from gazetune.config import Config
-from gazetune.reward.data.prepared_data import PreparedData, prepare
+from gazetune.reward.data.prepared_data import PreparedData, prepare_data
 from gazetune.reward.model.tiny import VOCABULARY
 
 SMALL = {
@@ -50,7 +50,7 @@ def planted_config() -> Config:
 
 @pytest.fixture(scope="session")
 def planted(planted_config: Config, tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
-    return prepare(planted_config, tmp_path_factory.mktemp("cache"))
+    return prepare_data(planted_config, tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +68,7 @@ def backbone_folder(planted: PreparedData, tmp_path: Path) -> BackboneFolder:
             torch.manual_seed(0)
             config = AutoConfig.for_model(architecture, **{**SMALL, **ARCHITECTURES[architecture], **changes})
             AutoModel.from_config(config).save_pretrained(folder)
-        planted.tokenizer().save_pretrained(folder)
+        planted.load_tokenizer().save_pretrained(folder)
         return folder
 
     return save

@@ -12,9 +12,8 @@ import torch
 from transformers import PreTrainedModel
 
 from gazetune.config import Config
-from gazetune.reward.data.prepared_data import PreparedData, prepare
-from gazetune.reward.model.backbone import load_backbone
-from gazetune.reward.saved.saving import model_dtype
+from gazetune.reward.data.prepared_data import PreparedData, prepare_data
+from gazetune.reward.model.backbone import load_backbone, model_dtype
 from gazetune.train.loop import Training
 from gazetune.train.processes.worker_group import Worker, join_worker_group, leave_worker_group
 
@@ -48,7 +47,7 @@ def worker() -> Iterator[Worker]:
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
-    return prepare(config_of(), tmp_path_factory.mktemp("cache"))
+    return prepare_data(config_of(), tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture

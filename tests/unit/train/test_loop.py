@@ -17,7 +17,7 @@ from gazetune.errors import InputError
 from gazetune.reward.data.prepared_data import PreparedData
 from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.model.backbone import load_backbone
-from gazetune.reward.saved.saving import load_reward_model
+from gazetune.reward.saved.saved_model import load_reward_model
 from gazetune.train.checkpoint import load_margins
 from gazetune.train.evaluation import score_split
 from gazetune.train.loop import Training, TrainingFailed

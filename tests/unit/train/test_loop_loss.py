@@ -12,8 +12,7 @@ import pytest
 
 from gazetune.errors import InputError
 from gazetune.reward.data.prepared_data import PreparedData
-from gazetune.reward.model.backbone import load_backbone
-from gazetune.reward.saved.saving import model_dtype
+from gazetune.reward.model.backbone import load_backbone, model_dtype
 from gazetune.train.evaluation import score_split
 from gazetune.train.loop import Training
 from gazetune.train.processes.worker_group import Worker

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.model.tiny import tiny_backbone
-from gazetune.reward.saved.saving import gaze_buffers, trained_parameters
+from gazetune.reward.saved.saved_model import gaze_buffers, trained_parameters
 from gazetune.train.checkpoint import Checkpoint
 from gazetune.train.loop import Training
 from gazetune.train.progress import Progress

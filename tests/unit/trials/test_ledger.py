@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from optuna.trial import FrozenTrial
 
 from gazetune.config import Config
-from gazetune.reward.data.prepared_data import prepare
+from gazetune.reward.data.prepared_data import prepare_data
 from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.trials.ledger import Ledger
 from gazetune.trials.progress import ProgressDisplay
@@ -40,7 +40,7 @@ def test_every_trial_has_the_fingerprints_of_the_data_set_that_it_trains_on(tmp_
     parent = tracker.start_search("written", "", {}, {})
     study = optuna.create_study()
     folder = new_folder(tmp_path)
-    prepared = {name: prepare(config_with(name), folder.cache).facts for name in ("lexical", "planted")}
+    prepared = {name: prepare_data(config_with(name), folder.cache).facts for name in ("lexical", "planted")}
     with ProgressDisplay(2) as progress:
         ledger = Ledger(folder, tracker, parent, progress)
         trials = {name: study.ask() for name in ("lexical", "planted")}

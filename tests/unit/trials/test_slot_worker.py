@@ -11,7 +11,7 @@ import torch
 
 from gazetune.config import Config
 from gazetune.errors import InputError
-from gazetune.reward.data.prepared_data import prepare
+from gazetune.reward.data.prepared_data import prepare_data
 from gazetune.train.loop import Training
 from gazetune.train.processes.worker_group import Worker
 from gazetune.train.progress import EvaluationReport
@@ -69,7 +69,7 @@ def test_a_quantised_backbone_that_was_used_gives_the_losses_of_a_fresh_one(
 
 def test_a_trial_is_not_trained_on_other_pairs_than_the_search_began_with(worker: Worker, tmp_path: Path) -> None:
     config = Config.model_validate({"data": {"pairs": 40}, "gaze": {"predictor": "planted"}})
-    before = prepare(config, tmp_path).facts.data_fingerprint
+    before = prepare_data(config, tmp_path).facts.data_fingerprint
     changed = config.model_copy(update={"data": config.data.model_copy(update={"pairs": 42})})
     job = TrainJob("0003", changed, tmp_path, data_fingerprints=(before,), milestones=())
     settings = WorkerSettings("board", 0, changed.resources, cache=tmp_path, threads=1)

@@ -16,9 +16,9 @@ from gazetune.gaze.predictors.registry import check_predictor, create_predictor
 from gazetune.preferences.pair import PreferencePair
 from gazetune.preferences.splits import load_splits
 from gazetune.reward.data.gaze_chat_encoder import GazeChatEncoder
-from gazetune.reward.data.gaze_context import BETWEEN_MESSAGES, passages
-from gazetune.reward.data.prepared_data import SPLITS, PreparedData, preparation_key, prepare
-from gazetune.reward.data.stored_gaze import store_pairs
+from gazetune.reward.data.gaze_context import BETWEEN_MESSAGES, find_passages
+from gazetune.reward.data.prepared_data import SPLITS, PreparedData, preparation_key, prepare_data
+from gazetune.reward.data.stored_gaze import store_pair_gaze
 from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.layout.batching import EncodedSplit
 
@@ -83,30 +83,30 @@ def on_tokens(split: EncodedSplit, row: int) -> np.ndarray:
 
 def test_a_passage_is_its_message_within_the_text() -> None:
     contents = ["one two", "", " three\n", "four"]
-    found = passages(contents, "chat")
+    found = find_passages(contents, "chat")
     assert {each.text for each in found} == {"one two\n\n\n\n three\n\n\nfour"}
     assert [each.text[each.start : each.end] for each in found] == contents
-    assert [(each.text, each.start) for each in passages(contents, "message")] == [(each, 0) for each in contents]
+    assert [(each.text, each.start) for each in find_passages(contents, "message")] == [(each, 0) for each in contents]
 
 
 def test_units_belong_to_the_message_they_lie_in_and_white_space_before_them_to_none() -> None:
-    first, second = passages(["ab cd", "ef"], "chat")
+    first, second = find_passages(["ab cd", "ef"], "chat")
     # White space before or behind a word belongs to the units of some tokenizers; here that between the messages too.
     spans = np.array([[0, 2], [2, 7], [6, 9]], dtype=np.int32)
-    inside, own = first.units(spans)
+    inside, own = first.select_units(spans)
     assert (inside, own.tolist()) == (slice(0, 2), [[0, 2], [2, 5]])
-    inside, own = second.units(spans)
+    inside, own = second.select_units(spans)
     assert (inside, own.tolist()) == (slice(2, 3), [[0, 2]])
 
 
 def test_a_chat_has_the_measures_of_its_one_text(source: Path, root: Path) -> None:
     config = config_of(source)
-    for split, row, _, text in sequences(config, prepare(config, root)):
+    for split, row, _, text in sequences(config, prepare_data(config, root)):
         np.testing.assert_array_equal(units_of(split, row), planted_measures(text, config.data.seed))
 
 
 def test_the_units_stand_on_the_tokens_they_have_message_by_message(source: Path, root: Path) -> None:
-    chats, messages = (prepare(config_of(source, context=context), root) for context in ("chat", "message"))
+    chats, messages = (prepare_data(config_of(source, context=context), root) for context in ("chat", "message"))
     for split in SPLITS:
         for name in ("ids", "token_unit", "token_share", "token_starts", "unit_starts"):
             one, other = (getattr(getattr(data, split), name) for data in (chats, messages))
@@ -117,7 +117,7 @@ def test_the_units_stand_on_the_tokens_they_have_message_by_message(source: Path
 def test_gaze_on_a_prompt_depends_on_the_reply_with_chat_and_not_with_message(source: Path, root: Path) -> None:
     for context in ("chat", "message"):
         config = config_of(source, context=context)
-        data = prepare(config, root)
+        data = prepare_data(config, root)
         for split, row, pair, _ in sequences(config, data)[::2]:
             words = sum(len(message.content.split()) for message in pair.prompt)
             chosen, rejected = units_of(split, row)[:words], units_of(split, row + 1)[:words]
@@ -133,7 +133,7 @@ def test_alignment_conserves_the_measures_of_the_whole_chat(
     if predictor == "bilstm":
         gaze |= {"path": str(bilstm_folder), "features": ["TRT"]}
     config = config_of(source, **gaze)
-    all_sequences = sequences(config, prepare(config, root))
+    all_sequences = sequences(config, prepare_data(config, root))
     known = create_predictor(config).predict([text for *_, text in all_sequences])
     for (split, row, _, _), gaze_on_text in zip(all_sequences, known, strict=True):
         expected = gaze_on_text.values.sum(axis=0, dtype=np.float64)
@@ -145,7 +145,7 @@ def test_tokens_of_the_predictor_are_divided_over_messages_without_loss(
     source: Path, root: Path, bilstm_folder: Path
 ) -> None:
     config = config_of(source, "concat", predictor="bilstm", path=str(bilstm_folder), features=["TRT"])
-    everything = sequences(config, prepare(config, root))
+    everything = sequences(config, prepare_data(config, root))
     for (split, row, _, _), gaze in zip(
         everything, create_predictor(config).predict([text for *_, text in everything]), strict=True
     ):
@@ -154,7 +154,7 @@ def test_tokens_of_the_predictor_are_divided_over_messages_without_loss(
 
 def test_response_scope_takes_the_reply_of_a_chat_that_was_read_whole(source: Path, root: Path) -> None:
     config = config_of(source, scope="response")
-    for split, row, pair, text in sequences(config, prepare(config, root)):
+    for split, row, pair, text in sequences(config, prepare_data(config, root)):
         words = len((pair.rejected if row % 2 else pair.chosen).split())
         np.testing.assert_array_equal(units_of(split, row), planted_measures(text, config.data.seed)[-words:])
 
@@ -162,14 +162,14 @@ def test_response_scope_takes_the_reply_of_a_chat_that_was_read_whole(source: Pa
 def test_moved_trt_stays_within_its_chat(source: Path, root: Path) -> None:
     config = config_of(source, sigma=[1.0, 2.0])
     trt = MEASURES.index("TRT")
-    for split, row, _, text in sequences(config, prepare(config, root)):
+    for split, row, _, text in sequences(config, prepare_data(config, root)):
         moved, before = units_of(split, row), planted_measures(text, config.data.seed)
         assert moved[:, trt].sum() == pytest.approx(before[:, trt].sum(), rel=1e-5)
         assert not np.allclose(moved[:, trt], before[:, trt])
 
 
 def test_prompts_are_shared_only_where_gaze_is_not_seen(source: Path, root: Path) -> None:
-    chats, messages = (prepare(config_of(source, context=context), root).train for context in ("chat", "message"))
+    chats, messages = (prepare_data(config_of(source, context=context), root).train for context in ("chat", "message"))
     sees, blind = BatchLayout("shared"), BatchLayout("shared", sees_gaze=False)
     assert chats.shared_fraction(blind, 20) == messages.shared_fraction(blind, 20) > 0.2
     # Of the template's tokens before the first word too few are the same.
@@ -184,18 +184,18 @@ def test_the_context_has_a_folder_of_its_own_and_normalisation_has_none(source: 
 
 def test_chats_can_be_stored_ahead(source: Path, tmp_path: Path) -> None:
     config = config_of(source, scope="response")
-    assert len(store_pairs(config, tmp_path)) == 80
+    assert len(store_pair_gaze(config, tmp_path)) == 80
     seen: list[tuple[int, int]] = []
-    prepare(config, tmp_path, lambda stage, done, total: seen.append((done, total)) if stage == "gaze" else None)
+    prepare_data(config, tmp_path, lambda stage, done, total: seen.append((done, total)) if stage == "gaze" else None)
     assert seen == [(80, 80)]
 
 
 @pytest.mark.parametrize("max_tokens", [None, 40])
 def test_a_saved_model_reads_chats_as_it_did_in_training(max_tokens: int | None, source: Path, root: Path) -> None:
     config = config_of(source, max_tokens=max_tokens)
-    data = prepare(config, root)
+    data = prepare_data(config, root)
     pairs = load_splits(config.data).validation
-    encoder = GazeChatEncoder(config, data.tokenizer(), create_predictor(config))
+    encoder = GazeChatEncoder(config, data.load_tokenizer(), create_predictor(config))
     read = encoder.encode_chats([pair.chat_with(reply) for pair in pairs for reply in (pair.chosen, pair.rejected)])
     for name in ("ids", "token_unit", "token_share", "token_starts", "unit_starts"):
         np.testing.assert_array_equal(getattr(read, name), getattr(data.validation, name))
@@ -205,10 +205,10 @@ def test_a_saved_model_reads_chats_as_it_did_in_training(max_tokens: int | None,
 
 @pytest.mark.parametrize("context", ["message", "chat"])
 def test_a_conversation_ends_after_its_most_tokens_and_its_gaze_with_it(context: str, source: Path, root: Path) -> None:
-    whole = prepare(config_of(source, context=context), root).train
+    whole = prepare_data(config_of(source, context=context), root).train
     longest = int(np.diff(whole.token_starts).max())
     limit = longest - 12  # the end of some replies
-    cut = prepare(config_of(source, max_tokens=limit, context=context), root).train
+    cut = prepare_data(config_of(source, max_tokens=limit, context=context), root).train
     assert int(np.diff(cut.token_starts).max()) == limit
     shortened = 0
     for row in range(2 * len(whole)):
@@ -229,7 +229,7 @@ def test_a_conversation_that_is_cut_fits_the_backbone(source: Path, root: Path, 
     path.write_text("\n".join([*rows, json.dumps({**json.loads(rows[0]), "chosen": "word " * 9000})]))
     config = config_of(path, max_tokens=500)
     config = config.model_copy(update={"data": config.data.model_copy(update={"max_chars": None})})
-    assert prepare(config, root).facts.longest["tokens"] == 500
+    assert prepare_data(config, root).facts.longest["tokens"] == 500
 
 
 def test_recorded_measures_know_no_chats(source: Path) -> None:

@@ -15,7 +15,7 @@ from gazetune.gaze.measures import TextGaze
 from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.preferences.splits import load_splits
 from gazetune.reward.data.gaze_unit import gaze_unit
-from gazetune.reward.data.prepared_data import SPLITS, PreparedData, preparation_key, prepare
+from gazetune.reward.data.prepared_data import SPLITS, PreparedData, preparation_key, prepare_data
 from gazetune.reward.layout.batching import ARRAYS, EncodedSplit
 
 TRT = MEASURES.index("TRT")
@@ -96,7 +96,7 @@ def test_on_tokens_the_sum_of_every_word_is_conserved_though_units_are_finer(
     align: str, bilstm: dict[str, Any], root: Path
 ) -> None:
     config = config_of({**bilstm, "align": align})
-    data = prepare(config, root)
+    data = prepare_data(config, root)
     finer = 0
     for split, row, gazes in sequences(config, data):
         at = slice(split.token_starts[row], split.token_starts[row + 1])
@@ -114,7 +114,7 @@ def test_on_tokens_the_sum_of_every_word_is_conserved_though_units_are_finer(
 def test_concat_gets_the_predictors_tokens_or_words_as_it_asks(bilstm: dict[str, Any], root: Path) -> None:
     for unit in ("predictor", "word"):
         config = config_of(bilstm, "concat", unit)
-        for split, row, gazes in sequences(config, prepare(config, root)):
+        for split, row, gazes in sequences(config, prepare_data(config, root)):
             each = [gaze.values if unit == "predictor" else word_sums(gaze) for gaze in gazes]
             np.testing.assert_allclose(values_of(split, row), np.concatenate(each), rtol=1e-5)
 
@@ -124,8 +124,8 @@ def test_concat_gets_the_predictors_tokens_or_words_as_it_asks(bilstm: dict[str,
 def test_controls_wrap_words_and_tokens_of_a_predictor(
     kind: str, control: str, bilstm: dict[str, Any], root: Path
 ) -> None:
-    true = prepare(config_of(bilstm, kind), root)
-    data = prepare(config_of({**bilstm, "control": control}, kind), root)
+    true = prepare_data(config_of(bilstm, kind), root)
+    data = prepare_data(config_of({**bilstm, "control": control}, kind), root)
     for split in SPLITS:
         for name in ARRAYS:
             np.testing.assert_array_equal(getattr(getattr(data, split), name), getattr(getattr(true, split), name))
@@ -143,7 +143,7 @@ def test_controls_wrap_words_and_tokens_of_a_predictor(
 def test_sigma_moves_trt_between_the_words_of_a_message(kind: str, bilstm: dict[str, Any], root: Path) -> None:
     config = config_of({**bilstm, "sigma": [0.0, 1.0]}, kind)
     changed = 0
-    for split, row, gazes in sequences(config, prepare(config, root)):
+    for split, row, gazes in sequences(config, prepare_data(config, root)):
         values, begin = values_of(split, row)[:, TRT], 0
         for gaze in gazes:
             count = len(gaze.words) if kind == "concat" else int(gaze.words.max()) + 1
@@ -160,8 +160,8 @@ def test_sigma_moves_trt_between_the_words_of_a_message(kind: str, bilstm: dict[
 
 def test_sigma_comes_before_the_control(root: Path) -> None:
     gaze = {"predictor": "planted", "sigma": [1.0, 2.0]}
-    smooth = prepare(config_of(gaze), root).train.values
-    shuffled = prepare(config_of({**gaze, "control": "shuffled"}), root).train.values
+    smooth = prepare_data(config_of(gaze), root).train.values
+    shuffled = prepare_data(config_of({**gaze, "control": "shuffled"}), root).train.values
     assert {tuple(row) for row in shuffled.tolist()} <= {tuple(row) for row in smooth.tolist()}
 
 

@@ -17,7 +17,7 @@ from gazetune.config import MEASURES, Config
 from gazetune.errors import InputError
 from gazetune.files.replaced_folder import partial_folder
 from gazetune.preferences.splits import load_splits
-from gazetune.reward.data.prepared_data import SPLITS, PreparedData, preparation_key, prepare
+from gazetune.reward.data.prepared_data import SPLITS, PreparedData, preparation_key, prepare_data
 from gazetune.reward.layout.batching import ARRAYS, EncodedSplit
 
 BackboneFolder = Callable[..., Path]
@@ -51,13 +51,13 @@ def tokens_of(split: EncodedSplit, row: int) -> slice:
 
 def made_again(config: Config, cache: Path) -> bool:
     stages: list[str] = []
-    prepare(config, cache, lambda stage, done, total: stages.append(stage))
+    prepare_data(config, cache, lambda stage, done, total: stages.append(stage))
     return bool(stages)
 
 
 def test_it_holds_every_pair_chosen_then_rejected(planted_config: Config, planted: PreparedData) -> None:
     splits = load_splits(planted_config.data)
-    tokenizer = planted.tokenizer()
+    tokenizer = planted.load_tokenizer()
     for name in SPLITS:
         pairs, split = getattr(splits, name), getattr(planted, name)
         assert len(split) == len(pairs) == planted.facts.pairs[name]
@@ -69,7 +69,7 @@ def test_it_holds_every_pair_chosen_then_rejected(planted_config: Config, plante
 
 def test_units_are_the_words_of_all_messages_in_order(planted_config: Config, planted: PreparedData) -> None:
     splits = load_splits(planted_config.data)
-    tokenizer = planted.tokenizer()
+    tokenizer = planted.load_tokenizer()
     for row, pair in ((0, splits.train[0]), (6, splits.train[3])):
         words = [*pair.prompt[0].content.split(), *pair.chosen.split()]
         assert units_of(planted.train, row).stop - units_of(planted.train, row).start == len(words)
@@ -97,7 +97,7 @@ def test_statistics_are_those_of_the_training_split_alone(planted: PreparedData)
 
 def test_a_second_call_opens_what_the_first_made(planted_config: Config, planted: PreparedData, cache: Path) -> None:
     assert not made_again(planted_config, cache)
-    assert prepare(planted_config, cache).folder == planted.folder
+    assert prepare_data(planted_config, cache).folder == planted.folder
 
 
 @pytest.mark.parametrize(
@@ -157,14 +157,14 @@ def test_the_rest_of_a_killed_preparation_is_not_taken_for_finished(planted_conf
     partial = partial_folder(folder)
     partial.mkdir(parents=True)
     (partial / "facts.json").write_text("{")
-    data = prepare(config, tmp_path)
+    data = prepare_data(config, tmp_path)
     assert data.folder == folder
     assert not partial.exists()
 
 
 def test_response_scope_gives_prompts_no_units(planted_config: Config, planted: PreparedData, cache: Path) -> None:
-    scoped = prepare(changed(planted_config, gaze={"scope": "response"}), cache)
-    reply_begins = scoped.tokenizer().convert_tokens_to_ids("<|assistant|>")
+    scoped = prepare_data(changed(planted_config, gaze={"scope": "response"}), cache)
+    reply_begins = scoped.load_tokenizer().convert_tokens_to_ids("<|assistant|>")
     words = scoped.response_words("train")
     for row in range(20):
         at = tokens_of(scoped.train, row)
@@ -183,14 +183,16 @@ def test_response_scope_asks_the_predictor_for_responses_alone(planted_config: C
     path = pair_file(tmp_path / "pairs.jsonl")
     config = changed(planted_config, data={"source": str(path), "pairs": None}, gaze={"scope": "response"})
     asked: list[int] = []
-    prepare(config, tmp_path / "cache", lambda stage, done, total: asked.append(total) if stage == "gaze" else None)
+    prepare_data(
+        config, tmp_path / "cache", lambda stage, done, total: asked.append(total) if stage == "gaze" else None
+    )
     assert set(asked) == {80}
 
 
 def test_spread_divides_a_unit_over_its_tokens_and_first_puts_it_on_one(
     planted_config: Config, planted: PreparedData, cache: Path
 ) -> None:
-    first = prepare(changed(planted_config, gaze={"align": "first"}), cache)
+    first = prepare_data(changed(planted_config, gaze={"align": "first"}), cache)
     np.testing.assert_array_equal(first.train.unit_index, planted.train.unit_index)
     several = 0
     for row in range(20):
@@ -212,7 +214,7 @@ def test_spread_divides_a_unit_over_its_tokens_and_first_puts_it_on_one(
 def test_controls_change_values_but_not_where_they_stand(
     control: str, planted_config: Config, planted: PreparedData, cache: Path
 ) -> None:
-    replaced = prepare(changed(planted_config, gaze={"control": control}), cache)
+    replaced = prepare_data(changed(planted_config, gaze={"control": control}), cache)
     for split in SPLITS:
         for name in ARRAYS:
             np.testing.assert_array_equal(
@@ -224,7 +226,7 @@ def test_controls_change_values_but_not_where_they_stand(
 def test_noise_changes_every_measure_by_about_its_deviation(
     planted_config: Config, planted: PreparedData, cache: Path
 ) -> None:
-    noisy = prepare(changed(planted_config, gaze={"noise": 0.5}), cache)
+    noisy = prepare_data(changed(planted_config, gaze={"noise": 0.5}), cache)
     large = planted.train.values[:, 4] > 10  # far from the cut at 0
     difference = (noisy.train.values - planted.train.values)[large, 4]
     assert difference.std() == pytest.approx(0.5, rel=0.05)
@@ -236,8 +238,8 @@ def test_a_text_longer_than_the_context_is_refused_with_its_row(planted_config: 
     with pytest.raises(
         InputError, match=r"pairs.jsonl:3: the conversation has \d+ tokens and backbone 'tiny' takes 8192"
     ):
-        prepare(config, tmp_path / "cache")
-    assert prepare(changed(config, data={"max_chars": 10000}), tmp_path / "cache").facts.dropped
+        prepare_data(config, tmp_path / "cache")
+    assert prepare_data(changed(config, data={"max_chars": 10000}), tmp_path / "cache").facts.dropped
 
 
 def test_a_fusion_that_needs_more_positions_than_the_text_is_refused_with_the_longest_row(
@@ -246,9 +248,9 @@ def test_a_fusion_that_needs_more_positions_than_the_text_is_refused_with_the_lo
     longest = max(int(np.diff(getattr(planted, split).token_starts).max()) for split in SPLITS)
     folder = backbone_folder("bert", max_position_embeddings=longest)
     config = changed(planted_config, backbone=str(folder), adapter={"kind": "full"})
-    assert prepare(changed(config, fusion={"kind": "add"}), cache).facts.context == longest
+    assert prepare_data(changed(config, fusion={"kind": "add"}), cache).facts.context == longest
     with pytest.raises(InputError, match=rf"planted:\d+: .* with fusion.kind concat, and backbone .* takes {longest};"):
-        prepare(changed(config, fusion={"kind": "concat"}), cache)
+        prepare_data(changed(config, fusion={"kind": "concat"}), cache)
 
 
 @pytest.mark.parametrize(
@@ -275,7 +277,7 @@ def test_a_refused_preparation_leaves_nothing(
         for section, values in wrong.items()
     }
     with pytest.raises(InputError, match=expected):
-        prepare(changed(planted_config, **named), tmp_path / "runs" / "cache")
+        prepare_data(changed(planted_config, **named), tmp_path / "runs" / "cache")
     kept = [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
     # Measures of texts that were predicted before the refusal are as good as any.
     assert all(path.match("cache/gaze/*/*") for path in kept) and bool(kept) == ("long" in expected)
@@ -285,6 +287,6 @@ def test_a_refused_preparation_leaves_nothing(
 def test_a_refusal_leaves_what_others_prepared(planted_config: Config, planted: PreparedData, cache: Path) -> None:
     before = sorted(cache.rglob("*"))
     with pytest.raises(InputError, match=r"absent\.parquet"):
-        prepare(changed(planted_config, gaze={"predictor": "recorded", "path": "absent.parquet"}), cache)
+        prepare_data(changed(planted_config, gaze={"predictor": "recorded", "path": "absent.parquet"}), cache)
     assert sorted(cache.rglob("*")) == before
     assert not made_again(planted_config, cache)

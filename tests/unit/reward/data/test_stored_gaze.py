@@ -10,8 +10,8 @@ from gazetune.config import Config
 from gazetune.gaze.measures import FlatGaze, GazePredictor
 from gazetune.gaze.store.build import Batches, PredictBatches, predict_flat
 from gazetune.preferences.splits import load_splits
-from gazetune.reward.data.prepared_data import prepare
-from gazetune.reward.data.stored_gaze import distinct_texts, store_pairs
+from gazetune.reward.data.prepared_data import prepare_data
+from gazetune.reward.data.stored_gaze import distinct_texts, store_pair_gaze
 
 
 @pytest.fixture
@@ -32,10 +32,10 @@ def test_a_text_stands_once_and_prompts_only_in_their_scope(config: Config) -> N
 def test_measures_that_were_stored_ahead_are_not_predicted_when_the_data_is_prepared(
     config: Config, tmp_path: Path
 ) -> None:
-    store = store_pairs(config, tmp_path / "cache")
+    store = store_pair_gaze(config, tmp_path / "cache")
     assert len(store) == 121
     seen: list[tuple[int, int]] = []
-    prepare(
+    prepare_data(
         config, tmp_path / "cache", lambda stage, done, total: seen.append((done, total)) if stage == "gaze" else None
     )
     assert seen == [(121, 121)]
@@ -44,7 +44,7 @@ def test_measures_that_were_stored_ahead_are_not_predicted_when_the_data_is_prep
 def test_the_data_is_prepared_with_what_predicts_elsewhere(config: Config, tmp_path: Path) -> None:
     asked: list[str] = []
 
-    def elsewhere(given: Config, predictor: GazePredictor) -> PredictBatches:
+    def remote_prediction(given: Config, predictor: GazePredictor) -> PredictBatches:
         assert given == config
 
         def predict(batches: Batches) -> Generator[tuple[int, FlatGaze], None, None]:
@@ -54,12 +54,12 @@ def test_the_data_is_prepared_with_what_predicts_elsewhere(config: Config, tmp_p
 
         return predict
 
-    prepare(config, tmp_path / "cache", elsewhere=elsewhere)
+    prepare_data(config, tmp_path / "cache", remote_prediction=remote_prediction)
     assert len(asked) == len(set(asked)) == 121
 
 
 def test_the_store_lies_where_the_config_says(config: Config, tmp_path: Path) -> None:
     gaze = config.gaze.model_copy(update={"store": str(tmp_path / "elsewhere")})
-    store = store_pairs(config.model_copy(update={"gaze": gaze}), tmp_path / "cache")
+    store = store_pair_gaze(config.model_copy(update={"gaze": gaze}), tmp_path / "cache")
     assert store.folder.parent == tmp_path / "elsewhere"
     assert not (tmp_path / "cache").exists()

@@ -16,7 +16,7 @@ from transformers.utils.logging import enable_progress_bar
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.reward.data.prepared_data import PreparedData
-from gazetune.reward.model.backbone import context_length, is_encoder, load_backbone, load_tokenizer
+from gazetune.reward.model.backbone import context_length, is_encoder, load_backbone, load_tokenizer, model_dtype
 from gazetune.reward.model.reward_model import GazeRewardModel
 
 BackboneFolder = Callable[..., Path]
@@ -166,3 +166,17 @@ def test_a_tokenizer_without_padding_pads_with_an_id_it_has(
     tokenizer = load_tokenizer(str(folder), [])
     assert tokenizer.pad_token == padding
     assert 0 <= tokenizer.pad_token_id < len(tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "dtype"),
+    [
+        ("auto", "cpu", torch.float32),
+        ("auto", "cuda", torch.bfloat16),
+        ("bf16", "cpu", torch.bfloat16),
+        ("fp32", "cuda", torch.float32),
+    ],
+)
+def test_auto_precision_follows_the_device(precision: str, device: str, dtype: torch.dtype) -> None:
+    config = Config.model_validate({"train": {"precision": precision}})
+    assert model_dtype(config, torch.device(device)) == dtype

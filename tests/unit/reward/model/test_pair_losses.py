@@ -20,7 +20,7 @@ from transformers import LlamaConfig, LlamaForSequenceClassification
 from gazetune.config import LossConfig
 from gazetune.errors import InputError
 from gazetune.reward.model import pair_losses as losses
-from gazetune.reward.model.pair_losses import bradley_terry, check_scores, create_loss, find_loss, pair_loss
+from gazetune.reward.model.pair_losses import bradley_terry, check_scores, create_loss, find_loss, register_loss
 from gazetune.reward.model.tiny import tiny_tokenizer
 
 CHOSEN = [[5, 6, 7, 8], [9, 10], [11, 12, 13], [14, 15, 16]]
@@ -180,7 +180,7 @@ def test_training_pairs_without_scores_are_refused_in_one_line_when_the_margin_i
 def test_a_registered_loss_is_found_by_name_and_gets_margin_and_smoothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(losses, "_LOSSES", dict(losses._LOSSES))
 
-    @pair_loss("hinge")
+    @register_loss("hinge")
     def hinge(chosen: Tensor, rejected: Tensor, margin: Tensor | float = 0.0, label_smoothing: float = 0.0) -> Tensor:
         return (1.0 + margin + label_smoothing - chosen + rejected).clamp(min=0.0)
 

@@ -12,12 +12,11 @@ from torch import nn
 
 from gazetune.config import Config
 from gazetune.reward.data.prepared_data import PreparedData
-from gazetune.reward.model.backbone import load_backbone
+from gazetune.reward.model.backbone import load_backbone, model_dtype
 from gazetune.reward.model.reward_model import GazeRewardModel
-from gazetune.reward.saved.saving import (
+from gazetune.reward.saved.saved_model import (
     gaze_buffers,
     load_reward_model,
-    model_dtype,
     save_reward_model,
     trained_parameters,
 )

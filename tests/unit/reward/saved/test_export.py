@@ -20,7 +20,7 @@ from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.saved.export import PADDING, export_classifier
 from gazetune.reward.saved.reward_scorer import RewardScorer
-from gazetune.reward.saved.saving import gaze_buffers, save_reward_model, trained_parameters
+from gazetune.reward.saved.saved_model import gaze_buffers, save_reward_model, trained_parameters
 
 BackboneFolder = Callable[..., Path]
 

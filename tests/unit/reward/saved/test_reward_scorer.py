@@ -19,13 +19,13 @@ from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.preferences.pair import Message
 from gazetune.preferences.splits import load_splits
-from gazetune.reward.data.prepared_data import PreparedData, prepare
+from gazetune.reward.data.prepared_data import PreparedData, prepare_data
 from gazetune.reward.layout.batching import split_rewards
 from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.model.fusion import fusion_names
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.saved.reward_scorer import RewardScorer
-from gazetune.reward.saved.saving import gaze_buffers, save_reward_model, trained_parameters
+from gazetune.reward.saved.saved_model import gaze_buffers, save_reward_model, trained_parameters
 
 CHATS = 7  # an odd number: they are no pairs
 SCORE = """
@@ -119,7 +119,7 @@ def test_gaze_is_that_of_the_prepared_data(
     gaze = {**gaze, "path": str(bilstm_folder)} if gaze["predictor"] == "bilstm" else gaze
     for fusion in ("add", "concat"):
         config = varied(planted_config, data={"pairs": 40}, gaze=gaze, fusion={"kind": fusion})
-        data = prepare(config, cache)
+        data = prepare_data(config, cache)
         model = saved(tmp_path / fusion, config, data)
         found = RewardScorer.from_pretrained(tmp_path / fusion).score(validation_chats(config))
         np.testing.assert_allclose(found, expected(model, data), atol=1e-5)
@@ -191,7 +191,7 @@ def test_a_predictor_with_other_weights_is_refused(
         data={"pairs": 40},
         gaze={"predictor": "bilstm", "features": ["TRT"], "path": str(bilstm_folder)},
     )
-    saved(tmp_path / "best", config, prepare(config, cache))
+    saved(tmp_path / "best", config, prepare_data(config, cache))
     other = tmp_path / "other"
     other.mkdir()
     (weights,) = [path for path in bilstm_folder.iterdir() if path.suffix != ".json"]
@@ -206,7 +206,7 @@ def test_a_predictor_with_other_weights_is_refused(
 
 def test_a_model_of_a_control_is_refused(planted_config: Config, cache: Path, tmp_path: Path) -> None:
     config = varied(planted_config, gaze={"control": "shuffled"})
-    saved(tmp_path / "best", config, prepare(config, cache))
+    saved(tmp_path / "best", config, prepare_data(config, cache))
     with pytest.raises(InputError, match=r"config.yaml: gaze.control: 'shuffled': .*; accepted: none"):
         RewardScorer.from_pretrained(tmp_path / "best")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import mlflow
 import optuna
 
-from gazetune.reward.data.prepared_data import prepare
+from gazetune.reward.data.prepared_data import prepare_data
 from gazetune.search.folder import SearchFolder
 from gazetune.search.space.space_file import read_space
 from gazetune.search.stopping.prune_unfinished import prune_unfinished_trials
@@ -33,7 +33,7 @@ def test_trials_that_were_running_are_pruned_with_the_reason_and_keep_what_they_
     tracker = Tracker.open(None, tmp_path, "gazetune")
     parent = tracker.start_search("closed", "", {}, {})
     folder = SearchFolder.create(tmp_path, space)
-    prepare(space.config, folder.cache)
+    prepare_data(space.config, folder.cache)
     study = open_study("closed", space.config.search, folder.path)
     with ProgressDisplay(5) as progress:
         ledger = Ledger(folder, tracker, parent, progress)

@@ -27,7 +27,7 @@ from gazetune.config.config_file import dump_config, load_config
 from gazetune.errors import InputError, RunError
 from gazetune.files.replaced_folder import recover_folder, replace_folder
 from gazetune.reward.data.prepared_data import PreparedData
-from gazetune.reward.model.backbone import DTYPES, load_backbone
+from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.model.sharding import full_shape, gathered_parameters
 
@@ -57,7 +57,7 @@ class ModelFacts:
     """The most positions that the backbone takes, None for no limit."""
 
     @classmethod
-    def of(cls, data: PreparedData) -> ModelFacts:
+    def from_data(cls, data: PreparedData) -> ModelFacts:
         """Return the facts of a model that trained on `data`."""
         facts = data.facts
         return cls(
@@ -91,19 +91,19 @@ def save_reward_model(
     Raises
     ------
     SaveFailed
-        As `replacing`.
+        As `replace_saved_folder`.
     """
-    with replacing(folder) as partial:
+    with replace_saved_folder(folder) as partial:
         save_file({name: tensor.contiguous() for name, tensor in state.items()}, partial / WEIGHTS)
         (partial / CONFIG).write_text(dump_config(config), encoding="utf-8")
         shutil.copytree(data.folder / "tokenizer", partial / TOKENIZER)
-        (partial / FACTS).write_text(json.dumps(asdict(ModelFacts.of(data)), indent=1))
+        (partial / FACTS).write_text(json.dumps(asdict(ModelFacts.from_data(data)), indent=1))
         np.save(partial / "margins.npy", margins)
         (partial / CARD).write_text(card, encoding="utf-8")
 
 
 @contextlib.contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
+def replace_saved_folder(folder: Path) -> Iterator[Path]:
     """Give an empty folder to write to; it takes the place of `folder` when the block ends without an error.
 
     Raises
@@ -119,7 +119,7 @@ def replacing(folder: Path) -> Iterator[Path]:
         raise SaveFailed(f"{folder}: cannot be saved ({reason}); what was saved there before is untouched") from error
 
 
-def saved_config(folder: Path) -> Config:
+def read_saved_config(folder: Path) -> Config:
     """Return the config of a saved model.
 
     Raises
@@ -158,13 +158,13 @@ def read_facts(folder: Path) -> ModelFacts:
         raise InputError(f"{path}: damaged ({error}); train the model or copy its folder again") from None
 
 
-def saved_card(folder: Path) -> str:
+def read_model_card(folder: Path) -> str:
     """Return the model card of a saved model; an empty text where somebody removed it."""
     path = folder / CARD
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
-def saved_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+def load_saved_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     """Return the tokenizer of a saved model.
 
     Raises
@@ -200,7 +200,7 @@ def load_reward_model(
     InputError
         When the folder holds no saved model or its weights are of another shape.
     """
-    config = config or saved_config(folder)
+    config = config or read_saved_config(folder)
     model = GazeRewardModel(
         config, backbone or load_backbone(config.backbone, torch.float32, config.adapter.quantization)
     )
@@ -208,11 +208,11 @@ def load_reward_model(
         state = load_file(folder / WEIGHTS)
     except SafetensorError as error:
         raise InputError(f"{folder / WEIGHTS}: damaged ({error}); train or copy it again") from error
-    load_state(model, state, str(folder / WEIGHTS))
+    load_weights(model, state, str(folder / WEIGHTS))
     return model.eval()
 
 
-def load_state(model: GazeRewardModel, state: Mapping[str, Tensor], origin: str) -> None:
+def load_weights(model: GazeRewardModel, state: Mapping[str, Tensor], origin: str) -> None:
     """Fill what trains and the gaze statistics from `state`, refusing missing, extra and misshapen names."""
     own = {**trained_parameters(model), **gaze_buffers(model)}
     missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
@@ -226,11 +226,3 @@ def load_state(model: GazeRewardModel, state: Mapping[str, Tensor], origin: str)
     for name, target in own.items():
         with torch.no_grad(), gathered_parameters(target, changed=True):
             target.copy_(state[name])
-
-
-def model_dtype(config: Config, device: torch.device) -> torch.dtype:
-    """Return the dtype that `train.precision` means on `device`."""
-    precision = config.train.precision
-    if precision == "auto":
-        precision = "bf16" if device.type == "cuda" else "fp32"
-    return DTYPES[precision]

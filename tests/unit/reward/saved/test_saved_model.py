@@ -20,11 +20,10 @@ from gazetune.reward.data.prepared_data import PreparedData
 from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.saved.reward_scorer import RewardScorer
-from gazetune.reward.saved.saving import (
+from gazetune.reward.saved.saved_model import (
     WEIGHTS,
     gaze_buffers,
     load_reward_model,
-    model_dtype,
     save_reward_model,
     trained_parameters,
 )
@@ -211,17 +210,3 @@ def test_a_save_killed_at_any_moment_leaves_a_whole_model(
     save(new, saved, planted)
     assert torch.equal(rewards(load_reward_model(saved), planted), rewards(new, planted))
     assert sorted(path.name for path in saved.parent.iterdir()) == ["best"]
-
-
-@pytest.mark.parametrize(
-    ("precision", "device", "dtype"),
-    [
-        ("auto", "cpu", torch.float32),
-        ("auto", "cuda", torch.bfloat16),
-        ("bf16", "cpu", torch.bfloat16),
-        ("fp32", "cuda", torch.float32),
-    ],
-)
-def test_auto_precision_follows_the_device(precision: str, device: str, dtype: torch.dtype) -> None:
-    config = Config.model_validate({"train": {"precision": precision}})
-    assert model_dtype(config, torch.device(device)) == dtype

@@ -13,20 +13,20 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from gazetune.reward.saved.saving import SaveFailed, replacing
+from gazetune.reward.saved.saved_model import SaveFailed, replace_saved_folder
 
 KILLED_SAVES = """
 import os, random, signal, sys, time
 from pathlib import Path
 import numpy as np, torch
 from gazetune.files.replaced_folder import recover_folder
-from gazetune.reward.saved.saving import WEIGHTS, load_file, replacing, save_file
+from gazetune.reward.saved.saved_model import WEIGHTS, load_file, replace_saved_folder, save_file
 folder, kills = Path(sys.argv[1]), int(sys.argv[2])
 random.seed(0)
 number = 0
 
 def save(number):
-    with replacing(folder) as partial:
+    with replace_saved_folder(folder) as partial:
         save_file({str(name): torch.full((4000,), float(number)) for name in range(50)}, partial / WEIGHTS)
         np.save(partial / 'margins.npy', np.full(3, number))
 
@@ -91,9 +91,9 @@ def copy_large_folder(folder: Path) -> None:
     ids=["safetensors", "text", "copy"],
 )
 def test_a_full_disk_is_one_line_and_leaves_the_save_before(write: Callable[[Path], None], small_disk: Path) -> None:
-    with replacing(small_disk / "best") as folder:
+    with replace_saved_folder(small_disk / "best") as folder:
         (folder / "content").write_text("old")
-    with pytest.raises(SaveFailed) as caught, replacing(small_disk / "best") as folder:
+    with pytest.raises(SaveFailed) as caught, replace_saved_folder(small_disk / "best") as folder:
         (folder / "content").write_text("new")
         write(folder)
     line = str(caught.value)
@@ -104,6 +104,6 @@ def test_a_full_disk_is_one_line_and_leaves_the_save_before(write: Callable[[Pat
 
 
 def test_a_mistake_while_saving_is_no_full_disk(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), replacing(tmp_path / "best"):
+    with pytest.raises(KeyError), replace_saved_folder(tmp_path / "best"):
         raise KeyError("name")
     assert not (tmp_path / "best").exists()
