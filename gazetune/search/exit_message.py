@@ -14,7 +14,7 @@ import subprocess
 from contextlib import AbstractContextManager
 from types import TracebackType
 
-_CHILD_SCRIPT = 'read -r line || printf "%s\\n" "$0" >&2'
+CHILD_SCRIPT = 'read -r line || printf "%s\\n" "$0" >&2'
 """For a shell: `read` fails, and the message is printed, once the other end of stdin is closed without a line."""
 
 
@@ -31,7 +31,7 @@ class ExitMessage(AbstractContextManager["ExitMessage"]):
         child_end, self._pipe = os.pipe()
         # In a session of its own, so that Ctrl-C on the terminal does not end the child first.
         self._child = subprocess.Popen(
-            ["/bin/sh", "-c", _CHILD_SCRIPT, message], stdin=child_end, start_new_session=True
+            ["/bin/sh", "-c", CHILD_SCRIPT, message], stdin=child_end, start_new_session=True
         )
         os.close(child_end)
 

@@ -21,6 +21,7 @@ import optuna
 import psutil
 import pytest
 
+from gazetune.search.exit_message import CHILD_SCRIPT
 from gazetune.search.status import read_status
 from tests.commands import BOUND, command, ended
 
@@ -174,7 +175,7 @@ def kill_the_driver(process: subprocess.Popen[bytes], choose: random.Random) -> 
 def kill_ray(process: subprocess.Popen[bytes], choose: random.Random) -> list[psutil.Process]:
     """Kill every process of the instance, in any order, and wait for what the driver makes of it."""
     children = children_of(process)
-    of_ray = [child for child in children if "read -r said" not in name_of(child)]
+    of_ray = [child for child in children if CHILD_SCRIPT not in name_of(child)]
     choose.shuffle(of_ray)
     for child in of_ray:
         with suppress(psutil.Error):
