@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from ray.cluster_utils import Cluster
 from ray.util.state import list_actors
 
 from tests.commands import gazetune_json
+from tests.ray_clusters import start_cluster
 
 SPACE = """
 name: two-nodes
@@ -27,24 +27,9 @@ resources: {workers: 1, cpus_per_worker: 1}
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={
-            "num_cpus": 1,
-            "include_dashboard": True,
-            "dashboard_host": "127.0.0.1",
-            "dashboard_port": free_port(),
-            "object_store_memory": 200 << 20,
-        },
-    )
+    cluster = start_cluster(head_cpus=1)
     cluster.add_node(num_cpus=1, object_store_memory=200 << 20)
     ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
     yield cluster

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from tests.commands import BOUND, command
+from tests.ray_clusters import start_cluster
 
 SPACE = """
 name: elastic
@@ -36,25 +36,10 @@ search: {trials: 2, sampler: random, scheduler: median, rungs: 300, reduction: 2
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
     """A head that holds no trial, so that a node's loss can leave nothing."""
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={
-            "num_cpus": 0,
-            "include_dashboard": True,
-            "dashboard_host": "127.0.0.1",
-            "dashboard_port": free_port(),
-            "object_store_memory": 200 << 20,
-        },
-    )
+    cluster = start_cluster(head_cpus=0)
     ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
     yield cluster
     ray.shutdown()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from ray.cluster_utils import Cluster
 from ray.util.state import list_actors
 
 from tests.commands import BOUND, command, ended
+from tests.ray_clusters import start_cluster
 
 SPACE = """
 name: joined
@@ -33,13 +33,7 @@ resources: {workers: 2}
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    dashboard = {"include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": port}
-    cluster = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 2, "object_store_memory": 200 << 20, **dashboard}
-    )
+    cluster = start_cluster(head_cpus=2)
     ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
     yield cluster
     ray.shutdown()

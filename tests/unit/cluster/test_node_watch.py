@@ -17,11 +17,12 @@ from gazetune.cluster.connect import _require_usable_nodes
 from gazetune.cluster.node_watch import NodeWatch
 from gazetune.errors import InputError
 from tests.commands import BOUND
+from tests.ray_clusters import start_cluster
 
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100 << 20})
+    cluster = start_cluster(head_cpus=1, with_dashboard=False)
     ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
     yield cluster
     ray.shutdown()
