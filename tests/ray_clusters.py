@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import socket
 
+from ray._private.node import Node as Node
 from ray.cluster_utils import Cluster
 
-ATTEMPTS = 3
+from gazetune.cluster.local_ray import patient_node_start
 
 
 def start_cluster(head_cpus: int, with_dashboard: bool = True) -> Cluster:
     """Start a cluster whose head has so many CPUs; its dashboard answers on loopback alone.
 
-    Ray gives a node 30 s to start and has no setting for that. Beside other tests it may need longer, so a start that
-    ran out of time is tried again. Any other error is raised at once.
+    Beside other tests a node may need longer to start than Ray waits for it.
     """
     head: dict[str, object] = {"num_cpus": head_cpus, "object_store_memory": 200 << 20}
-    for attempt in range(1, ATTEMPTS + 1):
-        if with_dashboard:
-            head |= {"include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": find_free_port()}
-        try:
-            return Cluster(initialize_head=True, head_node_args=head)
-        except Exception as error:
-            if attempt == ATTEMPTS or "timed out during startup" not in str(error):
-                raise
-    raise AssertionError("not reached: the last attempt returns or raises")
+    if with_dashboard:
+        head |= {"include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": find_free_port()}
+    with patient_node_start():
+        return Cluster(initialize_head=True, head_node_args=head)
+
+
+def add_node(cluster: Cluster, cpus: int, object_store_mb: int = 200) -> Node:
+    """Add a node with so many CPUs to a cluster, and return it once it has joined."""
+    with patient_node_start():
+        return cluster.add_node(num_cpus=cpus, object_store_memory=object_store_mb << 20)
 
 
 def find_free_port() -> int:

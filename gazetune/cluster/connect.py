@@ -1,4 +1,4 @@
-"""Joining a Ray cluster, or starting Ray on this machine. Nothing else calls `ray.init`."""
+"""Joining a Ray cluster, or starting Ray on this machine."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from ray._private.utils import get_num_cpus
 from ray.dashboard.utils import ray_address_to_api_server_url
 
 from gazetune.cluster.capacity import NodeResources, require_slots
+from gazetune.cluster.local_ray import start_local_ray
 from gazetune.cluster.node_checks import find_unusable_nodes
 from gazetune.cluster.nodes import alive_nodes, usable_resources
 from gazetune.config import ResourcesConfig
@@ -81,6 +82,8 @@ def connect_to_cluster(address: str | None, shapes: Sequence[ResourcesConfig], s
     InputError
         When no cluster runs at the address, one trial of some shape does not fit, a node does not see the storage
         folder, or a node has another version of this package. Ray is not left running then.
+    RunError
+        When Ray does not start on this machine in time.
     RuntimeError
         When this process is connected already.
     """
@@ -136,8 +139,7 @@ def _start_local_instance(shapes: Sequence[ResourcesConfig]) -> None:
     port = find_free_port()
     # An instance on one machine does not come back once it has ended. Its agents wait so long for it, then end too.
     os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(LOST_HEAD_SECONDS))
-    ray.init(
-        "local",  # not None, which would join whatever RAY_ADDRESS names
+    start_local_ray(
         num_cpus=int(cpus),
         # Ray Train frees the placement group of a stopped run only with the dashboard's state API.
         include_dashboard=True,

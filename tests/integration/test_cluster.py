@@ -12,7 +12,7 @@ from ray.cluster_utils import Cluster
 from ray.util.state import list_actors
 
 from tests.commands import gazetune_json
-from tests.ray_clusters import start_cluster
+from tests.ray_clusters import add_node, start_cluster
 
 SPACE = """
 name: two-nodes
@@ -30,7 +30,7 @@ resources: {workers: 1, cpus_per_worker: 1}
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
     cluster = start_cluster(head_cpus=1)
-    cluster.add_node(num_cpus=1, object_store_memory=200 << 20)
+    add_node(cluster, cpus=1)
     ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
     yield cluster
     ray.shutdown()

@@ -21,7 +21,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from tests.commands import BOUND, command
-from tests.ray_clusters import start_cluster
+from tests.ray_clusters import add_node, start_cluster
 
 SPACE = """
 name: elastic
@@ -44,10 +44,6 @@ def cluster() -> Iterator[Cluster]:
     yield cluster
     ray.shutdown()
     cluster.shutdown()
-
-
-def add_node(cluster: Cluster) -> Any:
-    return cluster.add_node(num_cpus=1, object_store_memory=200 << 20)
 
 
 @dataclass
@@ -92,11 +88,11 @@ def search(cluster: Cluster, folder: Path, *arguments: str) -> Iterator[Search]:
 @pytest.mark.long("nodes")
 def test_slots_follow_the_nodes_and_a_search_without_any_ends_and_is_resumed(cluster: Cluster, tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text(SPACE)
-    first = add_node(cluster)
+    first = add_node(cluster, cpus=1)
     with search(cluster, tmp_path, str(tmp_path / "space.yaml")) as started:
         started.reaches("rung", lambda: any(steps(tmp_path)))
         assert len(steps(tmp_path)) == 1, "nothing may be proposed that no slot can take"
-        second = add_node(cluster)
+        second = add_node(cluster, cpus=1)
         started.reaches("rung of the other trial", lambda: any(steps(tmp_path)[1:]))
         assert started.slots() == [1, 2]
         cluster.remove_node(second, allow_graceful=False)
@@ -108,8 +104,8 @@ def test_slots_follow_the_nodes_and_a_search_without_any_ends_and_is_resumed(clu
     assert "no slot can be held since 2 s" in line and "go on with: gazetune search --resume elastic" in line
     before = steps(tmp_path)
     assert len(before) == 2 and "FAIL" not in started.log.read_text()
-    add_node(cluster)
-    add_node(cluster)
+    add_node(cluster, cpus=1)
+    add_node(cluster, cpus=1)
     with search(cluster, tmp_path, "--resume", "elastic") as resumed:
         resumed.reaches("further rung", lambda: any(map(gt, map(len, steps(tmp_path)), map(len, before))))
         assert resumed.slots()[-1] == 2
@@ -146,7 +142,7 @@ def blind_node(cluster: Cluster, hidden: Path) -> Iterator[None]:
 @pytest.mark.skipif(os.geteuid() != 0, reason="a folder that one node alone does not see needs root")
 def test_a_node_that_does_not_see_the_storage_folder_gets_no_trial(cluster: Cluster, tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text(SPACE)
-    add_node(cluster)
+    add_node(cluster, cpus=1)
     with search(cluster, tmp_path, str(tmp_path / "space.yaml")) as started:
         started.reaches("rung", lambda: any(steps(tmp_path)))
         with blind_node(cluster, tmp_path / "runs"):
@@ -155,7 +151,7 @@ def test_a_node_that_does_not_see_the_storage_folder_gets_no_trial(cluster: Clus
             before = len(steps(tmp_path)[0])
             started.reaches("further rungs", lambda: len(steps(tmp_path)[0]) > before + 1)
             assert started.slots() == [1] and len(steps(tmp_path)) == 1
-            add_node(cluster)  # while Ray has a free CPU that is of no use
+            add_node(cluster, cpus=1)  # while Ray has a free CPU that is of no use
             started.reaches("rung of the other trial", lambda: any(steps(tmp_path)[1:]))
             assert started.slots() == [1, 2] and started.log.read_text().count("left out: ") == 1
         started.process.send_signal(signal.SIGINT)

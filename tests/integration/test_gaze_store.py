@@ -199,6 +199,7 @@ def test_an_interrupted_build_says_how_to_go_on(pairs: Path, undisturbed: GazeSt
 IN_PROCESSES = """
 import json, os, time
 import ray
+from gazetune.cluster.local_ray import start_local_ray
 from gazetune.config import Config
 from gazetune.errors import GazetuneError
 from gazetune.gaze.store import parallel
@@ -228,7 +229,7 @@ parallel.START_AFTER = 0.0
 planted = Config.model_validate({"gaze": {"predictor": "planted"}})
 absent = Config.model_validate({"gaze": {"predictor": "recorded", "path": "/absent.parquet"}})
 batches = [[f"text {n} {m}" for m in range(10)] for n in range(20)]
-join = lambda: ray.init("local", num_cpus=3, num_gpus=2, include_dashboard=False, log_to_driver=False)
+join = lambda: start_local_ray(num_cpus=3, num_gpus=2, include_dashboard=False, log_to_driver=False)
 found, places = {}, []
 for place, _ in RayPrediction(join)(planted, WithGpu(0))(batches):
     places.append(place)

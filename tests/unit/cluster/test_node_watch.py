@@ -17,7 +17,7 @@ from gazetune.cluster.connect import _require_usable_nodes
 from gazetune.cluster.node_watch import NodeWatch
 from gazetune.errors import InputError
 from tests.commands import BOUND
-from tests.ray_clusters import start_cluster
+from tests.ray_clusters import add_node, start_cluster
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_a_node_that_joins_is_asked_once_and_one_that_is_gone_again_is_no_error(
 ) -> None:
     watch = NodeWatch(True, tmp_path)
     assert [node.cpus for node in watch.list_nodes()] == [1.0]
-    node = cluster.add_node(num_cpus=2, object_store_memory=100 << 20)
+    node = add_node(cluster, cpus=2, object_store_mb=100)
     assert sorted(each.cpus for each in watch.list_nodes()) == [1.0, 2.0]
     assert list(tmp_path.iterdir()) == []
     touched = tmp_path.stat().st_mtime_ns

@@ -15,6 +15,7 @@ from ray.exceptions import ActorDiedError, OutOfMemoryError
 from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError, WorkerHealthCheckFailedError
 from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
+from gazetune.cluster.local_ray import start_local_ray
 from gazetune.config import Config
 from gazetune.trials.board import NAMESPACE, Board
 from gazetune.trials.messages import JobFailure
@@ -25,7 +26,7 @@ from tests.unit.trials.messages import train_job
 
 @pytest.fixture(scope="module")
 def board() -> Iterator[Any]:
-    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
+    start_local_ray(num_cpus=1, include_dashboard=False, log_to_driver=False)
     yield ray.remote(Board).options(num_cpus=0, name="board", namespace=NAMESPACE).remote()
     ray.shutdown()
 

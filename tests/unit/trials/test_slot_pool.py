@@ -13,6 +13,7 @@ import ray
 from ray.util.placement_group import placement_group_table
 
 from gazetune.cluster.capacity import NodeResources
+from gazetune.cluster.local_ray import start_local_ray
 from gazetune.cluster.node_watch import NodeWatch
 from gazetune.config import ResourcesConfig
 from gazetune.search.stopping.stop_rules import SlotLossStopper
@@ -23,7 +24,7 @@ from tests.unit.trials.messages import train_job
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
+    start_local_ray(num_cpus=1, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
 
