@@ -35,6 +35,8 @@ class DataConfig(Section):
     """Pairs whose two chats together exceed this many characters are dropped."""
     max_tokens: Positive | None = None
     """Conversations end after this many tokens of the backbone, and the gaze on them with them."""
+    tokens: Literal["template", "reference"] = "template"
+    """Which tokens a conversation is read as: those of the tokenizer's own chat template, or those of the reference."""
     invert_oasst1: bool = False
     """Take the least preferred reply of OASST1 as chosen and the most preferred one as rejected."""
     split: str | None = None
@@ -115,6 +117,8 @@ class FusionConfig(Section):
     """Factor on the projected measures. `learned` starts at the root mean square of the token embeddings."""
     freeze: bool = False
     """Leave all weights of the fusion as they were drawn: projector, boundaries, scale."""
+    project_zeros: bool = False
+    """`add`, `gated`: tokens without gaze, those of the template too, get the projection of measures that are all 0."""
 
 
 class ProjectorConfig(Section):

@@ -17,10 +17,10 @@ from gazetune.errors import did_you_mean
 PRESETS = ("corrected", "reference")
 
 REFERENCE: Mapping[str, Mapping[str, object]] = {
-    "data": {"max_chars": 10000, "invert_oasst1": True},
+    "data": {"max_chars": 10000, "invert_oasst1": True, "tokens": "reference"},
     "adapter": {"kind": "lora", "r": 8, "alpha": 32, "dropout": 0.1, "targets": ["q_proj", "v_proj"]},
     "gaze": {"context": "chat", "scope": "prompt+response", "align": "spread", "normalise": False},
-    "fusion": {"kind": "concat", "unit": "predictor", "position": "before", "scale": 1.0},
+    "fusion": {"kind": "concat", "unit": "predictor", "position": "before", "scale": 1.0, "project_zeros": True},
     "projector": {"dropout": [0.1, 0.3]},
     "loss": {"kind": "bradley_terry"},
     "optim": {"learning_rate": 5e-5, "weight_decay": 0.1, "schedule": "cosine_with_min_lr", "min_lr_ratio": 0.7},
@@ -35,6 +35,9 @@ REFERENCE: Mapping[str, Mapping[str, object]] = {
     },
 }
 """Defaults of `preset: reference`, but those that other keys decide (see `add_defaults`)."""
+
+ADDED_LATER = frozenset(["data.tokens", "fusion.project_zeros", "train.padding"])
+"""Keys that the preset sets and that configs written by older versions do not have; see `_is_written_before`."""
 
 MAX_TOKENS = 1350
 """Tokens of a conversation that the reference reads with predictor 2 and gaze tokens."""
@@ -67,13 +70,26 @@ def add_defaults(tree: Mapping[str, object]) -> dict[str, object]:
     """
     resolved = dict(tree)
     reference = tree.get("preset") == "reference"
+    complete = reference and _is_written_before(tree)
     if reference:
         for section, defaults in REFERENCE.items():
-            _add_section_defaults(resolved, section, defaults)
+            known = {name: value for name, value in defaults.items() if f"{section}.{name}" not in ADDED_LATER}
+            _add_section_defaults(resolved, section, known if complete else defaults)
     _resolve_adapter(resolved)
     if reference:
-        _add_dependent_defaults(resolved)
+        _add_dependent_defaults(resolved, complete)
     return resolved
+
+
+def _is_written_before(tree: Mapping[str, object]) -> bool:
+    """Tell whether a config was written beside a run by a version that did not know the keys of `ADDED_LATER`.
+
+    Such a config names every key that there was. What it lacks is as it was then, and not as the preset has it now: the
+    run resumes, and its model is read, as they were.
+    """
+    given = {f"{section}.{name}" for section in REFERENCE for name in _find_section(tree, section) or {}}
+    known = {f"{section}.{name}" for section, defaults in REFERENCE.items() for name in defaults}
+    return known - ADDED_LATER <= given and not ADDED_LATER & given
 
 
 def _resolve_adapter(tree: dict[str, object]) -> None:
@@ -85,8 +101,11 @@ def _resolve_adapter(tree: dict[str, object]) -> None:
         tree["adapter"] = {**adapter, "kind": "full" if full else "lora"}
 
 
-def _add_dependent_defaults(tree: dict[str, object]) -> None:
-    """Add the defaults of `reference` that hold only beside certain values of other keys."""
+def _add_dependent_defaults(tree: dict[str, object], complete: bool) -> None:
+    """Add the defaults of `reference` that hold only beside certain values of other keys.
+
+    A tree that is `complete` was written by an older version and gets none that came later.
+    """
     adapter, gaze, fusion = (_find_section(tree, name) or {} for name in ("adapter", "gaze", "fusion"))
     # PEFT froze the projector; a backbone that trains whole goes without PEFT.
     with_peft = adapter.get("kind") in ("lora", "dora", "rslora")
@@ -97,6 +116,8 @@ def _add_dependent_defaults(tree: dict[str, object]) -> None:
         _add_section_defaults(tree, "adapter", {"quantization": "nf4"})
     if gaze.get("predictor") == "roberta" and fusion.get("kind") == "concat":
         _add_section_defaults(tree, "data", {"max_tokens": MAX_TOKENS})
+    if not complete and (_find_section(tree, "train") or {}).get("batching") == "padded":
+        _add_section_defaults(tree, "train", {"padding": "token"})
 
 
 def _add_section_defaults(tree: dict[str, object], section: str, defaults: Mapping[str, object]) -> None:

@@ -77,6 +77,8 @@ class TrainConfig(Section):
     `accumulate` passes."""
     pool: Literal["last", "last_padded"] = "last"
     """Where a decoder's reward is read: at the last position of a text, or of its row in the batch, padding or not."""
+    padding: Literal["zeros", "token"] = "zeros"
+    """What stands on the padding of a row: zeros, or the padding token; then gaze of a batch is padded, too."""
     gradient_checkpointing: bool = False
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """`auto`: bf16 on a GPU, fp32 on a CPU."""

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jinja2 import TemplateError
@@ -90,9 +90,16 @@ class EncodedChat:
 class ChatEncoder:
     """Encodes conversations with one tokenizer; remembers the template's frame for each sequence of roles."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, max_tokens: int | None = None) -> None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerFast,
+        max_tokens: int | None = None,
+        tokens: Literal["template", "reference"] = "template",
+    ) -> None:
+        """Encode at most `max_tokens` tokens a conversation; `tokens` is the key `data.tokens`."""
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
+        self.tokens = tokens
         self._frames: dict[tuple[str, ...], _Frame] = {}
         added = {token.content for token in tokenizer.added_tokens_decoder.values()}
         specials = sorted(set(tokenizer.all_special_tokens) | added, key=len, reverse=True)
@@ -107,6 +114,8 @@ class ChatEncoder:
             When the chat template refuses a conversation's roles.
         """
         filled = [self._fill_template(chat, origin) for chat, origin in zip(chats, origins, strict=True)]
+        if self.tokens == "reference":
+            return self._encode_rendered(filled)
         plain = [row for row, one in enumerate(filled) if not one.breaks]
         encoded: dict[int, tuple[list[int], list[tuple[int, int]]]] = {}
         if plain:
@@ -120,6 +129,25 @@ class ChatEncoder:
         return [
             _assign_to_messages(*encoded[row], one.contents).truncate(self.max_tokens) for row, one in enumerate(filled)
         ]
+
+    def _encode_rendered(self, filled: Sequence[_FilledText]) -> list[EncodedChat]:
+        """Encode rendered conversations as the reference does: each as a text that knows nothing of its template.
+
+        The tokenizer adds the special tokens that it puts around any text (a second BOS), and what spells a special
+        token in a content is one. Of a text that is cut, the tokenizer keeps what it adds behind it.
+        """
+        if not filled:
+            return []
+        texts = [one.text for one in filled]
+        batch = self.tokenizer(texts, return_offsets_mapping=True)
+        lengths = [len(ids) for ids in batch["input_ids"]]
+        if self.max_tokens is not None and max(lengths) > self.max_tokens:
+            batch = self.tokenizer(texts, return_offsets_mapping=True, truncation=True, max_length=self.max_tokens)
+        encoded = [
+            _assign_to_messages(ids, offsets, one.contents)
+            for ids, offsets, one in zip(batch["input_ids"], batch["offset_mapping"], filled, strict=True)
+        ]
+        return [replace(one, whole=len(one.ids) == length) for one, length in zip(encoded, lengths, strict=True)]
 
     def _fill_template(self, chat: Sequence[Message], origin: str) -> _FilledText:
         """Put the contents into the template's frame, and find where they spell special tokens."""

@@ -27,7 +27,8 @@ class GazeChatEncoder:
     def __init__(self, config: Config, tokenizer: PreTrainedTokenizerFast, predictor: GazePredictor | None) -> None:
         """`predictor` is None where the model sees no gaze."""
         self.config, self.predictor = config, predictor
-        self._chat_encoder = ChatEncoder(tokenizer, config.data.max_tokens)
+        self._chat_encoder = ChatEncoder(tokenizer, config.data.max_tokens, config.data.tokens)
+        self._pad_token = int(tokenizer.pad_token_id or 0)
 
     def encode_chats(self, chats: Sequence[Chat]) -> EncodedSplit:
         """Return the conversations as texts of a split, in their order.
@@ -50,6 +51,7 @@ class GazeChatEncoder:
             **flatten_chats(aligned),
             scores=np.zeros(0, dtype=np.float32),
             values=np.ascontiguousarray(units.values, dtype=np.float32),
+            pad_token=self._pad_token,
         )
 
     def _predict_units(self, texts: Sequence[str]) -> FlatGaze:

@@ -67,6 +67,8 @@ class DatasetFacts:
     longest: dict[str, int]
     """`tokens` and gaze `units` of the conversation that has most of both together."""
     longest_origin: str
+    pad_token: int = 0
+    """The id of the tokenizer's padding token."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,9 @@ class PreparedData:
         """Map a finished folder into memory."""
         facts = DatasetFacts(**json.loads((folder / "facts.json").read_text()))
         values = np.load(folder / "values.npy", mmap_mode="r")
-        return cls(folder, facts, *(EncodedSplit.from_folder(folder, split, values) for split in SPLITS))
+        return cls(
+            folder, facts, *(EncodedSplit.from_folder(folder, split, values, facts.pad_token) for split in SPLITS)
+        )
 
     def load_tokenizer(self) -> PreTrainedTokenizerFast:
         """Return the tokenizer that the data set was made with."""
@@ -189,7 +193,8 @@ class _Preparation:
         self.context = context_length(config.backbone)
         self.predictor = create_predictor(config)
         self.splits = load_splits(config.data)
-        self.tokenizer = load_tokenizer(config.backbone, distinct_texts(self.splits.train, "prompt+response"))
+        texts = distinct_texts(self.splits.train, "prompt+response")
+        self.tokenizer = load_tokenizer(config.backbone, texts, config.data.tokens)
         self.longest, self.longest_origin = {"tokens": 0, "units": 0}, ""
 
     def write_files(self, folder: Path) -> None:
@@ -198,7 +203,7 @@ class _Preparation:
         self.tokenizer.save_pretrained(folder / "tokenizer")
         texts, values = self._gather_gaze()
         np.save(folder / "values.npy", values)
-        encoder = ChatEncoder(self.tokenizer, self.config.data.max_tokens)
+        encoder = ChatEncoder(self.tokenizer, self.config.data.max_tokens, self.config.data.tokens)
         for split in SPLITS:
             arrays = self._encode_split(split, getattr(splits, split), encoder, texts)
             for name, array in arrays.items():
@@ -219,6 +224,7 @@ class _Preparation:
             context=self.context,
             longest=self.longest,
             longest_origin=self.longest_origin,
+            pad_token=int(self.tokenizer.pad_token_id or 0),
         )
         (folder / "facts.json").write_text(json.dumps(asdict(facts), indent=1))
 

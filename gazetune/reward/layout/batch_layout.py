@@ -33,5 +33,7 @@ class BatchLayout:
     """Where gaze stands as positions of its own; None if it does not."""
     sees_gaze: bool = True
     """Whether a token's embedding depends on its measures: then only tokens with equal ones are shared."""
+    pads_with_token: bool = False
+    """Padded decoders only: padding is the padding token, and gaze before the text is padded within the batch."""
     pools_padding: bool = False
     """Padded decoders only: the reward is read at the end of the row, so that it depends on the batch."""

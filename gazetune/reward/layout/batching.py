@@ -35,7 +35,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TypedDict, TypeVar, cast
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -44,6 +44,7 @@ from torch import Tensor
 
 from gazetune.reward.layout.attention import Segments
 from gazetune.reward.layout.batch_layout import GAZE_BOUNDARIES, BatchLayout
+from gazetune.reward.layout.positions import count_within, position_fields
 
 ARRAYS = ("ids", "token_unit", "token_share", "token_starts", "unit_index", "unit_starts", "scores")
 """The fields of `EncodedSplit` that lie in files of their own, `SPLIT.FIELD.npy`."""
@@ -52,16 +53,6 @@ _WORTH_SHARING = 8
 """Tokens from which on a common beginning is computed once: a shorter one is cheaper twice than through a mask."""
 
 _Movable = TypeVar("_Movable", bound=Tensor | Segments | None)
-
-
-class _PositionFields(TypedDict):
-    """The fields of `PairBatch` that say what stands at which position and what it sees."""
-
-    source_rows: Tensor | None
-    position_ids: Tensor
-    attention_mask: Tensor | None
-    segments: Segments | None
-    pool_index: Tensor
 
 
 @dataclass(frozen=True)
@@ -132,12 +123,14 @@ class EncodedSplit:
     """[pairs] score of the chosen less that of the rejected response, NaN where the source has none."""
     values: NDArray[np.float32]
     """[N, 5] measures of all units of the data set, shared by its splits."""
+    pad_token: int = 0
+    """The id of the padding token, for layouts in which it is seen."""
 
     @classmethod
-    def from_folder(cls, folder: Path, split: str, values: NDArray[np.float32]) -> EncodedSplit:
+    def from_folder(cls, folder: Path, split: str, values: NDArray[np.float32], pad_token: int = 0) -> EncodedSplit:
         """Map the arrays of one split of a prepared data set into memory."""
         arrays = {name: np.load(folder / f"{split}.{name}.npy", mmap_mode="r") for name in ARRAYS}
-        return cls(**arrays, values=values)
+        return cls(**arrays, values=values, pad_token=pad_token)
 
     def __len__(self) -> int:
         """Return the number of pairs."""
@@ -163,7 +156,7 @@ class EncodedSplit:
         skipped = np.zeros(len(texts), dtype=np.int64)
         if layout.kind == "shared":
             skipped[1::2] = self._shared_tokens(pairs, layout)
-        batch = self._batch_texts(texts, skipped, self.scores[pairs], layout)
+        batch = self._batch_texts(texts, skipped, self.scores[pairs], layout, groups=2)
         return replace(batch, pool_index=torch.cat([batch.pool_index[0::2], batch.pool_index[1::2]]))
 
     def batch_single_texts(self, texts: NDArray[np.int64], layout: BatchLayout) -> PairBatch:
@@ -176,26 +169,31 @@ class EncodedSplit:
         skipped: NDArray[np.int64],
         scores: NDArray[np.float32],
         layout: BatchLayout,
+        groups: int = 1,
     ) -> PairBatch:
-        """Lay out texts, each without the `skipped` first tokens that it takes from the text before it."""
+        """Lay out texts, each without the `skipped` first tokens that it takes from the text before it.
+
+        Every one of `groups` neighbours is of another group (chosen, rejected), where a group is padded by itself.
+        """
         tokens, token_rows = _expand_ranges(self.token_starts[texts] + skipped, self.token_starts[texts + 1])
         units, unit_rows = _expand_ranges(self.unit_starts[texts], self.unit_starts[texts + 1])
         # Units of a text count from 0 in the split; in the batch they lie behind those of the texts before it.
         first_unit = np.repeat(np.cumsum(units) - units, tokens)
         unit = self.token_unit[token_rows].astype(np.int64)
         unit = np.where(unit < 0, -1, unit + first_unit)
-        return PairBatch(
+        batch = PairBatch(
             input_ids=torch.from_numpy(self.ids[token_rows].astype(np.int64)),
             units=torch.from_numpy(self.values[self.unit_index[unit_rows]]),
             token_unit=torch.from_numpy(unit),
             token_share=torch.from_numpy(self.token_share[token_rows]),
-            unit_number=torch.from_numpy(_count_within(units)),
+            unit_number=torch.from_numpy(count_within(units)),
             # The units of a later text have higher numbers, so one running maximum does for all.
             last_unit_number=torch.from_numpy(np.maximum.accumulate(np.maximum(unit, first_unit)) - first_unit),
             unit_segments=Segments(tuple(tokens.tolist()), tuple(units.tolist()), ((0, 0),) * len(texts), causal=False),
             scores=torch.from_numpy(scores),
-            **_position_fields(tokens, units, skipped, layout),
+            **position_fields(tokens, units, skipped, layout, groups),
         )
+        return _append_token(batch, self.pad_token) if layout.pads_with_token else batch
 
     def _shared_tokens(self, pairs: NDArray[np.int64], layout: BatchLayout) -> NDArray[np.int64]:
         """Return [pairs], how many tokens the rejected text takes from the chosen one; 0 if not worth it."""
@@ -222,92 +220,25 @@ class EncodedSplit:
         return np.where(unit < 0, -1, own[unit])
 
 
+def _append_token(batch: PairBatch, token: int) -> PairBatch:
+    """Return the batch with one more token behind those of the texts: a text of its own, without gaze."""
+    segments = batch.unit_segments
+    return replace(
+        batch,
+        input_ids=torch.cat([batch.input_ids, batch.input_ids.new_tensor([token])]),
+        token_unit=torch.cat([batch.token_unit, batch.token_unit.new_tensor([-1])]),
+        token_share=torch.cat([batch.token_share, batch.token_share.new_zeros(1)]),
+        last_unit_number=torch.cat([batch.last_unit_number, batch.last_unit_number.new_zeros(1)]),
+        unit_segments=Segments(
+            (*segments.queries, 1), (*segments.keys, 0), (*segments.shared, (0, 0)), segments.causal
+        ),
+    )
+
+
 def _expand_ranges(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the lengths of ranges, and all their members one range after another."""
     lengths = stops - starts
-    return lengths, np.repeat(starts, lengths) + _count_within(lengths)
-
-
-def _count_within(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return 0, 1, ... for each length, one after another."""
-    return np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-
-
-def _position_fields(
-    tokens: NDArray[np.int64], units: NDArray[np.int64], skipped: NDArray[np.int64], layout: BatchLayout
-) -> _PositionFields:
-    """Return what stands at which position and what it sees, given the tokens, units and skipped tokens of S texts."""
-    if layout.gaze_tokens is None:
-        lengths, source_rows, fused_rows = tokens, None, int(tokens.sum())
-    else:
-        lengths = tokens + units + GAZE_BOUNDARIES
-        source_rows = _rows_with_gaze_tokens(tokens, units, layout.gaze_tokens == "before")
-        fused_rows = int((tokens + units).sum()) + GAZE_BOUNDARIES
-    position_ids = _count_within(lengths) + np.repeat(skipped, lengths)
-    if layout.kind == "padded":
-        order = np.arange(fused_rows) if source_rows is None else source_rows
-        return _padded_fields(lengths, order, position_ids, fused_rows, layout)
-    first = np.cumsum(lengths) - lengths
-    pool_index = first + lengths - 1 if layout.causal else first
-    shared = [(text - 1, count) if count else (0, 0) for text, count in enumerate(skipped.tolist())]
-    return {
-        "source_rows": None if source_rows is None else torch.from_numpy(source_rows),
-        "position_ids": torch.from_numpy(position_ids[None]),
-        "attention_mask": None,
-        "segments": Segments.from_lengths(lengths.tolist(), shared, layout.causal),
-        "pool_index": torch.from_numpy(pool_index),
-    }
-
-
-def _padded_fields(
-    lengths: NDArray[np.int64],
-    source_rows: NDArray[np.int64],
-    position_ids: NDArray[np.int64],
-    fused_rows: int,
-    layout: BatchLayout,
-) -> _PositionFields:
-    """Return the fields of S texts [positions] in rows of their own [S, L]; padding is the row after the fused ones."""
-    mask = np.arange(int(lengths.max())) < lengths[:, None]
-    row_starts = np.arange(len(lengths)) * mask.shape[1]
-    padded_ids = _pad_rows(position_ids, mask, 0)
-    pool_index = row_starts + (lengths - 1 if layout.causal else 0)
-    if layout.pools_padding:
-        padded_ids = np.tile(np.arange(mask.shape[1]), (len(lengths), 1))
-        pool_index = row_starts + mask.shape[1] - 1
-    return {
-        "source_rows": torch.from_numpy(_pad_rows(source_rows, mask, fused_rows).reshape(-1)),
-        "position_ids": torch.from_numpy(padded_ids),
-        "attention_mask": torch.from_numpy(mask),
-        "segments": None,
-        "pool_index": torch.from_numpy(pool_index),
-    }
-
-
-def _rows_with_gaze_tokens(tokens: NDArray[np.int64], units: NDArray[np.int64], before: bool) -> NDArray[np.int64]:
-    """Return the fused row at each position when gaze tokens stand before or after each text.
-
-    For two tokens `t` and two units `u` of one text the positions are `< u u > t t` or `t t < u u >`.
-    """
-    lengths = tokens + units + GAZE_BOUNDARIES
-    within = _count_within(lengths)
-    nothing = np.zeros_like(tokens)
-    gaze_starts, text_starts = (nothing, units + GAZE_BOUNDARIES) if before else (tokens, nothing)
-    gaze_start, text_start, unit_count = (np.repeat(each, lengths) for each in (gaze_starts, text_starts, units))
-    first_token, first_unit = (np.repeat(np.cumsum(each) - each, lengths) for each in (tokens, units))
-    # Counted from where a text's gaze begins: 0 is the opening boundary, then come the units, then the closing one.
-    in_gaze = within - gaze_start
-    all_tokens, all_units = int(tokens.sum()), int(units.sum())
-    gaze_rows = np.where(in_gaze == 0, all_tokens + all_units, all_tokens + first_unit + in_gaze - 1)
-    gaze_rows = np.where(in_gaze == unit_count + 1, all_tokens + all_units + 1, gaze_rows)
-    is_gaze = (in_gaze >= 0) & (in_gaze < unit_count + GAZE_BOUNDARIES)
-    return np.where(is_gaze, gaze_rows, first_token + within - text_start)
-
-
-def _pad_rows(flat: NDArray[np.int64], mask: NDArray[np.bool_], fill: int) -> NDArray[np.int64]:
-    """Return the flat values where the mask [S, L] is true, row after row, and `fill` elsewhere."""
-    padded = np.full(mask.shape, fill, dtype=np.int64)
-    padded[mask] = flat
-    return padded
+    return lengths, np.repeat(starts, lengths) + count_within(lengths)
 
 
 def split_rewards(rewards: Tensor) -> tuple[Tensor, Tensor]:

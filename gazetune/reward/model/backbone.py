@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
 
 import torch
 from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars
@@ -21,6 +22,7 @@ from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.reward.model.chat_templates import sibling_template
 from gazetune.reward.model.quantization import Nf4Options, configure_quantized_layers, nf4_options
+from gazetune.reward.model.reference_tokens import add_reference_tokens
 from gazetune.reward.model.tiny import POSITIONS, tiny_backbone, tiny_tokenizer
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -44,8 +46,12 @@ _POSITIONS_AFTER_PADDING = frozenset(["camembert", "mpnet", "roberta", "xlm-robe
 """Models whose first token has the position after `pad_token_id`, so that they take fewer tokens than positions."""
 
 
-def load_tokenizer(backbone: str, training_texts: Iterable[str]) -> PreTrainedTokenizerFast:
+def load_tokenizer(
+    backbone: str, training_texts: Iterable[str], tokens: Literal["template", "reference"] = "template"
+) -> PreTrainedTokenizerFast:
     """Return the fast tokenizer of `backbone`; the tiny one is trained on `training_texts`.
+
+    With `tokens: reference` (`data.tokens`) it has the chat template and the added tokens of the reference.
 
     Raises
     ------
@@ -53,7 +59,8 @@ def load_tokenizer(backbone: str, training_texts: Iterable[str]) -> PreTrainedTo
         When there is no such tokenizer, it is not a fast one, or it has no chat template.
     """
     if backbone == "tiny":
-        return tiny_tokenizer(training_texts)
+        made = tiny_tokenizer(training_texts)
+        return add_reference_tokens(made) if tokens == "reference" else made
     try:
         # Without the argument transformers would ask on a terminal whether to run code that came with the weights.
         tokenizer = AutoTokenizer.from_pretrained(backbone, trust_remote_code=False)
@@ -61,6 +68,8 @@ def load_tokenizer(backbone: str, training_texts: Iterable[str]) -> PreTrainedTo
         raise _cannot_load(backbone, "tokenizer", error) from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise InputError(f"backbone '{backbone}': its tokenizer has no character offsets; a fast tokenizer is needed")
+    if tokens == "reference":
+        return add_reference_tokens(tokenizer)
     tokenizer.chat_template = tokenizer.chat_template or sibling_template(tokenizer)
     if not tokenizer.chat_template:
         raise InputError(

@@ -45,11 +45,16 @@ _WORTH_SHARING = 0.1
 
 
 def check_pool(config: Config) -> None:
-    """Raise `InputError` when the reward is to be read on padding, and batches need not have any."""
+    """Raise `InputError` when what stands on padding is to count, and batches need not have any."""
     if config.train.pool == "last_padded" and config.train.batching != "padded":
         raise InputError(
             f"train.pool: last_padded reads padding, and train.batching is {config.train.batching}; accepted: last, or "
             "train.batching: padded"
+        )
+    if config.train.padding == "token" and config.train.batching != "padded":
+        raise InputError(
+            f"train.padding: token stands on padding, and train.batching is {config.train.batching}; accepted: zeros, "
+            "or train.batching: padded"
         )
 
 
@@ -67,12 +72,17 @@ def padded_layout(config: Config, backbone: PreTrainedModel) -> BatchLayout:
         raise InputError(
             f"train.pool: last_padded needs a decoder, and '{config.backbone}' is an encoder; accepted: last"
         )
+    if config.train.padding == "token" and not causal:
+        raise InputError(
+            f"train.padding: token needs a decoder, and '{config.backbone}' is an encoder; accepted: zeros"
+        )
     has_gaze_tokens = fusion_class(config.fusion.kind).positions_per_unit > 0
     return BatchLayout(
         kind="padded",
         causal=causal,
         gaze_tokens=config.fusion.position if has_gaze_tokens else None,
         sees_gaze=config.fusion.kind != "none",
+        pads_with_token=config.train.padding == "token",
         pools_padding=pools_padding,
     )
 
@@ -101,7 +111,7 @@ def choose_layout(
     padded, asked = padded_layout(config, backbone), config.train.batching
     if asked == "padded":
         return padded
-    packed = replace(padded, kind="packed", pools_padding=False)
+    packed = replace(padded, kind="packed", pads_with_token=False, pools_padding=False)
     shared = replace(packed, kind="shared")
     refusal = _packing_refusal(config, backbone)
     if refusal is not None:

@@ -24,6 +24,7 @@ from gazetune.reward.model.adapter import apply_adapter
 from gazetune.reward.model.backbone import first_position
 from gazetune.reward.model.fusion import GazeBatch, TokenBatch, create_fusion
 from gazetune.reward.model.layout_choice import padded_layout
+from gazetune.reward.model.reference_tokens import AddedTokens
 from gazetune.reward.model.sharding import full_shape, gathered_parameters
 
 
@@ -55,6 +56,12 @@ class GazeRewardModel(nn.Module):
             torch.manual_seed(config.train.seed + 2)
             # Any: the calls of transformers' models take keyword arguments that no type describes.
             self.backbone: Any = apply_adapter(backbone, config.adapter)
+        self.added_tokens: AddedTokens | None = None
+        if config.data.tokens == "reference":
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(config.train.seed + 3)
+                self.added_tokens = _create_added_tokens(backbone, full_shape(embedding))
+            self.added_tokens.requires_grad_(not config.fusion.freeze).to(embedding.dtype)
         nn.init.normal_(self.head.weight, std=hidden**-0.5, generator=torch.Generator().manual_seed(config.train.seed))
         self.fusion.to(embedding.dtype)
         self.head.to(embedding.dtype)
@@ -68,7 +75,7 @@ class GazeRewardModel(nn.Module):
 
     def forward(self, batch: PairBatch) -> Tensor:
         """Return rewards [S], float32 or wider: of the chosen texts of a batch, then of the rejected ones."""
-        tokens = TokenBatch(self.backbone.get_input_embeddings()(batch.input_ids))
+        tokens = TokenBatch(self._embed_tokens(batch.input_ids))
         gaze = GazeBatch(
             batch.units[:, self.feature_columns],
             batch.token_unit,
@@ -88,6 +95,13 @@ class GazeRewardModel(nn.Module):
         pooled = states.flatten(0, 1).index_select(0, batch.pool_index)
         rewards = self.head(pooled).squeeze(-1)
         return rewards.to(torch.promote_types(rewards.dtype, torch.float32))
+
+    def _embed_tokens(self, ids: Tensor) -> Tensor:
+        """Return the input embeddings [N, H] of tokens [N]."""
+        lookup = self.backbone.get_input_embeddings()
+        if self.added_tokens is None:
+            return cast(Tensor, lookup(ids))
+        return cast(Tensor, self.added_tokens(ids, lookup(ids.clamp(max=self.added_tokens.vocabulary - 1))))
 
     def _position_inputs(self, batch: PairBatch) -> dict[str, object]:
         """Return what the backbone takes beside the embeddings."""
@@ -120,6 +134,12 @@ class GazeRewardModel(nn.Module):
         """Return the backbone as transformers knows it, without the adapter's wrapper."""
         bare = self.backbone.get_base_model() if isinstance(self.backbone, PeftModel) else self.backbone
         return cast(PreTrainedModel, bare)
+
+
+def _create_added_tokens(backbone: PreTrainedModel, embedding: torch.Size) -> AddedTokens:
+    """Return embeddings of tokens beyond the `embedding` [V, H] of the backbone, as transformers would draw them."""
+    std = float(getattr(backbone.config.get_text_config(), "initializer_range", None) or 0.02)
+    return AddedTokens(embedding[0], embedding[1], std)
 
 
 def _embedding_factor(backbone: PreTrainedModel) -> float:

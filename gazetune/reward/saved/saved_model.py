@@ -71,9 +71,16 @@ def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def gaze_buffers(model: GazeRewardModel) -> dict[str, Tensor]:
-    """Return what of the fusion is kept though it does not train: gaze statistics, a fixed scale, frozen weights."""
-    frozen = {name: each for name, each in model.fusion.named_parameters() if not each.requires_grad}
-    return {f"fusion.{name}": each for name, each in (*model.fusion.named_buffers(), *frozen.items())}
+    """Return what beside the backbone is kept though it does not train.
+
+    That is gaze statistics and a fixed scale, frozen weights of the fusion, and frozen embeddings of added tokens.
+    """
+    kept = {f"fusion.{name}": each for name, each in model.fusion.named_buffers()}
+    for part in ("fusion", "added_tokens"):
+        module = getattr(model, part)
+        weights = {} if module is None else dict(module.named_parameters())
+        kept |= {f"{part}.{name}": each for name, each in weights.items() if not each.requires_grad}
+    return kept
 
 
 def save_reward_model(

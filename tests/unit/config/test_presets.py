@@ -11,7 +11,7 @@ import pytest
 from gazetune.config import Config
 from gazetune.config.config_file import apply_overrides, build_config, dump_config, load_config
 from gazetune.config.keys import config_keys, get_key
-from gazetune.config.presets import REFERENCE, add_defaults
+from gazetune.config.presets import ADDED_LATER, REFERENCE, add_defaults
 from gazetune.errors import InputError
 from gazetune.reward.model.quantization import has_bitsandbytes
 from gazetune.search.space.space_file import read_space
@@ -19,12 +19,15 @@ from gazetune.search.space.space_file import read_space
 ROOT = Path(__file__).parents[3]
 SWITCHES: dict[str, tuple[Any, Any]] = {
     "data.invert_oasst1": (False, True),
+    "data.tokens": ("template", "reference"),
     "fusion.freeze": (False, True),
     "train.pool": ("last", "last_padded"),
     "train.batching": ("auto", "padded"),
+    "train.padding": ("zeros", "token"),
     "gaze.context": ("message", "chat"),
     "gaze.normalise": (True, False),
     "fusion.scale": ("learned", 1.0),
+    "fusion.project_zeros": (False, True),
 }
 """What makes the reference the reference: the value of each key with `corrected` and with `reference`."""
 
@@ -79,10 +82,10 @@ def test_all_that_differs_between_the_presets_is_a_default_of_the_reference() ->
 
 
 OTHER = {
-    "data": {"max_chars": 3, "invert_oasst1": False},
+    "data": {"max_chars": 3, "invert_oasst1": False, "tokens": "template"},
     "adapter": {"kind": "full", "r": 3, "alpha": 3, "dropout": 0, "targets": "all-linear"},
     "gaze": {"context": "message", "scope": "response", "align": "first", "normalise": True},
-    "fusion": {"kind": "add", "unit": "word", "position": "after", "scale": 0.5},
+    "fusion": {"kind": "add", "unit": "word", "position": "after", "scale": 0.5, "project_zeros": False},
     "projector": {"dropout": [0, 0]},
     "optim": {"learning_rate": 3, "weight_decay": 3, "schedule": "linear", "min_lr_ratio": 0.3},
     "train": {
@@ -108,6 +111,17 @@ def test_a_key_that_is_given_wins_over_the_preset() -> None:
             given = Config.model_validate({section: {name: value}})
             found = preset(**{section: {name: value}})
             assert get_key(found, key) == get_key(given, key) != get_key(preset(), key), key
+
+
+def test_a_config_that_an_older_version_wrote_reads_as_it_was_then() -> None:
+    tree = preset().model_dump(mode="json")
+    for key in ADDED_LATER:
+        section, name = key.split(".")
+        del tree[section][name]
+    old = Config.model_validate(tree)
+    assert {key for key in config_keys() if get_key(old, key) != get_key(preset(), key)} == ADDED_LATER
+    assert all(get_key(old, key) == get_key(Config(), key) for key in ADDED_LATER)
+    assert Config.model_validate(old.model_dump(mode="json")) == old
 
 
 def test_what_peft_froze_trains_where_there_is_no_peft() -> None:
