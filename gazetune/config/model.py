@@ -21,7 +21,7 @@ class DataConfig(Section):
     """Where the preference pairs come from and how they are divided."""
 
     source: str = "planted"
-    """`planted`, a path to .jsonl, .jsonl.gz or .parquet, or a supported hub data set id."""
+    """`planted`, a path to .jsonl, .jsonl.gz, .parquet or .arrow, a folder of such, or a supported hub data set id."""
     pairs: Positive | None = None
     """How many planted pairs are made (3000 when unset); for other sources the first N pairs only (all when unset)."""
     seed: Seed = 0
@@ -40,7 +40,11 @@ class DataConfig(Section):
     invert_oasst1: bool = False
     """Take the least preferred reply of OASST1 as chosen and the most preferred one as rejected."""
     split: str | None = None
-    """Load this published split alone."""
+    """Load this published split alone; several names, with commas between, are read as what they say they are."""
+    on_bad_row: Literal["stop", "drop"] = "stop"
+    """A row that gives no pair is refused, or left out and counted by its reason."""
+    max_bad_rows: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
+    """`on_bad_row: drop`: the largest share of bad rows that is accepted."""
     subsample: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Share of the train split that is kept."""
     fold: Annotated[int, Field(ge=0, le=5)] = 0

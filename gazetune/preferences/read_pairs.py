@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
 from gazetune.errors import InputError
 from gazetune.preferences.pair import PreferencePair
+from gazetune.preferences.source_reading import SourceReading
 from gazetune.preferences.source_splits import read_source_splits
+
+_log = logging.getLogger(__name__)
+
+_LARGEST_BAD_SHARE = 0.1
 
 
 def read_pairs(source: str) -> list[PreferencePair]:
-    """Return the pairs of all splits of `data.source`, without the rows that give none.
+    """Return the pairs of all splits of `data.source`; rows that give none are left out and told.
 
     Raises
     ------
     InputError
-        If the source cannot be read.
+        If the source cannot be read, or more than a tenth of its rows give no pair.
     """
-    return [item for rows in read_source_splits(source).values() for item in rows if isinstance(item, PreferencePair)]
+    reading = SourceReading(drop_bad_rows=True)
+    streams = read_source_splits(source, reading).values()
+    pairs = [item for rows in streams for item in rows if isinstance(item, PreferencePair)]
+    reading.check_bad_rows(_LARGEST_BAD_SHARE)
+    if reading.bad:
+        left_out = reading.bad.total()
+        _log.warning("%s: %d rows give no pair and are left out; the first: %s", source, left_out, reading.first_bad)
+    return pairs
 
 
 def read_pair_at(place: str) -> PreferencePair:
@@ -32,7 +45,8 @@ def read_pair_at(place: str) -> PreferencePair:
     if not name or not row.isdecimal() or int(row) < 1:
         raise InputError(f"--pair: '{place}'; accepted: FILE:ROW, with rows counted from 1")
     last = 0
-    for items in read_source_splits(name).values():
+    reading = SourceReading(drop_bad_rows=True)
+    for items in read_source_splits(name, reading).values():
         for item in items:
             last = int(item.origin.rpartition(":")[2])
             if last != int(row):

@@ -11,45 +11,46 @@ The split names are those of the source; `gazetune.preferences.splits` decides w
 from __future__ import annotations
 
 import itertools
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gazetune.errors import InputError, did_you_mean
+from gazetune.preferences.own_pairs import read_own_pairs
 from gazetune.preferences.pair import PreferencePair
-from gazetune.preferences.sources.registry import SOURCE_FORMATS, Dropped, recognise_format
-from gazetune.preferences.sources.rows import SUFFIXES, Row, read_rows
-from gazetune.preferences.sources.shapes import pair_from_row
+from gazetune.preferences.source_files import find_split_files
+from gazetune.preferences.source_reading import SourceReading
+from gazetune.preferences.sources.registry import SOURCE_FORMATS, Dropped, SourceFormat, recognise_format
+from gazetune.preferences.sources.rows import SUFFIXES, Row, RowError, read_rows
+from gazetune.preferences.split_names import file_suffix
 
 PairStream = Iterator[PreferencePair | Dropped]
 
-_SHARD = re.compile(r"-\d+-of-\d+$")
 
-
-def read_source_splits(name: str, invert_oasst1: bool = False) -> dict[str, PairStream]:
+def read_source_splits(name: str, reading: SourceReading | None = None) -> dict[str, PairStream]:
     """Return the pairs of each split of `data.source`, read lazily: a file, a folder, or a registered hub id.
 
     What exists on disk goes before a hub id of the same spelling.
 
     Parameters
     ----------
-    invert_oasst1
-        Whether pairs of OASST1 have chosen and rejected change places, as the public code of GazeReward has them.
+    reading
+        How rows are read, and where what is seen of them is counted; by default a bad row is refused.
 
     Raises
     ------
     InputError
         For a missing or unreadable file, an unknown id or an unreachable hub; while reading, for a bad row.
     """
+    reading = SourceReading() if reading is None else reading
     path = Path(name).expanduser()
     if path.exists():
-        return _read_local_splits(path, invert_oasst1)
+        return _read_local_splits(path, reading)
     known = ["planted", *SOURCE_FORMATS]
     if name in SOURCE_FORMATS:
         files = [f"a path to a {', '.join(SUFFIXES)} file"]
-        convert = SOURCE_FORMATS[name].choose_converter(invert_oasst1)
-        return {split: convert(rows) for split, rows in read_hub_rows(name, known + files).items()}
-    if name.endswith(SUFFIXES) or name.startswith((".", "/", "~")):
+        splits = read_hub_rows(name, known + files)
+        return {split: _convert_rows(rows, SOURCE_FORMATS[name], reading) for split, rows in splits.items()}
+    if file_suffix(name) is not None or name.startswith((".", "/", "~")):
         raise InputError(f"data.source: there is no file '{name}'; accepted: a path to a {', '.join(SUFFIXES)} file")
     raise InputError(
         f"data.source: '{name}' is neither a file nor a supported data set; {did_you_mean(name, known)} "
@@ -91,60 +92,59 @@ def _number_rows(origin: str, table: Iterable[Mapping[str, object]]) -> Iterator
         yield Row(f"{origin}:{number}", values)
 
 
-def _read_local_splits(path: Path, invert_oasst1: bool) -> dict[str, PairStream]:
-    """Return the pairs of each split of a file (one split, `train`) or of a folder.
-
-    A folder is searched to its leaves for `train.parquet`, `data/validation-00000-of-00002.parquet`, `test.jsonl.gz`
-    and the like. The name up to the ending and the shard number is the split. Files of one split are joined in the
-    order of their paths.
-    """
+def _read_local_splits(path: Path, reading: SourceReading) -> dict[str, PairStream]:
+    """Return the pairs of each split of a file (one split, `train`) or of a folder."""
     if path.is_dir():
-        files = sorted(item for item in path.rglob("*") if _is_data_file(item.relative_to(path)) and item.is_file())
-        if not files:
-            raise InputError(f"data.source: folder '{path}' has no data files; accepted: {', '.join(SUFFIXES)}")
-        names: dict[str, list[Path]] = {}
-        for file in files:
-            names.setdefault(_split_name(file), []).append(file)
-        return {
-            name: itertools.chain.from_iterable(_read_pairs(file, invert_oasst1) for file in members)
-            for name, members in names.items()
-        }
-    if not path.name.endswith(SUFFIXES):
+        return {name: _read_pairs(files, reading) for name, files in find_split_files(path).items()}
+    if file_suffix(path.name) is None:
         raise InputError(f"data.source: '{path}' has an unknown file type; accepted: {', '.join(SUFFIXES)}")
-    return {"train": _read_pairs(path, invert_oasst1)}
+    return {"train": _read_pairs([path], reading)}
 
 
-def _is_data_file(relative: Path) -> bool:
-    hidden = any(part.startswith(".") for part in relative.parts)
-    return not hidden and relative.name.endswith(SUFFIXES)
+def _read_pairs(files: Sequence[Path], reading: SourceReading) -> PairStream:
+    """Yield the pairs of the files of one split: by the rules of the data set that they are a copy of, else strictly.
+
+    The rows of all files of a published format are converted as one table: a conversation tree, or the replies to one
+    prompt, may stand in several files.
+    """
+    by_format: dict[SourceFormat | None, list[Path]] = {}
+    for file in files:
+        by_format.setdefault(recognise_format(_first_row(file, reading)), []).append(file)
+    for known, members in by_format.items():
+        rows = itertools.chain.from_iterable(read_rows(file, reading.take_bad_row) for file in members)
+        yield from _convert_rows(rows, known, reading)
 
 
-def _split_name(file: Path) -> str:
-    suffix = next(suffix for suffix in SUFFIXES if file.name.endswith(suffix))
-    return _SHARD.sub("", file.name.removesuffix(suffix))
-
-
-def _read_pairs(file: Path, invert_oasst1: bool) -> PairStream:
-    """Yield the pairs of a file: by the rules of the data set that it is a copy of, else strictly."""
-    rows = read_rows(file)
-    first = next(rows, None)
+def _first_row(file: Path, reading: SourceReading) -> Row:
+    """Return the first row of a file that can be read; nothing is counted yet."""
+    bad: list[RowError] = []
+    first = next(read_rows(file, bad.append if reading.drop_bad_rows else reading.take_bad_row), None)
+    if first is None and bad:
+        raise bad[0]
     if first is None:
         raise InputError(f"{file}: the file is empty; accepted: one preference pair a row")
-    all_rows: Iterator[Row] = itertools.chain([first], rows)
-    known = recognise_format(first.values)
-    yield from known.choose_converter(invert_oasst1)(all_rows) if known else read_own_pairs(all_rows)
+    return first
 
 
-def read_own_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair]:
-    """Yield the pair of each row of a user's own file. Nothing is dropped: every row must give a pair.
+def _convert_rows(rows: Iterable[Row], known: SourceFormat | None, reading: SourceReading) -> PairStream:
+    """Yield the pairs of rows: of a published format by its rules, and of a user's own file (None) strictly."""
+    if known is None:
+        return read_own_pairs(rows, reading)
+    return known.choose_converter(reading.invert_oasst1)(_readable_rows(rows, known, reading))
 
-    Raises
-    ------
-    InputError
-        At the first row that gives no pair, with its `file:row`.
-    """
+
+def _readable_rows(rows: Iterable[Row], known: SourceFormat, reading: SourceReading) -> Iterator[Row]:
+    """Yield the rows that the converter of a published format can read; the others are refused or counted."""
     for row in rows:
-        pair = pair_from_row(row)
-        if isinstance(pair, Dropped):
-            raise InputError(f"{pair.origin}: {pair.reason}")
-        yield pair
+        try:
+            labels = [key for key in ("chosen", "rejected") if known.columns and row.has_value(key)]
+            if labels:
+                reason = f"key '{labels[0]}' beside the columns of {known.name}, which earlier rows do not have"
+                raise RowError(row.origin, reason)
+            if known.check is not None:
+                known.check(row)
+        except RowError as error:
+            reading.take_bad_row(error)
+        else:
+            reading.good += 1
+            yield row

@@ -16,21 +16,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gazetune.config import DataConfig
-from gazetune.errors import InputError, did_you_mean
+from gazetune.errors import InputError
 from gazetune.preferences.grouping import link_groups, prompt_group
-from gazetune.preferences.pair import PreferencePair
+from gazetune.preferences.pair import Message, PreferencePair
 from gazetune.preferences.planted import make_planted_data
+from gazetune.preferences.source_reading import SourceReading
 from gazetune.preferences.source_splits import read_source_splits
 from gazetune.preferences.sources.registry import Dropped
-
-_log = logging.getLogger(__name__)
+from gazetune.preferences.split_names import classify_splits
 
 SHARES = (0.70, 0.15, 0.15)
 """Shares of train, validation and test where no test split was published."""
@@ -39,19 +38,16 @@ TRAIN_SHARE = 0.85
 FOLDS = 5
 PLANTED_PAIRS = 3000
 
-_KINDS = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-    "eval": "test",
-    "evaluation": "test",
-}
 _Published = dict[str, list[PreferencePair]]
+_Seen = dict[tuple[tuple[Message, ...], str, str], str]
+"""Prompt, chosen and rejected reply of pairs, and the file that each one was first found in."""
+
+
+class _Counts(NamedTuple):
+    """What was left out, by reason, and what a user should know of the rest, with the number of rows or pairs."""
+
+    dropped: Counter[str]
+    notes: Counter[str]
 
 
 @dataclass(frozen=True)
@@ -65,6 +61,8 @@ class Splits:
     """sha256 hex over the pairs in their order and their splits; where the file lies does not enter."""
     dropped: dict[str, int]
     """How many pairs were left out, by reason."""
+    notes: dict[str, int]
+    """What a user should know of the rows that were read, such as a column that was not, and how many they are."""
     bayes: dict[str, float] | None = None
     """Planted data only: the best reachable accuracy by what a model sees (see `PlantedData.bayes`)."""
 
@@ -81,17 +79,17 @@ def load_splits(config: DataConfig) -> Splits:
     InputError
         For a source that cannot be read, a published split that does not exist, and a split that ends up empty.
     """
-    dropped: Counter[str] = Counter()
-    published, bayes = _read_published(config, dropped)
+    counts = _Counts(Counter(), Counter())
+    published, bayes = _read_published(config, counts)
     found = sum(map(len, published.values()))
     if config.splits or config.fold or len(published) == 1:
-        divided = _divide_by_hash([pair for pairs in published.values() for pair in pairs], config)
+        divided = _divide_by_hash(_join_splits(published, counts), config)
     else:
-        divided = _divide_as_published(published, config, dropped)
+        divided = _divide_as_published(published, config, counts.dropped)
     kept = [pair for pair in divided["train"] if _is_in_subsample(pair, config)]
-    dropped["subsample"] += len(divided["train"]) - len(kept)
+    counts.dropped["subsample"] += len(divided["train"]) - len(kept)
     divided["train"] = kept
-    reasons = {reason: count for reason, count in dropped.items() if count}
+    reasons = {reason: count for reason, count in counts.dropped.items() if count}
     left_out = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) or "none"
     for name, pairs in divided.items():
         if not pairs:
@@ -103,62 +101,82 @@ def load_splits(config: DataConfig) -> Splits:
         train=tuple(divided["train"]),
         validation=tuple(divided["validation"]),
         test=tuple(divided["test"]),
-        fingerprint=_compute_fingerprint(divided),
+        fingerprint=compute_fingerprint(divided),
         dropped=reasons,
+        notes=dict(counts.notes),
         bayes=bayes,
     )
 
 
-def _read_published(config: DataConfig, dropped: Counter[str]) -> tuple[_Published, dict[str, float] | None]:
+def _read_published(config: DataConfig, counts: _Counts) -> tuple[_Published, dict[str, float] | None]:
     """Return the pairs as published: `train`, and `test` and `validation` where there are such; Bayes if planted."""
-    bayes = None
-    streams: Mapping[str, Iterable[PreferencePair | Dropped]]
     if config.source == "planted":
         data = make_planted_data(config.pairs or PLANTED_PAIRS, config.seed)
-        streams, bayes = {"train": data.pairs}, data.bayes
-    else:
-        streams = read_source_splits(config.source, config.invert_oasst1)
+        return {"train": list(data.pairs)}, data.bayes
+    reading = SourceReading(config.invert_oasst1, drop_bad_rows=config.on_bad_row == "drop")
+    streams = read_source_splits(config.source, reading)
     published: _Published = {}
-    for name, kind in _classify_splits(list(streams), config).items():
-        published.setdefault(kind, []).extend(_take_pairs(streams[name], config, dropped))
+    seen: dict[str, _Seen] = {}
+    for name, kind in classify_splits(list(streams), config.source, config.split).items():
+        pairs = _take_pairs(streams[name], config, counts, seen.setdefault(kind, {}))
+        published.setdefault(kind, []).extend(pairs)
+    reading.check_bad_rows(config.max_bad_rows)
+    counts.dropped.update(reading.bad)
+    counts.notes.update(reading.list_notes())
     if "test" not in published and "validation" in published:
         published["test"] = published.pop("validation")
-    return published, bayes
+    return published, None
 
 
-def _classify_splits(names: list[str], config: DataConfig) -> dict[str, str]:
-    """Return the published splits to read and what each one is: train, validation or test."""
-    if config.split is not None:
-        if config.split not in names:
-            raise InputError(
-                f"data.split: '{config.split}' is no split of {config.source}; {did_you_mean(config.split, names)}"
-            )
-        return {config.split: "train"}
-    known = {name: _KINDS.get(re.split(r"[-_.]", name.lower())[0]) for name in names}
-    if "train" not in known.values():
-        return dict.fromkeys(names, "train")
-    unknown = [name for name, kind in known.items() if kind is None]
-    if unknown:
-        _log.warning("data.source: %s: not read, no split by name: %s", config.source, ", ".join(unknown))
-    return {name: kind for name, kind in known.items() if kind is not None}
+def _join_splits(published: _Published, counts: _Counts) -> list[PreferencePair]:
+    """Return the pairs of all published splits, each one once."""
+    if len(published) == 1:
+        return [pair for pairs in published.values() for pair in pairs]
+    seen: _Seen = {}
+    uncounted = _Counts(counts.dropped, Counter())  # each file's own pairs were counted before
+    return [pair for pairs in published.values() for pair in pairs if not _is_second_copy(pair, uncounted, seen)]
 
 
 def _take_pairs(
-    stream: Iterable[PreferencePair | Dropped], config: DataConfig, dropped: Counter[str]
+    stream: Iterable[PreferencePair | Dropped], config: DataConfig, counts: _Counts, seen: _Seen
 ) -> Iterator[PreferencePair]:
-    """Yield the first `config.pairs` pairs without those over `config.max_chars`, and count what falls out."""
+    """Yield the first `config.pairs` pairs without those over `config.max_chars`, and count what falls out.
+
+    `seen` has the texts of the pairs of the same split before them.
+    """
     taken = 0
     for item in stream:
         if isinstance(item, Dropped):
-            dropped[item.reason] += 1
+            counts.dropped[item.reason] += not item.bad
             continue
         if config.max_chars is not None and _count_characters(item) > config.max_chars:
-            dropped["longer than max_chars"] += 1
+            counts.dropped["longer than max_chars"] += 1
+        elif _is_second_copy(item, counts, seen):
+            continue
         else:
             yield item
         taken += 1
         if taken == config.pairs:
             return
+
+
+def _is_second_copy(pair: PreferencePair, counts: _Counts, seen: _Seen) -> bool:
+    """Tell whether another file has the same pair, and count such pairs; remember the texts of a pair that is new.
+
+    A pair that one file holds twice stays: whoever made the file may have wanted it to weigh more.
+    """
+    texts = (pair.prompt, pair.chosen, pair.rejected)
+    file = pair.origin.rpartition(":")[0]
+    if texts not in seen:
+        seen[texts] = file
+        if (pair.prompt, pair.rejected, pair.chosen) in seen:
+            counts.notes["a pair is there the other way round, too"] += 1
+        return False
+    if seen[texts] == file:
+        counts.notes["a pair is the same as an earlier one of its file"] += 1
+        return False
+    counts.dropped["same as a pair of another file"] += 1
+    return True
 
 
 def _count_characters(pair: PreferencePair) -> int:
@@ -231,7 +249,8 @@ def _hash_to_uniform(seed: int, purpose: str, key: str) -> float:
     return (int.from_bytes(digest[:8], "big") >> 11) * 2.0**-53
 
 
-def _compute_fingerprint(divided: _Published) -> str:
+def compute_fingerprint(divided: Mapping[str, Sequence[PreferencePair]]) -> str:
+    """Return the sha256 hex over the pairs of train, validation and test, in their order."""
     digest = hashlib.sha256()
     for name in ("train", "validation", "test"):
         for pair in divided[name]:

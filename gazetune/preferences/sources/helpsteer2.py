@@ -6,15 +6,21 @@ import re
 from collections.abc import Iterable, Iterator
 
 from gazetune.preferences.pair import PreferencePair
+from gazetune.preferences.sources.messages import split_turns
 from gazetune.preferences.sources.registry import Dropped, preference_source
 from gazetune.preferences.sources.rows import Row
-from gazetune.preferences.sources.shapes import make_pair, split_turns
+from gazetune.preferences.sources.shapes import make_pair
 
 # Prompts of several turns are one string: the first user turn, then marked turns.
 _TURN = re.compile(r"\s*<extra_id_1>(User|Assistant)\n")
 
 
-@preference_source("nvidia/HelpSteer2", columns=("prompt", "response", "helpfulness"))
+def _read_reply(row: Row) -> tuple[str, tuple[float, str, str]]:
+    """Return the prompt, and the reply to it: its helpfulness, its text, and where it stands."""
+    return row.get_text("prompt"), (row.get_number("helpfulness"), row.get_text("response"), row.origin)
+
+
+@preference_source("nvidia/HelpSteer2", columns=("prompt", "response", "helpfulness"), check=_read_reply)
 def helpsteer2_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
     """Yield for each prompt its most helpful reply against the second; ties give no pair.
 
@@ -27,8 +33,8 @@ def helpsteer2_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
     """
     replies: dict[str, list[tuple[float, str, str]]] = {}
     for row in rows:
-        reply = (row.get_number("helpfulness"), row.get_text("response"), row.origin)
-        replies.setdefault(row.get_text("prompt"), []).append(reply)
+        prompt, reply = _read_reply(row)
+        replies.setdefault(prompt, []).append(reply)
     for prompt, scored in replies.items():
         if len(scored) < 2:
             yield Dropped(scored[0][2], "single reply")

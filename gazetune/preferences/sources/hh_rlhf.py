@@ -10,10 +10,14 @@ from gazetune.preferences.sources.rows import Row
 from gazetune.preferences.sources.shapes import pair_from_row
 
 
-@preference_source("Anthropic/hh-rlhf")
-def hh_rlhf_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
-    """Yield the pair of each row; rows with identical or empty replies, or without a shared prompt, give none.
+def is_hh_rlhf(row: Row) -> bool:
+    """Tell whether a row has the two columns of the data set and nothing else, and turns spelled as there."""
+    texts = row.values.values()
+    begins = all(isinstance(text, str) and text.startswith("\n\nHuman:") for text in texts)
+    return set(row.values) == {"chosen", "rejected"} and begins
 
-    A local copy has the columns of any file in the implicit-prompt form, so it is read as such, and strictly.
-    """
+
+@preference_source("Anthropic/hh-rlhf", check=pair_from_row, recognises=is_hh_rlhf)
+def hh_rlhf_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
+    """Yield the pair of each row; rows with identical or empty replies, or without a shared prompt, give none."""
     return map(pair_from_row, rows)

@@ -6,14 +6,14 @@ unless `data.invert_oasst1` asks for the pairs of that code.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from gazetune.preferences.pair import Message, PreferencePair
+from gazetune.preferences.sources.messages import read_role
 from gazetune.preferences.sources.registry import Dropped, preference_source
 from gazetune.preferences.sources.rows import Row
-from gazetune.preferences.sources.shapes import make_pair, read_role
+from gazetune.preferences.sources.shapes import make_pair
 
 
 def inverted_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
@@ -25,8 +25,26 @@ def inverted_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
         yield item if isinstance(item, Dropped) else replace(item, chosen=item.rejected, rejected=item.chosen)
 
 
+def check_message(row: Row) -> None:
+    """Raise for an English message that lacks what is read of one.
+
+    Raises
+    ------
+    InputError
+        For a missing column, a wrong type or an unknown role.
+    """
+    if row.get_value("lang") == "en" and not row.values.get("deleted"):
+        for key in ("message_id", "message_tree_id", "text"):
+            row.get_text(key)
+        read_role(row, "role")
+        _read_rank(row)
+
+
 @preference_source(
-    "OpenAssistant/oasst1", columns=("message_id", "message_tree_id", "role", "text"), inverted=inverted_pairs
+    "OpenAssistant/oasst1",
+    columns=("message_id", "message_tree_id", "role", "text"),
+    inverted=inverted_pairs,
+    check=check_message,
 )
 def oasst1_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
     """Yield for each prompter message its best ranked reply against its worst; ties give no pair.
@@ -82,14 +100,11 @@ def _path_to_root(kept: dict[str, Row], question: Row) -> tuple[Message, ...] | 
             return None
         seen.add(row.get_text("message_id"))
         path.append(Message(read_role(row, "role"), row.get_text("text")))
-        parent = row.values.get("parent_id")
-        if parent is None:
+        if not row.has_value("parent_id"):
             return tuple(reversed(path))
-        row = kept.get(str(parent))
+        row = kept.get(str(row.values["parent_id"]))
     return None
 
 
 def _read_rank(row: Row) -> float | None:
-    rank = row.values.get("rank")
-    # Tables that went through pandas hold NaN where the rank is absent.
-    return None if rank is None or (isinstance(rank, float) and math.isnan(rank)) else row.get_number("rank")
+    return row.get_number("rank") if row.has_value("rank") else None

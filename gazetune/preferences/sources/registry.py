@@ -13,7 +13,7 @@ way.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gazetune.preferences.pair import PreferencePair
 from gazetune.preferences.sources.rows import Row
@@ -26,6 +26,8 @@ class Dropped:
     origin: str
     reason: str
     """Short and without values: pairs are counted by it."""
+    bad: bool = field(default=False, repr=False)
+    """Whether it is a bad row of a user's own file, which was counted as such when it was read."""
 
 
 Converter = Callable[[Iterable[Row]], Iterator[PreferencePair | Dropped]]
@@ -43,6 +45,10 @@ class SourceFormat:
     convert: Converter
     inverted: Converter | None = None
     """The same pairs the other way round, where the reference has them so (`data.invert_oasst1`)."""
+    check: Callable[[Row], object] | None = None
+    """Raises `RowError` for a row that `convert` cannot read, so that such rows can be left out before it."""
+    recognises: Callable[[Row], bool] | None = None
+    """Tells by its first row that a local file with `chosen` and `rejected` is a copy of the data set."""
 
     def choose_converter(self, invert: bool) -> Converter:
         """Return `inverted` if that is asked for and there is one, else `convert`."""
@@ -54,18 +60,29 @@ SOURCE_FORMATS: dict[str, SourceFormat] = {}
 
 
 def preference_source(
-    name: str, columns: Iterable[str] = (), inverted: Converter | None = None
+    name: str,
+    columns: Iterable[str] = (),
+    inverted: Converter | None = None,
+    check: Callable[[Row], object] | None = None,
+    recognises: Callable[[Row], bool] | None = None,
 ) -> Callable[[Converter], Converter]:
     """Register the decorated converter as the reader of the hub data set `name` and of local files with `columns`."""
 
     def register_converter(convert: Converter) -> Converter:
-        SOURCE_FORMATS[name] = SourceFormat(name, frozenset(columns), convert, inverted)
+        SOURCE_FORMATS[name] = SourceFormat(name, frozenset(columns), convert, inverted, check, recognises)
         return convert
 
     return register_converter
 
 
-def recognise_format(columns: Iterable[str]) -> SourceFormat | None:
-    """Return the format whose columns are all among `columns`, or None."""
-    present = set(columns)
+def recognise_format(row: Row) -> SourceFormat | None:
+    """Return the published format that a file with this first row is a copy of, or None for a user's own pairs.
+
+    Labels outrank columns: where `chosen` or `rejected` says what was preferred, the columns of a published data set
+    beside them decide nothing.
+    """
+    if row.has_value("chosen") or row.has_value("rejected"):
+        formats = SOURCE_FORMATS.values()
+        return next((each for each in formats if each.recognises is not None and each.recognises(row)), None)
+    present = set(row.values)
     return next((each for each in SOURCE_FORMATS.values() if each.columns and each.columns <= present), None)

@@ -1,20 +1,41 @@
-"""The rows of one data file: JSONL, JSONL.gz or Parquet, each row with the `file:row` that error lines name."""
+"""The rows of one data file: JSONL, JSONL.gz, Parquet or Arrow, each with the `file:row` that error lines name."""
 
 from __future__ import annotations
 
 import gzip
 import json
 import math
+import re
 import reprlib
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gazetune.errors import InputError
 
-SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
-"""Endings of the files that can be read."""
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet", ".arrow")
+"""Endings of the files that can be read, in any letter case."""
+
+
+class RowError(InputError):
+    """A row that gives no pair. The whole line has row, key and value; `reason` is what such rows are counted by."""
+
+    def __init__(self, origin: str, reason: str, detail: str = "", shown: str | None = None) -> None:
+        """`shown` stands in the line in the place of `reason`."""
+        super().__init__(f"{origin}: {reason if shown is None else shown}{detail}")
+        self.origin = origin
+        self.reason = re.sub(r"\[\d+\]", "[]", reason)
+        """Short and without values: `key 'chosen[].role' is missing`."""
+        self._parts = (origin, reason, detail, shown)
+
+    def __reduce__(self) -> tuple[type[RowError], tuple[str, str, str, str | None]]:
+        """Return what the error is made from: it crosses processes, and has more arguments than its text."""
+        return (RowError, self._parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +57,13 @@ class Row:
         """
         value = self.get_value(key)
         if not isinstance(value, str):
-            raise InputError(
-                f"{self.origin}: key '{key}' must be text, got {type(value).__name__} {abbreviate_value(value)}"
-            )
+            got = f", got {type(value).__name__} {abbreviate_value(value)}"
+            raise RowError(self.origin, f"key '{key}' must be text", got)
         try:
             value.encode("utf-8")
         except UnicodeEncodeError as error:
-            raise InputError(
-                f"{self.origin}: key '{key}' holds half of a character at position {error.start}"
-            ) from None
+            place = f" at position {error.start}"
+            raise RowError(self.origin, f"key '{key}' holds half of a character", place) from None
         return value
 
     def get_number(self, key: str) -> float:
@@ -57,7 +76,7 @@ class Row:
         """
         value = self.get_value(key)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise InputError(f"{self.origin}: key '{key}' must be a finite number, got {abbreviate_value(value)}")
+            raise RowError(self.origin, f"key '{key}' must be a finite number", f", got {abbreviate_value(value)}")
         return float(value)
 
     def get_value(self, key: str) -> object:
@@ -69,8 +88,23 @@ class Row:
             When the key is missing.
         """
         if key not in self.values:
-            raise InputError(f"{self.origin}: key '{key}' is missing; the row has: {', '.join(map(str, self.values))}")
+            there = f"; the row has: {', '.join(map(str, self.values))}"
+            raise RowError(self.origin, f"key '{key}' is missing", there)
         return self.values[key]
+
+    def has_value(self, key: str) -> bool:
+        """Tell whether something stands under `key`: neither None nor NaN, which pandas has in its place, nor empty.
+
+        Examples
+        --------
+        >>> row = Row("a.jsonl:1", {"prompt": "Why?", "system": " ", "images": [], "id": 0})
+        >>> [key for key in ("prompt", "system", "images", "id", "tools") if row.has_value(key)]
+        ['prompt', 'id']
+        """
+        value = self.values.get(key)
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            return False
+        return bool(value.strip()) if isinstance(value, str) else value not in ([], {})
 
 
 def abbreviate_value(value: object) -> str:
@@ -78,26 +112,34 @@ def abbreviate_value(value: object) -> str:
     return reprlib.repr(value)
 
 
-def read_rows(path: Path) -> Iterator[Row]:
+def read_rows(path: Path, report: Callable[[RowError], object] | None = None) -> Iterator[Row]:
     """Yield the rows of a file, lazily. Blank JSONL lines are skipped and counted as rows.
+
+    Parameters
+    ----------
+    report
+        Told of a line that is no JSON object, which is then skipped; without it such a line is raised.
 
     Raises
     ------
     InputError
         For an unknown ending, a file that cannot be read or is cut off, and a line that is no JSON object.
     """
-    reader = _read_parquet if path.name.endswith(".parquet") else _read_jsonl
-    if not path.name.endswith(SUFFIXES):
+    name = path.name.lower()
+    if not name.endswith(SUFFIXES):
         raise InputError(f"{path}: unknown file type '{path.suffix}'; accepted: {', '.join(SUFFIXES)}")
     try:
-        yield from reader(path)
+        if name.endswith((".parquet", ".arrow")):
+            yield from _read_table(path)
+        else:
+            yield from _read_jsonl(path, report)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def _read_jsonl(path: Path) -> Iterator[Row]:
+def _read_jsonl(path: Path, report: Callable[[RowError], object] | None) -> Iterator[Row]:
     number = 0
-    with gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb") as lines:
+    with gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb") as lines:
         while True:
             number += 1
             origin = f"{path}:{number}"
@@ -107,34 +149,64 @@ def _read_jsonl(path: Path) -> Iterator[Row]:
                 raise InputError(f"{origin}: the gzip stream is damaged or cut off ({error})") from error
             if not line:
                 return
-            if line.strip():
-                yield Row(origin, _parse_line(origin, line))
+            if not line.strip():
+                continue
+            try:
+                values = _parse_line(origin, line)
+            except RowError as error:
+                if report is None:
+                    raise
+                report(error)
+            else:
+                yield Row(origin, values)
 
 
 def _parse_line(origin: str, line: bytes) -> dict[str, object]:
     try:
-        values = json.loads(line)
+        # A byte order mark stands before the first line of files from Windows.
+        values = json.loads(line.removeprefix(b"\xef\xbb\xbf") if origin.endswith(":1") else line)
     except (ValueError, RecursionError) as error:
         cut_off = "" if line.endswith(b"\n") else "; the line has no end, so the file may be cut off"
-        raise InputError(f"{origin}: not valid JSON ({error}){cut_off}") from error
+        raise RowError(origin, "not valid JSON", f" ({error}){cut_off}") from error
     if not isinstance(values, dict):
-        raise InputError(
-            f"{origin}: a row must be a JSON object, got {type(values).__name__} {abbreviate_value(values)}"
-        )
+        got = f", got {type(values).__name__} {abbreviate_value(values)}"
+        raise RowError(origin, "a row must be a JSON object", got)
     return values
 
 
-def _read_parquet(path: Path) -> Iterator[Row]:
+def _read_table(path: Path) -> Iterator[Row]:
     # Imported here: reading JSONL should not pay for it.
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
+    arrow = path.name.lower().endswith(".arrow")
     number = 0
     try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=1024):
-                for values in batch.to_pylist():
-                    number += 1
-                    yield Row(f"{path}:{number}", values)
+        for batch in _arrow_batches(path) if arrow else _parquet_batches(path):
+            for values in batch.to_pylist():
+                number += 1
+                yield Row(f"{path}:{number}", values)
     except pa.ArrowException as error:
-        raise InputError(f"{path}: not a whole Parquet file ({' '.join(str(error).split())})") from error
+        kind = "Arrow" if arrow else "Parquet"
+        raise InputError(f"{path}: not a whole {kind} file ({' '.join(str(error).split())})") from error
+
+
+def _parquet_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        yield from file.iter_batches(batch_size=1024)
+
+
+def _arrow_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of an Arrow file of either kind: `datasets` writes streams, other programs also files."""
+    import pyarrow as pa
+
+    with path.open("rb") as file:
+        is_stream = file.read(6) != b"ARROW1"
+    with pa.OSFile(str(path)) as file:
+        if is_stream:
+            yield from pa.ipc.open_stream(file)
+        else:
+            reader = pa.ipc.open_file(file)
+            for index in range(reader.num_record_batches):
+                yield reader.get_batch(index)

@@ -1,34 +1,37 @@
 """The shapes that preference rows have in people's own files.
 
 - `prompt` (text or messages), `chosen` and `rejected` (text or messages, with or without the prompt before the reply);
+  without `prompt`, `question` or `instruction` is it;
 - the implicit prompt: `chosen` and `rejected` are whole conversations (messages, or one string with `Human:` and
   `Assistant:` turns as in HH-RLHF); what they share is the prompt, what remains is one assistant message each;
-- in either form optionally how much better the chosen reply is: `margin`, or `chosen_score` and `rejected_score`.
+- in either form optionally `system`, the text of a system message before the prompt, and how much better the chosen
+  reply is: `margin`, or `chosen_score` and `rejected_score`.
 """
 
 from __future__ import annotations
 
-import re
-
-from gazetune.errors import InputError, did_you_mean
 from gazetune.preferences.grouping import prompt_group
 from gazetune.preferences.pair import LARGEST_MARGIN, Message, PreferencePair
+from gazetune.preferences.sources.messages import (
+    parse_messages_text,
+    read_messages,
+    split_dialogue,
+    strip_reply_marker,
+)
 from gazetune.preferences.sources.registry import Dropped
-from gazetune.preferences.sources.rows import Row, abbreviate_value
-
-ROLES = {
-    "system": "system",
-    "user": "user",
-    "human": "user",
-    "prompter": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-}
-"""Accepted spellings of roles, and the role each one means."""
+from gazetune.preferences.sources.rows import Row, RowError, abbreviate_value
 
 ACCEPTED = "prompt/chosen/rejected, or chosen/rejected as whole conversations"
+_OTHER_PROMPTS = ("question", "instruction")
+"""What the prompt is called where there is no `prompt`."""
+_PROMPT_PARTS = ("input", "context", "history")
+"""What belongs to the prompt in files that call it `instruction` or `question`."""
+_SYSTEM = ("system", "system_prompt", "system_message")
 _SCORES = (("score_chosen", "score_rejected"), ("chosen_score", "rejected_score"))
-_TURN = re.compile(r"\n\n(Human|Assistant):")
+READ_COLUMNS = frozenset(
+    ("prompt", "chosen", "rejected", "margin", *_SYSTEM, *(name for pair in _SCORES for name in pair))
+)
+"""The columns that a pair may come from; `question` and `instruction` are read where there is no `prompt`."""
 
 
 def pair_from_row(row: Row) -> PreferencePair | Dropped:
@@ -41,21 +44,46 @@ def pair_from_row(row: Row) -> PreferencePair | Dropped:
     """
     if "chosen" not in row.values and "rejected" not in row.values:
         columns = ", ".join(map(str, row.values)) or "none"
-        raise InputError(f"{row.origin}: no key 'chosen' or 'rejected', found: {columns}; accepted: {ACCEPTED}")
-    chosen, rejected = row.get_value("chosen"), row.get_value("rejected")
+        raise RowError(row.origin, "no key 'chosen' or 'rejected'", f", found: {columns}; accepted: {ACCEPTED}")
+    row = Row(row.origin, {**row.values, **{key: row.get_value(key) for key in ("chosen", "rejected")}})
     margin = _read_margin(row)
-    if row.values.get("prompt") is None:
-        return _pair_with_implicit_prompt(
-            row.origin, _read_conversation(row, "chosen"), _read_conversation(row, "rejected"), margin
-        )
-    prompt = _read_prompt(row)
-    return make_pair(
-        row.origin,
-        prompt,
-        _read_reply(row, "chosen", chosen, prompt),
-        _read_reply(row, "rejected", rejected, prompt),
-        margin,
-    )
+    values = {key: parse_messages_text(row, key) for key in ("chosen", "rejected")}
+    row = Row(row.origin, {**row.values, **values})
+    key = find_prompt_column(row)
+    if key is None:
+        chosen, rejected = (_read_conversation(row, name) for name in ("chosen", "rejected"))
+        return _pair_with_implicit_prompt(row, chosen, rejected, margin)
+    prompt, marked = _read_prompt(row, key)
+    whole = _longer_prompt(row, prompt)
+    replies = [_read_reply(row, name, whole, marked) for name in ("chosen", "rejected")]
+    return make_pair(row.origin, _with_system(row, whole), replies[0], replies[1], margin)
+
+
+def find_prompt_column(row: Row) -> str | None:
+    """Return the column that the prompt stands in, None where it is the beginning of the conversations.
+
+    Raises
+    ------
+    InputError
+        When several columns may be the prompt, or together make it.
+    """
+    if row.values.get("prompt") is not None and not _is_nan(row.values["prompt"]):
+        return "prompt"
+    chosen = row.values.get("chosen")
+    if not isinstance(chosen, str) or split_dialogue(chosen) is not None:
+        return None
+    found = [key for key in _OTHER_PROMPTS if row.has_value(key)]
+    if not found:
+        return None
+    parts = [*found, *(key for key in _PROMPT_PARTS if row.has_value(key))]
+    if len(parts) > 1:
+        shown = " and ".join(f"'{key}'" for key in parts)
+        raise RowError(row.origin, f"no key 'prompt', and keys {shown}", "; accepted: the whole prompt under 'prompt'")
+    return found[0]
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and value != value
 
 
 def make_pair(
@@ -86,104 +114,95 @@ def make_pair(
     return PreferencePair(prompt, chosen, rejected, group or prompt_group(prompt), origin, margin)
 
 
-def read_role(row: Row, key: str) -> str:
-    """Return the role (system, user or assistant) that the text under `key` spells.
-
-    Raises
-    ------
-    InputError
-        For a spelling that is not in `ROLES`.
-    """
-    role = row.get_text(key)
-    if role.lower() not in ROLES:
-        raise InputError(f"{row.origin}: key '{key}' is {abbreviate_value(role)}; {did_you_mean(role, ROLES)}")
-    return ROLES[role.lower()]
-
-
-def split_turns(text: str, turn: re.Pattern[str] = _TURN) -> tuple[Message, ...]:
-    r"""Split one string into messages at its turn markers (default: HH-RLHF's `Human:` and `Assistant:` paragraphs).
-
-    `turn` has one group, the role. Text before the first marker is the user's first message, or dropped when blank.
-
-    Examples
-    --------
-    >>> [(turn.role, turn.content) for turn in split_turns("\n\nHuman: Why?\n\nAssistant: So.")]
-    [('user', 'Why?'), ('assistant', 'So.')]
-    """
-    first, *parts = turn.split(text)
-    messages = [Message("user", first.strip())] if first.strip() else []
-    for role, content in zip(parts[::2], parts[1::2], strict=True):
-        messages.append(Message(ROLES[role.lower()], content.strip()))
-    return tuple(messages)
-
-
 def _pair_with_implicit_prompt(
-    origin: str, chosen: tuple[Message, ...], rejected: tuple[Message, ...], margin: float | None
+    row: Row, chosen: tuple[Message, ...], rejected: tuple[Message, ...], margin: float | None
 ) -> PreferencePair | Dropped:
     if chosen == rejected:
-        return Dropped(origin, "chosen and rejected are identical")
+        return Dropped(row.origin, "chosen and rejected are identical")
     shared = 0
     while shared < min(len(chosen), len(rejected)) and chosen[shared] == rejected[shared]:
         shared += 1
     tails = chosen[shared:], rejected[shared:]
     if not shared or any([message.role for message in tail] != ["assistant"] for tail in tails):
-        return Dropped(origin, "chosen and rejected must share a prompt and then differ in one assistant message")
-    return make_pair(origin, chosen[:shared], tails[0][0].content, tails[1][0].content, margin)
+        return Dropped(row.origin, "chosen and rejected must share a prompt and then differ in one assistant message")
+    prompt = _with_system(row, chosen[:shared])
+    return make_pair(row.origin, prompt, tails[0][0].content, tails[1][0].content, margin)
 
 
 def _read_conversation(row: Row, key: str) -> tuple[Message, ...]:
     value = row.values[key]
-    if isinstance(value, str):
-        text = "\n\n" + row.get_text(key).lstrip()
-        if not text.startswith("\n\nHuman:"):
-            raise InputError(
-                f"{row.origin}: no key 'prompt', and '{key}' is no conversation: {abbreviate_value(value)}; "
-                f"accepted: {ACCEPTED}"
-            )
-        return split_turns(text)
-    return read_messages(row.origin, key, value)
-
-
-def _read_prompt(row: Row) -> tuple[Message, ...]:
-    value = row.values["prompt"]
     if not isinstance(value, str):
-        return read_messages(row.origin, "prompt", value)
-    text = row.get_text("prompt")
-    if not text.startswith("\n\nHuman:"):
-        return (Message("user", text),)
-    messages = split_turns(text)
+        return read_messages(row.origin, key, value)
+    messages = split_dialogue(row.get_text(key))
+    if messages is None or messages[0].role != "user":
+        got = f": {abbreviate_value(value)}; accepted: {ACCEPTED}"
+        raise RowError(row.origin, f"no key 'prompt', and '{key}' is no conversation", got)
+    return messages
+
+
+def _read_prompt(row: Row, key: str) -> tuple[tuple[Message, ...], bool]:
+    """Return the prompt, and whether its turns were marked in a text."""
+    value = parse_messages_text(row, key)
+    if not isinstance(value, str):
+        return read_messages(row.origin, key, value), False
+    text = row.get_text(key)
+    messages = split_dialogue(text)
+    if messages is None:
+        return (Message("user", text),), False
     # Such prompts end with the marker that the reply follows.
-    return messages[:-1] if messages[-1] == Message("assistant", "") else messages
+    return (messages[:-1] if messages[-1] == Message("assistant", "") else messages), True
 
 
-def _read_reply(row: Row, key: str, value: object, prompt: tuple[Message, ...]) -> str:
-    if isinstance(value, str) and not value.startswith("\n\nHuman:"):
-        return row.get_text(key)
+def _longer_prompt(row: Row, prompt: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return what both replies have before their last message, where they are messages and that ends with `prompt`.
+
+    So do data sets whose `prompt` is the last question of the conversations in `chosen` and `rejected`.
+    """
+    values = [row.values[key] for key in ("chosen", "rejected")]
+    if not all(isinstance(value, list) and len(value) > len(prompt) for value in values):
+        return prompt
+    first, second = (read_messages(row.origin, key, row.values[key])[:-1] for key in ("chosen", "rejected"))
+    return first if first == second and first[-len(prompt) :] == prompt and prompt else prompt
+
+
+def _read_reply(row: Row, key: str, prompt: tuple[Message, ...], marked: bool) -> str:
+    """Return the reply under `key`; `marked` tells whether the prompt had marked turns."""
+    value = row.values[key]
+    if isinstance(value, str):
+        text = row.get_text(key)
+        turns = split_dialogue(text) or ()
+        whole = text.startswith("\n\nHuman:") or (len(turns) > 1 and turns[0].role == "user")
+        if not whole:
+            return strip_reply_marker(text) if marked or text.startswith("\n\nAssistant:") else text
     messages = _read_conversation(row, key)
     tail = messages[len(prompt) :] if messages[: len(prompt)] == prompt else messages
     if [message.role for message in tail] != ["assistant"]:
         roles = ", ".join(message.role for message in tail) or "nothing"
-        raise InputError(f"{row.origin}: '{key}' must be the prompt (optional) and one assistant message, got {roles}")
+        expected = f"'{key}' must be the prompt (optional) and one assistant message"
+        raise RowError(row.origin, expected, f", got {roles}")
     return tail[0].content
 
 
-def read_messages(origin: str, key: str, value: object) -> tuple[Message, ...]:
-    """Return the messages of a list of role/content mappings; `origin` and `key` name it in errors.
+def _with_system(row: Row, prompt: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return the prompt after the system message that a column has; one that the prompt has already must be the same.
 
     Raises
     ------
     InputError
-        For another type, a missing key or an unknown role.
+        When two system messages differ.
     """
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        got = f"{type(value).__name__} {abbreviate_value(value)}"
-        raise InputError(f"{origin}: key '{key}' must be text or a list of role/content messages, got {got}")
-    messages = []
-    for index, item in enumerate(value):
-        path = f"{key}[{index}]"
-        message = Row(origin, {f"{path}.{name}": content for name, content in item.items()})
-        messages.append(Message(read_role(message, f"{path}.role"), message.get_text(f"{path}.content")))
-    return tuple(messages)
+    found = {key: row.get_text(key) for key in _SYSTEM if row.has_value(key)}
+    for message in prompt:
+        if message.role == "system":
+            found["prompt"] = message.content
+    if not found:
+        return prompt
+    (first, text), *others = found.items()
+    for key, other in others:
+        if other.strip() != text.strip():
+            shown = f": {abbreviate_value(text)} and {abbreviate_value(other)}; accepted: one system message"
+            raise RowError(row.origin, f"the system messages of '{first}' and '{key}' differ", shown)
+    return prompt if "prompt" in found else (Message("system", text), *prompt)
 
 
 def _read_margin(row: Row) -> float | None:
@@ -191,17 +210,18 @@ def _read_margin(row: Row) -> float | None:
     if row.values.get("margin") is not None:
         margin = row.get_number("margin")
         if not 0 <= margin <= LARGEST_MARGIN:
-            raise InputError(
-                f"{row.origin}: key 'margin' must be a number from 0 to {LARGEST_MARGIN:.2g}, got {margin:g}"
-            )
+            expected = f"key 'margin' must be a number from 0 to {LARGEST_MARGIN:.2g}"
+            raise RowError(row.origin, expected, f", got {margin:g}")
         return margin
     for better, worse in _SCORES:
         if row.values.get(better) is not None or row.values.get(worse) is not None:
             margin = row.get_number(better) - row.get_number(worse)
             if not 0 <= margin <= LARGEST_MARGIN:
-                raise InputError(
-                    f"{row.origin}: key '{better}' is {row.values[better]} and '{worse}' {row.values[worse]}; "
-                    f"accepted: a chosen score that is not below the rejected one (by at most {LARGEST_MARGIN:.2g})"
+                raise RowError(
+                    row.origin,
+                    f"key '{better}' is below '{worse}'",
+                    shown=f"key '{better}' is {row.values[better]} and '{worse}' {row.values[worse]}; "
+                    f"accepted: a chosen score that is not below the rejected one (by at most {LARGEST_MARGIN:.2g})",
                 )
             return margin
     return None

@@ -12,7 +12,7 @@ from gazetune.errors import InputError
 from gazetune.gaze.measures import FlatGaze, GazePredictor
 from gazetune.gaze.store.build import predict_flat
 from gazetune.preferences.pair import Message
-from gazetune.preferences.sources.shapes import read_messages
+from gazetune.preferences.sources.messages import read_messages
 from gazetune.reward.data.conversation import ChatEncoder
 from gazetune.reward.data.encoding import TextRows, align_chat, convert_units, find_scoped_passages, flatten_chats
 from gazetune.reward.layout.batching import EncodedSplit

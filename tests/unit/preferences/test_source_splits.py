@@ -20,6 +20,7 @@ from gazetune.preferences.pair import PreferencePair
 from gazetune.preferences.source_splits import read_hub_rows, read_source_splits
 from gazetune.preferences.sources import registry
 from gazetune.preferences.sources.registry import SOURCE_FORMATS, Dropped, preference_source, recognise_format
+from gazetune.preferences.sources.rows import Row
 
 HELPSTEER2 = [
     {"prompt": f"p{row // 2}", "response": f"r{row}", "helpfulness": row % 4, "correctness": 1} for row in range(8)
@@ -80,9 +81,9 @@ def test_raw_columns_are_recognised_and_pairs_are_not() -> None:
         "openbmb/UltraFeedback": ["preference_source", "instruction", "models", "completions"],
     }
     for name, columns in named.items():
-        raw = recognise_format(columns)
+        raw = recognise_format(Row("f:1", dict.fromkeys(columns, "text")))
         assert raw is not None and raw.name == name
-    assert recognise_format(["prompt", "chosen", "rejected"]) is None
+    assert recognise_format(Row("f:1", {"prompt": "a", "chosen": "b", "rejected": "c"})) is None
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".jsonl.gz"])

@@ -7,6 +7,7 @@ from typing import Any
 
 from gazetune.config import DataConfig
 from gazetune.preferences.pair import Message, PreferencePair
+from gazetune.preferences.source_reading import SourceReading
 from gazetune.preferences.source_splits import read_source_splits
 from gazetune.preferences.sources.oasst1 import inverted_pairs, oasst1_pairs
 from gazetune.preferences.sources.registry import Dropped
@@ -117,11 +118,11 @@ def test_inverted_the_largest_rank_is_chosen_as_in_the_reference(tmp_path: Path)
 
 def test_a_folder_is_inverted_too_and_other_sources_are_not(tmp_path: Path) -> None:
     _copy_of_oasst1(tmp_path / "train.jsonl")
-    (pairs,) = read_source_splits(str(tmp_path), invert_oasst1=True).values()
+    (pairs,) = read_source_splits(str(tmp_path), SourceReading(invert_oasst1=True)).values()
     assert {pair.chosen[-2] for pair in pairs if isinstance(pair, PreferencePair)} == {"2"}
     own = tmp_path / "own.jsonl"
     own.write_text('{"prompt": "p", "chosen": "good", "rejected": "bad"}')
-    (pair,) = read_source_splits(str(own), invert_oasst1=True)["train"]
+    (pair,) = read_source_splits(str(own), SourceReading(invert_oasst1=True))["train"]
     assert isinstance(pair, PreferencePair) and pair.chosen == "good"
 
 
