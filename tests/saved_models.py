@@ -14,11 +14,13 @@ from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.saved.saved_model import gaze_buffers, save_reward_model, trained_parameters
 
 
-def save_untrained_model(folder: Path, cache: Path) -> Path:
-    """Save a model of the backbone `tiny` with the lexical predictor, as it is before its first step."""
-    config = Config.model_validate({"data": {"source": "planted", "pairs": 20}, "gaze": {"predictor": "lexical"}})
+def save_untrained_model(folder: Path, cache: Path, backbone: str = "tiny") -> Path:
+    """Save a model of a backbone with the lexical predictor, as it is before its first step."""
+    config = Config.model_validate(
+        {"data": {"source": "planted", "pairs": 20}, "gaze": {"predictor": "lexical"}, "backbone": backbone}
+    )
     data = prepare_data(config, cache)
-    model = GazeRewardModel(config, load_backbone("tiny", torch.float32))
+    model = GazeRewardModel(config, load_backbone(backbone, torch.float32))
     model.set_gaze_statistics(torch.tensor(data.facts.gaze_mean), torch.tensor(data.facts.gaze_sd))
     state = {name: each.detach() for name, each in {**trained_parameters(model), **gaze_buffers(model)}.items()}
     save_reward_model(folder, state, config, data, np.zeros(data.facts.pairs["validation"]), "")

@@ -69,8 +69,8 @@ class AdapterConfig(Section):
     r: Positive = 8
     alpha: Annotated[float, Field(gt=0)] = 32
     dropout: Probability = 0.1
-    targets: tuple[str, ...] | Literal["all-linear"] = ("q_proj", "v_proj")
-    """Names of the backbone's modules that get LoRA matrices, or `all-linear`."""
+    targets: tuple[str, ...] | Literal["auto", "all-linear"] = "auto"
+    """Names of the backbone's modules that get LoRA matrices; `auto`: query and value projections of its attention."""
     quantization: Literal["none", "nf4"] = "none"
     """How the weights of the frozen backbone's linear layers are kept: as loaded, or in 4 bits (extra `quant`)."""
 

@@ -14,17 +14,15 @@ from gazetune.config import Config
 from gazetune.config.config_file import load_config, parse_overrides
 from gazetune.config.keys import set_key
 from gazetune.errors import RunError
-from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.gaze.store.parallel import RayPrediction
-from gazetune.preferences.splits import load_splits
 from gazetune.report.document import SearchDocument
 from gazetune.reward.data.prepared_data import PreparedData, is_prepared, prepare_data
-from gazetune.reward.model.backbone import context_length
 from gazetune.reward.model.pair_losses import check_scores
 from gazetune.search.active_search import PreparedSearch
 from gazetune.search.driver import drive_search
 from gazetune.search.exit_message import ExitMessage
 from gazetune.search.folder import SearchFolder
+from gazetune.search.input_checks import check_backbones, check_sources
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.shipped_spaces import find_space_file
 from gazetune.search.space.space_file import read_space
@@ -206,8 +204,11 @@ def _prepare_data(
 ) -> list[PreparedData]:
     """Prepare every data set that trials can ask for; the first one is the base config's, where that is one of them."""
     progress.print_stage("preparing data and gaze")
+    check_backbones(space)
     configs = space.data_configs()
-    _check_inputs([config for config in configs if not is_prepared(config, cache)])
+    missing = [config for config in configs if not is_prepared(config, cache)]
+    if len(missing) > 1:  # `prepare_data` itself reads those of one before it writes
+        check_sources(missing)
     prepared = []
     for config in configs:
         prepared.append(prepare_data(config, cache, remote_prediction=prediction))
@@ -216,23 +217,6 @@ def _prepare_data(
         pairs = ", ".join(f"{split} {count}" for split, count in data.facts.pairs.items())
         progress.print_stage(f"pairs: {pairs}" + (f"; dropped: {data.facts.dropped}" if data.facts.dropped else ""))
     return prepared
-
-
-def _check_inputs(configs: Sequence[Config]) -> None:
-    """Read each backbone, predictor and source once, so that a bad one is refused before the first data set is made."""
-    if len(configs) < 2:
-        return  # `prepare_data` itself reads them before it writes
-    for backbone in {config.backbone: None for config in configs}:
-        context_length(backbone)
-    for config in {_predictor_key(config): config for config in configs}.values():
-        create_predictor(config)
-    for data in {config.data: None for config in configs}:
-        load_splits(data)
-
-
-def _predictor_key(config: Config) -> tuple[str | int | None, ...]:
-    """Return what a gaze predictor is made from; configs that agree in it have the same one."""
-    return (config.gaze.predictor, config.gaze.path, config.gaze.reader, config.data.seed)
 
 
 def _full_budget(config: Config, data: PreparedData) -> int:

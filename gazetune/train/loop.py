@@ -32,6 +32,7 @@ from gazetune.errors import InputError, RunError
 from gazetune.report.model_card import render_model_card
 from gazetune.reward.data.prepared_data import PreparedData
 from gazetune.reward.layout.batching import split_rewards
+from gazetune.reward.model.adapter import name_targets
 from gazetune.reward.model.backbone import model_dtype
 from gazetune.reward.model.layout_choice import choose_layout
 from gazetune.reward.model.pair_losses import check_scores, create_loss
@@ -95,6 +96,7 @@ class Training:
         InputError
             When the loss needs scores that the pairs lack, or the checkpoint is of a run on other pairs.
         """
+        config = name_targets(config, backbone)  # for the saved model: another version may choose others
         self.config, self.data, self.folder, self.worker = config, data, folder, worker
         self.plan = StepPlan.from_config(config.train, len(data.train))
         self.evaluation_steps = self.plan.evaluation_steps(config.train.eval_every, milestones)

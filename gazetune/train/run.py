@@ -23,6 +23,7 @@ from gazetune.evaluate.length import shorter_baseline
 from gazetune.evaluate.statistics import accuracy_interval, paired_difference
 from gazetune.files.atomic_write import write_atomically
 from gazetune.reward.data.prepared_data import PreparedData, prepare_data
+from gazetune.reward.model.checks.backbone import check_backbone
 from gazetune.reward.model.pair_losses import check_scores
 from gazetune.tracking.location import check_tracking_uri
 from gazetune.tracking.mlflow_runs import Tracker
@@ -107,7 +108,7 @@ def train_model(config: Config, name: str | None, storage: Path) -> TrainDocumen
         When the loss became NaN or a worker died.
     """
     check_config(config)
-    config = with_absolute_paths(config)
+    config = check_backbone(with_absolute_paths(config))
     storage = storage.resolve()
     name = name or f"train-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     folder = storage / name

@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 
 from gazetune.config import Config
 from gazetune.errors import InputError
+from gazetune.files.lfs_pointer import refuse_lfs_pointer
 
 if TYPE_CHECKING:
     import torch
@@ -127,6 +128,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     import safetensors.torch
     import torch
 
+    refuse_lfs_pointer(path)
     try:
         kind = _detect_format(path)
         if kind is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -21,6 +22,20 @@ from transformers.utils.logging import disable_progress_bar
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.reward.model.chat_templates import sibling_template
+from gazetune.reward.model.checks.checkpoint_files import CONFIG, read_small_json
+from gazetune.reward.model.checks.tokenizer import (
+    check_token_ids,
+    check_tokenizer_files,
+    describe_tokenizer_error,
+    refuse_damaged_tokenizer,
+)
+from gazetune.reward.model.checks.weights import (
+    check_weights,
+    hide_loading_report,
+    refuse_other_kinds,
+    refuse_quantised,
+    refuse_wrong_weights,
+)
 from gazetune.reward.model.quantization import Nf4Options, configure_quantized_layers, nf4_options
 from gazetune.reward.model.reference_tokens import add_reference_tokens
 from gazetune.reward.model.tiny import POSITIONS, tiny_backbone, tiny_tokenizer
@@ -56,19 +71,25 @@ def load_tokenizer(
     Raises
     ------
     InputError
-        When there is no such tokenizer, it is not a fast one, or it has no chat template.
+        When there is no such tokenizer, it is not a fast one, it has no chat template, or it is not the one of its
+        model: it has ids that the model does not know, or its files contradict each other.
     """
     if backbone == "tiny":
         made = tiny_tokenizer(training_texts)
         return add_reference_tokens(made) if tokens == "reference" else made
+    _refuse_missing_folder(backbone, "tokenizer")
+    refuse_damaged_tokenizer(backbone)
     try:
         # Without the argument transformers would ask on a terminal whether to run code that came with the weights.
         tokenizer = AutoTokenizer.from_pretrained(backbone, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise _cannot_load(backbone, "tokenizer", error) from error
+    except Exception as error:  # the tokenizers library has no class of its own for a file it cannot read
+        raise describe_tokenizer_error(backbone, error) or _cannot_load(backbone, "tokenizer", error) from error
+    check_tokenizer_files(backbone, tokenizer)
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise InputError(f"backbone '{backbone}': its tokenizer has no character offsets; a fast tokenizer is needed")
+    rows = int(_load_config(backbone).get_text_config().vocab_size)
     if tokens == "reference":
+        check_token_ids(backbone, tokenizer, rows)  # those that it adds are the model's own (`AddedTokens`)
         return add_reference_tokens(tokenizer)
     tokenizer.chat_template = tokenizer.chat_template or sibling_template(tokenizer)
     if not tokenizer.chat_template:
@@ -78,6 +99,7 @@ def load_tokenizer(
     if tokenizer.pad_token is None:
         # Padding is masked everywhere, so any existing id will do and the embedding need not grow.
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
+    check_token_ids(backbone, tokenizer, rows)
     return tokenizer
 
 
@@ -106,21 +128,56 @@ def load_backbone(
     if backbone == "tiny" and quantization == "none" and sharded is None:
         return tiny_backbone().to(dtype)  # type: ignore[arg-type]  # transformers wraps `to` without its signature
     options: Nf4Options = nf4_options(dtype) if quantization == "nf4" else {}
+    made = tiny_backbone() if backbone == "tiny" else None
+    if made is None:
+        check_backbone_weights(backbone)
     _hide_loading_progress()
     try:
-        made = tiny_backbone() if backbone == "tiny" else None
-        with _dividing_weights(sharded):
+        with _dividing_weights(sharded), hide_loading_report():
             if made is not None:
-                model = type(made).from_pretrained(
-                    None, config=made.config, state_dict=dict(made.state_dict()), dtype=dtype, **options
+                model, info = type(made).from_pretrained(
+                    None,
+                    config=made.config,
+                    state_dict=dict(made.state_dict()),
+                    dtype=dtype,
+                    output_loading_info=True,
+                    **options,
                 )
             else:
-                model = AutoModel.from_pretrained(backbone, dtype=dtype, trust_remote_code=False, **options)
+                model, info = AutoModel.from_pretrained(
+                    backbone,
+                    dtype=dtype,
+                    trust_remote_code=False,
+                    ignore_mismatched_sizes=True,  # they are in `info`, and refused below
+                    output_loading_info=True,
+                    **options,
+                )
     except (OSError, ValueError) as error:
         raise _cannot_load(backbone, "model", error) from error
+    except RuntimeError as error:
+        if "loading state_dict" not in str(error):  # memory that is used up is no fault of the checkpoint
+            raise
+        raise _cannot_load(backbone, "model", error) from error
+    model = _without_pooler(model)
+    refuse_wrong_weights(backbone, model, info)
     if quantization == "nf4":
         configure_quantized_layers(model)
-    return _without_pooler(model)
+    return model
+
+
+def check_backbone_weights(backbone: str) -> None:
+    """Compare the weights of a backbone with its config, by headers alone.
+
+    Raises
+    ------
+    InputError
+        When there is no such backbone, it is quantised, its weights are not those of its config, or a file of it is a
+        Git LFS pointer, cut or damaged.
+    """
+    if backbone != "tiny":
+        model = empty_backbone(backbone)
+        _hide_loading_progress()
+        check_weights(backbone, model)
 
 
 def _hide_loading_progress() -> None:
@@ -136,7 +193,11 @@ def empty_backbone(backbone: str) -> PreTrainedModel:
     with torch.device("meta"):
         if backbone == "tiny":
             return tiny_backbone()
-        return _without_pooler(AutoModel.from_config(_load_config(backbone), trust_remote_code=False))
+        config = _load_config(backbone)
+        try:
+            return _without_pooler(AutoModel.from_config(config, trust_remote_code=False))
+        except Exception as error:  # what a model makes of a wrong size has any of many classes of errors
+            raise _cannot_load(backbone, "model", error) from error
 
 
 def _without_pooler(model: PreTrainedModel) -> PreTrainedModel:
@@ -147,10 +208,24 @@ def _without_pooler(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def _load_config(backbone: str) -> PreTrainedConfig:
+    _refuse_missing_folder(backbone, "config")
+    refuse_other_kinds(backbone)
+    content = read_small_json(backbone, CONFIG)
+    if content is not None:
+        refuse_quantised(backbone, content)
     try:
         return AutoConfig.from_pretrained(backbone, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # a wrong value in it has any of many classes of errors
         raise _cannot_load(backbone, "config", error) from error
+
+
+def _refuse_missing_folder(backbone: str, part: str) -> None:
+    """Refuse what can only be a folder and is none; transformers would call it a malformed hub id."""
+    path = Path(backbone)
+    if path.is_file():
+        raise _cannot_load(backbone, part, InputError("a file; its folder is the backbone"))
+    if (path.is_absolute() or backbone.startswith((".", "~")) or backbone.count("/") > 1) and not path.is_dir():
+        raise _cannot_load(backbone, part, InputError("no such folder"))
 
 
 @contextlib.contextmanager

@@ -14,7 +14,9 @@ from gazetune.gaze.measures import GazePredictor
 from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.reward.data.gaze_chat_encoder import Chat, GazeChatEncoder
 from gazetune.reward.layout.passes import divide_passes
+from gazetune.reward.model.checks.tokenizer import check_token_ids
 from gazetune.reward.model.layout_choice import choose_layout
+from gazetune.reward.model.reference_tokens import ADDED_TOKENS
 from gazetune.reward.saved.saved_model import (
     CONFIG,
     load_reward_model,
@@ -74,9 +76,13 @@ class RewardScorer:
             config = config.model_copy(update={"gaze": config.gaze.model_copy(update={"path": gaze_path})})
         # What can be refused is read before the weights are.
         predictor = _load_predictor(folder, config, facts.gaze_fingerprint)
-        self._encoder = GazeChatEncoder(config, load_saved_tokenizer(folder), predictor)
+        tokenizer = load_saved_tokenizer(folder)
+        self._encoder = GazeChatEncoder(config, tokenizer, predictor)
         self._context = facts.context
         self.model = load_reward_model(folder, config=config)
+        own = ADDED_TOKENS if config.data.tokens == "reference" else 0
+        rows = self.model.bare_backbone().get_input_embeddings().weight.shape[0]
+        check_token_ids(config.backbone, tokenizer, rows + own)
 
     @classmethod
     def from_pretrained(

@@ -25,6 +25,7 @@ from gazetune import __version__
 from gazetune.config import Config
 from gazetune.config.config_file import dump_config, load_config
 from gazetune.errors import InputError, RunError
+from gazetune.files.lfs_pointer import refuse_lfs_pointer
 from gazetune.files.replaced_folder import recover_folder, replace_folder
 from gazetune.reward.data.prepared_data import PreparedData
 from gazetune.reward.model.backbone import load_backbone
@@ -155,6 +156,8 @@ def read_facts(folder: Path) -> ModelFacts:
         When the file is missing or damaged.
     """
     path = folder / FACTS
+    if path.is_file():
+        refuse_lfs_pointer(path)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         # A newer version may know more.
@@ -182,6 +185,7 @@ def load_saved_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     path = folder / TOKENIZER
     if not (path / "tokenizer.json").is_file():
         raise InputError(f"{path / 'tokenizer.json'}: no such file; train the model or copy its folder again")
+    refuse_lfs_pointer(path / "tokenizer.json")
     try:
         return cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(path, trust_remote_code=False))
     except Exception as error:  # the tokenizers library has no class of its own for a file it cannot read
@@ -208,9 +212,13 @@ def load_reward_model(
         When the folder holds no saved model or its weights are of another shape.
     """
     config = config or read_saved_config(folder)
-    model = GazeRewardModel(
-        config, backbone or load_backbone(config.backbone, torch.float32, config.adapter.quantization)
-    )
+    if backbone is None:
+        try:
+            backbone = load_backbone(config.backbone, torch.float32, config.adapter.quantization)
+        except InputError as error:
+            raise InputError(f"{folder / CONFIG}: {error}") from error
+    refuse_lfs_pointer(folder / WEIGHTS)
+    model = GazeRewardModel(config, backbone)
     try:
         state = load_file(folder / WEIGHTS)
     except SafetensorError as error:

@@ -19,6 +19,8 @@ from gazetune.config import Config, ResourcesConfig
 from gazetune.config.config_file import load_config
 from gazetune.config.yaml_file import read_yaml
 from gazetune.errors import InputError
+from gazetune.reward.model.checks.backbone import check_backbone
+from gazetune.search.input_checks import check_backbones, check_sources
 from gazetune.search.planning.expected_work import ASSUMPTION
 from gazetune.search.planning.largest_trial import find_largest_trial
 from gazetune.search.planning.plan import SearchPlan, TrialSeconds, TrialSizes, plan_search
@@ -131,10 +133,13 @@ def plan_file(file: str, overrides: Sequence[str], options: PlanOptions) -> Plan
     if "space" not in read_yaml(path):
         config = load_config(path, overrides)
         check_config(config)
+        config = check_backbone(config)
         document = _describe_memory("train", config, estimate_memory(config))
         options.refuse_all(file)
         return document
     space = read_space(path, overrides=overrides)
+    check_backbones(space)
+    check_sources(space.data_configs())
     largest, memory = find_largest_trial(space)
     document = _describe_memory("search", largest, memory)
     document["search"] = _plan_whole_search(space, largest, memory, options)

@@ -75,6 +75,7 @@ def test_all_that_differs_between_the_presets_is_a_default_of_the_reference() ->
         *SWITCHES,
         "preset",
         "adapter.kind",
+        "adapter.targets",
         "fusion.kind",
         "train.epochs",
         "train.gradient_checkpointing",

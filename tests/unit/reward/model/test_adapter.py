@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from transformers import AutoConfig, AutoModel
 
 from gazetune.config import Config
+from gazetune.errors import InputError
 from gazetune.reward.data.prepared_data import PreparedData
-from gazetune.reward.model.adapter import apply_adapter
+from gazetune.reward.model.adapter import apply_adapter, choose_targets, name_targets
 from gazetune.reward.model.backbone import load_backbone, load_tokenizer
 from gazetune.reward.model.reward_model import GazeRewardModel
 
@@ -30,6 +33,14 @@ ARCHITECTURES = [
     "roberta",
     "modernbert",
 ]
+SMALL = {
+    "vocab_size": 99,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 4,
+    "pad_token_id": 0,
+}
 MATRICES = {"lora_A", "lora_B"}
 
 
@@ -46,6 +57,58 @@ def test_an_adapter_trains_its_own_weights_and_no_others(kind: str, parts: set[s
     trained = [name for name, each in adapted.named_parameters() if each.requires_grad]
     assert {part for name in trained for part in name.split(".") if part.startswith("lora_")} == parts
     assert all("lora_" in name and ("q_proj" in name or "v_proj" in name) for name in trained)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "changes", "targets"),
+    [
+        ("llama", {}, ("q_proj", "v_proj")),
+        ("bert", {}, ("query", "value")),
+        ("albert", {"embedding_size": 16}, ("query", "value")),
+        ("distilbert", {"dim": 32, "n_heads": 4, "hidden_dim": 64, "n_layers": 1}, ("q_lin", "v_lin")),
+        ("deberta-v2", {}, ("query_proj", "value_proj")),
+        ("deberta", {}, ("in_proj",)),  # of PEFT's table
+        ("modernbert", {}, ("Wqkv",)),
+        ("mpnet", {}, ("q", "v")),
+        ("gpt2", {"n_embd": 32, "n_layer": 1, "n_head": 4}, ("c_attn",)),
+        ("phi3", {}, ("qkv_proj",)),
+        ("gpt_neox", {}, ("query_key_value",)),
+        ("bloom", {"n_head": 4}, ("query_key_value",)),
+        ("falcon", {}, ("query_key_value",)),
+    ],
+)
+def test_by_default_query_and_value_projections_get_matrices(
+    architecture: str, changes: dict[str, Any], targets: tuple[str, ...]
+) -> None:
+    config = AutoConfig.for_model(architecture, **{**SMALL, **changes})
+    adapter = config_of("lora").adapter
+    assert adapter.targets == "auto"
+    backbone = AutoModel.from_config(config)
+    assert choose_targets(backbone, adapter) == targets
+    adapted = apply_adapter(backbone, adapter)
+    named = {
+        name.split(".lora_")[0].rsplit(".", 1)[-1] for name, each in adapted.named_parameters() if ".lora_" in name
+    }
+    assert named == set(targets)
+
+
+def test_targets_that_auto_does_not_know_are_asked_for() -> None:
+    adapter = config_of("lora").adapter
+    backbone = AutoModel.from_config(AutoConfig.for_model("xlnet", d_model=32, n_head=4, d_inner=64, n_layer=1))
+    with pytest.raises(InputError) as refused:
+        choose_targets(backbone, adapter)
+    assert str(refused.value) == (
+        "adapter.targets: auto finds no query and value projections in XLNetModel; accepted: all-linear, layer_1, "
+        "layer_2"
+    )
+
+
+def test_a_saved_config_names_the_targets(backbone_folder: BackboneFolder) -> None:
+    config = Config.model_validate({"backbone": str(backbone_folder("bert")), "adapter": {"kind": "lora"}})
+    backbone = load_backbone(config.backbone, torch.float32)
+    assert name_targets(config, backbone).adapter.targets == ("query", "value")
+    whole = Config.model_validate({"backbone": config.backbone, "adapter": {"kind": "full"}})
+    assert name_targets(whole, backbone) == whole
 
 
 def test_without_an_adapter_everything_trains() -> None:

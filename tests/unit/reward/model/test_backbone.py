@@ -123,7 +123,7 @@ def test_weights_come_in_the_asked_precision(dtype: torch.dtype, backbone_folder
 )
 def test_a_backbone_that_is_not_there_is_refused_in_one_line(load: Callable[[str], object], tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match=r"backbone: cannot load the (tokenizer|model) of '.*accepted: tiny, a local"
+        InputError, match=r"backbone: cannot load the (tokenizer|config) of '.*accepted: tiny, a local"
     ) as e:
         load(str(tmp_path / "nowhere"))
     assert "\n" not in str(e.value)
@@ -142,7 +142,7 @@ def test_code_that_comes_with_weights_is_refused_without_asking(
         pytest.fail(f"asked: {prompt}")
 
     monkeypatch.setattr("builtins.input", asked)
-    with pytest.raises(InputError, match="cannot load the model of"):
+    with pytest.raises(InputError, match="cannot load the config of"):
         load_backbone(str(folder), torch.float32)
 
 

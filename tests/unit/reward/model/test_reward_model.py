@@ -246,5 +246,5 @@ def test_releasing_the_backbone_takes_the_adapter_off(planted_config: Config, pl
 def test_unknown_adapter_target_is_refused_with_the_modules_there_are(
     planted_config: Config, planted: PreparedData
 ) -> None:
-    with pytest.raises(InputError, match=r"no module 'query'; accepted: all-linear, .*q_proj"):
+    with pytest.raises(InputError, match=r"no module 'query'; accepted: auto, all-linear, .*q_proj"):
         build(planted_config, planted, adapter={"kind": "lora", "targets": ["query"]})

@@ -218,7 +218,7 @@ def test_a_backbone_that_moved_is_found_where_the_call_says(
     config = varied(planted_config, adapter={"kind": "lora"}).model_copy(update={"backbone": str(backbone)})
     model = saved(tmp_path / "best", config, planted)
     moved = backbone.rename(tmp_path / "moved")
-    with pytest.raises(InputError, match=f"cannot load the model of '{backbone}'"):
+    with pytest.raises(InputError, match=f"cannot load the config of '{backbone}'"):
         RewardScorer.from_pretrained(tmp_path / "best")
     found = RewardScorer.from_pretrained(tmp_path / "best", backbone=str(moved)).score(validation_chats(config))
     np.testing.assert_allclose(found, expected(model, planted), atol=1e-5)
