@@ -22,7 +22,7 @@ from transformers.utils.logging import disable_progress_bar
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.reward.model.chat_templates import sibling_template
-from gazetune.reward.model.checks.checkpoint_files import CONFIG, read_small_json
+from gazetune.reward.model.checks.checkpoint_files import CONFIG, find_small_file, read_small_json
 from gazetune.reward.model.checks.tokenizer import (
     check_token_ids,
     check_tokenizer_files,
@@ -87,9 +87,8 @@ def load_tokenizer(
     check_tokenizer_files(backbone, tokenizer)
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise InputError(f"backbone '{backbone}': its tokenizer has no character offsets; a fast tokenizer is needed")
-    rows = int(_load_config(backbone).get_text_config().vocab_size)
     if tokens == "reference":
-        check_token_ids(backbone, tokenizer, rows)  # those that it adds are the model's own (`AddedTokens`)
+        _check_ids(backbone, tokenizer)  # before those are added that the model has a table of its own for
         return add_reference_tokens(tokenizer)
     tokenizer.chat_template = tokenizer.chat_template or sibling_template(tokenizer)
     if not tokenizer.chat_template:
@@ -99,8 +98,13 @@ def load_tokenizer(
     if tokenizer.pad_token is None:
         # Padding is masked everywhere, so any existing id will do and the embedding need not grow.
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
-    check_token_ids(backbone, tokenizer, rows)
+    _check_ids(backbone, tokenizer)
     return tokenizer
+
+
+def _check_ids(backbone: str, tokenizer: PreTrainedTokenizerFast) -> None:
+    if find_small_file(backbone, CONFIG) is not None:  # a folder without one has no model, and is refused as that
+        check_token_ids(backbone, tokenizer, int(_load_config(backbone).get_text_config().vocab_size))
 
 
 def load_backbone(
