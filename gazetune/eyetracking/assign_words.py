@@ -71,7 +71,13 @@ def assign_nearest(
     >>> assign_nearest(at, boxes, max_distance=50.0).tolist()
     [0, 1, -1]
     """
-    y = fixations.y + offset
+    word, distance = _find_nearest(fixations.moved(0.0, offset), boxes)
+    return np.where(distance <= max_distance, word, NO_WORD)
+
+
+def _find_nearest(fixations: Fixations, boxes: WordBoxes) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return [fixations] the word that `assign_nearest` finds, and how many pixels its box is away."""
+    y = fixations.y
     x1, y1, x2, y2 = boxes.corners.T
     lines = np.unique(boxes.line)
     tops = np.array([y1[boxes.line == line].min() for line in lines])
@@ -81,8 +87,7 @@ def assign_nearest(
     sideways[nearest_line[:, None] != boxes.line] = np.inf  # [fixations, words]: words of other lines are no choice
     word = sideways.argmin(axis=1)
     across = sideways[np.arange(len(word)), word]
-    distance = np.hypot(across, _distance_outside(y, y1[word], y2[word]))
-    return np.where(distance <= max_distance, word, NO_WORD)
+    return word, np.hypot(across, _distance_outside(y, y1[word], y2[word]))
 
 
 def find_vertical_offset(fixations: Fixations, boxes: WordBoxes) -> float:
@@ -93,9 +98,15 @@ def find_vertical_offset(fixations: Fixations, boxes: WordBoxes) -> float:
     """
     y1, y2 = boxes.corners[:, 1], boxes.corners[:, 3]
     lines = np.unique(boxes.line)
-    middles = np.sort([((y1 + y2) / 2)[boxes.line == line].mean() for line in lines])
+    middles = np.array([((y1 + y2) / 2)[boxes.line == line].mean() for line in lines])
+    order = np.argsort(middles, kind="stable")
+    middles = middles[order]
+    distances = np.diff(middles)
+    if boxes.page is not None:  # from a page to the next is no distance of lines
+        page = np.array([boxes.page[boxes.line == line][0] for line in lines])[order]
+        distances = distances[np.diff(page) == 0]
     # A single line has no distance to another; four times its height stands for it.
-    line_distance = float(np.median(np.diff(middles))) if len(middles) > 1 else 4.0 * float(np.median(y2 - y1))
+    line_distance = float(np.median(distances)) if len(distances) else 4.0 * float(np.median(y2 - y1))
     largest = int(line_distance / 2)
     # Sorted by size, so that `argmin` finds the smallest of equally good shifts.
     shifts = sorted(range(-largest, largest + 1), key=abs)
@@ -110,11 +121,41 @@ def assign_corrected(fixations: Fixations, boxes: WordBoxes, max_distance: float
     return assign_nearest(fixations, boxes, max_distance, find_vertical_offset(fixations, boxes))
 
 
+def assign_after_cross(
+    fixations: Fixations, boxes: WordBoxes, max_distance: float, cross_offset: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], bool]:
+    """Return [fixations] what `assign_nearest` returns without the offset from a cross, and whether it was taken out.
+
+    The reader looked at a cross in the middle of the screen before the trial. What the fixations on it lay off is taken
+    from all fixations of the trial, unless that puts them farther from the words on average. So calibrates eyetrackpy,
+    the package of the reference, with a single fixation and in both directions.
+
+    Parameters
+    ----------
+    cross_offset
+        [fixations, 2] pixels to the right and down that the last fixation on a cross lay off; NaN without one.
+
+    Examples
+    --------
+    >>> corners = np.array([[100.0, 100, 180, 120], [100, 150, 180, 170]])
+    >>> boxes = WordBoxes(("One", "two"), corners, np.array([0, 1]))
+    >>> at = Fixations(np.array([150.0]), np.array([150.0]), np.full(1, 0.2), np.arange(1.0))
+    >>> assign_after_cross(at, boxes, 50.0, np.array([[0.0, 40.0]]))  # 150 - 40 is on no line, so it is nearer as it is
+    (array([1]), False)
+    """
+    plain, plain_distance = _find_nearest(fixations, boxes)
+    x, y = np.nan_to_num(cross_offset).T
+    moved, moved_distance = _find_nearest(fixations.moved(-x, -y), boxes)
+    taken_out = len(fixations) > 0 and bool(moved_distance.mean() < plain_distance.mean())
+    word, distance = (moved, moved_distance) if taken_out else (plain, plain_distance)
+    return np.where(distance <= max_distance, word, NO_WORD), taken_out
+
+
 ASSIGNMENT_METHODS: Mapping[str, Callable[[Fixations, WordBoxes, float], NDArray[np.int64]]] = {
     "nearest": assign_nearest,
     "corrected": assign_corrected,
 }
-"""By the name that an import gives them."""
+"""By the name that an import gives them; `cross` needs more than these."""
 
 
 def _distance_outside(

@@ -13,8 +13,9 @@ import io
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -24,11 +25,12 @@ from numpy.typing import NDArray
 from gazetune.config import MEASURES
 from gazetune.errors import InputError
 from gazetune.eyetracking.align_text import ShownTexts, align_words, find_common_units
-from gazetune.eyetracking.assign_words import ASSIGNMENT_METHODS
+from gazetune.eyetracking.assign_words import ASSIGNMENT_METHODS, assign_after_cross
 from gazetune.eyetracking.import_settings import DroppedPart, ImportReport, ImportSettings
 from gazetune.eyetracking.read_recordings import read_recordings
 from gazetune.eyetracking.reading_measures import convert_to_cmcl, measure_words, merge_averages, merge_measures
-from gazetune.eyetracking.recording import DEFAULT_SCREEN, NO_WORD, Fixations, Recording
+from gazetune.eyetracking.recording import DEFAULT_SCREEN, NO_WORD, Fixations, Recording, WordBoxes
+from gazetune.eyetracking.repeated_readings import MatchedRecording, settle_repeats
 from gazetune.files.atomic_write import write_files_atomically
 from gazetune.gaze.words import text_key
 
@@ -45,16 +47,6 @@ _SCHEMA = pa.schema(
 
 _Row = dict[str, str | int | float]
 """A row of the Parquet file."""
-
-
-@dataclass(frozen=True, slots=True)
-class _MatchedRecording:
-    """A recording whose text was found."""
-
-    recording: Recording
-    text: str
-    spans: NDArray[np.int32]
-    """[words, 2] characters (start, end) of the text that each recorded word stands for."""
 
 
 def import_recordings(
@@ -80,12 +72,15 @@ def import_recordings(
     settings = settings or ImportSettings()
     loaded = read_recordings(source, settings)
     report = ImportReport(str(out), settings.units, dropped=loaded.dropped, notes=loaded.notes)
-    by_text: dict[str, list[_MatchedRecording]] = {}
+    _count_what_was_read(loaded.recordings, report)
+    if settings.assign == "cross":
+        _check_crosses(source, loaded.recordings, settings)
+    by_text: dict[str, list[MatchedRecording]] = {}
     for each in _match_texts(loaded.recordings, texts, settings, report):
         by_text.setdefault(each.text, []).append(each)
     rows: list[_Row] = []
     for text, group in by_text.items():
-        rows += _measure_text(text, _drop_repeated_readers(group, report), settings, report)
+        rows += _measure_text(text, settle_repeats(group, settings, report), settings, report)
     if not rows:
         first = next((each for each in report.dropped if each.what == "recording"), report.dropped[0])
         raise InputError(f"{source}: no recording can be used; the first: {first.source}: {first.reason}")
@@ -98,41 +93,43 @@ def import_recordings(
 
 def _match_texts(
     recordings: Sequence[Recording], texts: Sequence[str], settings: ImportSettings, report: ImportReport
-) -> list[_MatchedRecording]:
+) -> list[MatchedRecording]:
     shown = ShownTexts(texts)
     matched = []
     for recording in recordings:
         try:
             text = shown.find_text(recording)
-            matched.append(_MatchedRecording(recording, text, align_words(recording, text)))
+            matched.append(MatchedRecording(recording, text, align_words(recording, text)))
         except InputError as error:
             if not settings.skip_unmatched:
                 raise
-            report.dropped.append(DroppedPart("recording", str(recording.path), str(error)))
+            report.drop_recording(recording, str(error))
     return matched
 
 
-def _drop_repeated_readers(group: Sequence[_MatchedRecording], report: ImportReport) -> list[_MatchedRecording]:
-    """Drop averages of a text that has single readers, whose mean would count readers twice, and second readings."""
-    has_single_readers = any(each.recording.averages is None for each in group)
-    readers: set[str] = set()
-    kept = []
-    for each in group:
-        recording = each.recording
-        if has_single_readers and recording.averages is not None:
-            reason = "averages over readers of a text that has recordings of single readers"
-        elif recording.reader in readers:
-            reason = f"reader {recording.reader} read this text before"
-        else:
-            readers.add(recording.reader)
-            kept.append(each)
-            continue
-        report.dropped.append(DroppedPart("recording", str(recording.path), reason))
-    return kept
+def _count_what_was_read(recordings: Sequence[Recording], report: ImportReport) -> None:
+    """Count the recordings and fixations that the files have, before any is dropped but by the formats."""
+    for recording in recordings:
+        lines = [DroppedPart("fixations", recording.label, reason, count) for reason, count in recording.left_out]
+        report.dropped += lines
+        report.notes += [f"{recording.label}: trial {recording.trial}: {note}" for note in recording.notes]
+    dropped = [each for each in report.dropped if each.what == "recording"]
+    report.recordings_read = len(recordings) + len(dropped)
+    report.fixations_read = sum(recording.fixation_count for recording in recordings)
+    report.fixations_read += sum(each.fixations for each in dropped)
+    report.fixations_read += sum(each.count for each in report.dropped if each.what == "fixations")
+
+
+def _check_crosses(source: Path, recordings: Sequence[Recording], settings: ImportSettings) -> None:
+    if not any(each.cross_offset is not None and np.isfinite(each.cross_offset).any() for each in recordings):
+        raise InputError(
+            f"{source}: assign: cross; accepted: recordings with a fixation on the screen '{settings.cross}' before a "
+            "trial (--cross names another)"
+        )
 
 
 def _measure_text(
-    text: str, group: Sequence[_MatchedRecording], settings: ImportSettings, report: ImportReport
+    text: str, group: Sequence[MatchedRecording], settings: ImportSettings, report: ImportReport
 ) -> list[_Row]:
     """Return the rows of one text: its units, the same for all of its readers."""
     units, unit_of_character = find_common_units(text, [each.spans for each in group])
@@ -192,7 +189,7 @@ def _measure_fixations(
     """Return what `_measure_recording` does, from fixations: those on the screen, on words, on units."""
     width, height = recording.screen or settings.screen or DEFAULT_SCREEN
     on_screen = fixations.are_on_screen((width, height * recording.page_count))
-    word = _find_words(recording, fixations, on_screen, settings)
+    word = _find_words(recording, fixations, on_screen, settings, report)
     off_screen, on_no_word = int((~on_screen).sum()), int((word == NO_WORD).sum())
     for reason, count in (("off the screen", off_screen), ("on no word", on_no_word)):
         if count:
@@ -213,22 +210,52 @@ def _keeps_limits(
     """Return whether the trial can be used; if not, the report says why."""
     reason = settings.limits.reason_to_drop(word)
     if reason is not None:
-        report.dropped.append(DroppedPart("recording", recording.label, reason))
+        # Those on no word or off the screen have lines of their own.
+        report.drop_recording(recording, reason, int((word != NO_WORD).sum()), recording.label)
     return reason is None
 
 
 def _find_words(
-    recording: Recording, fixations: Fixations, on_screen: NDArray[np.bool_], settings: ImportSettings
+    recording: Recording,
+    fixations: Fixations,
+    on_screen: NDArray[np.bool_],
+    settings: ImportSettings,
+    report: ImportReport,
 ) -> NDArray[np.int64]:
     """Return the word of each fixation on the screen, as the files have it or assigned anew."""
     # Files that have the word of each fixation may lack positions or boxes: then their words are kept in any case.
     can_assign = recording.boxes is not None and fixations.select(on_screen).have_positions
     if recording.assigned is not None and (settings.assign == "recorded" or not can_assign):
+        if settings.assign != "recorded":
+            report.notes.append(f"{recording.label}: has no positions or boxes, so the words of its files are kept")
         return recording.assigned[on_screen]
     if recording.boxes is None:
         raise ValueError(f"{recording.path}: a recording without assigned fixations has boxes")
-    assign = ASSIGNMENT_METHODS["corrected" if settings.assign == "recorded" else settings.assign]
-    return assign(fixations.select(on_screen), recording.boxes, settings.max_distance)
+    shown, boxes = _put_pages_apart(recording, fixations.select(on_screen), on_screen, settings)
+    if settings.assign != "cross":
+        assign = ASSIGNMENT_METHODS["corrected" if settings.assign == "recorded" else settings.assign]
+        return assign(shown, boxes, settings.max_distance)
+    offset = recording.cross_offset
+    offset = np.full((len(shown), 2), np.nan) if offset is None else offset[on_screen]
+    word, taken_out = assign_after_cross(shown, boxes, settings.max_distance, offset)
+    outcome = "missing" if not np.isfinite(offset).any() else "taken_out" if taken_out else "left"
+    report.cross[outcome] = report.cross.get(outcome, 0) + 1
+    return word
+
+
+def _put_pages_apart(
+    recording: Recording, fixations: Fixations, on_screen: NDArray[np.bool_], settings: ImportSettings
+) -> tuple[Fixations, WordBoxes]:
+    """Return fixations and boxes with so much room between pages that no line of another page is the nearest."""
+    if recording.boxes is None or recording.page_of_fixation is None or recording.page_count == 1:
+        return fixations, cast(WordBoxes, recording.boxes)
+    height = (recording.screen or settings.screen or DEFAULT_SCREEN)[1]
+    down = 2 * height
+    corners = recording.boxes.corners.copy()
+    page_of_word = np.minimum(corners[:, 1] // height, recording.page_count - 1).astype(np.int64)
+    corners[:, 1::2] += down * page_of_word[:, None]
+    lower = (down * recording.page_of_fixation[on_screen]).astype(np.float64)
+    return fixations.moved(0.0, lower), replace(recording.boxes, corners=corners, page=page_of_word)
 
 
 def _write_files(out: Path, rows: Sequence[_Row], report: ImportReport) -> None:

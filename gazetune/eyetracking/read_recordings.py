@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from gazetune.errors import InputError
 from gazetune.eyetracking.formats.registry import RECORDING_FORMATS, LoadedRecordings, RecordingSource
-from gazetune.eyetracking.import_settings import ImportSettings
+from gazetune.eyetracking.import_settings import DroppedPart, ImportSettings
+
+_DATA_SUFFIXES = (".csv", ".tsv", ".asc", ".edf", ".xls", ".xlsx", ".gz", ".zip")
+"""What a recording may be saved as. A file of these that no format reads is told."""
+_SIDE_FILES = ("order.csv", "info.csv", "general_features.csv", "words_fixprop.csv")
+"""Tables that stand beside recordings and are none."""
+_NO_FORMAT = "no format of recordings reads it"
+_HIDDEN = "its name begins with a dot"
+_UNREAD = (_NO_FORMAT, _HIDDEN)
 
 
 def read_recordings(path: Path, settings: ImportSettings) -> LoadedRecordings:
@@ -32,7 +41,28 @@ def read_recordings(path: Path, settings: ImportSettings) -> LoadedRecordings:
     claiming = [each for each in formats if each.claims(source)]
     loaded = LoadedRecordings()
     for each in claiming[:1] or formats:
-        loaded.add_all(each.read(source))
-    if not loaded.recordings and not loaded.dropped:
+        found = each.read(source)
+        found.recordings = [replace(recording, format=each.name) for recording in found.recordings]
+        loaded.add_all(found)
+    if not claiming:
+        loaded.dropped += _list_unread_files(source, loaded)
+    if not loaded.recordings and all(each.what == "file" and each.reason in _UNREAD for each in loaded.dropped):
         raise InputError(f"{path}: has no recordings; accepted: {'; '.join(each.files for each in formats)}")
     return loaded
+
+
+def _list_unread_files(source: RecordingSource, loaded: LoadedRecordings) -> list[DroppedPart]:
+    """Return the files that look like recordings and that no format read, so that none is left out in silence."""
+    read = {*loaded.files, *(recording.path for recording in loaded.recordings)}
+    read |= {Path(each.source) for each in loaded.dropped}
+    unread = [
+        path
+        for path in source.list_files()
+        if path.name.lower().endswith(_DATA_SUFFIXES)
+        and path.name.lower() not in _SIDE_FILES
+        and path not in read
+        and source.words_folder not in path.parents
+    ]
+    hidden = [path for suffix in (".csv", ".asc", ".asc.gz") for path in source.list_hidden_files(f"*{suffix}")]
+    reasons = ((unread, _NO_FORMAT), (hidden, _HIDDEN))
+    return [DroppedPart("file", str(path), reason) for paths, reason in reasons for path in paths]

@@ -34,6 +34,8 @@ FIXATION_COLUMNS = ("x", "y", "duration")
 """Columns of a CSV file of fixations: pixels, pixels, seconds."""
 BOX_COLUMNS = ("text", "x1", "y1", "x2", "y2")
 """Columns of a CSV file of word boxes: the word, and pixels."""
+PIXEL_TOLERANCE = 1
+"""Pixels that two sizes of one screen may differ by: some trackers write the last pixel, others their number."""
 NO_WORD = -1
 """The word of a fixation that lies on none."""
 
@@ -60,6 +62,10 @@ class Fixations:
         """Whether the positions of all fixations are known."""
         return bool(np.isfinite(self.x).all() and np.isfinite(self.y).all())
 
+    def moved(self, x: float | NDArray[np.float64], y: float | NDArray[np.float64]) -> Fixations:
+        """Return the fixations `x` pixels further right and `y` pixels further down."""
+        return Fixations(self.x + x, self.y + y, self.duration, self.start)
+
     def select(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Fixations:
         """Return the fixations that a mask [fixations] keeps, or those at the given indices in their order."""
         return Fixations(self.x[chosen], self.y[chosen], self.duration[chosen], self.start[chosen])
@@ -80,6 +86,8 @@ class WordBoxes:
     """[words, 4] x1, y1, x2, y2 in pixels from the upper left corner."""
     line: NDArray[np.int64]
     """[words] line of the screen, counted from 0 from the top."""
+    page: NDArray[np.int64] | None = None
+    """[words] page that each stands on, where pages were put apart; None for a single one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +120,25 @@ class Recording:
     """The size of a page, where the recording has it."""
     measures: NDArray[np.float64] | None = None
     """[words, 5] fixations, ms, ms, ms and percent of one reader, where the files have measures and no fixations."""
+    page_of_fixation: NDArray[np.int64] | None = None
+    """[fixations] page that each was made on, counted from 0, where there are several."""
+    cross_offset: NDArray[np.float64] | None = None
+    """[fixations, 2] pixels that the last fixation on a cross before it lay off the cross; NaN without one."""
+    reading: int = 0
+    """Counts the readings of one trial by one reader in one file, from 0."""
+    format: str = ""
+    """The registered format that read it."""
+    left_out: tuple[tuple[str, int], ...] = ()
+    """Reason and number of fixations of the files that are not among `fixations`."""
+    notes: tuple[str, ...] = ()
+    """What the report says of it."""
+
+    @property
+    def fixation_count(self) -> int:
+        """Return the number of fixations, 0 for averages over readers."""
+        if self.fixations is not None:
+            return len(self.fixations)
+        return 0 if self.measures is None else int(self.measures[:, 0].sum())
 
     @property
     def label(self) -> str:
@@ -164,7 +191,7 @@ def _read_corners(row: TableRow, screen: ScreenSize | None) -> tuple[float, ...]
     shown = f"{row.origin}: x1,y1,x2,y2: {x1:g},{y1:g},{x2:g},{y2:g}"
     if x2 <= x1 or y2 <= y1:
         raise InputError(f"{shown}; accepted: x1 < x2 and y1 < y2")
-    if screen is not None and (x1 < 0 or y1 < 0 or x2 > screen[0] or y2 > screen[1]):
+    if screen is not None and (min(x1, y1) < 0 or max(x2 - screen[0], y2 - screen[1]) > PIXEL_TOLERANCE):
         raise InputError(f"{shown} leaves the screen; accepted: within {screen[0]}x{screen[1]} pixels")
     return corners
 

@@ -12,9 +12,9 @@ each word and fixation has a position of its own:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,13 +50,16 @@ def read_stimulus_pages(folder: Path) -> dict[str, StimulusPage]:
     Raises
     ------
     InputError
-        If a column or a page is missing.
+        If a column or a page is missing, or two files differ by the case of their names alone.
     """
-    pages = {}
-    for path in sorted(folder.glob("*.csv")):
+    pages: dict[str, StimulusPage] = {}
+    files = [path for path in folder.iterdir() if path.suffix.lower() == ".csv" and not path.name.startswith(".")]
+    for path in sorted(files):
         found = _PAGE_NAME.fullmatch(path.stem)
         trial, number = (found[1], int(found[2]) - 1) if found else (path.stem, 0)
-        pages[path.stem] = StimulusPage(trial, number, tuple(read_table(path, BOX_COLUMNS)))
+        if path.stem in pages:
+            raise InputError(f"{path}: has the boxes of {path.stem} for the second time; accepted: one file a page")
+        pages[path.stem] = StimulusPage(trial, number, tuple(read_table(path, BOX_COLUMNS, ("line",))))
     for name, page in pages.items():
         if page.number and f"{page.trial}_p{page.number}" not in pages:
             raise InputError(f"{folder / name}.csv: the page before it, {page.trial}_p{page.number}.csv, is missing")
@@ -64,9 +67,17 @@ def read_stimulus_pages(folder: Path) -> dict[str, StimulusPage]:
 
 
 def find_stimulus_page(pages: Mapping[str, StimulusPage], *names: str) -> StimulusPage | None:
-    """Return the page that the first fitting name means: its own, or that of its image with or without a folder."""
-    spellings = (each for name in names for each in (name, Path(name).name, Path(name).stem))
-    return next((pages[each] for each in spellings if each in pages), None)
+    """Return the page that the first fitting name means: its own, or that of its image with or without a folder.
+
+    The case of a name matters only where two pages differ by it alone.
+    """
+    spellings = [each for name in names for each in (name, PureWindowsPath(name).name, PureWindowsPath(name).stem)]
+    found = next((pages[each] for each in spellings if each in pages), None)
+    if found is not None:
+        return found
+    wanted = {each.casefold() for each in spellings if each}
+    fitting = [page for name, page in pages.items() if name.casefold() in wanted]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def join_pages(
@@ -77,6 +88,9 @@ def join_pages(
     screen: ScreenSize,
     fixations: Fixations,
     page_of_fixation: NDArray[np.int64],
+    reading: int = 0,
+    cross_offset: NDArray[np.float64] | None = None,
+    notes: Sequence[str] = (),
 ) -> Recording:
     """Return the recording of a trial, with page k and the fixations on it put k screens lower.
 
@@ -90,6 +104,8 @@ def join_pages(
         In the order of time, in pixels from the upper left corner of their own page.
     page_of_fixation
         [fixations] page of each, counted from 0.
+    reading, cross_offset, notes
+        As `Recording` has them.
 
     Raises
     ------
@@ -111,6 +127,10 @@ def join_pages(
         Fixations(fixations.x, lower, fixations.duration, fixations.start),
         page_count=len(shown),
         screen=screen,
+        page_of_fixation=page_of_fixation,
+        cross_offset=cross_offset,
+        reading=reading,
+        notes=tuple(notes),
     )
 
 

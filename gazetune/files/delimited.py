@@ -141,8 +141,15 @@ def read_header(path: Path) -> list[str]:
     return next(csv.reader([line.rstrip("\r\n")], delimiter=_find_separator(line)), [])
 
 
-def read_table(path: Path, required: Sequence[str]) -> list[TableRow]:
+def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> list[TableRow]:
     """Read a CSV file in UTF-8, separated by `;` or `,`, whichever its header has.
+
+    Parameters
+    ----------
+    required
+        Columns that must be there. Their case and white space around them do not matter.
+    optional
+        Columns that may be there, spelt as freely.
 
     Raises
     ------
@@ -155,7 +162,8 @@ def read_table(path: Path, required: Sequence[str]) -> list[TableRow]:
     reader = csv.DictReader(io.StringIO(content, newline=""), delimiter=_find_separator(header))
     rows: list[TableRow] = []
     try:
-        _check_columns(path, reader.fieldnames or (), required)
+        reader.fieldnames = _spell_columns(reader.fieldnames or (), (*required, *optional))
+        _check_columns(path, reader.fieldnames, required)
         for number, values in enumerate(reader, start=1):
             row = TableRow(path, number, values)
             if any(values[name] is None for name in required):
@@ -190,6 +198,15 @@ def _decode_file(path: Path) -> str:
     if "\0" in text:
         raise InputError(f"{path}: is not UTF-8 (zero bytes, as UTF-16 has); accepted: CSV saved as UTF-8")
     return text
+
+
+def _spell_columns(columns: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Return the columns with the `known` ones spelt as known, whatever their case and the white space around them."""
+    spellings = {name.casefold(): name for name in known}
+    # A column that is there in the known spelling keeps it alone: another case of it is another column.
+    return [
+        spelt if (spelt := spellings.get(name.strip().casefold(), name)) not in columns else name for name in columns
+    ]
 
 
 def _check_columns(path: Path, columns: Sequence[str], required: Sequence[str]) -> None:

@@ -38,10 +38,30 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--words", type=Path, metavar="DIR", help="folder of the word boxes (default: SOURCE/words)")
     parser.add_argument(
         "--assign",
-        choices=("recorded", "nearest", "corrected"),
+        choices=("recorded", "nearest", "corrected", "cross"),
         default="recorded",
         help="word of a fixation: as the files have it (the default; else corrected), the nearest box "
-        "on the nearest line, or that after a vertical offset is taken out",
+        "on the nearest line, that after a vertical offset is taken out, or that after what the fixation on a "
+        "cross before the trial lay off is",
+    )
+    parser.add_argument(
+        "--cross",
+        default="FIX_CROS",
+        metavar="NAME",
+        help="name of the screen with a cross in its middle before a trial (default: FIX_CROS, or FIX_CROSS)",
+    )
+    parser.add_argument(
+        "--reader-from",
+        choices=("folder", "file"),
+        default="folder",
+        help="what names the reader of a file in a folder below SOURCE: that folder (the default), or each file itself",
+    )
+    parser.add_argument(
+        "--repeats",
+        choices=("refuse", "first", "apart", "joined"),
+        default="refuse",
+        help="a text that one reader read again: refuse (the default), keep the first reading, take each as a reader "
+        "of its own, or take those of one file as one reading",
     )
     parser.add_argument(
         "--max-distance",
@@ -140,8 +160,13 @@ def _print_report(report: ImportReport) -> None:
         f"{report.out}: {report.rows} rows, {report.texts} texts, {report.readers} readers, "
         f"{report.recordings} recordings, {report.fixations} fixations"
     )
+    joined = f" ({report.recordings_joined} joined with the first reading)" if report.recordings_joined else ""
+    print(f"read {report.recordings_read} recordings{joined} with {report.fixations_read} fixations")
     for each in report.dropped:
-        print(f"dropped {each.count} {each.what}: {each.source}: {each.reason}")
+        along = f" (with {each.fixations} fixations)" if each.fixations else ""
+        print(f"dropped {each.count} {each.what}: {each.source}: {each.reason}{along}")
+    if report.cross:
+        print("cross: " + ", ".join(f"{name.replace('_', ' ')} in {count}" for name, count in report.cross.items()))
     for note in report.notes:
         print(f"note: {note}")
 
@@ -151,7 +176,10 @@ def _read_settings(args: argparse.Namespace) -> ImportSettings:
     from gazetune.eyetracking.import_settings import ImportSettings
     from gazetune.eyetracking.pymovements.settings import PymovementsSettings
 
-    own = ("screen", "words", "assign", "max_distance", "units", "first_pass_only", "skip_unmatched")
+    own = (
+        *("screen", "words", "assign", "cross", "max_distance", "units", "first_pass_only", "skip_unmatched"),
+        *("reader_from", "repeats"),
+    )
     loaded = ("trial_message", "dataset", "content", "columns", "detect", "threshold", "min_duration", "viewing")
     return ImportSettings(
         **{name: getattr(args, name) for name in own},

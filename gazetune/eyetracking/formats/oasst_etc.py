@@ -7,20 +7,24 @@ Names end in `<prompt>.<response>`; values are separated by `;`, durations are i
     fixations_assigned_7.2.csv                     one reader's fixations in time order with the word of each
     info.csv                                       in the folder above: trials that the experimenters discarded
 
-A folder `participant_*` above a file names its reader, else what follows the trial in the file's name, else the folder.
+A folder `participant_*` above a file names its reader, else what follows the trial in the file's name, else the folder
+(not `vertices`, which every session has). Files that the class `EyeTrackingDataImage` of eyetrackpy writes are of this
+format: their ids may be `[18]`, `[18.0]` or `[np.float64(18.0)]`, ids may begin anew at each screen, boxes may hold
+white space alone, and trials of `info.csv` are floating-point numbers.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gazetune.errors import InputError
+from gazetune.eyetracking.formats.oasst_etc_ids import check_time_order, read_id, read_id_lists, read_scanpath
 from gazetune.eyetracking.formats.registry import LoadedRecordings, RecordingSource, recording_format
 from gazetune.eyetracking.import_settings import DroppedPart
 from gazetune.eyetracking.recording import (
@@ -36,7 +40,9 @@ from gazetune.eyetracking.recording import (
 )
 from gazetune.files.delimited import TableRow, read_header, read_table
 
-_FILE_NAME = re.compile(r"(word_cor_image_fixations|fixations_assigned)_(\d+(?:\.\d+)?)(?:\.([^.]+))?\.csv")
+_FILE_NAME = re.compile(
+    r"(word_cor_image_fixations|fixations_assigned)_(\d+(?:\.\d+)?)(?:\.([^.]+))?\.csv", re.IGNORECASE
+)
 _WORD_COLUMNS = ("number", "text", "fix_duration", "first_fix_duration", "fix_number")
 _ASSIGNED_COLUMNS = ("ID", *FIXATION_COLUMNS, "word", "word_number")
 
@@ -65,13 +71,15 @@ def read_oasst_etc(source: RecordingSource) -> LoadedRecordings:
     """
     loaded = LoadedRecordings()
     for files in find_trials(source.find_files("*.csv")):
+        loaded.files.update(files)
         recording = read_trial(files, source.settings.screen or DEFAULT_SCREEN)
         discarded = find_discarded(files[0], recording.trial)
         if discarded is None:
             loaded.recordings.append(recording)
         else:
             reason = f"discarded by the experimenters ({discarded})"
-            loaded.dropped.append(DroppedPart("recording", str(files[0]), reason))
+            count = 0 if recording.fixations is None else len(recording.fixations)
+            loaded.dropped.append(DroppedPart("recording", str(files[0]), reason, fixations=count))
     return loaded
 
 
@@ -100,21 +108,39 @@ def read_trial(files: Sequence[Path], screen: ScreenSize) -> Recording:
         the trial contradict each other.
     """
     parsed = [found for found in map(_parse_name, files) if found is not None]
+    if len({each.has_words for each in parsed}) < len(parsed):
+        raise InputError(f"{parsed[1].path}: is the second file of its kind of this trial; accepted: one of each kind")
     if not parsed[0].has_words:
         return _read_assigned_alone(parsed[0])
-    words = _read_words(parsed[0], screen)
-    return words if len(parsed) == 1 else _add_assigned(words, parsed[1].path)
+    assigned = parsed[1].path if len(parsed) == 2 else None
+    return _read_words(parsed[0], screen, assigned)
 
 
 def find_discarded(path: Path, trial: str) -> str | None:
     """Return where `info.csv` of the session says that the experimenters discarded the trial, None if it does not."""
     for folder in (path.parent, path.parent.parent):
         info = folder / "info.csv"
-        if info.is_file() and {"trial", "discarted"} <= set(read_header(info)):  # spelt so in the published files
-            for row in read_table(info, ("trial", "discarted")):
-                if row.values["trial"] == trial and row.values["discarted"] == "True":
-                    return row.origin
+        if not info.is_file() or not {"trial", "discarted"} <= set(
+            read_header(info)
+        ):  # spelt so in the published files
+            continue
+        rows = read_table(info, ("trial", "discarted"))
+        named = [row for row in rows if row.values["trial"].strip() == trial]
+        # pandas writes 7.0 for the prompt 7 among the trials 7.1 and 7.2.
+        for row in named or [row for row in rows if _is_same_number(row.values["trial"], trial)]:
+            value = row.values["discarted"].strip().lower()
+            if value not in ("true", "false", "1", "0", ""):
+                raise InputError(f"{row.origin}: discarted: '{row.values['discarted']}'; accepted: True or False")
+            if value in ("true", "1"):
+                return row.origin
     return None
+
+
+def _is_same_number(left: str, right: str) -> bool:
+    try:
+        return float(left) == float(right)
+    except ValueError:
+        return False
 
 
 def _parse_name(path: Path) -> _TrialFile | None:
@@ -122,106 +148,109 @@ def _parse_name(path: Path) -> _TrialFile | None:
     if found is None:
         return None
     participants = [parent.name for parent in path.parents if parent.name.startswith("participant_")]
-    reader = participants[0] if participants else found[3] or path.parent.name
-    return _TrialFile(path, found[1].startswith("word"), found[2], reader)
+    # Each session's files lie in a folder of this name, so it says nothing of the reader.
+    folder = path.parent.parent if path.parent.name.lower() == "vertices" else path.parent
+    reader = participants[0] if participants else found[3] or folder.name
+    return _TrialFile(path, found[1].lower().startswith("word"), found[2], reader)
 
 
-def _read_words(file: _TrialFile, screen: ScreenSize) -> Recording:
-    rows = read_table(file.path, _WORD_COLUMNS)
+def _read_words(file: _TrialFile, screen: ScreenSize, assigned_path: Path | None) -> Recording:
+    """Return the words of a screen, with the fixations of the file beside it or with those that the words list."""
+    rows = read_table(file.path, _WORD_COLUMNS, (*BOX_COLUMNS, "fixations", "line"))
     for index, row in enumerate(rows):
         if row.get_int("number") != index:
             raise InputError(f"{row.origin}: number: '{row.values['number']}'; accepted: {index}, the word's place")
+    # Optical character recognition finds boxes of white space too. They are no words.
+    kept = [index for index, row in enumerate(rows) if not row.values["text"] or row.values["text"].strip()]
+    place = {number: index for index, number in enumerate(kept)}
+    shown = [rows[number] for number in kept]
+    if not shown:
+        raise InputError(f"{rows[0].origin}: text: is white space in every row; accepted: a word")
+    words, origins = tuple(row.get_word("text") for row in shown), tuple(row.origin for row in shown)
     totals = np.array(
         [
             [row.get_float("fix_number", 0.0), row.get_seconds("first_fix_duration"), row.get_seconds("fix_duration")]
             for row in rows
         ]
     )
-    words, origins = tuple(row.get_word("text") for row in rows), tuple(row.origin for row in rows)
     if not set(BOX_COLUMNS) <= set(rows[0].values):
-        return Recording(file.path, file.reader, file.trial, words, origins, True, averages=totals)
-    fixations, assigned, estimated = _read_scanpath(rows)
-    return Recording(
-        file.path,
-        file.reader,
-        file.trial,
-        words,
-        origins,
-        True,
-        read_word_boxes(rows, screen),
-        fixations,
-        assigned,
-        estimated=estimated,
-    )
+        return Recording(file.path, file.reader, file.trial, words, origins, True, averages=totals[kept])
+    boxes = read_word_boxes(shown, screen)
+    bare = Recording(file.path, file.reader, file.trial, words, origins, True, boxes)
+    ids = read_id_lists(rows)
+    if assigned_path is not None:
+        return _add_assigned(bare, rows, place, ids, assigned_path)
+    fixations, number, estimated = read_scanpath(rows, ids)
+    return replace(bare, fixations=fixations, assigned=_renumber(number, place), estimated=estimated)
 
 
-def _read_scanpath(rows: Sequence[TableRow]) -> tuple[Fixations, NDArray[np.int64], bool]:
-    """Return the fixations that the words list by id, in the order of the ids, which is that of time.
-
-    The file has the duration of a word's first fixation and the sum of all. So one or two fixations are known exactly;
-    of three or more the later ones get equal parts.
-    """
-    found: dict[int, tuple[int, float]] = {}
-    estimated = False
-    for word, row in enumerate(rows):
-        if "fixations" not in row.values:
-            raise InputError(f"{row.path} row 1: column 'fixations' is missing; it has {', '.join(row.values)}")
-        ids = [int(number) for number in re.findall(r"\d+", row.values["fixations"])]
-        if len(ids) != row.get_int("fix_number"):
-            raise InputError(
-                f"{row.origin}: fix_number: '{row.values['fix_number']}'; accepted: {len(ids)}, "
-                "the number of ids in fixations"
-            )
-        if not ids:
-            continue
-        first, total = row.get_float("first_fix_duration", 0.0), row.get_float("fix_duration", 0.0)
-        if total < first:
-            raise InputError(
-                f"{row.origin}: fix_duration: '{total:g}'; accepted: at least first_fix_duration {first:g}"
-            )
-        rest = (total - first) / (len(ids) - 1) if len(ids) > 1 else 0.0
-        estimated |= len(ids) > 2
-        for rank, number in enumerate(sorted(ids)):
-            if number in found:
-                raise InputError(f"{row.origin}: fixations: {number} stands at word {found[number][0]} too")
-            found[number] = word, first if rank == 0 else rest
-    order = sorted(found)
-    durations = np.array([found[number][1] for number in order])
-    nowhere = np.full(len(order), np.nan)
-    fixations = Fixations(nowhere, nowhere, durations, np.array(order, dtype=np.float64))
-    return fixations, np.array([found[number][0] for number in order], dtype=np.int64), estimated
+def _renumber(numbers: NDArray[np.int64], place: Mapping[int, int]) -> NDArray[np.int64]:
+    """Return [fixations] the places of numbered words; those of boxes without text are on no word."""
+    return np.array([place.get(number, NO_WORD) for number in numbers.tolist()], dtype=np.int64)
 
 
-def _read_assigned(path: Path) -> tuple[list[TableRow], Fixations, NDArray[np.int64]]:
-    rows = read_table(path, _ASSIGNED_COLUMNS)
-    fixations = read_fixations(rows, order_column="ID")
-    backward = np.flatnonzero(np.diff(fixations.start) <= 0)
-    if len(backward):
-        row = rows[backward[0] + 1]
-        raise InputError(f"{row.origin}: ID: '{row.values['ID']}'; accepted: more than the row before has (time order)")
-    words = [row.get_int("word_number") if row.values["word_number"].strip() else NO_WORD for row in rows]
-    return rows, fixations, np.array(words, dtype=np.int64)
+@dataclass(frozen=True, slots=True)
+class _AssignedFixations:
+    """What a file of assigned fixations has, but for rows that lack a position and a word."""
+
+    rows: list[TableRow]
+    fixations: Fixations
+    number: NDArray[np.int64]
+    """[fixations] number of the word of each, `NO_WORD` for none."""
+    left_out: tuple[tuple[str, int], ...]
+    notes: tuple[str, ...]
 
 
-def _add_assigned(words: Recording, path: Path) -> Recording:
+def _read_assigned(path: Path) -> _AssignedFixations:
+    all_rows = read_table(path, _ASSIGNED_COLUMNS)
+    rows = [row for row in all_rows if any(row.values[name].strip() for name in ("x", "y", "word_number"))]
+    if not rows:
+        raise InputError(f"{all_rows[0].origin}: x, y and word_number: are empty in every row; accepted: fixations")
+    left_out = (("without a position", len(all_rows) - len(rows)),) if len(rows) < len(all_rows) else ()
+    fixations = read_fixations(rows)
+    ids = np.array([read_id(row, "ID") for row in rows])
+    notes = check_time_order(rows, ids)
+    if not notes:
+        fixations = replace(fixations, start=ids.astype(np.float64))
+    numbers = [read_id(row, "word_number") if row.values["word_number"].strip() else NO_WORD for row in rows]
+    return _AssignedFixations(rows, fixations, np.array(numbers, dtype=np.int64), left_out, notes)
+
+
+def _add_assigned(
+    words: Recording,
+    word_rows: Sequence[TableRow],
+    place: Mapping[int, int],
+    id_lists: Sequence[list[int]],
+    path: Path,
+) -> Recording:
     """Return the words and boxes of a trial with the fixations of the file beside it."""
-    rows, fixations, assigned = _read_assigned(path)
-    for row, word in zip(rows, assigned.tolist(), strict=True):
-        if word >= len(words.words) or (word != NO_WORD and row.get_word("word") != words.words[word]):
-            raise InputError(f"{row.origin}: word_number: {word} is '{row.values['word']}', not so in {words.path}")
-    return Recording(
-        words.path, words.reader, words.trial, words.words, words.origins, True, words.boxes, fixations, assigned
+    found = _read_assigned(path)
+    for row, number in zip(found.rows, found.number.tolist(), strict=True):
+        known = number == NO_WORD or (number < len(word_rows) and number not in place)
+        if not known and (number >= len(word_rows) or row.get_word("word") != words.words[place[number]]):
+            raise InputError(f"{row.origin}: word_number: {number} is '{row.values['word']}', not so in {words.path}")
+    notes = found.notes
+    counted = np.bincount(found.number[found.number != NO_WORD], minlength=len(word_rows))
+    differing = sum(len(ids) != count for ids, count in zip(id_lists, counted.tolist(), strict=True))
+    if differing:
+        notes = (*notes, f"counts other fixations than {path.name} on {differing} words; those of the latter are used")
+    return replace(
+        words,
+        fixations=found.fixations,
+        assigned=_renumber(found.number, place),
+        left_out=found.left_out,
+        notes=notes,
     )
 
 
 def _read_assigned_alone(file: _TrialFile) -> Recording:
     """Return a recording that knows only the words that were fixated."""
-    rows, fixations, assigned = _read_assigned(file.path)
-    if assigned.max() == NO_WORD:
-        raise InputError(f"{rows[0].origin}: word_number: is empty in every row; accepted: the place of a word")
-    words: list[str | None] = [None] * (int(assigned.max()) + 1)
-    origins = [rows[0].origin] * len(words)
-    for row, word in zip(rows, assigned.tolist(), strict=True):
+    found = _read_assigned(file.path)
+    if found.number.max() == NO_WORD:
+        raise InputError(f"{found.rows[0].origin}: word_number: is empty in every row; accepted: the place of a word")
+    words: list[str | None] = [None] * (int(found.number.max()) + 1)
+    origins = [found.rows[0].origin] * len(words)
+    for row, word in zip(found.rows, found.number.tolist(), strict=True):
         if word == NO_WORD:
             continue
         if words[word] not in (None, row.get_word("word")):
@@ -234,6 +263,8 @@ def _read_assigned_alone(file: _TrialFile) -> Recording:
         tuple(words),
         tuple(origins),
         False,
-        fixations=fixations,
-        assigned=assigned,
+        fixations=found.fixations,
+        assigned=found.number,
+        left_out=found.left_out,
+        notes=found.notes,
     )

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from gazetune.eyetracking.import_settings import DroppedPart, ImportSettings
@@ -30,10 +31,42 @@ class RecordingSource:
     settings: ImportSettings
 
     def find_files(self, pattern: str) -> list[Path]:
-        """Return the files whose names fit the pattern, sorted: those below the folder, or the source file itself."""
+        """Return the files whose names fit the pattern, sorted: those below the folder, or the source file itself.
+
+        The case of names does not matter. Hidden files and folders (their names begin with a dot) are left out.
+        """
+        return [path for path in self.list_files() if fnmatchcase(path.name.lower(), pattern.lower())]
+
+    def list_files(self) -> list[Path]:
+        """Return all files below the folder that are not hidden, sorted, or the source file itself."""
+        return [path for path in self._walk() if path == self.path or not self._is_hidden(path)]
+
+    def list_hidden_files(self, pattern: str) -> list[Path]:
+        """Return the hidden files below the folder whose names fit the pattern."""
+        hidden = [path for path in self._walk() if path != self.path and self._is_hidden(path)]
+        return [path for path in hidden if fnmatchcase(path.name.lower(), pattern.lower())]
+
+    def name_reader(self, path: Path) -> str:
+        """Return whose recording a file is: the folder that it lies in names the reader, or the file itself does.
+
+        A file that lies in the source itself always names its reader. `settings.reader_from` says which of both.
+        """
+        stem = path.name.split(".")[0] if path.name.lower().endswith(".asc.gz") else path.stem
+        for ending in ("_fixations", "_all_gaze"):
+            stem = stem[: -len(ending)] if stem.lower().endswith(ending) else stem
+        if self.path in (path, path.parent):
+            return stem
+        if self.settings.reader_from == "file":
+            return (path.parent.relative_to(self.folder) / stem).as_posix()
+        return path.parent.name
+
+    def _walk(self) -> list[Path]:
         if self.path.is_file():
-            return [self.path] if self.path.match(pattern) else []
-        return sorted(self.path.rglob(pattern))
+            return [self.path]
+        return sorted(path for path in self.path.rglob("*") if path.is_file())
+
+    def _is_hidden(self, path: Path) -> bool:
+        return any(part.startswith(".") for part in path.relative_to(self.folder).parts)
 
     @property
     def folder(self) -> Path:
@@ -64,6 +97,8 @@ class LoadedRecordings:
     dropped: list[DroppedPart] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """How the fixations came to be, for the report; each note once."""
+    files: set[Path] = field(default_factory=set)
+    """Files that were read beside those that `recordings` and `dropped` name."""
 
     def add_note(self, text: str) -> None:
         """Add a note that is not there yet."""
@@ -74,6 +109,7 @@ class LoadedRecordings:
         """Add what another one has, behind what is here."""
         self.recordings += other.recordings
         self.dropped += other.dropped
+        self.files |= other.files
         for note in other.notes:
             self.add_note(note)
 

@@ -1,26 +1,30 @@
-"""The fixations of one file that pymovements read, to recordings: one a trial, its pages below each other."""
+"""The fixations of one file that pymovements read, to recordings: one a reading, its pages below each other."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gazetune.errors import InputError
 from gazetune.eyetracking.formats.registry import LoadedRecordings, RecordingSource
 from gazetune.eyetracking.import_settings import DroppedPart
 from gazetune.eyetracking.pymovements.gaze import ReaderFixations
+from gazetune.eyetracking.split_readings import PageShowing, describe_page_turns, split_readings
 from gazetune.eyetracking.stimulus_pages import StimulusPage, find_stimulus_page, join_pages
 
 _OUTSIDE = "outside of the trials"
 _ELSEWHERE = "on a screen without word boxes"
 _LOST = "without samples"
+_ON_CROSS = "on the cross before a trial"
+_OFF_SCREEN = "off the screen"
 
 
 def split_trials(
     found: ReaderFixations, source: RecordingSource, pages: Mapping[str, StimulusPage]
 ) -> LoadedRecordings:
-    """Return the trials of one reader, and what of the fixations was left out.
+    """Return the readings of one reader, and what of the fixations was left out.
 
     Raises
     ------
@@ -33,31 +37,99 @@ def split_trials(
             f"{found.path}: no word boxes in {source.words_folder}; accepted: TRIAL.csv there with text, x1, y1, "
             "x2, y2, or --words DIR"
         )
-    counts = dict.fromkeys((_OUTSIDE, _ELSEWHERE, _LOST), 0)
-    trials: dict[str, list[tuple[int, int]]] = {}  # of each trial the index and the page of each fixation
+    page_of = {name: _find_page(name, found, source, pages) for name in dict.fromkeys(found.page_names)}
+    lost = ~(np.isfinite(found.fixations.x) & np.isfinite(found.fixations.y))
+    on_screen = found.fixations.are_on_screen(found.screen)
+    counts = {**dict.fromkeys((_OUTSIDE, _ELSEWHERE, _ON_CROSS, _LOST, _OFF_SCREEN), 0), **dict(found.left_out)}
+    kept: list[tuple[int, StimulusPage]] = []
     for index, name in enumerate(found.page_names):
-        page = find_stimulus_page(pages, name) if name is not None else None
+        page = page_of[name]
         if name is None:
             counts[_OUTSIDE] += 1
-        elif page is None and not source.settings.skip_unmatched:
-            raise InputError(
-                f"{found.path}: trial: '{name}' has no word boxes in {source.words_folder}; accepted: the name of "
-                f"one of its {len(pages)} files, as '{next(iter(pages))}'"
-            )
         elif page is None:
-            counts[_ELSEWHERE] += 1
-        elif not np.isfinite([found.fixations.x[index], found.fixations.y[index]]).all():
+            counts[_ON_CROSS if source.settings.is_cross(name) else _ELSEWHERE] += 1
+        elif lost[index]:
             counts[_LOST] += 1
+        elif not on_screen[index]:
+            counts[_OFF_SCREEN] += 1
         else:
-            trials.setdefault(page.trial, []).append((index, page.number))
+            kept.append((index, page))
     label = f"{found.path} ({found.reader})"
     loaded = LoadedRecordings()
-    loaded.add_note(found.note)
+    for note in (found.note, *found.notes):
+        loaded.add_note(note)
     loaded.dropped += [DroppedPart("fixations", label, reason, count) for reason, count in counts.items() if count]
-    for trial, members in trials.items():
-        indices, page_of_fixation = np.array(members, dtype=np.int64).T
-        fixations = found.fixations.select(indices)
+    cross_offset = _find_cross_offsets(found, source)
+    for (trial, reading), members, notes in _group_readings(found, kept, pages):
+        indices = np.array([index for index, _ in members], dtype=np.int64)
         loaded.recordings.append(
-            join_pages(found.path, found.reader, trial, pages, found.screen, fixations, page_of_fixation)
+            join_pages(
+                found.path,
+                found.reader,
+                trial,
+                pages,
+                found.screen,
+                found.fixations.select(indices),
+                np.array([page.number for _, page in members], dtype=np.int64),
+                reading,
+                cross_offset[indices],
+                notes,
+            )
         )
     return loaded
+
+
+def _find_page(
+    name: str | None, found: ReaderFixations, source: RecordingSource, pages: Mapping[str, StimulusPage]
+) -> StimulusPage | None:
+    """Return the page of a name, None for the cross, for no name, and for a name without boxes that may be skipped."""
+    page = find_stimulus_page(pages, name) if name is not None else None
+    if name is None or page is not None or source.settings.skip_unmatched or source.settings.is_cross(name):
+        return page
+    raise InputError(
+        f"{found.path}: trial: '{name}' has no word boxes in {source.words_folder}; accepted: the name of "
+        f"one of its {len(pages)} files, as '{next(iter(pages))}'"
+    )
+
+
+def _group_readings(
+    found: ReaderFixations, kept: list[tuple[int, StimulusPage]], pages: Mapping[str, StimulusPage]
+) -> list[tuple[tuple[str, int], list[tuple[int, StimulusPage]], list[str]]]:
+    """Return the trial and number of each reading, its fixations, and what the report says of it."""
+    shown: dict[int, PageShowing] = {}
+    notes: dict[str, list[str]] = {}
+    if found.showing is not None:
+        before: tuple[str, int, str] | None = None  # trial, page and tracked eyes of the last fixation
+        for index, page in kept:
+            number, eyes = int(found.showing[index]), found.tracked[index]
+            goes_on = before is not None and before[:2] == (page.trial, page.number) and before[2] != eyes
+            if number not in shown:
+                shown[number] = PageShowing(page.trial, page.number, not goes_on)
+                if goes_on:
+                    notes.setdefault(page.trial, []).append(f"goes on after the tracked eye changed to {eyes}")
+            before = page.trial, page.number, eyes
+    page_counts = {each.trial: 0 for each in pages.values()}
+    for page in pages.values():
+        page_counts[page.trial] += 1
+    reading_of = dict(zip(shown, split_readings(list(shown.values()), page_counts), strict=True))
+    groups: dict[tuple[str, int], list[tuple[int, StimulusPage]]] = {}
+    for index, page in kept:
+        reading = 0 if found.showing is None else reading_of[int(found.showing[index])]
+        groups.setdefault((page.trial, reading), []).append((index, page))
+    described = []
+    for (trial, reading), members in groups.items():
+        turns = None if found.showing is None else describe_page_turns([page.number for _, page in members])
+        described.append(((trial, reading), members, [*notes.get(trial, []), *([turns] if turns else [])]))
+    return described
+
+
+def _find_cross_offsets(found: ReaderFixations, source: RecordingSource) -> NDArray[np.float64]:
+    """Return [fixations, 2] the pixels that the last fixation on a cross before each lay off the screen's middle."""
+    offsets = np.full((len(found.fixations), 2), np.nan)
+    latest = np.full(2, np.nan)
+    for index, name in enumerate(found.page_names):
+        if name is not None and source.settings.is_cross(name):
+            at = np.array([found.fixations.x[index], found.fixations.y[index]])
+            latest = at - np.array(found.screen) / 2 if np.isfinite(at).all() else latest
+        offsets[index] = latest
+    return offsets

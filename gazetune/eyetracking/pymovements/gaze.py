@@ -1,6 +1,7 @@
 """Samples and events that pymovements loaded, to the fixations of one reader with the screen each was made on.
 
-Of a binocular recording the right eye is taken. The position of a fixation is the mean of its samples.
+Where both eyes are recorded, the right one is taken; the eye may change from block to block of a recording. The
+position of a fixation is the mean of its samples.
 """
 
 from __future__ import annotations
@@ -14,8 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazetune.errors import InputError
+from gazetune.eyetracking.pymovements.asc_blocks import AscBlocks
+from gazetune.eyetracking.pymovements.eyes import (
+    choose_eyes,
+    copy_single_eyes,
+    describe_eyes,
+    find_places,
+    name_eyes,
+)
 from gazetune.eyetracking.pymovements.settings import PymovementsSettings, import_pymovements, name_reading_errors
-from gazetune.eyetracking.recording import Fixations, ScreenSize
+from gazetune.eyetracking.recording import PIXEL_TOLERANCE, Fixations, ScreenSize
 
 if TYPE_CHECKING:
     import polars
@@ -40,10 +49,23 @@ class ReaderFixations:
     """In the order of the file. The position is NaN where every sample was lost."""
     note: str = ""
     """How the fixations came to be."""
+    showing: NDArray[np.int64] | None = None
+    """[fixations] counts the showings of pages in the order of time; None where the file does not tell them apart."""
+    tracked: tuple[str, ...] = ()
+    """[fixations] the eyes that were recorded then: `left`, `right` or `both`, where there is a `showing`."""
+    left_out: tuple[tuple[str, int], ...] = ()
+    """Reason and number of fixations that the file has and that are not among these."""
+    notes: tuple[str, ...] = ()
+    """What else the report says."""
 
 
 def extract_fixations(
-    gaze: Gaze, path: Path, reader: str, settings: PymovementsSettings, screen: ScreenSize | None
+    gaze: Gaze,
+    path: Path,
+    reader: str,
+    settings: PymovementsSettings,
+    screen: ScreenSize | None,
+    blocks: AscBlocks | None = None,
 ) -> ReaderFixations:
     """Return the fixations of a `pymovements.Gaze`: its events, or those that are detected in its samples.
 
@@ -53,33 +75,61 @@ def extract_fixations(
         Where the samples come from, and whose they are.
     screen
         As the user gave it.
+    blocks
+        Blocks and showings of a file of EyeLink.
 
     Raises
     ------
     InputError
-        If there are no samples, no positions in pixels or no fixations, if the size of the screen is unknown or another
-        than the file says, or if detection lacks what it needs.
+        If there are no samples, positions in pixels or fixations, if the times of a file of EyeLink go back, if the
+        size of the screen is unknown or another than the file says, or if detection lacks what it needs.
     """
     if not len(gaze.samples):
         raise InputError(f"{path}: has no samples; accepted: samples and events, as edf2asc writes without options")
     if "pixel" not in gaze.samples.columns:
         raise InputError(f"{path}: has no places in pixels; accepted: a definition with pixel_columns")
     size = _check_screen_size(gaze, path, screen)
+    if blocks is not None:
+        _check_times(gaze, path)
+        if settings.detect is None and max(map(abs, blocks.origin)) > PIXEL_TOLERANCE:
+            raise InputError(
+                f"{path}: GAZE_COORDS begins at {blocks.origin[0]:g}, {blocks.origin[1]:g}; accepted: at 0, 0 in the "
+                "upper left corner, or --detect"
+            )
+        copy_single_eyes(gaze, blocks)
     _set_trials(gaze, path, settings)
     note = _detect_fixations(gaze, path, settings, size) if settings.detect else "fixations as the files have them"
     frame = _select_fixation_events(gaze, path, settings)
-    eye = "right"
+    left_out: dict[str, int] = {}
+    if blocks is not None and settings.detect is None:
+        left_out = {"off the screen": blocks.fixations_off_screen, "without samples": blocks.fixations_without_place}
+    block, showing = find_places(frame, blocks)
     # Detection looks at one eye already; the tracker's own events may come from both.
     if "eye" in frame.columns and settings.detect is None:
-        eye = "right" if (frame["eye"] == "right").any() else "left"
-        frame = frame.filter((frame["eye"] == eye) | frame["eye"].is_null())
+        kept = choose_eyes(frame, block, showing, _join_columns(frame, gaze.trial_columns, gaze.metadata))
+        left_out["of the left eye, where the right one has some too"] = int((~kept).sum())
+        frame, block, showing = frame.filter(kept), block[kept], showing[kept]
+    eyes = name_eyes(frame, blocks, block)
     page_names = _join_columns(frame, gaze.trial_columns, gaze.metadata)
-    x, y = _average_positions(gaze, frame, eye, path)
+    x, y = _average_positions(gaze, frame, eyes, path)
     x, y = _move_origin(x, y, gaze, size, path)
+    if blocks is not None:
+        x, y = x - blocks.origin[0], y - blocks.origin[1]
     onset, offset = (frame[name].cast(float).to_numpy() / 1000.0 for name in ("onset", "offset"))
     # An event names its last sample, which lasts one interval; idt names the sample after it.
     last = 0.0 if settings.detect == "idt" else _sample_interval(gaze)
-    return ReaderFixations(path, reader, size, page_names, Fixations(x, y, offset - onset + last, onset), note)
+    return ReaderFixations(
+        path,
+        reader,
+        size,
+        page_names,
+        Fixations(x, y, offset - onset + last, onset),
+        note,
+        showing if blocks is not None else None,
+        () if blocks is None else blocks.list_eyes(block),
+        tuple((reason, count) for reason, count in left_out.items() if count),
+        describe_eyes(path, eyes),
+    )
 
 
 def get_screen_size(experiment: Experiment | None) -> ScreenSize | None:
@@ -109,11 +159,14 @@ def _check_screen_size(gaze: Gaze, path: Path, given: ScreenSize | None) -> Scre
             f"{path}: has no size of the screen (GAZE_COORDS, or the definition's experiment); "
             "accepted: --screen WIDTHxHEIGHT"
         )
-    if recorded is not None and given is not None and recorded != given:
+    if recorded is None or given is None:
+        return size
+    # GAZE_COORDS has the last pixel or the number of pixels, by the experiment's program.
+    if max(abs(recorded[0] - given[0]), abs(recorded[1] - given[1])) > PIXEL_TOLERANCE:
         raise InputError(
             f"{path}: the screen has {recorded[0]}x{recorded[1]} pixels, but --screen says {given[0]}x{given[1]}"
         )
-    return size
+    return given
 
 
 def _set_trials(gaze: Gaze, path: Path, settings: PymovementsSettings) -> None:
@@ -186,19 +239,33 @@ def _join_columns(
     )
 
 
+def _check_times(gaze: Gaze, path: Path) -> None:
+    """Check that the times of the samples do not go back, as they do where two recordings were put into one file."""
+    time = gaze.samples["time"].cast(float).to_numpy()
+    backward = np.flatnonzero(np.diff(time) < 0)
+    if len(backward):
+        raise InputError(
+            f"{path}: after the sample at {time[backward[0]]:g} ms comes one at {time[backward[0] + 1]:g} ms; "
+            "accepted: one recording a file, in the order of time"
+        )
+
+
 def _average_positions(
-    gaze: Gaze, frame: polars.DataFrame, eye: str, path: Path
+    gaze: Gaze, frame: polars.DataFrame, eyes: Sequence[str], path: Path
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return [events] x and y in pixels, the mean of the samples of each event; NaN where all are lost."""
     inside = [name for name in gaze.trial_columns if name in gaze.samples.columns and name in frame.columns]
     parts = gaze.samples.partition_by(inside, as_dict=True) if inside else {(): gaze.samples}
     if gaze.n_components not in _EYE_COMPONENTS:
         raise InputError(f"{path}: has {gaze.n_components} coordinates a sample; accepted: 2, 4 or 6")
-    components = _EYE_COMPONENTS[gaze.n_components][eye]
+    components_of = _EYE_COMPONENTS[gaze.n_components]
     # Times may begin again with each trial, so an event is looked for among the samples of its own trial.
     samples = {}
     for key, part in parts.items():
-        xy = [part["pixel"].list.get(each).cast(float).fill_null(np.nan).to_numpy() for each in components]
+        xy = [
+            part["pixel"].list.get(each).cast(float).fill_null(np.nan).to_numpy()
+            for each in range(4)[: gaze.n_components]
+        ]
         samples[key] = part["time"].cast(float).to_numpy(), np.stack(xy, axis=1)
     positions = np.full((len(frame), 2), np.nan)
     for row, event in enumerate(frame.select([*inside, "onset", "offset"]).iter_rows()):
@@ -206,7 +273,8 @@ def _average_positions(
         if tuple(key) not in samples:
             continue
         time, all_xy = samples[tuple(key)]
-        event_xy = all_xy[np.searchsorted(time, onset) : np.searchsorted(time, offset, side="right")]
+        within = slice(np.searchsorted(time, onset), np.searchsorted(time, offset, side="right"))
+        event_xy = all_xy[within][:, components_of[eyes[row]]]
         event_xy = event_xy[np.isfinite(event_xy).all(axis=1)]
         if len(event_xy):
             positions[row] = event_xy.mean(axis=0)

@@ -5,8 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gazetune.eyetracking.assign_words import TrialLimits, assign_corrected, assign_nearest, find_vertical_offset
+from gazetune.eyetracking.assign_words import (
+    TrialLimits,
+    assign_after_cross,
+    assign_corrected,
+    assign_nearest,
+    find_vertical_offset,
+)
 from gazetune.eyetracking.recording import Fixations, WordBoxes
+from tests.bench.drift import measure_accuracy, simulate_reading
 
 # Line 0: words 0 and 1 at y 100..120. Line 1: words 2 and 3 at y 200..220.
 BOXES = WordBoxes(
@@ -85,3 +92,19 @@ def test_a_trial_beyond_the_limits_is_dropped_with_a_reason() -> None:
     assert limits.reason_to_drop(np.array([0, 1, 2])) == "3 fixations on the screen, fewer than 4"
     assert limits.reason_to_drop(np.array([0, -1, -1, -1])) == "25% of its fixations lie on a word, less than 50%"
     assert "0 fixations" in str(TrialLimits(min_fixations=1).reason_to_drop(np.array([], dtype=int)))
+
+
+def test_a_cross_shows_a_drift_in_both_directions_and_corrected_a_vertical_one_alone() -> None:
+    down, right = measure_accuracy((0.0, 40.0), readings=10), measure_accuracy((40.0, 40.0), readings=10)
+    assert max(down["reference"], down["nearest"]) < 0.6
+    assert down["reference, cross"] > 0.9 and down["cross"] > 0.98 and down["corrected"] > 0.999
+    assert right["cross"] > 0.98 and right["corrected"] < 0.8
+
+
+def test_the_offset_from_a_cross_is_left_in_where_it_brings_fixations_farther_from_words() -> None:
+    reading = simulate_reading(np.random.default_rng(1), (0.0, 0.0), scatter=2.0)
+    wrong = np.full((len(reading.fixations), 2), 30.0)  # the reader looked away from the cross
+    word, taken_out = assign_after_cross(reading.fixations, reading.boxes, 100.0, wrong)
+    assert not taken_out and word.tolist() == reading.truth.tolist()
+    without = np.full((len(reading.fixations), 2), np.nan)
+    assert not assign_after_cross(reading.fixations, reading.boxes, 100.0, without)[1]

@@ -124,7 +124,7 @@ def test_every_drop_has_its_reason(tmp_path: Path) -> None:
         "number;fix_duration;first_fix_duration;fix_number;text\n"
         + "".join(f"{number};0.1;0.1;0.5;{word}\n" for number, word in enumerate(TEXT.split()))
     )
-    report = run(source)
+    report = run(source, repeats="first")
     found = {
         (Path(each.source.split(" (")[0]).parent.relative_to(source).as_posix(), each.what, each.reason, each.count)
         for each in report.dropped
