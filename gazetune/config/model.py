@@ -73,6 +73,8 @@ class AdapterConfig(Section):
     """Names of the backbone's modules that get LoRA matrices; `auto`: query and value projections of its attention."""
     quantization: Literal["none", "nf4"] = "none"
     """How the weights of the frozen backbone's linear layers are kept: as loaded, or in 4 bits (extra `quant`)."""
+    double_quantization: bool = True
+    """`nf4`: the scales of the weights are quantised, too."""
 
 
 class GazeConfig(Section):

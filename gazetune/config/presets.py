@@ -18,7 +18,14 @@ PRESETS = ("corrected", "reference")
 
 REFERENCE: Mapping[str, Mapping[str, object]] = {
     "data": {"max_chars": 10000, "invert_oasst1": True, "tokens": "reference"},
-    "adapter": {"kind": "lora", "r": 8, "alpha": 32, "dropout": 0.1, "targets": ["q_proj", "v_proj"]},
+    "adapter": {
+        "kind": "lora",
+        "r": 8,
+        "alpha": 32,
+        "dropout": 0.1,
+        "targets": ["q_proj", "v_proj"],
+        "double_quantization": False,
+    },
     "gaze": {"context": "chat", "scope": "prompt+response", "align": "spread", "normalise": False},
     "fusion": {"kind": "concat", "unit": "predictor", "position": "before", "scale": 1.0, "project_zeros": True},
     "projector": {"dropout": [0.1, 0.3]},
@@ -31,12 +38,23 @@ REFERENCE: Mapping[str, Mapping[str, object]] = {
         "eval_every": 0,
         "batching": "padded",
         "pool": "last_padded",
+        "head_std": 0.02,
         "gradient_checkpointing": True,
     },
 }
 """Defaults of `preset: reference`, but those that other keys decide (see `add_defaults`)."""
 
-ADDED_LATER = frozenset(["data.tokens", "fusion.project_zeros", "train.padding"])
+ADDED_LATER = frozenset(
+    [
+        "data.tokens",
+        "adapter.double_quantization",
+        "fusion.project_zeros",
+        "optim.warmup_rounding",
+        "optim.schedule_length",
+        "train.padding",
+        "train.head_std",
+    ]
+)
 """Keys that the preset sets and that configs written by older versions do not have; see `_is_written_before`."""
 
 MAX_TOKENS = 1350
@@ -114,10 +132,17 @@ def _add_dependent_defaults(tree: dict[str, object], complete: bool) -> None:
     has_bitsandbytes = importlib.util.find_spec("bitsandbytes") is not None
     if with_peft and has_bitsandbytes and stage != 3 and tree.get("backbone", "tiny") != "tiny":
         _add_section_defaults(tree, "adapter", {"quantization": "nf4"})
-    if gaze.get("predictor") == "roberta" and fusion.get("kind") == "concat":
+    # The baseline is cut, too, so that it reads the text that the model with gaze tokens reads.
+    if gaze.get("predictor") == "roberta" and fusion.get("kind") in ("concat", "none"):
         _add_section_defaults(tree, "data", {"max_tokens": MAX_TOKENS})
-    if not complete and (_find_section(tree, "train") or {}).get("batching") == "padded":
+    if complete:
+        return
+    if (_find_section(tree, "train") or {}).get("batching") == "padded":
         _add_section_defaults(tree, "train", {"padding": "token"})
+    # `cosine_with_min_lr` is a schedule of its own there; the others are those of the Hugging Face trainer.
+    own = (_find_section(tree, "optim") or {}).get("schedule") == "cosine_with_min_lr"
+    counted = {"schedule_length": "micro_batches"} if own else {"warmup_rounding": "up"}
+    _add_section_defaults(tree, "optim", counted)
 
 
 def _add_section_defaults(tree: dict[str, object], section: str, defaults: Mapping[str, object]) -> None:

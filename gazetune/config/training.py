@@ -32,15 +32,27 @@ class OptimConfig(Section):
 
     learning_rate: Annotated[float, Field(gt=0)] = 5e-5
     weight_decay: Annotated[float, Field(ge=0)] = 0.1
-    schedule: Literal["cosine_with_min_lr", "constant_with_warmup", "constant", "linear", "cosine", "polynomial"] = (
-        "cosine_with_min_lr"
-    )
+    schedule: Literal[
+        "cosine_with_min_lr",
+        "constant_with_warmup",
+        "constant",
+        "linear",
+        "cosine",
+        "cosine_with_restarts",
+        "polynomial",
+        "inverse_sqrt",
+        "reduce_lr_on_plateau",
+    ] = "cosine_with_min_lr"
     min_lr_ratio: Annotated[float, Field(ge=0, le=1)] = 0.7
     warmup_ratio: Probability | None = None
     """Share of the steps that warm up.
 
     Unset: 0.01 for `cosine_with_min_lr`, 0.02 for the others (the recipe's values).
     """
+    warmup_rounding: Literal["down", "up"] = "down"
+    """How the steps that warm up become a whole number."""
+    schedule_length: Literal["steps", "micro_batches"] = "steps"
+    """What the schedule takes for the number of steps: that of optimiser steps, or that of whole forward passes."""
 
 
 class EarlyStopConfig(Section):
@@ -79,6 +91,8 @@ class TrainConfig(Section):
     """Where a decoder's reward is read: at the last position of a text, or of its row in the batch, padding or not."""
     padding: Literal["zeros", "token"] = "zeros"
     """What stands on the padding of a row: zeros, or the padding token; then gaze of a batch is padded, too."""
+    head_std: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Standard deviation of the score head's first weights. Unset: 1 / sqrt(width of the backbone)."""
     gradient_checkpointing: bool = False
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """`auto`: bf16 on a GPU, fp32 on a CPU."""

@@ -100,7 +100,7 @@ class Training:
         self.config, self.data, self.folder, self.worker = config, data, folder, worker
         self.plan = StepPlan.from_config(config.train, len(data.train))
         self.evaluation_steps = self.plan.evaluation_steps(config.train.eval_every, milestones)
-        self.learning_rate = create_schedule(config.optim, self.plan.total_steps)
+        self.learning_rate = create_schedule(config.optim, self._schedule_length())
         self.pair_loss = create_loss(config.loss)
         check_scores(config.loss, config.data.source, data.train.scores)
 
@@ -111,6 +111,7 @@ class Training:
             self.progress.plateau = None
         elif self.progress.plateau is None:
             self.progress.plateau = PlateauCounter.from_config(config.train.early_stop)
+        self.learning_rate.restore(self.progress.schedule)
 
         # Weights are loaded before the engine is made, which copies them; moments can only be restored after it.
         if checkpoint is not None:
@@ -251,6 +252,8 @@ class Training:
             done=is_plateau or step == self.plan.total_steps,
         )
         progress.evaluations.append(report)
+        self.learning_rate.observe(metrics)
+        progress.schedule = self.learning_rate.state()
         return report
 
     def _save(self, write: Callable[[], None]) -> None:
@@ -268,6 +271,11 @@ class Training:
         """Report on rank 0, and tell every worker alike whether there is another step to take."""
         wanted = report(last) if self.worker.is_main else True
         return self.worker.broadcast_flag(wanted) and not last.done
+
+    def _schedule_length(self) -> int:
+        """Return the number of steps that the schedule is made for, which need not be that of the run."""
+        in_steps = self.config.optim.schedule_length == "steps"
+        return self.plan.total_steps if in_steps else self.plan.whole_micro_batches
 
     def _seed_dropout(self, step: int) -> None:
         """Give every step and rank a seed of its own: a resumed run then draws the dropout of an undisturbed one."""

@@ -58,11 +58,15 @@ class Progress:
     evaluations: list[EvaluationReport] = field(default_factory=list)
     plateau: PlateauCounter | None = None
     """The counter of `train.early_stop`; None without one, and before the first evaluation."""
+    schedule: dict[str, object] = field(default_factory=dict)
+    """The state of a learning-rate schedule that depends on evaluations; empty for any other."""
 
     def to_json(self) -> str:
         """Return the progress as a JSON document; `from_json` restores it."""
-        plateau = {} if self.plateau is None else asdict(self.plateau)
-        return json.dumps({**asdict(self), "plateau": plateau})
+        tree = {**asdict(self), "plateau": {} if self.plateau is None else asdict(self.plateau)}
+        if not self.schedule:
+            del tree["schedule"]
+        return json.dumps(tree)
 
     @classmethod
     def from_json(cls, text: str) -> Progress:

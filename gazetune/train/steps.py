@@ -66,6 +66,19 @@ class StepPlan:
         """Optimiser steps of the full budget."""
         return max(1, round(self.epochs * self.steps_per_epoch))
 
+    @property
+    def whole_micro_batches(self) -> int:
+        """Forward passes of `batch_size` pairs over all epochs, without the rests; at least one.
+
+        The GazeReward reference takes this for the number of steps of its schedule, whatever it accumulates.
+
+        Examples
+        --------
+        >>> StepPlan(pairs=7, batch_size=2, accumulate=2, epochs=2, seed=0).whole_micro_batches
+        6
+        """
+        return max(1, int(self.pairs // self.batch_size * self.epochs))
+
     def examples_after(self, steps: int) -> int:
         """Return how many training pairs have been seen once `steps` optimiser steps are done."""
         epochs, rest = divmod(steps, self.steps_per_epoch)

@@ -144,7 +144,7 @@ class BackboneCache:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self._kept: tuple[tuple[str, torch.dtype, str], PreTrainedModel] | None = None
+        self._kept: tuple[tuple[str, torch.dtype, str, bool], PreTrainedModel] | None = None
 
     def take_backbone(self, config: Config) -> PreTrainedModel:
         """Return a pristine backbone in the run's precision; the cache has none afterwards."""
@@ -158,8 +158,10 @@ class BackboneCache:
         if config.adapter.kind != "full" and config.deepspeed.stage != 3:
             self._kept = (self._key(config), backbone)
 
-    def _key(self, config: Config) -> tuple[str, torch.dtype, str]:
-        return (config.backbone, model_dtype(config, self._worker.device), config.adapter.quantization)
+    def _key(self, config: Config) -> tuple[str, torch.dtype, str, bool]:
+        adapter = config.adapter
+        dtype = model_dtype(config, self._worker.device)
+        return (config.backbone, dtype, adapter.quantization, adapter.double_quantization)
 
 
 def make_report(made: EvaluationReport, gpus: float) -> TrainingReport:

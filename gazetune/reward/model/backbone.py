@@ -108,7 +108,11 @@ def _check_ids(backbone: str, tokenizer: PreTrainedTokenizerFast) -> None:
 
 
 def load_backbone(
-    backbone: str, dtype: torch.dtype, quantization: str = "none", sharded: Mapping[str, object] | None = None
+    backbone: str,
+    dtype: torch.dtype,
+    quantization: str = "none",
+    sharded: Mapping[str, object] | None = None,
+    double_quantization: bool = True,
 ) -> PreTrainedModel:
     """Return the backbone without a head, in `dtype`, on the CPU.
 
@@ -123,6 +127,8 @@ def load_backbone(
     sharded : mapping, optional
         The run's DeepSpeed settings with ZeRO stage 3. Every worker of the process group must then call this: each
         weight is divided over them as soon as it is read, so that no worker ever holds the whole model.
+    double_quantization : bool
+        `nf4`: whether the scales of the weights are quantised, too.
 
     Raises
     ------
@@ -131,7 +137,7 @@ def load_backbone(
     """
     if backbone == "tiny" and quantization == "none" and sharded is None:
         return tiny_backbone().to(dtype)  # type: ignore[arg-type]  # transformers wraps `to` without its signature
-    options: Nf4Options = nf4_options(dtype) if quantization == "nf4" else {}
+    options: Nf4Options = nf4_options(dtype, double_quantization) if quantization == "nf4" else {}
     made = tiny_backbone() if backbone == "tiny" else None
     if made is None:
         check_backbone_weights(backbone)

@@ -31,11 +31,11 @@ def check_quantization(quantization: str) -> None:
         raise InputError("adapter.quantization: nf4 needs bitsandbytes: pip install 'gazetune[quant]'; accepted: none")
 
 
-def nf4_options(dtype: torch.dtype) -> Nf4Options:
+def nf4_options(dtype: torch.dtype, double: bool = True) -> Nf4Options:
     """Return what makes `from_pretrained` quantise linear layers, on the current GPU where there is one.
 
-    NF4 weights in blocks of 64 with doubly quantised scales, computing in `dtype` (QLoRA, Dettmers et al. 2023, arXiv
-    2305.14314).
+    NF4 weights in blocks of 64, computing in `dtype`, whose scales are quantised again where `double` is set (QLoRA,
+    Dettmers et al. 2023, arXiv 2305.14314).
     """
     import torch
     from transformers import BitsAndBytesConfig
@@ -44,7 +44,7 @@ def nf4_options(dtype: torch.dtype) -> Nf4Options:
     settings = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
+        bnb_4bit_use_double_quant=double,
         bnb_4bit_compute_dtype=dtype,
     )
     device = torch.cuda.current_device() if torch.cuda.is_available() else "cpu"

@@ -62,7 +62,8 @@ class GazeRewardModel(nn.Module):
                 torch.manual_seed(config.train.seed + 3)
                 self.added_tokens = _create_added_tokens(backbone, full_shape(embedding))
             self.added_tokens.requires_grad_(not config.fusion.freeze).to(embedding.dtype)
-        nn.init.normal_(self.head.weight, std=hidden**-0.5, generator=torch.Generator().manual_seed(config.train.seed))
+        head_std = config.train.head_std or hidden**-0.5
+        nn.init.normal_(self.head.weight, std=head_std, generator=torch.Generator().manual_seed(config.train.seed))
         self.fusion.to(embedding.dtype)
         self.head.to(embedding.dtype)
         self.layout = padded_layout(config, backbone)

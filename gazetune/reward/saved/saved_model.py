@@ -213,8 +213,14 @@ def load_reward_model(
     """
     config = config or read_saved_config(folder)
     if backbone is None:
+        adapter = config.adapter
         try:
-            backbone = load_backbone(config.backbone, torch.float32, config.adapter.quantization)
+            backbone = load_backbone(
+                config.backbone,
+                torch.float32,
+                adapter.quantization,
+                double_quantization=adapter.double_quantization,
+            )
         except InputError as error:
             raise InputError(f"{folder / CONFIG}: {error}") from error
     refuse_lfs_pointer(folder / WEIGHTS)

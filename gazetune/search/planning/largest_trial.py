@@ -19,6 +19,7 @@ _EVERY_VALUE_KEYS = (
     "adapter.kind",
     "adapter.targets",
     "adapter.quantization",
+    "adapter.double_quantization",
     "fusion.kind",
     "train.precision",
     "train.gradient_checkpointing",

@@ -31,6 +31,8 @@ MOMENTS = 2 * FLOAT32
 """Adam's two moments."""
 NF4_BYTES = 0.5 + 1 / 64 + FLOAT32 / (64 * 256)
 """Of a weight: 4 bits, 8 bits of scale for 64 weights, and a float32 for 256 scales."""
+NF4_SINGLE_BYTES = 0.5 + FLOAT32 / 64
+"""Of a weight whose scale is not quantised again: 4 bits, and a float32 for 64 weights."""
 HOST_BUFFER_FACTOR = 1.5
 """What DeepSpeed's estimators multiply CPU memory by."""
 PERSISTENT_VALUES = 10**5
@@ -51,6 +53,8 @@ class ModelSize:
     """Values kept in 4 bits."""
     largest_layer: tuple[int, int]
     """Values of the module that owns most of them, and how many of those train; ZeRO-3 gathers one at a time."""
+    nf4_bytes: float = NF4_BYTES
+    """Bytes of a value kept in 4 bits."""
 
     @property
     def value_count(self) -> int:
@@ -158,6 +162,7 @@ def count_values(config: Config, backbone: PreTrainedModel) -> ModelSize:
         frozen=tuple(each.numel() for each in parameters if not each.requires_grad and id(each) not in packed),
         quantized=_sum_values(each for each in parameters if id(each) in packed),
         largest_layer=max(layers),
+        nf4_bytes=NF4_BYTES if config.adapter.double_quantization else NF4_SINGLE_BYTES,
     )
 
 
@@ -185,14 +190,14 @@ def estimate_worker_memory(
     in_place = stage == 0 and value_bytes == FLOAT32
     optimizer = trained * (MOMENTS if in_place else 2 * FLOAT32 + MOMENTS) // shares
     if stage < 3:
-        parameters = int(value_bytes * (trained + frozen) + NF4_BYTES * size.quantized)
+        parameters = int(value_bytes * (trained + frozen) + size.nf4_bytes * size.quantized)
         gradients = value_bytes * trained // (workers if stage == 2 else 1)
         if offload == "none":
             return WorkerMemory(stage, offload, parameters, gradients, optimizer, 0, 0, 0)
         host = int(HOST_BUFFER_FACTOR * max(value_bytes * (trained + frozen), optimizer))
         return WorkerMemory(stage, offload, parameters, 0, 0, 0, host, 0)
     whole = value_bytes * sum(each for each in (*size.trained, *size.frozen) if each <= persistent)
-    divided = int(value_bytes * (trained + frozen) + NF4_BYTES * size.quantized) // workers
+    divided = int(value_bytes * (trained + frozen) + size.nf4_bytes * size.quantized) // workers
     gathered = value_bytes * sum(size.largest_layer)
     if offload == "none":
         return WorkerMemory(stage, offload, whole + divided, 0, optimizer, gathered, 0, 0)

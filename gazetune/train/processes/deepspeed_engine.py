@@ -28,7 +28,8 @@ def load_worker_backbone(config: Config, worker: Worker) -> PreTrainedModel:
     """Load the backbone in the run's precision; under ZeRO-3 no worker ever holds all of it. Every worker calls it."""
     dtype = model_dtype(config, worker.device)
     settings = deepspeed_config(config, worker.world_size, dtype) if _shards_parameters(config, worker) else None
-    return load_backbone(config.backbone, dtype, config.adapter.quantization, settings)
+    adapter = config.adapter
+    return load_backbone(config.backbone, dtype, adapter.quantization, settings, adapter.double_quantization)
 
 
 def start_training_engine(

@@ -88,7 +88,7 @@ def test_an_anchor_that_contains_itself_ends(tmp_path: Path) -> None:
         (
             "adapter: lora",
             'run.yaml:1: adapter: "lora" is not accepted; accepted: a mapping with the keys kind, r, '
-            "alpha, dropout, targets, quantization",
+            "alpha, dropout, targets, quantization, double_quantization",
         ),
         (
             "train:\n  early_stop: 3",

@@ -28,6 +28,9 @@ SWITCHES: dict[str, tuple[Any, Any]] = {
     "gaze.normalise": (True, False),
     "fusion.scale": ("learned", 1.0),
     "fusion.project_zeros": (False, True),
+    "adapter.double_quantization": (True, False),
+    "optim.schedule_length": ("steps", "micro_batches"),
+    "train.head_std": (None, 0.02),
 }
 """What makes the reference the reference: the value of each key with `corrected` and with `reference`."""
 
@@ -84,7 +87,7 @@ def test_all_that_differs_between_the_presets_is_a_default_of_the_reference() ->
 
 OTHER = {
     "data": {"max_chars": 3, "invert_oasst1": False, "tokens": "template"},
-    "adapter": {"kind": "full", "r": 3, "alpha": 3, "dropout": 0, "targets": "all-linear"},
+    "adapter": {"kind": "full", "r": 3, "alpha": 3, "dropout": 0, "targets": "all-linear", "double_quantization": True},
     "gaze": {"context": "message", "scope": "response", "align": "first", "normalise": True},
     "fusion": {"kind": "add", "unit": "word", "position": "after", "scale": 0.5, "project_zeros": False},
     "projector": {"dropout": [0, 0]},
@@ -96,6 +99,7 @@ OTHER = {
         "eval_every": 3,
         "batching": "auto",
         "pool": "last",
+        "head_std": 3.0,
         "gradient_checkpointing": False,
     },
 }
@@ -120,9 +124,23 @@ def test_a_config_that_an_older_version_wrote_reads_as_it_was_then() -> None:
         section, name = key.split(".")
         del tree[section][name]
     old = Config.model_validate(tree)
-    assert {key for key in config_keys() if get_key(old, key) != get_key(preset(), key)} == ADDED_LATER
+    differing = {key for key in config_keys() if get_key(old, key) != get_key(preset(), key)}
+    assert differing == ADDED_LATER - {"optim.warmup_rounding"}  # of other schedules
     assert all(get_key(old, key) == get_key(Config(), key) for key in ADDED_LATER)
     assert Config.model_validate(old.model_dump(mode="json")) == old
+
+
+@pytest.mark.parametrize("schedule", ["constant_with_warmup", "linear"])
+def test_schedules_of_the_trainer_round_their_warm_up_and_count_steps_as_it_does(schedule: str) -> None:
+    assert preset().optim.warmup_rounding == "down"
+    trainers = preset(optim={"schedule": schedule}).optim
+    assert (trainers.warmup_rounding, trainers.schedule_length) == ("up", "steps")
+
+
+@pytest.mark.parametrize(("kind", "most"), [("concat", 1350), ("none", 1350), ("add", None)])
+def test_with_predictor_2_the_baseline_is_cut_where_concat_is(kind: str, most: int | None) -> None:
+    assert preset(gaze={"predictor": "roberta"}, fusion={"kind": kind}).data.max_tokens == most
+    assert preset(gaze={"predictor": "bilstm"}, fusion={"kind": kind}).data.max_tokens is None
 
 
 def test_what_peft_froze_trains_where_there_is_no_peft() -> None:

@@ -300,6 +300,32 @@ def test_weight_decay_spares_biases_norms_and_scales() -> None:
     assert both == {name for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
+def test_a_plateau_lowers_the_rate_and_a_resumed_run_goes_on_with_it(start: StartTraining) -> None:
+    # With so low a rate the loss stands still: 11 evaluations in a row bring nothing after the first.
+    sections = {
+        "optim": {"learning_rate": 1e-12, "schedule": "reduce_lr_on_plateau"},
+        "train": {"eval_every": 1, "epochs": 2},
+    }
+    rates = [report.metrics["train/learning_rate"] for report in trained(start("whole", **sections))]
+    assert len(rates) > 12
+    assert rates == pytest.approx([1e-12] * 12 + [1e-13] * (len(rates) - 12), rel=1e-6, abs=0)
+    for stopped in (5, 12):
+        trained(start(f"stopped{stopped}", **sections), stop_at=stopped)
+        resumed = trained(start(f"stopped{stopped}", **sections))[-1]
+        assert resumed.metrics["train/learning_rate"] == pytest.approx(1e-13, rel=1e-6, abs=0)
+
+
+def test_a_schedule_of_micro_batches_is_longer_than_a_run_that_accumulates(start: StartTraining) -> None:
+    sections = {"optim": {"schedule": "linear", "warmup_ratio": 0.0}, "train": {"accumulate": 3, "epochs": 3}}
+    run = start(**sections)
+    counted = start("counted", **{**sections, "optim": {**sections["optim"], "schedule_length": "micro_batches"}})
+    assert (run.plan.pairs, run.plan.total_steps) == (counted.plan.pairs, counted.plan.total_steps)
+    last, passes = run.plan.total_steps - 1, run.plan.pairs // 8 * 3
+    assert run.learning_rate(last) == pytest.approx(1e-3 * (1 - last / run.plan.total_steps))
+    assert counted.learning_rate(last) == pytest.approx(1e-3 * (1 - last / passes))
+    assert passes > 2 * run.plan.total_steps
+
+
 def test_a_run_is_not_resumed_on_other_pairs(start: StartTraining, tmp_path: Path) -> None:
     run = start("run", (100,))
     run.run(lambda report: False)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import get_args
 
+import numpy as np
 import pytest
 
 from gazetune.config import OptimConfig
@@ -28,6 +30,33 @@ def test_cosine_with_min_lr_is_the_recipes_formula_at_every_step(
             progress = (step - warm) / max(1, total - warm)
             expected = 3e-4 * ((1 - floor) * (1 + math.cos(math.pi * progress)) / 2 + floor)
         assert rate(step) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(("rounding", "warm"), [("down", 1), ("up", 2)])
+@pytest.mark.parametrize("schedule", ["constant_with_warmup", "linear", "cosine_with_min_lr"])
+def test_warm_up_is_rounded_down_or_up(schedule: str, rounding: str, warm: int) -> None:
+    optim = OptimConfig(learning_rate=1.0, schedule=schedule, warmup_ratio=0.02, warmup_rounding=rounding)
+    rate = create_schedule(optim, 75)  # 1.5 steps
+    assert [rate(step) for step in range(warm + 1)] == pytest.approx([step / warm for step in range(warm)] + [1.0])
+
+
+def test_inverse_sqrt_falls_as_the_root_of_the_step() -> None:
+    rate = create_schedule(OptimConfig(learning_rate=1.0, schedule="inverse_sqrt", warmup_ratio=0.04), 100)
+    assert [rate(step) for step in (2, 4, 16, 64)] == pytest.approx([0.5, 1.0, 0.5, 0.25])
+
+
+def test_a_plateau_takes_a_tenth_after_ten_evaluations_that_did_not_fall() -> None:
+    optim = OptimConfig(learning_rate=1.0, schedule="reduce_lr_on_plateau")
+    rate, rates = create_schedule(optim, 100), []
+    for loss in [0.9, 0.8, *[0.8] * 11, 0.7, *[0.7] * 11]:
+        # An interrupted run goes on from what was written.
+        resumed = create_schedule(optim, 100)
+        resumed.restore(json.loads(json.dumps(rate.state())))
+        rate = resumed
+        rates.append((rate(0), rate(50)))
+        rate.observe({"val/loss": loss})
+    assert rates == pytest.approx(np.repeat([[1.0, 1.0], [0.1, 0.1]], [13, 12], axis=0))
+    assert rate(50) == pytest.approx(0.01)
 
 
 def test_other_schedules_warm_up_over_a_fiftieth() -> None:

@@ -47,6 +47,16 @@ def test_linear_layers_are_kept_in_4_bits_with_doubly_quantised_scales(
     assert model.get_input_embeddings().weight.dtype == dtype
 
 
+@pytest.mark.parametrize("backbone", ["tiny", "llama"])
+def test_without_double_quantisation_the_scales_are_kept_whole(backbone: str, backbone_folder: BackboneFolder) -> None:
+    name = backbone if backbone == "tiny" else str(backbone_folder(backbone, hidden_size=64))
+    layers = packed(load_backbone(name, torch.float32, "nf4", double_quantization=False))
+    assert layers
+    for layer in layers.values():
+        state = layer.weight.quant_state
+        assert (state.quant_type, state.nested, state.absmax.dtype) == ("nf4", False, torch.float32)
+
+
 def test_a_layer_computes_in_the_dtype_of_its_input_whatever_it_was_loaded_in() -> None:
     layer = packed(load_backbone("tiny", torch.float32, "nf4"))["layers.0.mlp.up_proj"]
     layer(torch.randn(2, 64, dtype=torch.bfloat16))

@@ -210,6 +210,18 @@ def test_concat_reads_eye_gaze_eye_then_text(planted_config: Config, planted: Pr
     torch.testing.assert_close(seen["inputs_embeds"][row, : len(expected)], expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("std", [None, 0.02, 3.0])
+def test_the_head_begins_with_the_deviation_that_is_asked_for(std: float | None, planted_config: Config) -> None:
+    configs = [
+        Config.model_validate({**planted_config.model_dump(), "train": {"head_std": each}}) for each in (None, std)
+    ]
+    plain, head = (GazeRewardModel(config, load_backbone("tiny", torch.float32)).head.weight for config in configs)
+    expected = std or plain.shape[1] ** -0.5
+    assert float(head.std()) == pytest.approx(expected, rel=0.2)
+    # It is the same draw at another scale.
+    torch.testing.assert_close(head / expected, plain * plain.shape[1] ** 0.5)
+
+
 def test_two_models_differing_in_fusion_start_from_the_same_head(planted_config: Config, planted: PreparedData) -> None:
     heads = [build(planted_config, planted, fusion={"kind": kind}).head.weight for kind in FUSIONS]
     for head in heads[1:]:
