@@ -14,10 +14,11 @@ from typing import Literal
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from gazetune.config.address import Address
 from gazetune.errors import InputError
 from gazetune.files.writable import nearest_folder, require_writable
 from gazetune.reward.model.quantization import has_bitsandbytes
-from gazetune.tracking.location import check_tracking_uri, hide_password
+from gazetune.tracking.location import check_tracking_uri
 from gazetune.train.limits.disk_offload import can_build_async_io
 from gazetune.train.processes.deepspeed_op import read_op_state
 
@@ -154,7 +155,7 @@ def check_tracking(storage: Path, uri: str | None) -> Check:
         resolved = check_tracking_uri(uri, storage)
     except InputError as error:
         return Check(name, "FAIL", str(error), "leave --tracking-uri out to use a sqlite file in the storage")
-    return Check(name, "OK", f"{hide_password(resolved)} answers")
+    return Check(name, "OK", f"{Address(resolved)} answers")
 
 
 def check_cores() -> Check:

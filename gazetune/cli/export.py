@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from gazetune.cli.options import Subparsers, add_json_option, add_storage_option
+from gazetune.cli.options import Subparsers, add_json_option, add_storage_option, path_argument
 from gazetune.cli.outcome import Outcome
 
 
@@ -21,7 +20,9 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="RUN",
         help="a saved model: its folder, the name of a run or a finished search, NAME:RANK, or an MLflow run id",
     )
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="the folder to write; new or empty")
+    parser.add_argument(
+        "--out", required=True, type=path_argument, metavar="DIR", help="the folder to write; new or empty"
+    )
     add_storage_option(parser)
     add_json_option(parser)
     parser.set_defaults(run=run)

@@ -17,11 +17,13 @@ from typing import NoReturn, Protocol
 
 from gazetune import __version__
 from gazetune.cli import doctor, export, plan, search, space, status, stop, train
+from gazetune.cli.argument_secrets import hide_argument_secrets
 from gazetune.cli.gaze import group as gaze
 from gazetune.cli.options import OneLineParser, Subparsers
 from gazetune.cli.outcome import Outcome
 from gazetune.cli.output import set_up_logging, stdout_for_results
 from gazetune.errors import GazetuneError
+from gazetune.errors.redact import hide_secrets
 from gazetune.train.processes.deepspeed_op import add_ninja_to_path
 
 
@@ -69,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     SystemExit
         From argparse: 0 after `--help` and `--version`, 2 for a wrong command line.
     """
+    hide_argument_secrets(sys.argv[1:] if argv is None else argv)
     args = build_parser().parse_args(argv)
     set_up_logging(verbose=args.verbose, quiet=args.quiet)
     add_ninja_to_path()  # Ray's workers on this machine inherit it
@@ -85,7 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except Exception as error:
         if args.debug or os.environ.get("GAZETUNE_DEBUG") == "1":
-            raise
+            print(hide_secrets(traceback.format_exc()), end="", file=sys.stderr)
+            return 1
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             where = f" ({error.filename})" if error.filename else ""
             _print_error(f"the disk is full{where}; free some space, or choose another --storage, and run it again")
@@ -102,12 +106,12 @@ def _print_outcome(outcome: Outcome, as_json: bool) -> None:
 
 
 def _print_error(message: str) -> None:
-    print(f"gazetune: error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"gazetune: error: {hide_secrets(' '.join(message.split()))}", file=sys.stderr)
 
 
 def _write_traceback() -> str:
     with tempfile.NamedTemporaryFile("w", prefix="gazetune-", suffix=".log", delete=False, encoding="utf-8") as log:
-        log.write(traceback.format_exc())
+        log.write(hide_secrets(traceback.format_exc()))
     return log.name
 
 

@@ -6,13 +6,16 @@ import argparse
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
+from gazetune.errors.redact import hide_secrets
+from gazetune.files.paths import expand_home, show_text
+
 
 class OneLineParser(argparse.ArgumentParser):
     """An argument parser whose errors are one line: the usage of `gazetune train` alone fills a screen."""
 
     def error(self, message: str) -> NoReturn:
         """Print the error and end with exit code 2."""
-        self.exit(2, f"gazetune: error: {message} (see {self.prog} --help)\n")
+        self.exit(2, f"gazetune: error: {hide_secrets(message)} (see {self.prog} --help)\n")
 
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[OneLineParser]"
@@ -20,6 +23,25 @@ Subparsers: TypeAlias = "argparse._SubParsersAction[OneLineParser]"
 
 DEFAULT_STORAGE = Path("gazetune_runs")
 """The folder of all results, when --storage does not name one."""
+
+
+def path_argument(text: str) -> Path:
+    """Return the path that an argument gives, `~` replaced; the `type` of every argument that is a path.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        For a path that no file can have; argparse names the option.
+    """
+    return Path(path_or_name_argument(text))
+
+
+def path_or_name_argument(text: str) -> str:
+    """Return an argument that may be a path, as `path_argument`, and that a name or an id may stand for."""
+    try:
+        return expand_home(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{show_text(text)} is not accepted: {error}") from None
 
 
 def add_json_option(parser: argparse.ArgumentParser, help: str = "print one JSON document") -> None:
@@ -31,7 +53,7 @@ def add_storage_option(parser: argparse.ArgumentParser, default: Path | None = D
     """Add `--storage`; with `default` None the command can see whether it was given."""
     parser.add_argument(
         "--storage",
-        type=Path,
+        type=path_argument,
         default=default,
         metavar="DIR",
         help=f"folder of all results (default: ./{DEFAULT_STORAGE})",

@@ -11,6 +11,8 @@ import os
 import sys
 from collections.abc import Iterator
 
+from gazetune.errors.redact import hide_secrets
+
 NOISY = (
     "alembic",
     "asyncio",
@@ -39,6 +41,7 @@ def set_up_logging(verbose: bool, quiet: bool) -> None:
     from rich.logging import RichHandler
 
     handler = RichHandler(console=Console(stderr=True), show_path=verbose, markup=False, log_time_format="[%X]")
+    handler.addFilter(_hide_record_secrets)
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler], format="%(message)s")
     logging.getLogger("gazetune").setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
     logging.captureWarnings(True)
@@ -50,6 +53,14 @@ def set_up_logging(verbose: bool, quiet: bool) -> None:
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def _hide_record_secrets(record: logging.LogRecord) -> bool:
+    """Take passwords out of what is logged, by libraries too; the record is always logged."""
+    record.msg, record.args = hide_secrets(record.getMessage()), ()
+    if record.exc_info:
+        record.exc_text = hide_secrets(logging.Formatter().formatException(record.exc_info))
+    return True
 
 
 @contextlib.contextmanager

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gazetune.cli.options import Subparsers, add_json_option, add_set_option
+from gazetune.cli.options import Subparsers, add_json_option, add_set_option, path_argument
 from gazetune.cli.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -52,7 +51,9 @@ def _add_search_options(parser: argparse.ArgumentParser) -> None:
         help="search: training examples a second of one trial, for the hours",
     )
     parser.add_argument("--price", type=float, metavar="P", help="search: price of a GPU hour")
-    parser.add_argument("--prices", type=Path, metavar="FILE", help="search: YAML or CSV table of machines and prices")
+    parser.add_argument(
+        "--prices", type=path_argument, metavar="FILE", help="search: YAML or CSV table of machines and prices"
+    )
 
 
 def _print_plan(document: PlanDocument) -> None:

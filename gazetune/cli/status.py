@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gazetune.cli.options import Subparsers, add_json_option, add_storage_option
 from gazetune.cli.outcome import Outcome
+from gazetune.files.paths import resolve_path
 from gazetune.report.wording import ended_line
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> Outcome:
 
     from gazetune.search.status import read_status
 
-    status = read_status(args.storage.resolve(), args.name)
+    status = read_status(resolve_path(args.storage, "--storage"), args.name)
     return Outcome(asdict(status), lambda: print("\n".join(_describe_status(status))))
 
 

@@ -6,6 +6,7 @@ import argparse
 
 from gazetune.cli.options import Subparsers, add_storage_option
 from gazetune.cli.outcome import Outcome
+from gazetune.files.paths import resolve_path
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -21,5 +22,5 @@ def run(args: argparse.Namespace) -> Outcome:
     """Ask the driver, and say what it will do."""
     from gazetune.search.stop import request_stop
 
-    answer = request_stop(args.storage.resolve(), args.name, args.trial)
+    answer = request_stop(resolve_path(args.storage, "--storage"), args.name, args.trial)
     return Outcome(None, lambda: print(answer))

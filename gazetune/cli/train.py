@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +15,12 @@ from gazetune.cli.options import (
     add_set_option,
     add_storage_option,
     add_tracking_option,
+    path_argument,
 )
 from gazetune.cli.outcome import Outcome
 from gazetune.errors import InputError
+from gazetune.files.names import check_name, is_folder_name
+from gazetune.files.paths import path_exists
 from gazetune.train.reference_flags import FLAGS, IGNORED
 
 if TYPE_CHECKING:
@@ -32,14 +36,16 @@ def add_parser(subparsers: Subparsers) -> None:
         epilog="The value of a key is that of --set, else of a flag, else of CONFIG, else the default: that of the "
         "reference when one of its flags was given and no CONFIG, that of the preset otherwise.",
     )
-    parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG", help="a YAML config")
+    parser.add_argument("config", nargs="?", type=path_argument, metavar="CONFIG", help="a YAML config")
     add_set_option(parser, "set a config key, such as optim.learning_rate=1e-4; may be repeated")
     parser.add_argument(
         "--preset", metavar="NAME", help="corrected (default), or reference: its recipe with its defects"
     )
     parser.add_argument("--name", help="name of the run and its folder")
     add_storage_option(parser, default=None)
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of this run, instead of --storage and --name")
+    parser.add_argument(
+        "--out", type=path_argument, metavar="DIR", help="folder of this run, instead of --storage and --name"
+    )
     add_tracking_option(parser)
     add_json_option(parser, "print the result as one JSON document")
     reference = parser.add_argument_group("flags of the reference")
@@ -111,13 +117,18 @@ def find_run_folder(args: argparse.Namespace) -> tuple[str | None, Path]:
     Raises
     ------
     InputError
-        When --out stands beside --name or --storage, which say the same.
+        When --out stands beside --name or --storage, which say the same; for a name that a run cannot have.
     """
     if args.out is None:
-        return args.name, args.storage or DEFAULT_STORAGE
+        storage = args.storage or DEFAULT_STORAGE
+        # A run that is there may have a name that was accepted before.
+        is_there = is_folder_name(args.name or "") and path_exists(storage / args.name / "config.yaml")
+        if args.name is not None and not is_there:
+            check_name(args.name, "--name")
+        return args.name, storage
     if args.name is not None or args.storage is not None:
         raise InputError(f"--out {args.out}: cannot stand beside --name or --storage; --out is STORAGE/NAME in one")
-    out = args.out.absolute()
+    out = Path(os.path.abspath(args.out))  # not resolved: a link is the name of a run, too
     return out.name, out.parent
 
 

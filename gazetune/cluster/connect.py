@@ -26,6 +26,7 @@ from gazetune.cluster.local_ray import start_local_ray
 from gazetune.cluster.node_checks import find_unusable_nodes
 from gazetune.cluster.nodes import alive_nodes, usable_resources
 from gazetune.config import ResourcesConfig
+from gazetune.config.address import Address
 from gazetune.errors import InputError
 
 OBJECT_STORE_BYTES = 1 << 30
@@ -48,7 +49,8 @@ PASSED_VARIABLES = (
     "OMP_NUM_THREADS",
     "TOKENIZERS_PARALLELISM",
 )
-"""Workers on other machines get these from the driver. No token is among them: the dashboard shows what is passed."""
+"""Workers on other machines get these from the driver. No token is among them, and
+no address with a password: the dashboard shows what is passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,8 @@ def worker_environment(shapes: Iterable[ResourcesConfig], environment: Mapping[s
     trial has a GPU, DeepSpeed is told to use the CPU. Where some trials have GPUs, each worker decides by itself
     (`join_worker_group`).
     """
-    passed = {name: environment[name] for name in PASSED_VARIABLES if name in environment}
+    given = {name: environment[name] for name in PASSED_VARIABLES if name in environment}
+    passed = {name: value for name, value in given.items() if not Address(value).has_secret}
     return passed if any(shape.gpus for shape in shapes) else {**passed, "DS_ACCELERATOR": "cpu"}
 
 

@@ -23,6 +23,7 @@ from gazetune.config.section import (
     MEASURES,
     Deviation,
     Metric,
+    PathText,
     Positive,
     Probability,
     Section,
@@ -64,7 +65,7 @@ class Config(Section):
     preset: Literal["corrected", "reference"] = "corrected"
     """What keys are that nothing sets: the defaults in this file, or the recipe of the reference with its defects."""
     data: DataConfig = DataConfig()
-    backbone: str = "tiny"
+    backbone: PathText = "tiny"
     """`tiny`, a local folder, or a hub id of any model that `AutoModel` loads and that takes `inputs_embeds`."""
     adapter: AdapterConfig = AdapterConfig()
     gaze: GazeConfig = GazeConfig()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -27,7 +28,11 @@ from gazetune.config.keys import (
 )
 from gazetune.config.yaml_file import dump_yaml, parse_yaml_value, read_yaml_lines
 from gazetune.errors import InputError
+from gazetune.errors.redact import hide_password, hide_secrets
 from gazetune.files.atomic_write import write_atomically
+from gazetune.files.paths import find_path_fault, path_exists, resolve_path, show_text
+
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 Lines = Mapping[str, int | str]
 """Where each dotted key was set: a line of the file (counted from 1), or the name of what set it, such as `--set`."""
@@ -49,7 +54,7 @@ def parse_overrides(overrides: Iterable[str]) -> dict[str, object]:
     values: dict[str, object] = {}
     for entry in overrides:
         key, equals, text = entry.partition("=")
-        key = key.strip()
+        key, entry = key.strip(), hide_password(entry)
         if not equals or not key:
             raise InputError(f"--set {entry}: expected dotted.key=value, such as optim.learning_rate=1e-4")
         if key in config_sections():
@@ -144,7 +149,8 @@ def _suggest_key(key: str, parts: list[str]) -> str:
 
 
 def _describe_refusal(origin: str, lines: Lines, key: str, value: object, reason: str) -> str:
-    shown = json.dumps(value, default=str, ensure_ascii=False)
+    shown = json.dumps(hide_password(value) if isinstance(value, str) else value, default=str, ensure_ascii=False)
+    shown = hide_secrets(shown)
     shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
     return f"{_locate_key(origin, lines, key)}: {key}: {shown} is not accepted{reason}"
 
@@ -175,21 +181,36 @@ def load_config(path: str | Path | None, overrides: Iterable[str] = ()) -> Confi
 
 
 def with_absolute_paths(config: Config) -> Config:
-    """Return the config with the local files and folders it names as absolute paths: workers run in other folders."""
+    """Return the config with the local files and folders it names as absolute paths: workers run in other folders.
 
-    def make_absolute(name: str | None, to_be_made: bool = False) -> str | None:
-        if not name or ":/" in name or not (to_be_made or Path(name).exists()):
+    Raises
+    ------
+    InputError
+        For a key whose value can be no path and so no name or id either: empty, too long, with control characters.
+    """
+
+    def make_absolute(name: str | None, key: str, to_be_made: bool = False) -> str | None:
+        if name is None or _URI.match(name):
             return name
-        return str(Path(name).resolve())
+        fault = find_path_fault(name)
+        if fault is not None:
+            raise InputError(f"{key}: {show_text(name)} {fault}")
+        if not (to_be_made or path_exists(name)):
+            return name
+        return str(resolve_path(name, key))
 
+    source = config.data.source
     return config.model_copy(
         update={
-            "backbone": make_absolute(config.backbone),
-            "data": config.data.model_copy(update={"source": make_absolute(config.data.source)}),
+            # `tiny` and `planted` are values of their own, whatever lies in the working directory.
+            "backbone": config.backbone if config.backbone == "tiny" else make_absolute(config.backbone, "backbone"),
+            "data": config.data.model_copy(
+                update={"source": source if source == "planted" else make_absolute(source, "data.source")}
+            ),
             "gaze": config.gaze.model_copy(
                 update={
-                    "path": make_absolute(config.gaze.path),
-                    "store": make_absolute(config.gaze.store, to_be_made=True),
+                    "path": make_absolute(config.gaze.path, "gaze.path"),
+                    "store": make_absolute(config.gaze.store, "gaze.store", to_be_made=True),
                 }
             ),
         }

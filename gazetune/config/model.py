@@ -6,9 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from gazetune.config.address import AddressText
 from gazetune.config.section import (
     MEASURES,
     Deviation,
+    PathText,
     Positive,
     Probability,
     Section,
@@ -20,7 +22,7 @@ from gazetune.config.section import (
 class DataConfig(Section):
     """Where the preference pairs come from and how they are divided."""
 
-    source: str = "planted"
+    source: PathText = "planted"
     """`planted`, a path to .jsonl, .jsonl.gz, .parquet or .arrow, a folder of such, or a supported hub data set id."""
     pairs: Positive | None = None
     """How many planted pairs are made (3000 when unset); for other sources the first N pairs only (all when unset)."""
@@ -82,7 +84,7 @@ class GazeConfig(Section):
 
     predictor: str = "lexical"
     """Name of a registered gaze predictor."""
-    path: str | None = None
+    path: PathText | None = None
     """The predictor's file: recorded measures (Parquet) or weights (a file, its folder, or OWNER/NAME@REVISION)."""
     reader: str | None = None
     """`recorded` only: one reader's measures instead of the mean over readers."""
@@ -101,7 +103,7 @@ class GazeConfig(Section):
     """Standard deviation of Gaussian noise added to the measures, in their units."""
     normalise: bool = True
     """Standardise measures by the training split before they are projected."""
-    store: str | None = None
+    store: AddressText | None = None
     """Where measures are kept: a folder, or a URI that `pyarrow.fs` opens. Unset: below the storage folder."""
 
     @field_validator("features", mode="before")

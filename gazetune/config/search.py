@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from gazetune.config.address import AddressText
 from gazetune.config.section import (
     Metric,
     Positive,
@@ -94,7 +95,7 @@ class SearchConfig(Section):
     objective: Metric | tuple[Literal[Metric, "gpu_seconds", "train_seconds"], ...] = "val/accuracy"
     node_patience: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 300.0
     """Seconds that the search waits, when no node can hold a trial any more, before it ends."""
-    storage: str | None = None
+    storage: AddressText | None = None
     """Where the study is kept. Unset: a sqlite file in the search's folder."""
 
     @field_validator("max_disk", mode="before")
@@ -119,5 +120,5 @@ class ResourcesConfig(Section):
 class TrackingConfig(Section):
     """Where runs are logged."""
 
-    uri: str | None = None
+    uri: AddressText | None = None
     """MLflow tracking URI. Unset: one sqlite file in the storage folder."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os.path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 MEASURES = ("nFix", "FFD", "GPT", "TRT", "fixProp")
 """The five reading measures in the order that every array, mask and file of this package has them in."""
@@ -15,6 +16,10 @@ LARGEST_SEED = 2**63 - 1  # every generator takes it
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 Deviation = Annotated[float, Field(ge=0.0, le=100.0)]
 Metric = Literal["val/accuracy", "val/loss"]
+
+PathText = Annotated[str, AfterValidator(os.path.expanduser)]
+"""A path, or what may be one: a leading `~` becomes the home folder. What no file can be called is refused later, by
+`with_absolute_paths`."""
 
 
 class Section(BaseModel):

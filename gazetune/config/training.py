@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from gazetune.config.section import (
+    PathText,
     Positive,
     Probability,
     Section,
@@ -103,7 +104,7 @@ class DeepSpeedConfig(Section):
 
     stage: Literal[0, 1, 2, 3] = 2
     offload: Literal["none", "cpu", "nvme"] = "none"
-    nvme_path: str | None = None
+    nvme_path: PathText | None = None
     """`nvme`: an existing folder, by its absolute path, on a local disk of this machine and of every node."""
     override: dict[str, Any] = Field(default_factory=dict)
     """Raw DeepSpeed JSON, merged last."""

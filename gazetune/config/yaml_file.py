@@ -28,6 +28,8 @@ _Dumper.add_representer(
     list, lambda dumper, items: dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True)
 )
 
+_Dumper.add_multi_representer(str, lambda dumper, text: dumper.represent_str(str(text)))  # such as an `Address`
+
 
 def read_yaml(path: str | Path) -> dict[str, object]:
     """Return the mapping that a YAML file holds.

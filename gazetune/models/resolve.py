@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import TypedDict, cast
 
 from gazetune.errors import InputError
+from gazetune.files.paths import find_path_fault, resolve_path, show_text
 from gazetune.files.replaced_folder import recover_folder
 from gazetune.report.document import TrialState, rank_key
 from gazetune.search.folder import SearchFolder
 from gazetune.tracking.mlflow_runs import PARENT_TAG, TRIAL_TAG
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
-_NAME_AND_RANK = re.compile(r"(?P<name>.+):(?P<rank>\d+)")
+_NAME_AND_RANK = re.compile(r"(?P<name>.+):(?P<rank>[0-9]{1,9})")
 
 
 class _Trial(TypedDict):
@@ -58,13 +59,14 @@ def resolve_saved_model(name: str | Path, storage: Path) -> Path:
         When there is no such model; one line says what there is.
     """
     text = str(name)
-    for folder in (Path(name), storage / name):
+    storage = resolve_path(storage, "--storage")
+    for folder in _places_of(text, storage):
         found = _model_in(folder)
         if found is not None:
             return found
     ranked = _NAME_AND_RANK.fullmatch(text)
     if ranked is not None:
-        for folder in (Path(ranked["name"]), storage / ranked["name"]):
+        for folder in _places_of(ranked["name"], storage):
             search = SearchFolder(folder)
             document = _read_document(search)
             if document is not None:
@@ -75,9 +77,17 @@ def resolve_saved_model(name: str | Path, storage: Path) -> Path:
             return found
     there = ", ".join(_names_in(storage)) or "none"
     raise InputError(
-        f"'{name}' is no saved model; accepted: a folder with one (best), or the name of a run or of a finished search "
-        f"in {storage} ({there}), NAME:RANK of such a search, or an MLflow run id"
+        f"{show_text(text)} is no saved model; accepted: a folder with one (best), or the name of a run or of a "
+        f"finished search in {storage} ({there}), NAME:RANK of such a search, or an MLflow run id"
     )
+
+
+def _places_of(text: str, storage: Path) -> list[Path]:
+    """Return the folders that a text may mean: as a path, and as a name below the storage folder."""
+    if find_path_fault(text) is not None:
+        return []
+    path = Path(text).expanduser()
+    return [path, storage / path]
 
 
 def _model_in(folder: Path) -> Path | None:
@@ -158,8 +168,10 @@ def _read_tags(run_id: str, storage: Path) -> dict[str, str]:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
+    from gazetune.tracking.database_url import sqlite_url
+
     try:
-        return dict(MlflowClient(tracking_uri=f"sqlite:///{database.resolve()}").get_run(run_id).data.tags)
+        return dict(MlflowClient(tracking_uri=sqlite_url(database)).get_run(run_id).data.tags)
     except MlflowException:  # it has no such run
         return {}
 

@@ -11,10 +11,12 @@ The split names are those of the source; `gazetune.preferences.splits` decides w
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gazetune.errors import InputError, did_you_mean
+from gazetune.files.paths import path_exists
 from gazetune.preferences.own_pairs import read_own_pairs
 from gazetune.preferences.pair import PreferencePair
 from gazetune.preferences.source_files import find_split_files
@@ -42,8 +44,8 @@ def read_source_splits(name: str, reading: SourceReading | None = None) -> dict[
         For a missing or unreadable file, an unknown id or an unreachable hub; while reading, for a bad row.
     """
     reading = SourceReading() if reading is None else reading
-    path = Path(name).expanduser()
-    if path.exists():
+    path = Path(os.path.expanduser(name))
+    if path_exists(path):
         return _read_local_splits(path, reading)
     known = ["planted", *SOURCE_FORMATS]
     if name in SOURCE_FORMATS:

@@ -18,6 +18,7 @@ from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.evaluate.accuracy import pair_correctness
 from gazetune.evaluate.statistics import accuracy_interval
+from gazetune.files.paths import path_exists
 from gazetune.reward.data.prepared_data import DatasetFacts
 
 _TEMPLATE = Path(__file__).with_name("reward_model_card.md")
@@ -159,4 +160,4 @@ def _list_facts(config: Config, facts: DatasetFacts, examples: int) -> dict[str,
 
 
 def _is_hub_id(name: str) -> bool:
-    return _HUB_ID.fullmatch(name) is not None and not Path(name).exists()
+    return _HUB_ID.fullmatch(name) is not None and not path_exists(name)

@@ -10,6 +10,8 @@ import yaml
 from gazetune.config.yaml_file import read_yaml
 from gazetune.errors import InputError
 from gazetune.files.atomic_write import write_atomically
+from gazetune.files.names import is_folder_name
+from gazetune.files.paths import path_exists, show_text
 from gazetune.search.space.diff import describe_changes
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
@@ -89,9 +91,10 @@ class SearchFolder(RunFolder):
     @classmethod
     def _existing(cls, storage: Path, name: str, option: str = "") -> SearchFolder:
         folder = cls(storage / name)
-        if not folder._space.is_file():
+        # A name such as `../other` would be one of another storage folder.
+        if not is_folder_name(name) or not path_exists(folder._space):
             accepted = ", ".join(cls.list_names(storage)) or "none, no search was started there"
-            raise InputError(f"{option}there is no search '{name}' in {storage}; accepted: {accepted}")
+            raise InputError(f"{option}there is no search {show_text(name)} in {storage}; accepted: {accepted}")
         return folder
 
     @staticmethod

@@ -14,6 +14,7 @@ from gazetune.config import Config
 from gazetune.config.config_file import load_config, parse_overrides
 from gazetune.config.keys import set_key
 from gazetune.errors import RunError
+from gazetune.files.paths import resolve_path
 from gazetune.gaze.store.parallel import RayPrediction
 from gazetune.report.document import SearchDocument
 from gazetune.reward.data.prepared_data import PreparedData, is_prepared, prepare_data
@@ -33,7 +34,7 @@ from gazetune.search.study.samplers import check_sampler
 from gazetune.search.study.seeding import seed_study
 from gazetune.search.study.storage import check_study_storage, open_study
 from gazetune.search.study.warm_start import with_history
-from gazetune.tracking.location import check_tracking_uri
+from gazetune.tracking.location import check_tracking_uri, log_unwritten_secret, stored_tracking_uri
 from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.train.steps import StepPlan
 from gazetune.trials.progress import ProgressDisplay
@@ -95,9 +96,10 @@ def run_search(
     'add'
     """
     searched = read_space(find_space_file(space), name, trials, overrides)
-    if tracking_uri is not None:
-        set_key(searched.base, "tracking.uri", tracking_uri)
-    storage = Path(storage).resolve()
+    uri = searched.config.tracking.uri if tracking_uri is None else tracking_uri
+    if uri is not None:
+        set_key(searched.base, "tracking.uri", stored_tracking_uri(uri))
+    storage = resolve_path(storage, "--storage")
     SearchFolder.check_name_is_free(storage, searched)
     return _prepare_and_run(searched, storage, None, address, warm_start)
 
@@ -128,7 +130,7 @@ def resume_search(
     RunError, Interrupted
         As `run_search`.
     """
-    storage = Path(storage).resolve()
+    storage = resolve_path(storage, "--storage")
     given = parse_overrides(caps)
     load_config(None, caps)  # refuses a wrong value before the folder is locked
     folder, space = SearchFolder.open_to_resume(storage, name, new_caps=bool(given))
@@ -150,6 +152,7 @@ def _prepare_and_run(
     check_caps(space.config.search, space.resource_shapes(), space.origin)
     check_tracking_uri(space.config.tracking.uri, storage)
     check_study_storage(space.config.search.storage, space.name, storage / space.name)
+    log_unwritten_secret(space.config.tracking.uri, f"gazetune search --resume {space.name}")
     with ProgressDisplay(space.config.search.trials) as progress, ExitStack() as stack:
         # The stack ends in reverse order: Ray first, the exit message last.
         exit_message = stack.enter_context(ExitMessage())

@@ -20,10 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from gazetune.config.address import Address
 from gazetune.errors import InputError
+from gazetune.errors.redact import hide_secrets
+from gazetune.files.paths import resolve_path
 from gazetune.tracking.database import make_database
 from gazetune.tracking.lineage import code_version
-from gazetune.tracking.location import SERVERS, check_tracking_uri, hide_password
+from gazetune.tracking.location import SERVERS, check_tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -67,7 +70,7 @@ class Tracker:
         self._written: dict[str, _Written] = {}
         self.uri = uri
         """The tracking URI as MLflow needs it; may hold a password."""
-        self.shown_uri = hide_password(uri)
+        self.shown_uri = str(Address(uri))
         """The tracking URI to print."""
 
     @classmethod
@@ -100,12 +103,12 @@ class Tracker:
 
         try:
             if uri.startswith("sqlite"):
-                make_database(Path(uri.removeprefix("sqlite:///")))
+                make_database(uri)
             client = MlflowClient(tracking_uri=uri)
             return cls(client, _find_experiment(client, uri, storage, experiment), uri)
         except MlflowException as error:
-            line = str(error).splitlines()[0]
-            raise InputError(f"tracking.uri '{hide_password(uri)}' cannot be used by MLflow: {line}") from error
+            line = next(iter(str(error).strip().splitlines()), "")
+            raise InputError(f"tracking.uri '{Address(uri)}' cannot be used by MLflow: {line}") from error
 
     def start_search(self, name: str, config_yaml: str, params: Mapping[str, object], tags: Mapping[str, str]) -> str:
         """Create the parent run of a search and return its id; keep the id and `reopen_run` it to resume."""
@@ -159,7 +162,8 @@ class Tracker:
         from mlflow.entities import RunTag
         from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
-        self._client.log_batch(run_id, tags=[RunTag(key, value[:MAX_TAG_VAL_LENGTH]) for key, value in tags.items()])
+        shown = {key: hide_secrets(value)[:MAX_TAG_VAL_LENGTH] for key, value in tags.items()}
+        self._client.log_batch(run_id, tags=[RunTag(key, value) for key, value in shown.items()])
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float], step: int) -> None:
         """Write metrics of one step. Keys whose last written step is `step` or later are left as they are.
@@ -279,7 +283,7 @@ def _find_experiment(client: MlflowClient, uri: str, storage: Path, name: str) -
     from mlflow.exceptions import MlflowException
 
     # Without a location, MLflow writes artifacts of a database store into the working directory.
-    artifacts = None if uri.startswith(SERVERS) else (storage.resolve() / "mlartifacts").as_uri()
+    artifacts = None if uri.startswith(SERVERS) else (resolve_path(storage, "--storage") / "mlartifacts").as_uri()
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
@@ -289,6 +293,5 @@ def _find_experiment(client: MlflowClient, uri: str, storage: Path, name: str) -
                 raise
             found = client.get_experiment_by_name(name)  # another search was quicker
     if found is None or found.lifecycle_stage != "active":
-        where = hide_password(uri)
-        raise InputError(f"MLflow experiment '{name}' was deleted at '{where}'; restore it or name another one")
+        raise InputError(f"MLflow experiment '{name}' was deleted at '{Address(uri)}'; restore it or name another one")
     return str(found.experiment_id)

@@ -16,16 +16,18 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from gazetune.config import Config, ResourcesConfig, TrackingConfig
+from gazetune.config.address import with_secret
 from gazetune.config.config_file import build_config, dump_config, load_config, with_absolute_paths, write_config
 from gazetune.errors import InputError
 from gazetune.evaluate.accuracy import pair_correctness
 from gazetune.evaluate.length import shorter_baseline
 from gazetune.evaluate.statistics import accuracy_interval, paired_difference
 from gazetune.files.atomic_write import write_atomically
+from gazetune.files.paths import resolve_path
 from gazetune.reward.data.prepared_data import PreparedData, prepare_data
 from gazetune.reward.model.checks.backbone import check_backbone
 from gazetune.reward.model.pair_losses import check_scores
-from gazetune.tracking.location import check_tracking_uri
+from gazetune.tracking.location import check_tracking_uri, log_unwritten_secret, stored_tracking_uri
 from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.train.checks import check_config, check_storage
 from gazetune.train.evaluation import score_saved_model
@@ -108,9 +110,9 @@ def train_model(config: Config, name: str | None, storage: Path) -> TrainDocumen
         When the loss became NaN or a worker died.
     """
     check_config(config)
-    config = check_backbone(with_absolute_paths(config))
-    storage = storage.resolve()
-    name = name or f"train-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    storage = resolve_path(storage, "--storage")
+    config = _with_stored_uri(check_backbone(with_absolute_paths(config)))
+    name = name if name is not None else f"train-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     folder = storage / name
     _require_free_folder(folder, config)
     check_tracking_uri(config.tracking.uri, storage)
@@ -123,8 +125,11 @@ def train_model(config: Config, name: str | None, storage: Path) -> TrainDocumen
         "gazetune.gaze_fingerprint": data.facts.gaze_fingerprint,
     }
     run = _open_mlflow_run(tracker, folder, name, config, fingerprints)
+    log_unwritten_secret(config.tracking.uri, "the same command, to go on,")
+    uri = None if config.tracking.uri is None else with_secret(config.tracking.uri)
+    tree = config.model_dump(mode="json")
     try:
-        launch_workers(config.resources.workers, _train_worker, config.model_dump(mode="json"), str(storage), name, run)
+        launch_workers(config.resources.workers, _train_worker, tree, str(storage), name, run, uri)
     except BaseException as error:
         failed = isinstance(error, Exception)
         tracker.finish_run(run, "FAIL" if failed else "INTERRUPTED", str(error) or type(error).__name__)
@@ -148,7 +153,7 @@ def evaluate_saved_model(folder: Path, storage: Path, data: Config | None = None
     """
     saved = load_config(folder / "config.yaml", [])
     config = saved if data is None else saved.model_copy(update={"data": data.data})
-    prepared = prepare_data(config, storage.resolve() / "cache")
+    prepared = prepare_data(config, resolve_path(storage, "--storage") / "cache")
     worker = join_worker_group()
     try:
         return {"folder": str(folder), **_score_test_split(config, folder, prepared, worker)}
@@ -168,6 +173,13 @@ def _require_free_folder(folder: Path, config: Config) -> None:
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"--name: {folder} is there already and is no training run; choose another --name")
     check_storage(folder.parent)
+
+
+def _with_stored_uri(config: Config) -> Config:
+    """Return the config with its tracking URI as it is stored: without its password, a file by its absolute path."""
+    if config.tracking.uri is None:
+        return config
+    return config.model_copy(update={"tracking": TrackingConfig(uri=stored_tracking_uri(config.tracking.uri))})
 
 
 def _fixed_part(config: Config) -> Config:
@@ -207,8 +219,11 @@ def _flatten_config(config: Config) -> dict[str, object]:
     return {"backbone": config.backbone, **sections}
 
 
-def _train_worker(tree: dict[str, object], storage: str, name: str, run: str) -> None:
-    """One worker process: train, then score the test split with the best model."""
+def _train_worker(tree: dict[str, object], storage: str, name: str, run: str, uri: str | None) -> None:
+    """One worker process: train, then score the test split with the best model.
+
+    `uri` is where runs are logged, with the password that the tree of the config does not hold.
+    """
     config = build_config(tree, name)
     folder = Path(storage) / name
     # transformers and torch warn of renamed functions that DeepSpeed and their own code still call.
@@ -219,7 +234,7 @@ def _train_worker(tree: dict[str, object], storage: str, name: str, run: str) ->
     worker = join_worker_group()
     try:
         data = prepare_data(config, Path(storage) / "cache")
-        report = _create_reporter(config, Path(storage), run) if worker.is_main else (lambda made: True)
+        report = _create_reporter(uri, Path(storage), run) if worker.is_main else (lambda made: True)
         training = Training(config, data, folder, worker, load_worker_backbone(config, worker))
         try:
             last = training.run(report)
@@ -236,9 +251,9 @@ def _train_worker(tree: dict[str, object], storage: str, name: str, run: str) ->
         leave_worker_group()
 
 
-def _create_reporter(config: Config, storage: Path, run: str) -> ReportCallback:
+def _create_reporter(uri: str | None, storage: Path, run: str) -> ReportCallback:
     """Return what rank 0 does with a report: a line on stderr, metrics to MLflow."""
-    tracker = Tracker.open(config.tracking.uri, storage, "gazetune")
+    tracker = Tracker.open(uri, storage, "gazetune")
     console = Console(stderr=True, log_path=False)
 
     def report(made: EvaluationReport) -> bool:

@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 
 from gazetune.config import Config
 from gazetune.errors import GazetuneError, InputError
+from gazetune.errors.redact import hide_secrets
 from gazetune.reward.data.prepared_data import prepare_data
 from gazetune.reward.model.backbone import model_dtype
 from gazetune.train.checks import check_config
@@ -183,7 +184,7 @@ def describe_failure(error: Exception, config: Config) -> str:
     """Return in one line why a run failed, with what helps where it ran out of memory."""
     if is_out_of_memory(error):  # before the first step, as the model was built
         return out_of_memory_message(config)
-    text = str(error).strip().splitlines()
+    text = hide_secrets(str(error)).strip().splitlines()
     return f"{type(error).__name__}: {text[0] if text else 'no message'}"
 
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +20,7 @@ from gazetune.search.space.study_url import storage_url
 from gazetune.search.study.constrained_sampling import propose_values
 from gazetune.search.study.storage import check_study_storage, find_study, open_shared_study, open_study
 from tests.commands import gazetune, gazetune_json
+from tests.postgres import start_postgres
 
 psycopg2 = pytest.importorskip("psycopg2")
 
@@ -32,41 +29,12 @@ WRITERS = Path(__file__).parents[1] / "study_writers.py"
 OPENERS = Path(__file__).parents[1] / "study_openers.py"
 
 
-def program(name: str) -> str:
-    """Return a program of PostgreSQL's server; Debian does not put them on the path."""
-    found = [shutil.which(name), *sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))]
-    newest = next((str(path) for path in reversed(found) if path), None)
-    return newest or pytest.skip(f"no {name} here (Debian: apt-get install postgresql)")
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """Start a server on a free port and return `HOST:PORT`; its user `tester` has the password in PGPASSWORD."""
-    initdb, pg_ctl = program("initdb"), program("pg_ctl")
-    # Not below pytest's folder, which other users may not enter; the server refuses to run as root.
-    folder = Path(tempfile.mkdtemp(prefix="gazetune-pg-"))
-    who: dict[str, Any] = {"cwd": folder, "check": True, "stdout": subprocess.DEVNULL}
-    if os.geteuid() == 0:
-        who |= {"user": "postgres", "group": "postgres", "extra_groups": []}
-        shutil.chown(folder, "postgres", "postgres")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    data, secret = folder / "data", folder / "password"
-    secret.write_text(PASSWORD)
-    try:
-        subprocess.run(
-            [initdb, "-D", data, "-U", "tester", "-A", "scram-sha-256", f"--pwfile={secret}", "--no-sync"],
-            **who,
-        )
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
-        subprocess.run([pg_ctl, "-D", data, "-l", folder / "log", "-w", "-o", options, "start"], **who)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PGPASSWORD", PASSWORD)
-            yield f"127.0.0.1:{port}"
-    finally:
-        if (data / "postmaster.pid").exists():
-            subprocess.run([pg_ctl, "-D", data, "-w", "-m", "immediate", "stop"], **who)
-        shutil.rmtree(folder)
+    with start_postgres(PASSWORD) as address, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PGPASSWORD", PASSWORD)
+        yield address
 
 
 def execute(server: str, *statements: str, database: str = "postgres") -> list[tuple[Any, ...]]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from gazetune.cli.gaze.predictor import CSV_HELP, add_predictor_options, print_predictor_errors
-from gazetune.cli.options import Subparsers, add_json_option
+from gazetune.cli.options import Subparsers, add_json_option, path_argument
 from gazetune.cli.outcome import Outcome
 
 
@@ -14,7 +13,7 @@ def add_parser(subparsers: Subparsers) -> None:
     """Add the subcommand below `gazetune gaze`."""
     parser = subparsers.add_parser("evaluate", help="compare a predictor with measured reading", allow_abbrev=False)
     add_predictor_options(parser, required=True)
-    parser.add_argument("--data", type=Path, required=True, metavar="CSV", help=CSV_HELP)
+    parser.add_argument("--data", type=path_argument, required=True, metavar="CSV", help=CSV_HELP)
     add_json_option(parser)
     parser.set_defaults(run=run)
 

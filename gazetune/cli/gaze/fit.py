@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from gazetune.cli.gaze.predictor import CSV_HELP, print_predictor_errors
-from gazetune.cli.options import Subparsers, add_json_option
+from gazetune.cli.options import Subparsers, add_json_option, path_argument
 from gazetune.cli.outcome import Outcome
 
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the subcommand below `gazetune gaze`."""
     parser = subparsers.add_parser("fit", help="fit a predictor to measured reading", allow_abbrev=False)
-    parser.add_argument("--data", type=Path, required=True, metavar="CSV", help=f"what to fit to: {CSV_HELP}")
-    parser.add_argument("--valid", type=Path, required=True, metavar="CSV", help="what to evaluate on; never fitted to")
+    parser.add_argument("--data", type=path_argument, required=True, metavar="CSV", help=f"what to fit to: {CSV_HELP}")
+    parser.add_argument(
+        "--valid", type=path_argument, required=True, metavar="CSV", help="what to evaluate on; never fitted to"
+    )
     parser.add_argument("--kind", default="lexical", help="kind of the predictor: lexical (the default) or roberta")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make, for gaze.path")
+    parser.add_argument("--out", type=path_argument, required=True, metavar="DIR", help="folder to make, for gaze.path")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the fit (default: 0)")
     roberta = parser.add_argument_group("of kind roberta")
     roberta.add_argument(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gazetune.cli.options import Subparsers, add_json_option
+from gazetune.cli.options import Subparsers, add_json_option, path_argument, path_or_name_argument
 from gazetune.cli.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -22,20 +21,30 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument(
         "source",
-        type=Path,
+        type=path_argument,
         metavar="SOURCE",
         help="folder of recordings (OASST-ETC, Gazepoint, EyeLink .asc), an .asc file, or a data set "
         "of pymovements (its definition.yaml, or its folder and --dataset)",
     )
-    parser.add_argument("--data", required=True, metavar="PAIRS", help="the pairs that were read, as data.source")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="Parquet file to write, for gaze.path")
+    parser.add_argument(
+        "--data",
+        type=path_or_name_argument,
+        required=True,
+        metavar="PAIRS",
+        help="the pairs that were read, as data.source",
+    )
+    parser.add_argument(
+        "--out", type=path_argument, required=True, metavar="FILE", help="Parquet file to write, for gaze.path"
+    )
     parser.add_argument(
         "--screen",
         type=parse_screen_size,
         metavar="WxH",
         help="size of the screen in pixels (default: the recording's, else 1280x1024)",
     )
-    parser.add_argument("--words", type=Path, metavar="DIR", help="folder of the word boxes (default: SOURCE/words)")
+    parser.add_argument(
+        "--words", type=path_argument, metavar="DIR", help="folder of the word boxes (default: SOURCE/words)"
+    )
     parser.add_argument(
         "--assign",
         choices=("recorded", "nearest", "corrected", "cross"),

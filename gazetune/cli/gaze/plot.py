@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gazetune.cli.options import Subparsers
+from gazetune.cli.options import Subparsers, path_argument, path_or_name_argument
 from gazetune.cli.outcome import Outcome
 from gazetune.errors import InputError
 
@@ -22,21 +22,26 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     what.add_argument(
         "--compare",
-        type=Path,
+        type=path_argument,
         metavar="CSV",
         help="draw the predictor against the readers of a CSV in the shared task's columns",
     )
     what.add_argument(
         "--scanpath",
-        type=Path,
+        type=path_argument,
         nargs=2,
         metavar=("FIXATIONS", "BOXES"),
         help="draw fixations (x, y, duration in s) over word boxes (text, x1, y1, x2, y2)",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="FILE.png or FILE.html")
+    parser.add_argument("--out", type=path_argument, required=True, metavar="FILE", help="FILE.png or FILE.html")
     parser.add_argument("--measure", help="nFix, FFD, GPT, TRT or fixProp (default: TRT; with --compare all five)")
     parser.add_argument("--predictor", metavar="NAME", help="the gaze predictor (default: lexical)")
-    parser.add_argument("--path", metavar="FILE", help="the predictor's weights or recorded measures (gaze.path)")
+    parser.add_argument(
+        "--path",
+        type=path_or_name_argument,
+        metavar="FILE",
+        help="the predictor's weights or recorded measures (gaze.path)",
+    )
     parser.set_defaults(run=run)
 
 

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from gazetune.cli.gaze.number_table import print_number_table
+from gazetune.cli.options import path_or_name_argument
 
 if TYPE_CHECKING:
     from gazetune.gaze.evaluation import PredictorErrors
@@ -24,7 +25,7 @@ def add_predictor_options(parser: argparse.ArgumentParser, required: bool) -> No
         metavar="NAME",
         help=f"gaze predictor, as gaze.predictor{default}",
     )
-    parser.add_argument("--path", metavar="FILE", help="the predictor's file, as gaze.path")
+    parser.add_argument("--path", type=path_or_name_argument, metavar="FILE", help="the predictor's file, as gaze.path")
 
 
 def print_predictor_errors(errors: PredictorErrors) -> None:

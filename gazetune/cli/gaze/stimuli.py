@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from gazetune.cli.gaze.import_recordings import parse_screen_size
-from gazetune.cli.options import Subparsers, add_json_option
+from gazetune.cli.options import Subparsers, add_json_option, path_argument, path_or_name_argument
 from gazetune.cli.outcome import Outcome
 
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the subcommand below `gazetune gaze`."""
     parser = subparsers.add_parser("stimuli", help="render pairs to screen pages for an experiment", allow_abbrev=False)
-    parser.add_argument("--data", required=True, metavar="PAIRS", help="the pairs to show, as data.source")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")
+    parser.add_argument(
+        "--data", type=path_or_name_argument, required=True, metavar="PAIRS", help="the pairs to show, as data.source"
+    )
+    parser.add_argument("--out", type=path_argument, required=True, metavar="DIR", help="folder to make")
     parser.add_argument(
         "--screen",
         type=parse_screen_size,
@@ -22,7 +23,7 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="WxH",
         help="size of the screen in pixels (default: 1280x1024)",
     )
-    parser.add_argument("--font", type=Path, metavar="FILE", help="font file (default: DejaVu Sans Mono)")
+    parser.add_argument("--font", type=path_argument, metavar="FILE", help="font file (default: DejaVu Sans Mono)")
     parser.add_argument("--font-size", type=int, default=24, metavar="PIXELS", help="size of the font (default: 24)")
     parser.add_argument("--readers", type=int, default=1, metavar="N", help="orders to draw (default: 1)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the orders (default: 0)")

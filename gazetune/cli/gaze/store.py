@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from gazetune.cli.options import Subparsers, add_json_option, add_storage_option
+from gazetune.cli.options import Subparsers, add_json_option, add_storage_option, path_or_name_argument
 from gazetune.cli.outcome import Outcome
 from gazetune.errors import InputError
+from gazetune.files.paths import resolve_path
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -14,11 +15,13 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "store", help="predict the measures of all texts of a data set ahead, in parallel", allow_abbrev=False
     )
-    parser.add_argument("--data", required=True, metavar="SOURCE", help="preference pairs, as data.source")
+    parser.add_argument(
+        "--data", type=path_or_name_argument, required=True, metavar="SOURCE", help="preference pairs, as data.source"
+    )
     parser.add_argument(
         "--predictor", default="lexical", metavar="NAME", help="gaze predictor, as gaze.predictor (default: lexical)"
     )
-    parser.add_argument("--path", metavar="FILE", help="the predictor's file, as gaze.path")
+    parser.add_argument("--path", type=path_or_name_argument, metavar="FILE", help="the predictor's file, as gaze.path")
     add_storage_option(parser)
     parser.add_argument("--store", metavar="PLACE", help="folder or URI of the store, as gaze.store")
     parser.add_argument(
@@ -37,14 +40,13 @@ def run(args: argparse.Namespace) -> Outcome:
     if args.workers is not None and args.workers < 1:
         raise InputError(f"--workers {args.workers}: accepted: 1 or more")
     from gazetune.cluster.gaze_store import build_store_in_parallel
-    from gazetune.config import Config
-    from gazetune.config.config_file import with_absolute_paths
+    from gazetune.config.config_file import build_config, with_absolute_paths
 
     gaze = {"predictor": args.predictor, "path": args.path, "store": args.store}
-    config = with_absolute_paths(Config.model_validate({"data": {"source": args.data}, "gaze": gaze}))
-    store = build_store_in_parallel(config, args.storage.resolve(), args.workers, args.address)
+    config = with_absolute_paths(build_config({"data": {"source": args.data}, "gaze": gaze}, "command line"))
+    store = build_store_in_parallel(config, resolve_path(args.storage, "--storage"), args.workers, args.address)
     facts = {
-        "store": args.store or str(store.folder.parent),
+        "store": config.gaze.store or str(store.folder.parent),
         "folder": str(store.folder),
         "predictor": store.fingerprint,
         "texts": len(store),

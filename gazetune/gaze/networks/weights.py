@@ -20,6 +20,7 @@ from tokenizers import Tokenizer
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.files.lfs_pointer import refuse_lfs_pointer
+from gazetune.files.paths import path_exists
 
 if TYPE_CHECKING:
     import torch
@@ -66,7 +67,7 @@ def locate_weights(name: str, key: str) -> Path:
     path = Path(name)
     if path.is_dir():
         return _find_weights_in_folder(path, key)
-    return path if path.exists() else _download_weights(name, key)
+    return path if path_exists(path) else _download_weights(name, key)
 
 
 def _find_weights_in_folder(folder: Path, key: str) -> Path:

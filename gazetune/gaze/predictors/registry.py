@@ -18,11 +18,11 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from gazetune.config import MEASURES, Config
 from gazetune.errors import InputError, did_you_mean
+from gazetune.files.paths import path_exists
 from gazetune.gaze.measures import GazePredictor
 
 Factory = Callable[[Config], GazePredictor]
@@ -119,7 +119,7 @@ def check_predictor_file(config: Config) -> None:
         As `check_predictor` and `create_predictor`.
     """
     check_predictor(config)
-    if config.gaze.path is not None and not Path(config.gaze.path).exists():
+    if config.gaze.path is not None and not path_exists(config.gaze.path):
         create_predictor(config)  # the path may be on the hub; otherwise the factory says what it accepts
 
 

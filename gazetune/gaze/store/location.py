@@ -25,7 +25,9 @@ from typing import NamedTuple
 import pyarrow as pa
 from pyarrow import fs
 
+from gazetune.config.address import Address
 from gazetune.errors import InputError
+from gazetune.files.paths import resolve_path
 from gazetune.gaze.store.part import UNFINISHED, PartName, list_parts, unfinished_path
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
@@ -60,14 +62,15 @@ def locate_store(store: str | None, cache: Path) -> StoreLocation:
     if store is None:
         return StoreLocation(cache / "gaze", None)
     if _URI.match(store) is None:
-        return StoreLocation(Path(store), None)
-    name = re.sub("//[^/@]*@", "//", store.partition("?")[0]).rstrip("/")  # without keys, for messages
+        return StoreLocation(resolve_path(store, "gaze.store"), None)
+    address = Address(store)
+    name = address.partition("?")[0].rstrip("/")
     with _name_in_errors(name, "opened"):
-        filesystem, path = fs.FileSystem.from_uri(store)
+        filesystem, path = fs.FileSystem.from_uri(address.with_secret)
         if not path:
             raise OSError("it names no bucket or folder")
-    # A cache of its own: parts of another store must not be taken for parts of this one.
-    own = hashlib.sha256(store.rstrip("/").encode()).hexdigest()[:16]
+    # A cache of its own: parts of another store must not be taken for parts of this one. Keys may change.
+    own = hashlib.sha256(address.rstrip("/").encode()).hexdigest()[:16]
     return StoreLocation(cache / "gaze_remote" / own, RemoteStores(filesystem, path, name))
 
 

@@ -26,6 +26,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from gazetune import __version__
 from gazetune.config import Config
+from gazetune.config.config_file import with_absolute_paths
 from gazetune.errors import InputError
 from gazetune.files.build_lock import build_lock
 from gazetune.files.replaced_folder import replace_folder
@@ -151,6 +152,7 @@ def _facts_file(config: Config, cache: Path) -> Path:
 
 def preparation_key(config: Config) -> str:
     """Return the name of the folder that everything with the same data, tokenizer and gaze shares."""
+    config = with_absolute_paths(config)  # a file has one key, however its path is written
     in_model = {"features", "normalise", "store"}
     gaze = {**config.gaze.model_dump(mode="json", exclude=in_model), "unit": gaze_unit(config)}
     files = [_file_states(name) for name in (config.data.source, config.backbone, config.gaze.path) if name]

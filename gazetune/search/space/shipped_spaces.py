@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from gazetune.errors import InputError, did_you_mean
+from gazetune.files.paths import path_exists, show_text
 
 
 def find_space_file(space: str | Path) -> Path:
@@ -22,12 +24,14 @@ def find_space_file(space: str | Path) -> Path:
     >>> find_space_file("demo").name
     'demo.yaml'
     """
-    if Path(space).is_file():
-        return Path(space)
+    path = Path(os.path.expanduser(space))
+    if path_exists(path) and path.is_file():
+        return path
     shipped = shipped_spaces()
     if str(space) in shipped:
         return shipped[str(space)]
-    raise InputError(f"search space '{space}': neither a file nor a shipped space; {did_you_mean(str(space), shipped)}")
+    known = did_you_mean(str(space), shipped)
+    raise InputError(f"search space {show_text(str(space))}: neither a file nor a shipped space; {known}")
 
 
 def shipped_spaces() -> dict[str, Path]:

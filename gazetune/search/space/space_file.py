@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gazetune.config.address import Address
 from gazetune.config.config_file import Lines, parse_overrides, with_absolute_paths
 from gazetune.config.keys import get_key, set_key
 from gazetune.config.yaml_file import read_yaml_lines
 from gazetune.errors import InputError, did_you_mean
+from gazetune.errors.redact import hide_password
+from gazetune.files.names import check_name
 from gazetune.gaze.predictors.registry import predictor_names
 from gazetune.search.space.checks import check_space, order_axes
 from gazetune.search.space.extras import read_extras
@@ -34,6 +36,7 @@ _TOP_LEVEL = (
 )
 _MERGED = ("preset", "search", "resources", "tracking")
 _PATHS = ("data.source", "backbone", "gaze.path")
+_ADDRESSES = ("tracking.uri", "gaze.store")
 
 
 def read_space(
@@ -63,10 +66,12 @@ def read_space(
             f"{where}: space: needs at least one axis such as optim.learning_rate: {{log_uniform: [a, b]}}"
         )
     located = [each for each in read_axes(entries, lines, str(path)) if each.axis.key not in extras.fixed]
+    _refuse_secrets([entries, extras.try_first, extras.as_written()], str(path))
     _make_absolute(base, str(path), base_lines)
     ordered = tuple(order_axes(located, extras))
     axes = tuple(each.axis for each in ordered)
-    space = SearchSpace(_check_name(name or tree.get("name"), path), str(path), base, entries, axes, extras)
+    own = check_name(tree.get("name"), f"{path}: name") if name is None else check_name(name, "--name")
+    space = SearchSpace(own, str(path), base, entries, axes, extras)
     return check_space(space, ordered)
 
 
@@ -96,6 +101,9 @@ def _make_absolute(base: dict[str, Any], origin: str, lines: Lines) -> None:
     files = (base.get("gaze") or {}).get("path")
     for key in _PATHS:
         set_key(base, key, get_key(config, key))
+    for key in _ADDRESSES:
+        if get_key(config, key) is not None:
+            set_key(base, key, get_key(config, key))
     if config.search.storage is not None:
         base["search"]["storage"] = storage_url(config.search.storage, _location_of(origin, lines, "search.storage"))
     if not isinstance(files, Mapping):
@@ -109,13 +117,21 @@ def _make_absolute(base: dict[str, Any], origin: str, lines: Lines) -> None:
     base["gaze"]["path"] = {name: with_absolute_paths(config).gaze.path for name, config in own.items()}
 
 
+def _refuse_secrets(part: object, origin: str) -> None:
+    """Refuse an address with a password among the values of axes: they are written wherever a trial's values are."""
+    if isinstance(part, Mapping):
+        part = list(part.values())
+    if isinstance(part, list | tuple):
+        for each in part:
+            _refuse_secrets(each, origin)
+    elif isinstance(part, str) and Address(part).has_secret:
+        raise InputError(
+            f"{origin}: space: '{hide_password(part)}' has a password, which would be copied into reports and MLflow; "
+            "accepted: the address without it"
+        )
+
+
 def _location_of(origin: str, lines: Lines, *keys: str) -> str:
     """Return where the first of the keys that was set was set."""
     where = next(lines[key] for key in keys if key in lines)
     return where if isinstance(where, str) else f"{origin}:{where}"
-
-
-def _check_name(name: object, path: Path) -> str:
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise InputError(f"{path}: name: {name!r} is not accepted; letters, digits, '.', '_' and '-' are")
-    return name

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import sqlalchemy
 from sqlalchemy.exc import SQLAlchemyError
 
+from gazetune.config.address import Address
 from gazetune.errors import InputError
-from gazetune.tracking.location import hide_password
+from gazetune.errors.redact import hide_password
+from gazetune.files.paths import resolve_path
+from gazetune.tracking.database_url import read_database_url, render_url, with_installed_driver
 
 JOURNAL = "journal:"
-SQLITE = "sqlite:///"
 
-_ACCEPTED = f"postgresql://USER@HOST/DATABASE, mysql://USER@HOST/DATABASE, {SQLITE}FILE or {JOURNAL}FILE"
+_ACCEPTED = "postgresql://USER@HOST/DATABASE, mysql://USER@HOST/DATABASE, sqlite:///FILE or journal:FILE"
 _DATABASES = ("postgresql", "mysql", "sqlite")
-# SQLAlchemy's default differs between its versions; this one is what the extra `postgres` installs.
-_POSTGRES = "postgresql+psycopg2"
 
 
-def storage_url(given: str, origin: str) -> str:
+def storage_url(given: str, origin: str) -> Address:
     """Return `search.storage` as it is used: a file in it absolute, the driver of PostgreSQL named.
 
-    A password is refused, because configs are copied into reports, MLflow and saved models.
+    A password is refused: every `gazetune status` and `gazetune stop` would need it again.
 
     Parameters
     ----------
@@ -38,30 +36,29 @@ def storage_url(given: str, origin: str) -> str:
 
     Examples
     --------
-    >>> storage_url("postgresql://ann@db.example.org/studies", "space.yaml:9")
-    'postgresql+psycopg2://ann@db.example.org/studies'
     >>> storage_url("journal:/shared/studies.log", "space.yaml:9")
     'journal:/shared/studies.log'
     """
-    shown = hide_password(given).split("?")[0]
-    refused = InputError(f"{origin}: search.storage: '{shown}' is no study storage; accepted: {_ACCEPTED}")
-    if given.startswith(JOURNAL):
-        if not given.removeprefix(JOURNAL):
+    what = f"{origin}: search.storage:"
+    address = Address(given)
+    shown = hide_password(address.with_secret)
+    refused = InputError(f"{what} '{shown}' is no study storage; accepted: {_ACCEPTED}")
+    if address.startswith(JOURNAL):
+        if not address.removeprefix(JOURNAL):
             raise refused
-        return f"{JOURNAL}{Path(given.removeprefix(JOURNAL)).resolve()}"
+        return Address(f"{JOURNAL}{resolve_path(address.removeprefix(JOURNAL), what.removesuffix(':'))}")
+    if "://" not in address or address.partition("://")[0].partition("+")[0] not in _DATABASES:
+        raise refused
     try:
-        url = sqlalchemy.make_url(given)
+        database = sqlalchemy.make_url(address.with_secret).database
     except (SQLAlchemyError, ValueError):
         raise refused from None
-    if url.get_backend_name() not in _DATABASES or url.database in (None, "", ":memory:"):
+    if not database:
         raise refused
-    if url.password is not None or "password" in url.query:
+    if address.has_secret:
         raise InputError(
-            f"{origin}: search.storage: '{shown}' has a password, which would be copied into reports and saved models; "
+            f"{what} '{shown}' has a password, which would be copied into reports and saved models; "
             "leave it out (PostgreSQL takes it from PGPASSWORD or ~/.pgpass)"
         )
-    if url.get_backend_name() == "sqlite":
-        url = url.set(database=str(Path(str(url.database)).resolve()))
-    elif url.drivername == "postgresql":
-        url = url.set(drivername=_POSTGRES)
-    return url.render_as_string()
+    url = read_database_url(address, what, _ACCEPTED)
+    return Address(render_url(url if "+" in url.drivername else with_installed_driver(url)))

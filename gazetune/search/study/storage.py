@@ -30,12 +30,18 @@ from gazetune.config import SearchConfig
 from gazetune.errors import InputError
 from gazetune.files.atomic_write import write_atomically
 from gazetune.files.writable import require_writable
-from gazetune.search.space.study_url import JOURNAL, SQLITE
+from gazetune.search.space.study_url import JOURNAL
 from gazetune.search.study.objectives import directions_of
+from gazetune.tracking.database_url import (
+    describe_missing_package,
+    describe_password_source,
+    render_url,
+    sqlite_url,
+    with_installed_driver,
+)
 from gazetune.tracking.location import TIMEOUT
 from gazetune.trials.objective import Direction
 
-_PACKAGES = {"psycopg2": "pip install 'gazetune[postgres]'", "MySQLdb": "pip install mysqlclient"}
 _OWNER = "gazetune:search"
 """A user attribute of a shared study: the mark of the search that it belongs to."""
 _MARK_FILE = "study_owner"
@@ -47,7 +53,7 @@ _SQLITE_WAIT = 60
 
 def own_study_url(folder: Path) -> str:
     """Return the URL of the sqlite file in a search's folder, where its study is unless `search.storage` is set."""
-    return f"{SQLITE}{folder.resolve() / 'study.db'}"
+    return sqlite_url(folder.resolve() / "study.db")
 
 
 def check_study_storage(url: str | None, name: str, folder: Path) -> None:
@@ -142,20 +148,27 @@ def open_shared_study(url: str, name: str, directions: Sequence[Direction], fold
 
 def _open_to_write(url: str) -> RDBStorage:
     """Open a database to write; its tables are made where they are missing."""
-    sqlite = url.startswith(SQLITE)
+    read = with_installed_driver(sqlalchemy.make_url(url))
     # A server may drop an idle connection; a sqlite file is locked while others read it.
-    engine: dict[str, Any] = {"connect_args": {"timeout": _SQLITE_WAIT}} if sqlite else {"pool_pre_ping": True}
+    engine: dict[str, Any] = {"pool_pre_ping": True}
+    if read.get_backend_name() == "sqlite":
+        engine = {"connect_args": {"timeout": float(str(read.query.get("timeout", _SQLITE_WAIT)))}}
     for attempt in range(1, _ATTEMPTS):
         try:
-            return RDBStorage(url, engine_kwargs=engine)
+            return RDBStorage(_as_template(read), engine_kwargs=engine)
         except (DatabaseError, StorageInternalError):  # somebody else may be making the same tables
             time.sleep(0.05 * attempt)
-    return RDBStorage(url, engine_kwargs=engine)
+    return RDBStorage(_as_template(read), engine_kwargs=engine)
+
+
+def _as_template(url: sqlalchemy.URL) -> str:
+    """Return a URL as Optuna reads it: it puts its version in the place of braces."""
+    return render_url(url).replace("{", "{{").replace("}", "}}")
 
 
 def _open_to_read(url: str) -> BaseStorage | None:
     """Return the storage if studies were ever kept there, else None once it is known that they can be."""
-    file = next((Path(url.removeprefix(kind)) for kind in (JOURNAL, SQLITE) if url.startswith(kind)), None)
+    file = _file_of(url)
     if file is not None:
         if not file.parent.is_dir():
             raise FileNotFoundError(f"there is no folder {file.parent}")
@@ -167,14 +180,23 @@ def _open_to_read(url: str) -> BaseStorage | None:
         if url.startswith(JOURNAL):
             return JournalStorage(JournalFileBackend(str(file)))
     limit = {"timeout" if file is not None else "connect_timeout": int(TIMEOUT)}
-    engine = sqlalchemy.create_engine(url, connect_args=limit)
+    read = with_installed_driver(sqlalchemy.make_url(url))
+    engine = sqlalchemy.create_engine(read, connect_args=limit)
     try:
         if not _has_tables(engine):
             _check_may_create(engine)
             return None
     finally:
         engine.dispose()
-    return RDBStorage(url, engine_kwargs={"connect_args": limit}, skip_table_creation=True)
+    return RDBStorage(_as_template(read), engine_kwargs={"connect_args": limit}, skip_table_creation=True)
+
+
+def _file_of(url: str) -> Path | None:
+    """Return the file that a storage is; None of a server."""
+    if url.startswith(JOURNAL):
+        return Path(url.removeprefix(JOURNAL))
+    read = sqlalchemy.make_url(url)
+    return Path(str(read.database)) if read.get_backend_name() == "sqlite" else None
 
 
 def _has_tables(engine: sqlalchemy.Engine) -> bool:
@@ -216,14 +238,13 @@ def _errors_in_one_line(url: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        package = str(error.name)
-        raise _storage_error(
-            url, f"needs the Python package {package}: {_PACKAGES.get(package, f'pip install {package}')}"
-        ) from error
+        raise _storage_error(url, describe_missing_package(str(error.name))) from error
     except (SQLAlchemyError, StorageInternalError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         # A database driver's own error has the reason; the wrapping one has the statement too.
         reason = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None) or error
-        raise _storage_error(url, f"cannot be used ({str(reason).strip().splitlines()[0]})") from error
+        line = next(iter(str(reason).strip().splitlines()), "") or type(reason).__name__
+        hint = "" if _file_of(url) is not None else describe_password_source(sqlalchemy.make_url(url))
+        raise _storage_error(url, f"cannot be used ({line}){hint}") from error
 
 
 def _storage_error(url: str, what: str) -> InputError:

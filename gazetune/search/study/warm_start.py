@@ -7,6 +7,7 @@ puts them into its study. A trial is taken over when its whole config lies in th
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from optuna.trial import TrialState
 from gazetune.config.keys import config_keys, get_key
 from gazetune.config.yaml_file import read_yaml
 from gazetune.errors import InputError, did_you_mean
+from gazetune.files.names import is_folder_name
+from gazetune.files.paths import path_exists, resolve_path, show_text
 from gazetune.search.folder import SearchFolder
 from gazetune.search.space.extras import PastTrial
 from gazetune.search.space.points import locate_point
@@ -83,12 +86,16 @@ def with_history(space: SearchSpace, source: str, storage: Path, facts: RunFacts
 
 
 def _find_folder(source: str, storage: Path) -> SearchFolder:
-    for path in (storage / source, Path(source)):
-        if (path / "space.yaml").is_file():
-            return SearchFolder(path.resolve())
+    places = [Path(os.path.expanduser(source))]
+    if is_folder_name(source):
+        places.insert(0, storage / source)
+    for path in places:
+        if source and path_exists(path / "space.yaml"):
+            return SearchFolder(resolve_path(path, "--warm-start"))
     names = SearchFolder.list_names(storage)
     accepted = did_you_mean(source, names) if names else "none was started there"
-    raise InputError(f"--warm-start {source}: neither a search in {storage} nor the folder of one; {accepted}")
+    shown = show_text(source)
+    raise InputError(f"--warm-start {shown}: neither a search in {storage} nor the folder of one; {accepted}")
 
 
 def _check_comparable(

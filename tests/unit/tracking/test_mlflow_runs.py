@@ -1,12 +1,6 @@
 from __future__ import annotations
 
 import math
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,9 +11,8 @@ from mlflow.entities import Run
 
 from gazetune.errors import InputError
 from gazetune.tracking.lineage import code_version
-from gazetune.tracking.location import check_uri_answers
 from gazetune.tracking.mlflow_runs import Tracker
-from tests.commands import BOUND
+from tests.mlflow_server import start_mlflow_server
 
 
 @pytest.fixture(scope="module")
@@ -238,29 +231,8 @@ def server(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """Run `mlflow server` on this machine."""
     folder = tmp_path_factory.mktemp("server")
     (folder / "server.db").write_bytes((template / "mlflow.db").read_bytes())
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", str(folder / "art")]
-    log = (folder / "log").open("w")
-    process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
-    uri = f"http://127.0.0.1:{port}"
-    try:
-        end = time.monotonic() + BOUND
-        while True:
-            try:
-                check_uri_answers(uri)
-                break
-            except InputError:
-                if process.poll() is not None or time.monotonic() > end:
-                    pytest.fail((folder / "log").read_text())
-                time.sleep(0.5)
-        yield uri
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=20)
-        log.close()
+    with start_mlflow_server(folder) as address:
+        yield f"http://{address}"
 
 
 def test_a_server_holds_runs_metrics_and_artifacts(server: str, tmp_path: Path) -> None:
