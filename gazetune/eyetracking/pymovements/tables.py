@@ -35,6 +35,8 @@ COLUMN_SPELLINGS: Mapping[str, tuple[str, ...]] = {
     "TRT": ("TRT", "TFT", "IA_DWELL_TIME"),
 }
 """What each column is called: here, in the tables of EMTeC and PoTeC, and in reports of EyeLink Data Viewer."""
+_TYPICAL_MS = (10.0, 10_000.0)
+"""Between these lies the median of a column of fixation times in milliseconds, and of none in seconds."""
 _TABLE_MEASURES = ("nFix", "FFD", "GPT", "TRT")
 
 
@@ -84,6 +86,7 @@ class CorpusTable:
         x, y = self._read_numbers("x"), self._read_numbers("y")
         start = self._read_starts(readers, trials)
         duration = self._read_numbers("duration", 0.0, required=True)
+        self._check_milliseconds("duration", duration)
         fixations = Fixations(x, y, duration / 1000.0, start / 1000.0)
         found = []
         for reader in dict.fromkeys(readers):
@@ -107,6 +110,8 @@ class CorpusTable:
         trials = self._read_names("trial") or (self._path.stem,) * len(self._frame)
         words = self._frame[self._find_column("word")].to_list()
         columns = [np.nan_to_num(self._read_numbers(name, 0.0)) for name in _TABLE_MEASURES]
+        for key, column in zip(_TABLE_MEASURES[1:], columns[1:], strict=True):
+            self._check_milliseconds(key, column)
         values = np.stack([*columns, np.where(columns[0] > 0, 100.0, 0.0)], axis=1)
         groups: dict[tuple[str, str], list[int]] = {}
         for row, (reader, trial, word) in enumerate(zip(readers, trials, words, strict=True)):
@@ -165,6 +170,16 @@ class CorpusTable:
             else:
                 raise self._missing_column(key)
         return tuple(None if None in values else "_".join(map(str, values)) for values in zip(*parts, strict=True))
+
+    def _check_milliseconds(self, key: str, values: NDArray[np.float64]) -> None:
+        """Check that times [rows] are of the size that milliseconds have, not seconds or microseconds."""
+        times = values[values > 0]
+        median = float(np.median(times)) if len(times) else _TYPICAL_MS[0]
+        if not _TYPICAL_MS[0] <= median <= _TYPICAL_MS[1]:
+            raise InputError(
+                f"{self._path}: {self._find_column(key)}: its median is {median:g}; accepted: milliseconds, with a "
+                f"median of {_TYPICAL_MS[0]:g} to {_TYPICAL_MS[1]:g}"
+            )
 
     def _read_starts(self, readers: Iterable[str | None], trials: Iterable[str | None]) -> NDArray[np.float64]:
         """Return [rows] milliseconds, or the number of the row where the table has no column of starts."""
