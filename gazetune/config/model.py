@@ -39,6 +39,10 @@ class DataConfig(Section):
     """Conversations end after this many tokens of the backbone, and the gaze on them with them."""
     tokens: Literal["template", "reference"] = "template"
     """Which tokens a conversation is read as: those of the tokenizer's own chat template, or those of the reference."""
+    max_chars_of: Literal["contents", "rendered"] = "contents"
+    """What `max_chars` counts: the contents of the messages, or the chats as the chat template writes them."""
+    prompts: Literal["conversation", "single"] = "conversation"
+    """Prompts of OASST1 and HelpSteer2: the messages of the conversation, or one message as the reference has it."""
     invert_oasst1: bool = False
     """Take the least preferred reply of OASST1 as chosen and the most preferred one as rejected."""
     split: str | None = None

@@ -17,7 +17,13 @@ from gazetune.errors import did_you_mean
 PRESETS = ("corrected", "reference")
 
 REFERENCE: Mapping[str, Mapping[str, object]] = {
-    "data": {"max_chars": 10000, "invert_oasst1": True, "tokens": "reference"},
+    "data": {
+        "max_chars": 10000,
+        "max_chars_of": "rendered",
+        "prompts": "single",
+        "invert_oasst1": True,
+        "tokens": "reference",
+    },
     "adapter": {
         "kind": "lora",
         "r": 8,
@@ -46,6 +52,8 @@ REFERENCE: Mapping[str, Mapping[str, object]] = {
 
 ADDED_LATER = frozenset(
     [
+        "data.max_chars_of",
+        "data.prompts",
         "data.tokens",
         "adapter.double_quantization",
         "fusion.project_zeros",

@@ -15,6 +15,8 @@ class SourceReading:
 
     invert_oasst1: bool = False
     """Whether pairs of OASST1 have chosen and rejected change places, as the public code of GazeReward has them."""
+    single_prompts: bool = False
+    """Whether prompts of OASST1 and HelpSteer2 are one message, as the public code of GazeReward has them."""
     drop_bad_rows: bool = False
     """Whether bad rows are left out and counted; else the first one is refused."""
     good: int = 0

@@ -132,7 +132,7 @@ def _convert_rows(rows: Iterable[Row], known: SourceFormat | None, reading: Sour
     """Yield the pairs of rows: of a published format by its rules, and of a user's own file (None) strictly."""
     if known is None:
         return read_own_pairs(rows, reading)
-    return known.choose_converter(reading.invert_oasst1)(_readable_rows(rows, known, reading))
+    return known.choose_converter(reading.invert_oasst1, reading.single_prompts)(_readable_rows(rows, known, reading))
 
 
 def _readable_rows(rows: Iterable[Row], known: SourceFormat, reading: SourceReading) -> Iterator[Row]:

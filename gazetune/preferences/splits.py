@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -37,6 +37,9 @@ TRAIN_SHARE = 0.85
 """Share of train where the test split is given: the rest is validation."""
 FOLDS = 5
 PLANTED_PAIRS = 3000
+
+CountCharacters = Callable[[PreferencePair], int]
+"""Counts the characters of both chats of a pair."""
 
 _Published = dict[str, list[PreferencePair]]
 _Seen = dict[tuple[tuple[Message, ...], str, str], str]
@@ -67,12 +70,20 @@ class Splits:
     """Planted data only: the best reachable accuracy by what a model sees (see `PlantedData.bayes`)."""
 
 
-def load_splits(config: DataConfig) -> Splits:
+def load_splits(config: DataConfig, count_rendered: CountCharacters | None = None) -> Splits:
     """Read the pairs of `config.source` and divide them, the same way in every process.
 
     A published test split (or validation split, where that is the only one) is the test split and train is divided
     85/15; a folder with all three keeps them. Otherwise, or when `config.splits` is set, all pairs are divided by the
     hash of `config.seed` and their group. `config.pairs` takes the first pairs of each published split.
+
+    Parameters
+    ----------
+    config
+        The section of the config.
+    count_rendered
+        Counts the characters of both chats of a pair as the backbone's chat template writes them, which
+        `config.max_chars_of: rendered` needs. Without it their contents are counted, which are fewer.
 
     Raises
     ------
@@ -80,7 +91,10 @@ def load_splits(config: DataConfig) -> Splits:
         For a source that cannot be read, a published split that does not exist, and a split that ends up empty.
     """
     counts = _Counts(Counter(), Counter())
-    published, bayes = _read_published(config, counts)
+    count = _count_characters
+    if config.max_chars_of == "rendered" and count_rendered is not None:
+        count = count_rendered
+    published, bayes = _read_published(config, counts, count)
     found = sum(map(len, published.values()))
     if config.splits or config.fold or len(published) == 1:
         divided = _divide_by_hash(_join_splits(published, counts), config)
@@ -108,17 +122,21 @@ def load_splits(config: DataConfig) -> Splits:
     )
 
 
-def _read_published(config: DataConfig, counts: _Counts) -> tuple[_Published, dict[str, float] | None]:
+def _read_published(
+    config: DataConfig, counts: _Counts, count: CountCharacters
+) -> tuple[_Published, dict[str, float] | None]:
     """Return the pairs as published: `train`, and `test` and `validation` where there are such; Bayes if planted."""
     if config.source == "planted":
         data = make_planted_data(config.pairs or PLANTED_PAIRS, config.seed)
         return {"train": list(data.pairs)}, data.bayes
-    reading = SourceReading(config.invert_oasst1, drop_bad_rows=config.on_bad_row == "drop")
+    reading = SourceReading(
+        config.invert_oasst1, single_prompts=config.prompts == "single", drop_bad_rows=config.on_bad_row == "drop"
+    )
     streams = read_source_splits(config.source, reading)
     published: _Published = {}
     seen: dict[str, _Seen] = {}
     for name, kind in classify_splits(list(streams), config.source, config.split).items():
-        pairs = _take_pairs(streams[name], config, counts, seen.setdefault(kind, {}))
+        pairs = _take_pairs(streams[name], config, counts, seen.setdefault(kind, {}), count)
         published.setdefault(kind, []).extend(pairs)
     reading.check_bad_rows(config.max_bad_rows)
     counts.dropped.update(reading.bad)
@@ -138,7 +156,11 @@ def _join_splits(published: _Published, counts: _Counts) -> list[PreferencePair]
 
 
 def _take_pairs(
-    stream: Iterable[PreferencePair | Dropped], config: DataConfig, counts: _Counts, seen: _Seen
+    stream: Iterable[PreferencePair | Dropped],
+    config: DataConfig,
+    counts: _Counts,
+    seen: _Seen,
+    count: CountCharacters,
 ) -> Iterator[PreferencePair]:
     """Yield the first `config.pairs` pairs without those over `config.max_chars`, and count what falls out.
 
@@ -149,7 +171,7 @@ def _take_pairs(
         if isinstance(item, Dropped):
             counts.dropped[item.reason] += not item.bad
             continue
-        if config.max_chars is not None and _count_characters(item) > config.max_chars:
+        if config.max_chars is not None and count(item) > config.max_chars:
             counts.dropped["longer than max_chars"] += 1
         elif _is_second_copy(item, counts, seen):
             continue

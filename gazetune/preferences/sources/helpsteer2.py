@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from gazetune.preferences.pair import PreferencePair
+from gazetune.preferences.pair import Message, PreferencePair
 from gazetune.preferences.sources.messages import split_turns
 from gazetune.preferences.sources.registry import Dropped, preference_source
 from gazetune.preferences.sources.rows import Row
@@ -20,7 +20,20 @@ def _read_reply(row: Row) -> tuple[str, tuple[float, str, str]]:
     return row.get_text("prompt"), (row.get_number("helpfulness"), row.get_text("response"), row.origin)
 
 
-@preference_source("nvidia/HelpSteer2", columns=("prompt", "response", "helpfulness"), check=_read_reply)
+def single_prompt_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
+    """Yield the pairs of `helpsteer2_pairs` with the whole prompt, its marks of turns included, as one message.
+
+    So the public code of GazeReward (arXiv 2410.01532, at e7e7ec8) has them.
+    """
+    return _compare_replies(rows, lambda prompt: (Message("user", prompt),))
+
+
+@preference_source(
+    "nvidia/HelpSteer2",
+    columns=("prompt", "response", "helpfulness"),
+    single=single_prompt_pairs,
+    check=_read_reply,
+)
 def helpsteer2_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
     """Yield for each prompt its most helpful reply against the second; ties give no pair.
 
@@ -31,6 +44,12 @@ def helpsteer2_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
     InputError
         For a missing column or a wrong type.
     """
+    return _compare_replies(rows, lambda prompt: split_turns(prompt, _TURN))
+
+
+def _compare_replies(
+    rows: Iterable[Row], read_prompt: Callable[[str], tuple[Message, ...]]
+) -> Iterator[PreferencePair | Dropped]:
     replies: dict[str, list[tuple[float, str, str]]] = {}
     for row in rows:
         prompt, reply = _read_reply(row)
@@ -44,4 +63,4 @@ def helpsteer2_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
         if top[0] == second[0]:
             yield Dropped(top[2], "tie")
         else:
-            yield make_pair(top[2], split_turns(prompt, _TURN), top[1], second[1], margin=top[0] - second[0])
+            yield make_pair(top[2], read_prompt(prompt), top[1], second[1], margin=top[0] - second[0])

@@ -11,18 +11,22 @@ from dataclasses import replace
 
 from gazetune.preferences.pair import Message, PreferencePair
 from gazetune.preferences.sources.messages import read_role
-from gazetune.preferences.sources.registry import Dropped, preference_source
+from gazetune.preferences.sources.registry import Converter, Dropped, preference_source
 from gazetune.preferences.sources.rows import Row
 from gazetune.preferences.sources.shapes import make_pair
 
 
-def inverted_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
-    """Yield the pairs of `oasst1_pairs` with the reply of the largest rank, the least preferred one, as chosen.
+def invert_converter(convert: Converter) -> Converter:
+    """Return a converter to the same pairs with the reply of the largest rank, the least preferred one, as chosen.
 
     So the public code of GazeReward (arXiv 2410.01532, at e7e7ec8) has them.
     """
-    for item in oasst1_pairs(rows):
-        yield item if isinstance(item, Dropped) else replace(item, chosen=item.rejected, rejected=item.chosen)
+
+    def inverted_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
+        for item in convert(rows):
+            yield item if isinstance(item, Dropped) else replace(item, chosen=item.rejected, rejected=item.chosen)
+
+    return inverted_pairs
 
 
 def check_message(row: Row) -> None:
@@ -40,10 +44,43 @@ def check_message(row: Row) -> None:
         _read_rank(row)
 
 
+def single_prompt_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
+    """Yield pairs as the public code of GazeReward has them: the prompt is the message that is replied to, alone.
+
+    Replies to messages of the same text are ranked together, whatever trees they stand in. Of replies with the same
+    rank the first one counts as the best, and the last one as the worst.
+
+    Raises
+    ------
+    InputError
+        For a missing column or a wrong type.
+    """
+    kept = _keep_english(rows)
+    ranked = _rank_replies(kept)
+    by_text: dict[str, list[tuple[float, Row]]] = {}
+    origins: dict[str, str] = {}
+    for question_id, question in kept.items():
+        if question_id in ranked:
+            origins.setdefault(question.get_text("text"), question.origin)
+            by_text.setdefault(question.get_text("text"), []).extend(ranked[question_id])
+    for text, replies in by_text.items():
+        if len(replies) < 2:
+            yield Dropped(origins[text], "single reply")
+            continue
+        (best_rank, best), *_, (worst_rank, worst) = sorted(replies, key=lambda reply: reply[0])
+        if best_rank == worst_rank:
+            yield Dropped(origins[text], "tie")
+        else:
+            prompt = (Message("user", text),)
+            tree = best.get_text("message_tree_id")
+            yield make_pair(best.origin, prompt, best.get_text("text"), worst.get_text("text"), group=tree)
+
+
 @preference_source(
     "OpenAssistant/oasst1",
     columns=("message_id", "message_tree_id", "role", "text"),
-    inverted=inverted_pairs,
+    inverted=invert_converter,
+    single=single_prompt_pairs,
     check=check_message,
 )
 def oasst1_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
@@ -58,10 +95,19 @@ def oasst1_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
     InputError
         For a missing column or a wrong type.
     """
-    kept: dict[str, Row] = {}
-    for row in rows:
-        if row.get_value("lang") == "en" and not row.values.get("deleted"):
-            kept[row.get_text("message_id")] = row
+    kept = _keep_english(rows)
+    for question_id, ranked in _rank_replies(kept).items():
+        yield _compare_best_and_worst(kept, kept[question_id], ranked)
+
+
+def _keep_english(rows: Iterable[Row]) -> dict[str, Row]:
+    """Return the English messages that are not deleted, by id."""
+    counted = (row for row in rows if row.get_value("lang") == "en" and not row.values.get("deleted"))
+    return {row.get_text("message_id"): row for row in counted}
+
+
+def _rank_replies(kept: dict[str, Row]) -> dict[str, list[tuple[float, Row]]]:
+    """Return the assistant's ranked replies, with their ranks, by the prompter's message that they reply to."""
     replies: dict[str, list[tuple[float, Row]]] = {}
     for row in kept.values():
         rank = _read_rank(row)
@@ -70,8 +116,7 @@ def oasst1_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
             continue
         if read_role(question, "role") == "user" and read_role(row, "role") == "assistant":
             replies.setdefault(question.get_text("message_id"), []).append((rank, row))
-    for question_id, ranked in replies.items():
-        yield _compare_best_and_worst(kept, kept[question_id], ranked)
+    return replies
 
 
 def _compare_best_and_worst(

@@ -43,16 +43,20 @@ class SourceFormat:
     columns: frozenset[str]
     """A local file whose rows have all of these columns is a copy of the data set. Empty: never recognised."""
     convert: Converter
-    inverted: Converter | None = None
-    """The same pairs the other way round, where the reference has them so (`data.invert_oasst1`)."""
+    inverted: Callable[[Converter], Converter] | None = None
+    """Makes a converter to the same pairs the other way round, where the reference has them so (`data.invert_oasst1`).
+    """
+    single: Converter | None = None
+    """Converts to pairs whose prompt is one message, where the reference has another one than `convert`."""
     check: Callable[[Row], object] | None = None
     """Raises `RowError` for a row that `convert` cannot read, so that such rows can be left out before it."""
     recognises: Callable[[Row], bool] | None = None
     """Tells by its first row that a local file with `chosen` and `rejected` is a copy of the data set."""
 
-    def choose_converter(self, invert: bool) -> Converter:
-        """Return `inverted` if that is asked for and there is one, else `convert`."""
-        return self.inverted if invert and self.inverted is not None else self.convert
+    def choose_converter(self, invert: bool, single: bool = False) -> Converter:
+        """Return `convert`, or `single`, or either of them inverted, where there are such."""
+        chosen = self.single if single and self.single is not None else self.convert
+        return self.inverted(chosen) if invert and self.inverted is not None else chosen
 
 
 SOURCE_FORMATS: dict[str, SourceFormat] = {}
@@ -62,14 +66,15 @@ SOURCE_FORMATS: dict[str, SourceFormat] = {}
 def preference_source(
     name: str,
     columns: Iterable[str] = (),
-    inverted: Converter | None = None,
+    inverted: Callable[[Converter], Converter] | None = None,
+    single: Converter | None = None,
     check: Callable[[Row], object] | None = None,
     recognises: Callable[[Row], bool] | None = None,
 ) -> Callable[[Converter], Converter]:
     """Register the decorated converter as the reader of the hub data set `name` and of local files with `columns`."""
 
     def register_converter(convert: Converter) -> Converter:
-        SOURCE_FORMATS[name] = SourceFormat(name, frozenset(columns), convert, inverted, check, recognises)
+        SOURCE_FORMATS[name] = SourceFormat(name, frozenset(columns), convert, inverted, single, check, recognises)
         return convert
 
     return register_converter

@@ -34,10 +34,10 @@ from gazetune.gaze.controls import add_noise, apply_control, training_statistics
 from gazetune.gaze.networks.weights import FILES_BESIDE_WEIGHTS
 from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.preferences.pair import PreferencePair, collect_margins
-from gazetune.preferences.splits import load_splits
 from gazetune.reward.data.conversation import ChatEncoder
 from gazetune.reward.data.encoding import AlignedChat, ChatArrays, TextRows, align_chat, convert_units, flatten_chats
 from gazetune.reward.data.gaze_unit import gaze_unit
+from gazetune.reward.data.rendered_length import load_pair_splits
 from gazetune.reward.data.stored_gaze import RemotePrediction, distinct_texts, open_gaze_store, texts_to_predict
 from gazetune.reward.layout.batching import EncodedSplit
 from gazetune.reward.model.backbone import context_length, load_tokenizer
@@ -194,7 +194,7 @@ class _Preparation:
         # What can be refused is read first, and what is read soonest before the rest.
         self.context = context_length(config.backbone)
         self.predictor = create_predictor(config)
-        self.splits = load_splits(config.data)
+        self.splits = load_pair_splits(config)
         texts = distinct_texts(self.splits.train, "prompt+response")
         self.tokenizer = load_tokenizer(config.backbone, texts, config.data.tokens)
         self.longest, self.longest_origin = {"tokens": 0, "units": 0}, ""

@@ -13,8 +13,8 @@ from gazetune.gaze.store.build import PredictBatches, Progress, build_store
 from gazetune.gaze.store.gaze_store import GazeStore
 from gazetune.gaze.store.location import locate_store
 from gazetune.preferences.pair import PreferencePair
-from gazetune.preferences.splits import load_splits
 from gazetune.reward.data.gaze_context import find_passages
+from gazetune.reward.data.rendered_length import load_pair_splits
 
 RemotePrediction = Callable[[Config, GazePredictor], PredictBatches]
 """Predicts with the config's predictor in other processes, as `gaze.store.parallel.RayPrediction` does."""
@@ -73,6 +73,6 @@ def store_pair_gaze(
         For pairs that cannot be read, and as `open_gaze_store`.
     """
     predictor = create_predictor(config)
-    splits = load_splits(config.data)
+    splits = load_pair_splits(config)
     texts = texts_to_predict([*splits.train, *splits.validation, *splits.test], config.gaze)
     return open_gaze_store(config, cache, texts, predictor, progress, remote_prediction)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gazetune.cluster.capacity import NodeResources, largest_resources, require_slots
 from gazetune.config import ResourcesConfig
-from gazetune.preferences.splits import load_splits
+from gazetune.reward.data.rendered_length import load_pair_splits
 from gazetune.search.planning.expected_work import TrainingWork
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.stopping.caps import check_caps
@@ -103,7 +103,7 @@ def plan_search(space: SearchSpace, nodes: Sequence[NodeResources], sizes: Trial
     check_objectives(config.search, shapes, space.origin)
     check_scheduler(config.search, space.origin)
     check_caps(config.search, shapes, space.origin)
-    splits = load_splits(space.data_configs()[0].data)
+    splits = load_pair_splits(space.data_configs()[0])
     steps = StepPlan.from_config(config.train, len(splits.train))
     rungs = plan_rungs(config.search, steps.examples_after(steps.total_steps))
     evaluation = sorted(steps.evaluation_steps(config.train.eval_every, rungs.milestones))

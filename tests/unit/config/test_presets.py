@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[3]
 SWITCHES: dict[str, tuple[Any, Any]] = {
     "data.invert_oasst1": (False, True),
     "data.tokens": ("template", "reference"),
+    "data.max_chars_of": ("contents", "rendered"),
+    "data.prompts": ("conversation", "single"),
     "fusion.freeze": (False, True),
     "train.pool": ("last", "last_padded"),
     "train.batching": ("auto", "padded"),
@@ -86,7 +88,13 @@ def test_all_that_differs_between_the_presets_is_a_default_of_the_reference() ->
 
 
 OTHER = {
-    "data": {"max_chars": 3, "invert_oasst1": False, "tokens": "template"},
+    "data": {
+        "max_chars": 3,
+        "max_chars_of": "contents",
+        "prompts": "conversation",
+        "invert_oasst1": False,
+        "tokens": "template",
+    },
     "adapter": {"kind": "full", "r": 3, "alpha": 3, "dropout": 0, "targets": "all-linear", "double_quantization": True},
     "gaze": {"context": "message", "scope": "response", "align": "first", "normalise": True},
     "fusion": {"kind": "add", "unit": "word", "position": "after", "scale": 0.5, "project_zeros": False},

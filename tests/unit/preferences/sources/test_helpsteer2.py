@@ -6,7 +6,7 @@ import pytest
 
 from gazetune.errors import InputError
 from gazetune.preferences.pair import Message, PreferencePair
-from gazetune.preferences.sources.helpsteer2 import helpsteer2_pairs
+from gazetune.preferences.sources.helpsteer2 import helpsteer2_pairs, single_prompt_pairs
 from gazetune.preferences.sources.registry import Dropped
 from gazetune.preferences.sources.rows import Row
 
@@ -62,3 +62,12 @@ def test_prompts_of_several_turns_become_messages() -> None:
 def test_a_score_that_is_no_number_is_refused_with_its_row() -> None:
     with pytest.raises(InputError, match="h:2: key 'helpfulness' must be a finite number, got 'high'"):
         _converted(("p", "a", 1), ("p", "b", "high"))
+
+
+def test_a_single_prompt_keeps_the_marks_of_its_turns() -> None:
+    prompt = "One\n\n<extra_id_1>Assistant\nTwo\n\n<extra_id_1>User\nThree"
+    rows = [{"prompt": prompt, "response": text, "helpfulness": score} for text, score in (("a", 1), ("b", 3))]
+    (pair,) = single_prompt_pairs(Row(f"h:{number}", values) for number, values in enumerate(rows, start=1))
+    assert isinstance(pair, PreferencePair)
+    assert pair.prompt == (Message("user", prompt),)
+    assert (pair.chosen, pair.rejected, pair.margin) == ("b", "a", 2)

@@ -9,7 +9,7 @@ from gazetune.config import DataConfig
 from gazetune.preferences.pair import Message, PreferencePair
 from gazetune.preferences.source_reading import SourceReading
 from gazetune.preferences.source_splits import read_source_splits
-from gazetune.preferences.sources.oasst1 import inverted_pairs, oasst1_pairs
+from gazetune.preferences.sources.oasst1 import invert_converter, oasst1_pairs, single_prompt_pairs
 from gazetune.preferences.sources.registry import Dropped
 from gazetune.preferences.sources.rows import Row
 from gazetune.preferences.splits import load_splits
@@ -128,5 +128,50 @@ def test_a_folder_is_inverted_too_and_other_sources_are_not(tmp_path: Path) -> N
 
 def test_inverted_the_same_groups_are_dropped() -> None:
     rows = [_message("q", None), _message("a0", "q", 1), _message("a1", "q", 1)]
-    dropped = list(inverted_pairs(Row(f"o:{number}", values) for number, values in enumerate(rows)))
+    dropped = list(invert_converter(oasst1_pairs)(Row(f"o:{number}", values) for number, values in enumerate(rows)))
     assert [item.reason for item in dropped if isinstance(item, Dropped)] == ["tie"]
+
+
+def _single(*messages: dict[str, Any]) -> list[PreferencePair | Dropped]:
+    return list(single_prompt_pairs(Row(f"o:{number}", values) for number, values in enumerate(messages, start=1)))
+
+
+def test_a_single_prompt_is_the_message_that_is_replied_to_alone() -> None:
+    messages = [
+        _message("q", None),
+        _message("a", "q", 0),
+        _message("r", "a"),
+        _message("a0", "r", 0),
+        _message("a1", "r", 1),
+    ]
+    dropped, pair = _single(*messages)
+    assert dropped == Dropped("o:1", "single reply")
+    assert isinstance(pair, PreferencePair)
+    assert pair.prompt == (Message("user", "Text of r."),)
+    assert (pair.chosen, pair.rejected, pair.group) == ("Text of a0.", "Text of a1.", "tree")
+
+
+def test_replies_to_messages_of_one_text_are_ranked_together_the_last_of_the_worst_is_the_worst() -> None:
+    messages = [
+        _message("q0", None, text="Hello"),
+        _message("q1", None, text="Hello", message_tree_id="other"),
+        _message("a2", "q1", 1, message_tree_id="other"),
+        _message("a3", "q1", 0, message_tree_id="other"),
+        _message("a0", "q0", 0),
+        _message("a1", "q0", 1),
+    ]
+    (pair,) = _single(*messages)
+    assert isinstance(pair, PreferencePair)
+    # Replies to the earlier question come first: a0, a1, a2, a3.
+    assert (pair.chosen, pair.rejected) == ("Text of a0.", "Text of a2.")
+    assert len(_pairs(*messages)) == 2
+
+
+def test_single_prompts_of_a_file_are_read_and_inverted_where_that_is_asked_for(tmp_path: Path) -> None:
+    source = str(_copy_of_oasst1(tmp_path / "train.jsonl"))
+    plain, single = (
+        load_splits(DataConfig(source=source, prompts=prompts, invert_oasst1=True))
+        for prompts in ("conversation", "single")
+    )
+    assert [pair.chosen[-2] for pair in single.train] == ["2"] * len(single.train)
+    assert plain.fingerprint == single.fingerprint  # in trees of one question the two are the same
