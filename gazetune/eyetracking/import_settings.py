@@ -36,7 +36,7 @@ class ImportSettings:
     """What names the reader of an export of Gazepoint or EyeLink below the source: its folder, or each file itself."""
     repeats: Literal["refuse", "first", "apart", "joined"] = "refuse"
     """A text that a reader read again: `refuse` asks, `first` drops later readings, `apart` takes each as a reader of
-    its own (`anna #2`), `joined` takes the readings of one file as one."""
+    its own (`anna #2`), `joined` takes them as one, files in the order of their names."""
     skip_unmatched: bool = False
     """Drop a recording whose words are no text, and fixations on a screen without boxes, instead of refusing them."""
     pymovements: PymovementsSettings = field(default_factory=PymovementsSettings)

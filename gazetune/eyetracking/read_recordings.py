@@ -47,7 +47,9 @@ def read_recordings(path: Path, settings: ImportSettings) -> LoadedRecordings:
     if not claiming:
         loaded.dropped += _list_unread_files(source, loaded)
     if not loaded.recordings and all(each.what == "file" and each.reason in _UNREAD for each in loaded.dropped):
-        raise InputError(f"{path}: has no recordings; accepted: {'; '.join(each.files for each in formats)}")
+        unread = len(loaded.dropped)
+        more = f" ({unread} files of no known format, as {loaded.dropped[0].source})" if unread else ""
+        raise InputError(f"{path}: has no recordings{more}; accepted: {'; '.join(each.files for each in formats)}")
     return loaded
 
 

@@ -66,6 +66,12 @@ class Fixations:
         """Return the fixations `x` pixels further right and `y` pixels further down."""
         return Fixations(self.x + x, self.y + y, self.duration, self.start)
 
+    def count_overlaps(self) -> int:
+        """Return how many begin more than 2 ms before the one before them ends; starts are in seconds."""
+        apart = np.diff(self.start)
+        # A clock that begins anew goes back; that is no overlap.
+        return int(((apart >= 0) & (apart < self.duration[:-1] - 0.002)).sum())
+
     def select(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Fixations:
         """Return the fixations that a mask [fixations] keeps, or those at the given indices in their order."""
         return Fixations(self.x[chosen], self.y[chosen], self.duration[chosen], self.start[chosen])

@@ -95,10 +95,10 @@ def _ask(first: Recording, second: Recording, count: int) -> InputError:
     where = "in the same file" if first.path == second.path else f"in {first.path}"
     times = f"read {count} times" if count > 2 else "read twice"
     more = ""
-    if first.path == second.path and first.fixations is not None:
+    if first.fixations is not None:
         more = ", --repeats joined (one reading)"
-    elif first.path != second.path and first.format in ("gazepoint", "eyelink"):
-        more = ", --reader-from file (each file is a reader)"
+    if first.path != second.path and first.format in ("gazepoint", "eyelink"):
+        more += ", --reader-from file (each file is a reader)"
     return InputError(
         f"{second.path}: trial {second.trial} was {times} by reader {first.reader}, before {where}; accepted: "
         f"--repeats first, --repeats apart (readers '{first.reader}' and '{first.reader} #2'){more}"
@@ -110,12 +110,12 @@ def _drop_later(each: MatchedRecording, report: ImportReport) -> None:
 
 
 def _join(first: Recording, second: Recording) -> Recording:
-    """Return two readings of one file as one."""
+    """Return two readings as one: that of the file whose name comes first, then the other."""
     one, two = first.fixations, second.fixations
-    if first.path != second.path or one is None or two is None:
+    if one is None or two is None or not _have_same_words(first, second):
         raise InputError(
             f"{second.path}: trial {second.trial} was read before by reader {first.reader}, in {first.path}; accepted: "
-            "repeats joined for readings of one file with fixations; first or apart for others"
+            "repeats joined for fixations on the same words and boxes; first or apart for others"
         )
     return replace(
         first,
@@ -131,6 +131,13 @@ def _join(first: Recording, second: Recording) -> Recording:
         left_out=(*first.left_out, *second.left_out),
         notes=tuple(dict.fromkeys((*first.notes, *second.notes))),
     )
+
+
+def _have_same_words(first: Recording, second: Recording) -> bool:
+    one, two = first.boxes, second.boxes
+    if first.words != second.words or first.complete != second.complete or (one is None) != (two is None):
+        return False
+    return one is None or two is None or np.array_equal(one.corners, two.corners)
 
 
 def _concatenate(left: NDArray[_T] | None, right: NDArray[_T] | None) -> NDArray[_T] | None:

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gazetune.eyetracking.recording import Fixations
+
 
 @dataclass(frozen=True, slots=True)
 class PageShowing:
@@ -56,6 +58,12 @@ def split_readings(showings: Sequence[PageShowing], page_counts: dict[str, int])
         seen.add(showing.page)
         readings.append(latest[showing.trial])
     return readings
+
+
+def describe_overlaps(fixations: Fixations) -> str | None:
+    """Return how many fixations begin before the one before them ends, None where none does."""
+    count = fixations.count_overlaps()
+    return f"{count} fixations begin before the one before them ends" if count else None
 
 
 def describe_page_turns(pages: Sequence[int]) -> str | None:

@@ -1,7 +1,7 @@
 """Rows of a CSV file, each with the file and row that error lines name.
 
-Files separated by `;` and by `,` are both read; the header says which. A row converts its own values, so that a wrong
-value is refused with its file, row and column: `eva.csv row 3: duration: '-0.1'; accepted: a number >= 0`.
+Files separated by `;`, by `,` and by tabs are read; the header says which. A row converts its own values, so that a
+wrong value is refused with its file, row and column: `eva.csv row 3: duration: '-0.1'; accepted: a number >= 0`.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def read_header(path: Path) -> list[str]:
 
 
 def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> list[TableRow]:
-    """Read a CSV file in UTF-8, separated by `;` or `,`, whichever its header has.
+    """Read a CSV file in UTF-8, separated by `;`, `,` or tabs, whichever its header has.
 
     Parameters
     ----------
@@ -221,4 +221,6 @@ def _check_columns(path: Path, columns: Sequence[str], required: Sequence[str]) 
 
 
 def _find_separator(header: str) -> str:
-    return ";" if ";" in header else ","
+    if ";" in header:
+        return ";"
+    return "\t" if header.count("\t") > header.count(",") else ","

@@ -77,13 +77,15 @@ def test_two_peoples_exports_in_one_folder_are_asked_about(study: Path, run: Run
     paths = [study / "result" / f"User {user}_fixations.csv" for user in (25, 26)]
     assert run().error == (
         f"{paths[1]}: trial 1.1 was read twice by reader result, before in {paths[0]}; accepted: --repeats first, "
-        "--repeats apart (readers 'result' and 'result #2'), --reader-from file (each file is a reader)"
+        "--repeats apart (readers 'result' and 'result #2'), --repeats joined (one reading), --reader-from file (each "
+        "file is a reader)"
     )
     assert sorted(run("--reader-from", "file").measures) == ["result/User 25", "result/User 26"]
     assert sorted(run("--repeats", "apart").measures) == ["result", "result #2"]
     first = run("--repeats", "first")
     assert first.report["readers"] == 1 and first.reasons("recording") == {"reader result read this text before": 1}
-    assert run("--repeats", "joined").error.startswith(f"{paths[1]}: trial 1.1 was read before by reader result, in ")
+    joined = run("--repeats", "joined").measures["result"]
+    assert [each[0] for each in joined] == by_word(FIRST + FIRST + SECOND[:3] + SECOND[:4])
 
 
 def test_sessions_of_one_reader_in_one_folder_are_one_reader_and_told(study: Path, run: Run) -> None:
@@ -93,7 +95,7 @@ def test_sessions_of_one_reader_in_one_folder_are_one_reader_and_told(study: Pat
     done = run()
     assert (done.report["readers"], done.report["texts"]) == (1, 2)
     assert (
-        f"{study / 'anna'}: its 2 exports are taken as one reader, anna (--reader-from file: each is a reader)"
+        f"{study / 'anna'}: its 2 files are taken as one reader, anna (--reader-from file: each is a reader)"
         in (done.report["notes"])
     )
 
@@ -153,7 +155,8 @@ def test_hidden_files_are_left_out_and_files_that_no_format_reads_are_told(study
         (study / "anna" / name).parent.mkdir(exist_ok=True)
         (study / "anna" / name).write_bytes(b"\x00\x05\x16\x07\x80")
     (study / "words" / "._1.1_p1.csv").write_bytes(b"\x00\x05")
-    write_export(study / "ben" / "User 0_fixations.tsv", [row.replace(",", "\t") for row in rows_of(FIRST)])
+    (study / "ben").mkdir()
+    (study / "ben" / "ben.edf").write_bytes(b"SR_RESEARCH")
     (study / "ben" / "questionnaire.csv").write_text("age\n31\n")
     done = run()
     assert [each[0] for each in done.measures["anna"]] == by_word(FIRST)
@@ -193,6 +196,7 @@ def test_an_export_that_cannot_be_read_as_meant_is_refused_by_name(
         lambda text: text.replace(",1,0,\n", ",1.0,0,\n").replace(",FPOGV", " , FPOGV "),
         lambda text: "\n".join(",".join(reversed(line.split(","))) for line in text.splitlines()),
         lambda text: text.replace(",", ";"),
+        lambda text: text.replace(",", "\t"),
         lambda text: text + "7,1.1_p1,9,1,,,,,,0,0,\n",  # a blink at the end
     ],
 )
@@ -214,7 +218,7 @@ def test_rows_written_twice_blinks_and_fixations_off_words_are_counted(study: Pa
     assert done.report["fixations_read"] == len(rows)
     assert done.report["fixations"] == len(FIRST)
     assert done.reasons() == {
-        "row for row the fixation before": 1,
+        "row for row another fixation": 1,
         "on no word": 1,
         "on a screen without word boxes": 1,
         "on the cross before a trial": 1,
@@ -457,6 +461,34 @@ def test_eyelink_files_are_read_whatever_the_case_and_compressed(study: Path, ru
     done = run()
     reader = name.split("/")[0].split(".")[0]
     assert [each[0] for each in done.measures[reader]] == by_word(FIRST)
+
+
+def test_a_fixation_written_twice_counts_once_and_overlaps_are_told(study: Path, run: Run, asc: Any) -> None:
+    path = asc()(study / "anna.asc", scanpath("1.1_p1", range(8)))
+    lines = path.read_text().splitlines()
+    ends = [n for n, line in enumerate(lines) if line.startswith("EFIX")]
+    longer = lines[ends[4]].replace("\t200\t", "\t230\t").split("\t")
+    lines[ends[4]] = "\t".join([longer[0], str(int(longer[1]) + 30), *longer[2:]])
+    lines.insert(ends[2] + 1, lines[ends[2]])
+    path.write_text("\n".join(lines) + "\n")
+    done = run()
+    assert [each[0] for each in done.measures["anna"]] == by_word(FIRST)
+    assert done.reasons() == {"row for row another fixation": 1}
+    assert any("1 fixations begin before the one before them ends" in note for note in done.report["notes"])
+
+
+def test_several_asc_files_of_a_folder_are_one_reader_and_told(study: Path, run: Run, asc: Any) -> None:
+    write_boxes(study, "1.2", OTHER.split())
+    for n, name in enumerate(("1.1_p1", "1.2")):
+        asc()(study / "anna" / f"session{n}.asc", scanpath(name, range(8)))
+    assert any("its 2 files are taken as one reader, anna" in note for note in run().report["notes"])
+
+
+def test_a_folder_without_recordings_names_a_file_that_it_has(study: Path, run: Run) -> None:
+    (study / "anna.edf").write_bytes(b"SR_RESEARCH")
+    assert run().error.startswith(
+        f"{study}: has no recordings (1 files of no known format, as {study / 'anna.edf'}); accepted: "
+    )
 
 
 def test_times_that_go_back_are_refused(study: Path, run: Run, asc: Any) -> None:

@@ -70,7 +70,7 @@ def add_parser(subparsers: Subparsers) -> None:
         choices=("refuse", "first", "apart", "joined"),
         default="refuse",
         help="a text that one reader read again: refuse (the default), keep the first reading, take each as a reader "
-        "of its own, or take those of one file as one reading",
+        "of its own, or take them as one reading, files in the order of their names",
     )
     parser.add_argument(
         "--max-distance",

@@ -50,6 +50,7 @@ def read_eyelink(source: RecordingSource) -> LoadedRecordings:
         found = extract_fixations(gaze, path, reader, settings, source.settings.screen, blocks)
         loaded.add_all(split_trials(found, source, pages))
         loaded.files.add(path)
+    source.note_shared_folders(paths, loaded)
     return loaded
 
 

@@ -3,7 +3,7 @@
     source/words/TRIAL.csv              text;x1;y1;x2;y2 and perhaps line: the words of a screen in reading order;
                                         TRIAL_p1.csv, TRIAL_p2.csv: of a text on several pages
     source/READER/*_fixations.csv       one row a fixation
-    source/READER/*_all_gaze.csv        one row a sample; used where there is no file of fixations
+    source/READER/*_all_gaze.csv        one row a sample; used where there is no file of fixations; both also as .tsv
 
 The best point of gaze is in fractions of the screen (FPOGX, FPOGY), start and duration of a fixation (FPOGS, FPOGD) in
 seconds. The column TIME(date of the recording) has another name in each file and repeats what FPOGS and FPOGD say; it
@@ -23,7 +23,7 @@ from gazetune.eyetracking.formats.gazepoint_rows import COLUMNS, FixationRow, fi
 from gazetune.eyetracking.formats.registry import LoadedRecordings, RecordingSource, recording_format
 from gazetune.eyetracking.import_settings import DroppedPart, ImportSettings
 from gazetune.eyetracking.recording import DEFAULT_SCREEN, Fixations, Recording, ScreenSize
-from gazetune.eyetracking.split_readings import PageShowing, describe_page_turns, split_readings
+from gazetune.eyetracking.split_readings import PageShowing, describe_overlaps, describe_page_turns, split_readings
 from gazetune.eyetracking.stimulus_pages import StimulusPage, join_pages
 from gazetune.files.delimited import read_header
 
@@ -32,7 +32,7 @@ _INVALID = "marked as not valid (FPOGV)"
 _ELSEWHERE = "on a screen without word boxes"
 _OFF_SCREEN = "off the screen"
 _ON_CROSS = "on the cross before a trial"
-_REPEATED = "row for row the fixation before"
+_REPEATED = "row for row another fixation"
 
 
 @recording_format(
@@ -48,7 +48,7 @@ def read_gazepoint(source: RecordingSource) -> LoadedRecordings:
     """
     loaded = LoadedRecordings()
     # A file that the user names may have another ending.
-    paths = [source.path] if source.path.is_file() else source.find_files("*.csv")
+    paths = [source.path] if source.path.is_file() else [*source.find_files("*.csv"), *source.find_files("*.tsv")]
     exports, repeated = drop_repeated([path for path in paths if is_export(path)])
     loaded.files.update(exports)
     loaded.dropped += [
@@ -66,7 +66,7 @@ def read_gazepoint(source: RecordingSource) -> LoadedRecordings:
         loaded.dropped += [DroppedPart("fixations", str(path), reason, count) for reason, count in left_out.items()]
         if source.settings.screen is None:
             loaded.add_note(f"the screen is taken to be {screen[0]}x{screen[1]} (exports do not say; --screen does)")
-        _note_shared_folders(exports, source, loaded)
+    source.note_shared_folders(exports, loaded)
     return loaded
 
 
@@ -167,7 +167,7 @@ def _build_recordings(
         cross_offset = np.array([offsets.get(each.showing, (np.nan, np.nan)) for each in members])
         turns = describe_page_turns([shown[number].page for number in dict.fromkeys(each.showing for each in members)])
         fixations = Fixations(x * screen[0], y * screen[1], duration, start)
-        notes = [turns] if turns else []
+        notes = [note for note in (turns, describe_overlaps(fixations)) if note]
         recordings.append(
             join_pages(path, reader, trial, pages, screen, fixations, page_of_fixation, reading, cross_offset, notes)
         )
@@ -187,19 +187,6 @@ def _find_cross_offsets(fixations: Sequence[FixationRow], screen: ScreenSize) ->
         elif latest is not None:
             offsets.setdefault(each.showing, latest)
     return offsets
-
-
-def _note_shared_folders(exports: Sequence[Path], source: RecordingSource, loaded: LoadedRecordings) -> None:
-    """Say of each folder with several exports that they are taken as one reader's."""
-    if source.settings.reader_from == "file":
-        return
-    for folder in dict.fromkeys(path.parent for path in exports):
-        names = [path.name for path in exports if path.parent == folder]
-        if len(names) > 1 and folder != source.folder:
-            loaded.add_note(
-                f"{folder}: its {len(names)} exports are taken as one reader, {folder.name} (--reader-from file: "
-                "each is a reader)"
-            )
 
 
 def _name_recording(path: Path) -> tuple[Path, str]:

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -77,6 +77,18 @@ class RecordingSource:
     def words_folder(self) -> Path:
         """The folder of the word boxes, which need not exist."""
         return self.settings.words or self.folder / "words"
+
+    def note_shared_folders(self, paths: Sequence[Path], loaded: LoadedRecordings) -> None:
+        """Say of each folder below the source with several files that they are taken as one reader's."""
+        if self.settings.reader_from == "file":
+            return
+        for folder in dict.fromkeys(path.parent for path in paths):
+            count = sum(path.parent == folder for path in paths)
+            if count > 1 and folder != self.folder:
+                loaded.add_note(
+                    f"{folder}: its {count} files are taken as one reader, {folder.name} (--reader-from file: each is "
+                    "a reader)"
+                )
 
     def read_pages(self) -> dict[str, StimulusPage]:
         """Return the word boxes of each page by its name, none where there is no folder of them.

@@ -11,7 +11,7 @@ from gazetune.errors import InputError
 from gazetune.eyetracking.formats.registry import LoadedRecordings, RecordingSource
 from gazetune.eyetracking.import_settings import DroppedPart
 from gazetune.eyetracking.pymovements.gaze import ReaderFixations
-from gazetune.eyetracking.split_readings import PageShowing, describe_page_turns, split_readings
+from gazetune.eyetracking.split_readings import PageShowing, describe_overlaps, describe_page_turns, split_readings
 from gazetune.eyetracking.stimulus_pages import StimulusPage, find_stimulus_page, join_pages
 
 _OUTSIDE = "outside of the trials"
@@ -73,10 +73,16 @@ def split_trials(
                 np.array([page.number for _, page in members], dtype=np.int64),
                 reading,
                 cross_offset[indices],
-                notes,
+                [*notes, *_describe_overlaps(found, indices)],
             )
         )
     return loaded
+
+
+def _describe_overlaps(found: ReaderFixations, indices: NDArray[np.int64]) -> list[str]:
+    """Return what the report says of fixations that overlap, where their starts are times for certain."""
+    note = None if found.showing is None else describe_overlaps(found.fixations.select(indices))
+    return [note] if note else []
 
 
 def _find_page(

@@ -103,6 +103,10 @@ def extract_fixations(
     left_out: dict[str, int] = {}
     if blocks is not None and settings.detect is None:
         left_out = {"off the screen": blocks.fixations_off_screen, "without samples": blocks.fixations_without_place}
+    if blocks is not None and settings.detect is None:
+        once = frame.unique(["name", "eye", "onset", "offset"], keep="first", maintain_order=True)
+        left_out["row for row another fixation"] = len(frame) - len(once)
+        frame = once
     block, showing = find_places(frame, blocks)
     # Detection looks at one eye already; the tracker's own events may come from both.
     if "eye" in frame.columns and settings.detect is None:
