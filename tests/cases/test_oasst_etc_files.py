@@ -177,3 +177,11 @@ def test_ids_that_are_none_are_refused(session: Path, cell: str, said: str, caps
     path = save(frame.astype({"fixations": str}), session / "vertices" / "word_cor_image_fixations_7.1.csv")
     _, error, _ = run(session, capsys)
     assert error.startswith(str(path)) and said in error
+
+
+def test_averages_on_boxes_of_white_space_are_told(session: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frame = word_frame([[11, 14], [17], [12], []]).drop(columns=["x1", "y1", "x2", "y2", "fixations"])
+    save(frame, session / "vertices" / "word_cor_image_fixations_7.1.csv")
+    _, report, table = run(session, capsys)
+    assert table["nFix"] == [2, 1, 0]
+    assert any("the averages of 1 boxes of white space alone are left out" in note for note in report["notes"])

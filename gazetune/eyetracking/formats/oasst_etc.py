@@ -174,7 +174,9 @@ def _read_words(file: _TrialFile, screen: ScreenSize, assigned_path: Path | None
         ]
     )
     if not set(BOX_COLUMNS) <= set(rows[0].values):
-        return Recording(file.path, file.reader, file.trial, words, origins, True, averages=totals[kept])
+        blank = sum(bool(totals[number].any()) for number in range(len(rows)) if number not in place)
+        notes = (f"the averages of {blank} boxes of white space alone are left out",) if blank else ()
+        return Recording(file.path, file.reader, file.trial, words, origins, True, averages=totals[kept], notes=notes)
     boxes = read_word_boxes(shown, screen)
     bare = Recording(file.path, file.reader, file.trial, words, origins, True, boxes)
     ids = read_id_lists(rows)

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 from gazetune.errors import InputError, did_you_mean
 from gazetune.eyetracking.formats.registry import LoadedRecordings, RecordingSource, recording_format
 from gazetune.eyetracking.formats.split_trials import split_trials
-from gazetune.eyetracking.pymovements.gaze import ReaderFixations, extract_fixations, get_screen_size
+from gazetune.eyetracking.pymovements.asc_blocks import open_asc, scan_asc
+from gazetune.eyetracking.pymovements.gaze import (
+    ReaderFixations,
+    check_screen_size,
+    extract_fixations,
+    get_screen_size,
+)
 from gazetune.eyetracking.pymovements.settings import PymovementsSettings, import_pymovements, name_reading_errors
 from gazetune.eyetracking.pymovements.tables import COLUMN_SPELLINGS, CorpusTable
 from gazetune.eyetracking.recording import Recording, ScreenSize
@@ -121,7 +127,8 @@ def _read_file(
     if content == "fixations":
         with name_reading_errors(path):
             frame = dataset_files.load_precomputed_event_file(file, definition).frame
-        size = screen or get_screen_size(definition.experiment)
+        recorded = get_screen_size(definition.experiment)
+        size = check_screen_size(recorded, path, screen) if recorded and screen else screen or recorded
         return CorpusTable(frame, path, metadata, settings).read_fixations(size)
     with name_reading_errors(path):
         gaze = dataset_files.load_gaze_file(file, definition)
@@ -129,4 +136,8 @@ def _read_file(
     reader = next((str(metadata[name]) for name in named if name in metadata), path.stem)
     if gaze.trial_columns is None and "trial" not in settings.columns:
         gaze.trial_columns = [name for name in COLUMN_SPELLINGS["trial"] if name in metadata][:1] or None
-    return [extract_fixations(gaze, path, reader, settings, screen)]
+    blocks = None
+    if path.suffix.lower() == ".asc":
+        with name_reading_errors(path), open_asc(path) as lines:
+            blocks = scan_asc(lines, settings.trial_message)
+    return [extract_fixations(gaze, path, reader, settings, screen, blocks)]

@@ -88,7 +88,7 @@ def extract_fixations(
         raise InputError(f"{path}: has no samples; accepted: samples and events, as edf2asc writes without options")
     if "pixel" not in gaze.samples.columns:
         raise InputError(f"{path}: has no places in pixels; accepted: a definition with pixel_columns")
-    size = _check_screen_size(gaze, path, screen)
+    size = check_screen_size(get_screen_size(gaze.experiment), path, screen)
     if blocks is not None:
         _check_times(gaze, path)
         if settings.detect is None and max(map(abs, blocks.origin)) > PIXEL_TOLERANCE:
@@ -129,7 +129,7 @@ def extract_fixations(
         page_names,
         Fixations(x, y, offset - onset + last, onset),
         note,
-        showing if blocks is not None else None,
+        showing if blocks is not None and blocks.showing_times else None,
         () if blocks is None else blocks.list_eyes(block),
         tuple((reason, count) for reason, count in left_out.items() if count),
         describe_eyes(path, eyes),
@@ -154,9 +154,14 @@ def _select_fixation_events(gaze: Gaze, path: Path, settings: PymovementsSetting
     return frame
 
 
-def _check_screen_size(gaze: Gaze, path: Path, given: ScreenSize | None) -> ScreenSize:
-    """Return the size that the file has, else the one that the user gave."""
-    recorded = get_screen_size(gaze.experiment)
+def check_screen_size(recorded: ScreenSize | None, path: Path, given: ScreenSize | None) -> ScreenSize:
+    """Return the size of the screen that the user gave, else the one that the file or definition has.
+
+    Raises
+    ------
+    InputError
+        If there is neither, or if they differ by more than a pixel.
+    """
     size = recorded or given
     if size is None:
         raise InputError(
