@@ -22,6 +22,7 @@ from gazetune.cli.gaze import group as gaze
 from gazetune.cli.options import OneLineParser, Subparsers
 from gazetune.cli.outcome import Outcome
 from gazetune.cli.output import set_up_logging, stdout_for_results
+from gazetune.cli.stop_signals import StopSignals
 from gazetune.errors import GazetuneError
 from gazetune.errors.redact import hide_secrets
 from gazetune.train.processes.deepspeed_op import add_ninja_to_path
@@ -75,6 +76,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     set_up_logging(verbose=args.verbose, quiet=args.quiet)
     add_ninja_to_path()  # Ray's workers on this machine inherit it
+    with StopSignals() as stop:
+        return _run_command(args, stop)
+
+
+def _run_command(args: argparse.Namespace, stop: StopSignals) -> int:
+    """Run the command that was parsed, print its outcome or its error, and return the exit code."""
     try:
         with stdout_for_results():
             outcome: Outcome = args.run(args)
@@ -82,11 +89,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return outcome.exit_code
     except GazetuneError as error:
         _print_error(str(error))
-        return error.exit_code
+        # Of a command that was told to stop, other processes may have been told too, and have ended first.
+        return 130 if stop.received else error.exit_code
     except KeyboardInterrupt:
-        _print_error("interrupted")
+        _print_error("interrupted; run the same command again")
         return 130
     except Exception as error:
+        if stop.received:
+            _print_error(f"stopped by a signal ({type(error).__name__}: {error})")
+            return 130
         if args.debug or os.environ.get("GAZETUNE_DEBUG") == "1":
             print(hide_secrets(traceback.format_exc()), end="", file=sys.stderr)
             return 1

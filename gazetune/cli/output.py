@@ -34,6 +34,9 @@ NOISY = (
 )
 """Loggers of libraries whose advice is not the user's concern unless `--verbose` asks for it."""
 
+RAY_NOTICES = "worker processes have been started on node"
+"""What Ray says of a slot, which has more processes than it expects of a CPU; a regular expression."""
+
 
 def set_up_logging(verbose: bool, quiet: bool) -> None:
     """Send the log to stderr: gazetune's messages, warnings only with `quiet`, and the libraries' with `verbose`."""
@@ -49,7 +52,8 @@ def set_up_logging(verbose: bool, quiet: bool) -> None:
         return
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.ERROR)
-    # These set their own levels when they are imported, and Ray's workers inherit them.
+    # These read the environment when they are imported, and Ray's workers inherit it.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", RAY_NOTICES)
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,26 +13,42 @@ from gazetune.files.paths import resolve_path
 from gazetune.report.wording import ended_line
 
 if TYPE_CHECKING:
-    from gazetune.search.status import CapUse, SearchStatus, TrialStatus
+    from gazetune.search.status import CapUse, ListedSearch, SearchStatus, TrialStatus
 
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser("status", help="show how far a search is", allow_abbrev=False)
-    parser.add_argument("name", metavar="NAME", help="name of the search")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="name of the search (default: list all searches)")
     add_storage_option(parser)
     add_json_option(parser, "print the status as one JSON document")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> Outcome:
-    """Look at the search, and return what is seen."""
+    """Look at the search, or at all of them, and return what is seen."""
     from dataclasses import asdict
 
-    from gazetune.search.status import read_status
+    from gazetune.search.status import list_searches, read_status
 
-    status = read_status(resolve_path(args.storage, "--storage"), args.name)
+    storage = resolve_path(args.storage, "--storage")
+    if args.name is None:
+        searches = list_searches(storage)
+        return Outcome({"searches": [asdict(each) for each in searches]}, lambda: _print_list(storage, searches))
+    status = read_status(storage, args.name)
     return Outcome(asdict(status), lambda: print("\n".join(_describe_status(status))))
+
+
+def _print_list(storage: Path, searches: Sequence[ListedSearch]) -> None:
+    for each in searches:
+        state = each.phase if each.phase is not None and each.state == "running" else each.state
+        best = "" if each.best_val_accuracy is None else f", best validation accuracy {each.best_val_accuracy:.3f}"
+        if each.problem is not None:
+            print(f"{each.name}: {each.problem}")
+            continue
+        print(f"{each.name}: {state}, {each.finished} of {each.trials} trials finished{best}")
+    if not searches:
+        print(f"no search was started in {storage}")
 
 
 def _describe_status(status: SearchStatus) -> list[str]:
@@ -66,7 +83,12 @@ def _describe_state(status: SearchStatus) -> str:
     if status.driver is None:
         return "starting"
     driver = status.driver
-    return f"running with {driver.slots} slot(s), process {driver.pid} on {driver.host} since {driver.since}"
+    doing = {
+        "preparing": "preparing data and gaze",
+        "running": f"running with {driver.slots} slot(s)",
+        "comparing": "comparing the winner with the baselines on the test split",
+    }
+    return f"{doing[driver.phase]}, process {driver.pid} on {driver.host} since {driver.since}"
 
 
 def _describe_use(cap: CapUse) -> str:

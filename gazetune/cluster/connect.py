@@ -22,7 +22,7 @@ from ray._private.utils import get_num_cpus
 from ray.dashboard.utils import ray_address_to_api_server_url
 
 from gazetune.cluster.capacity import NodeResources, require_slots
-from gazetune.cluster.local_ray import start_local_ray
+from gazetune.cluster.local_ray import own_sigterm_handler, start_local_ray
 from gazetune.cluster.node_checks import find_unusable_nodes
 from gazetune.cluster.nodes import alive_nodes, usable_resources
 from gazetune.config import ResourcesConfig
@@ -185,12 +185,13 @@ def _join_cluster(found: str, shapes: Sequence[ResourcesConfig]) -> None:
     with contextlib.suppress(ConnectionError, ValueError, ray.exceptions.RayError):  # it may have no dashboard
         environment[STATE_API_VARIABLE] = ray_address_to_api_server_url(found)
     try:
-        ray.init(
-            found,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": environment},
-        )
+        with own_sigterm_handler():
+            ray.init(
+                found,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                runtime_env={"env_vars": environment},
+            )
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         token = "with token authentication, RAY_AUTH_MODE=token and the cluster's ~/.ray/auth_token are needed here too"
         raise InputError(

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import psutil
 import ray
@@ -28,7 +31,7 @@ WORKER_START_SECONDS = 180
 _LOG = logging.getLogger(__name__)
 
 
-def start_local_ray(**settings: object) -> None:
+def start_local_ray(**settings: Any) -> None:
     """Call `ray.init("local", **settings)`. A start that runs out of time is tried once more.
 
     Raises
@@ -40,7 +43,7 @@ def start_local_ray(**settings: object) -> None:
     for attempt in range(1, ATTEMPTS + 1):
         earlier = set(psutil.Process().children(recursive=True))
         try:
-            with patient_node_start():
+            with patient_node_start(), own_sigterm_handler():
                 # "local" and not None, which would join whatever RAY_ADDRESS names.
                 ray.init("local", **settings)
                 return
@@ -56,6 +59,19 @@ def start_local_ray(**settings: object) -> None:
                     f"--address; Ray's logs are in {settings.get('_temp_dir', '/tmp/ray')}/session_latest/logs"
                 ) from error
             _LOG.warning("Ray did not start in time on this machine (%s); trying once more", _describe_load())
+
+
+@contextlib.contextmanager
+def own_sigterm_handler() -> Iterator[None]:
+    """Keep this process's handler of SIGTERM, in whose place `ray.init` puts one that ends with native stacks."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Ray sets no handler here
+        return
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 @contextlib.contextmanager

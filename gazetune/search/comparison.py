@@ -84,7 +84,7 @@ def _train_baseline(active: ActiveSearch, role: str, config: Config) -> Baseline
     except RunError as error:
         active.check_slots()
         # What the search found stands without this baseline.
-        prepared.progress.print_stage(f"baseline FAIL ({error})")
+        prepared.progress.print_line(f"baseline FAIL ({error})")
         prepared.tracker.finish_run(run, "FAIL", str(error))
         return None
     prepared.tracker.log_file(run, folder / "best" / "margins.npy", "validation")

@@ -47,10 +47,12 @@ def drive_search(prepared: PreparedSearch) -> SearchDocument:
     active = _start_search(prepared)
     try:
         run_trials(active)
+        prepared.folder.requests.announce_phase("comparing")
         document = compare_on_test(active)
     except BaseException as error:
         prepared.tracker.end_all_running(active.parent_run)
         if isinstance(error, KeyboardInterrupt):
+            prepared.progress.print_stage("ending the workers")
             raise active.interruption() from None
         raise
     finally:
@@ -65,6 +67,8 @@ def _start_search(prepared: PreparedSearch) -> ActiveSearch:
     """Open the study, put in order what an earlier driver left, and start the slots."""
     folder, search = prepared.folder, prepared.config.search
     folder.requests.announce_driver(0)
+    folder.requests.announce_phase("running")
+    prepared.progress.print_stage("starting workers")
     parent_run = _open_parent_run(prepared)
     ledger = Ledger(folder, prepared.tracker, parent_run, prepared.progress)
     study = open_study(prepared.space.name, search, folder.path)
@@ -100,7 +104,7 @@ def _open_parent_run(prepared: PreparedSearch) -> str:
 def _announce_slots(prepared: PreparedSearch, count: Counter[ResourcesConfig], loss: str | None) -> None:
     prepared.folder.requests.announce_driver(count.total())
     each = [f"{slots} slot(s) of {shape.workers} worker(s)" for shape, slots in count.items()] or ["0 slot(s)"]
-    prepared.progress.print_stage(", ".join(each) + (f": {loss}" if loss else ""))
+    prepared.progress.print_line(", ".join(each) + (f": {loss}" if loss else ""))
 
 
 def _finish_search(active: ActiveSearch, document: SearchDocument) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TypedDict, cast
 
@@ -36,18 +37,26 @@ class SearchFolder(RunFolder):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._space = path / "space.yaml"
+        self._preparation = path / "preparing.json"
 
     @classmethod
-    def create(cls, storage: Path, space: SearchSpace) -> SearchFolder:
-        """Make the folder of a new search, with its space in it, and lock it.
+    def create(cls, storage: Path, space: SearchSpace, warm_start: str | None = None) -> SearchFolder:
+        """Make the folder of a new search that is to be prepared, with its space in it, and lock it.
 
         Raises
         ------
         InputError
             When the name is taken.
         """
+        if warm_start is not None and not (storage / warm_start).exists():
+            warm_start = str(Path(warm_start).absolute())  # the search may be resumed in another working directory
+
+        def fill(folder: SearchFolder) -> None:
+            folder.write_space(space)
+            write_atomically(folder._preparation, json.dumps({"warm_start": warm_start}))
+
         try:
-            return cls.create_filled(storage, space.name, lambda folder: folder.write_space(space))
+            return cls.create_filled(storage, space.name, fill)
         except FileExistsError:
             raise _name_taken(storage / space.name, space) from None
 
@@ -123,6 +132,21 @@ class SearchFolder(RunFolder):
     def baseline_folder(self, name: str) -> Path:
         """Return the folder of a baseline that is trained to compare the winner with."""
         return self.path / "baselines" / name
+
+    def read_warm_start(self) -> str | None:
+        """Return what `--warm-start` named, of a search that was stopped before it was prepared."""
+        try:
+            return cast("str | None", json.loads(self._preparation.read_text(encoding="utf-8"))["warm_start"])
+        except FileNotFoundError:
+            return None
+
+    def is_in_preparation(self) -> bool:
+        """Tell whether the search was never prepared to its end."""
+        return self._preparation.exists()
+
+    def finish_preparation(self) -> None:
+        """Note that the search is prepared: its study has all that is known before the first trial."""
+        self._preparation.unlink(missing_ok=True)
 
     def write_space(self, space: SearchSpace) -> None:
         """Write the space that a resumed search reads. A search that was finished counts as unfinished from then on."""

@@ -2,43 +2,28 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from ray.exceptions import RayError, RayTaskError
 
-from gazetune.cluster.connect import ClusterSize, connect_to_cluster, disconnect_from_cluster
-from gazetune.config import Config
 from gazetune.config.config_file import load_config, parse_overrides
 from gazetune.config.keys import set_key
-from gazetune.errors import RunError
+from gazetune.errors import Interrupted, RunError
 from gazetune.files.paths import resolve_path
-from gazetune.gaze.store.parallel import RayPrediction
 from gazetune.report.document import SearchDocument
-from gazetune.reward.data.prepared_data import PreparedData, is_prepared, prepare_data
-from gazetune.reward.model.pair_losses import check_scores
 from gazetune.search.active_search import PreparedSearch
 from gazetune.search.driver import drive_search
 from gazetune.search.exit_message import ExitMessage
 from gazetune.search.folder import SearchFolder
-from gazetune.search.input_checks import check_backbones, check_sources
+from gazetune.search.preparation import ClusterConnection, check_search, prepare_search
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.shipped_spaces import find_space_file
 from gazetune.search.space.space_file import read_space
-from gazetune.search.stopping.caps import check_caps
-from gazetune.search.stopping.schedulers import check_same_pairs, check_scheduler, plan_rungs
-from gazetune.search.study.objectives import check_objectives
-from gazetune.search.study.samplers import check_sampler
-from gazetune.search.study.seeding import seed_study
-from gazetune.search.study.storage import check_study_storage, open_study
-from gazetune.search.study.warm_start import with_history
-from gazetune.tracking.location import check_tracking_uri, log_unwritten_secret, stored_tracking_uri
-from gazetune.tracking.mlflow_runs import Tracker
-from gazetune.train.steps import StepPlan
+from gazetune.tracking.location import stored_tracking_uri
 from gazetune.trials.progress import ProgressDisplay
-from gazetune.trials.run_folder import RunFacts
 
 
 def run_search(
@@ -101,7 +86,21 @@ def run_search(
         set_key(searched.base, "tracking.uri", stored_tracking_uri(uri))
     storage = resolve_path(storage, "--storage")
     SearchFolder.check_name_is_free(storage, searched)
-    return _prepare_and_run(searched, storage, None, address, warm_start)
+    check_search(searched, storage)
+    is_new_storage = not storage.exists()
+    # Made first: `gazetune status` and `--resume` know a search while it is prepared.
+    folder = SearchFolder.create(storage, searched, warm_start)
+    try:
+        return _run_in_folder(searched, folder, address, warm_start)
+    except Interrupted:
+        raise
+    except Exception:
+        if folder.is_in_preparation():
+            folder.remove()
+            if is_new_storage:
+                with contextlib.suppress(OSError):  # a cache is in it
+                    storage.rmdir()
+        raise
 
 
 def resume_search(
@@ -136,93 +135,36 @@ def resume_search(
     folder, space = SearchFolder.open_to_resume(storage, name, new_caps=bool(given))
     for key, value in given.items():
         set_key(space.base, key, value)
-    return _prepare_and_run(space, storage, folder, address)
+    check_search(space, storage)
+    return _run_in_folder(space, folder, address, folder.read_warm_start())
 
 
-def _prepare_and_run(
-    space: SearchSpace, storage: Path, folder: SearchFolder | None, address: str | None, warm_start: str | None = None
+def _run_in_folder(
+    space: SearchSpace, folder: SearchFolder, address: str | None, warm_start: str | None
 ) -> SearchDocument:
-    """Check and prepare everything, then connect and search; a new search (`folder` is None) gets its folder last.
-
-    Ray is there earlier only when there are so many reading measures to predict that it pays.
-    """
-    check_objectives(space.config.search, space.resource_shapes(), space.origin)
-    check_scheduler(space.config.search, space.origin)
-    check_sampler(space)
-    check_caps(space.config.search, space.resource_shapes(), space.origin)
-    check_tracking_uri(space.config.tracking.uri, storage)
-    check_study_storage(space.config.search.storage, space.name, storage / space.name)
-    log_unwritten_secret(space.config.tracking.uri, f"gazetune search --resume {space.name}")
+    """Prepare the search of a folder and run its driver. If it is stopped or killed, one line says how to go on."""
+    resume = f"gazetune search --resume {space.name} --storage {folder.path.parent}"
+    killed = (
+        f"search '{space.name}' ended, as its process or its Ray was killed; finished trials stay, and those that ran "
+        f"go on from their last checkpoints with: {resume}"
+    )
     with ProgressDisplay(space.config.search.trials) as progress, ExitStack() as stack:
         # The stack ends in reverse order: Ray first, the exit message last.
-        exit_message = stack.enter_context(ExitMessage())
-
-        @stack.callback
-        def unlock_folder() -> None:
-            if folder is not None:
-                folder.unlock()
-
-        @functools.cache
-        def join_cluster() -> ClusterSize:
-            size = connect_to_cluster(address, space.resource_shapes(), storage)
-            stack.callback(disconnect_from_cluster)
-            return size
-
-        data = _prepare_data(space, storage / "cache", progress, RayPrediction(join_cluster))
-        check_same_pairs(space.config.search, [each.facts.data_fingerprint for each in data])
-        rungs = plan_rungs(space.config.search, _full_budget(space.config, data[0]))
-        facts = RunFacts(" ".join(sorted({each.facts.data_fingerprint for each in data})), rungs.budget)
-        if warm_start is not None:
-            space = with_history(space, warm_start, storage, facts)
-        cluster = join_cluster()
-        tracker = Tracker.open(space.config.tracking.uri, storage, "gazetune")
-        if folder is None:
-            folder = SearchFolder.create(storage, space)
-        else:
-            folder.write_space(space)
-        folder.write_facts(facts)
-        seed_study(open_study(space.name, space.config.search, folder.path), space)
-        return _run_driver(PreparedSearch(space, folder, tracker, data, rungs, cluster, progress), exit_message)
+        stack.enter_context(ExitMessage()).print_if_killed(f"gazetune: error: {killed}")
+        stack.callback(folder.unlock)
+        folder.requests.announce_phase("preparing")
+        try:
+            prepared = prepare_search(space, folder, ClusterConnection(address, space, stack), warm_start, progress)
+        except KeyboardInterrupt:
+            stopped = f"search '{space.name}' was stopped while it was prepared; go on with: {resume}"
+            raise Interrupted(stopped) from None
+        return _run_driver(prepared, killed.replace("its process or its Ray", "its Ray"))
 
 
-def _run_driver(prepared: PreparedSearch, exit_message: ExitMessage) -> SearchDocument:
-    """Run the driver. If it or its Ray is killed on the way, one line says how to go on."""
-    name, storage = prepared.space.name, prepared.folder.path.parent
-    resume = (
-        "finished trials stay, and those that ran go on from their last checkpoints with: "
-        f"gazetune search --resume {name} --storage {storage}"
-    )
-    killed = f"search '{name}' ended, as its process or its Ray was killed; {resume}"
-    exit_message.print_if_killed(f"gazetune: error: {killed}")
+def _run_driver(prepared: PreparedSearch, killed: str) -> SearchDocument:
     try:
         return drive_search(prepared)
     except RayError as error:
         if isinstance(error, RayTaskError) and not isinstance(error.cause, RayError):
             raise  # an error of our own code, in a Ray that is well
-        raise RunError(f"search '{name}' ended, as its Ray was killed; {resume}") from error
-
-
-def _prepare_data(
-    space: SearchSpace, cache: Path, progress: ProgressDisplay, prediction: RayPrediction
-) -> list[PreparedData]:
-    """Prepare every data set that trials can ask for; the first one is the base config's, where that is one of them."""
-    progress.print_stage("preparing data and gaze")
-    check_backbones(space)
-    configs = space.data_configs()
-    missing = [config for config in configs if not is_prepared(config, cache)]
-    if len(missing) > 1:  # `prepare_data` itself reads those of one before it writes
-        check_sources(missing)
-    prepared = []
-    for config in configs:
-        prepared.append(prepare_data(config, cache, remote_prediction=prediction))
-        check_scores(config.loss, config.data.source, prepared[-1].train.scores)
-    for data in {data.folder: data for data in prepared}.values():
-        pairs = ", ".join(f"{split} {count}" for split, count in data.facts.pairs.items())
-        progress.print_stage(f"pairs: {pairs}" + (f"; dropped: {data.facts.dropped}" if data.facts.dropped else ""))
-    return prepared
-
-
-def _full_budget(config: Config, data: PreparedData) -> int:
-    """Return the training examples of a trial that nothing stops."""
-    plan = StepPlan.from_config(config.train, len(data.train))
-    return plan.examples_after(plan.total_steps)
+        raise RunError(killed) from error

@@ -11,6 +11,7 @@ from typing import Literal
 from optuna.trial import FrozenTrial, TrialState
 
 from gazetune.config import SearchConfig
+from gazetune.errors import InputError
 from gazetune.report.document import EndedRecord
 from gazetune.search.folder import SearchFolder
 from gazetune.search.space.search_space import SearchSpace
@@ -18,7 +19,7 @@ from gazetune.search.stopping.caps import HOURS_FILE, WorkingTime
 from gazetune.search.study.own_trials import own_trials
 from gazetune.search.study.storage import find_study, own_study_url
 from gazetune.trials.disk import folder_bytes
-from gazetune.trials.driver_requests import DriverNote
+from gazetune.trials.driver_requests import DriverNote, Phase
 from gazetune.trials.messages import StudyRecord, trial_id_of
 
 SHOWN_STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING")
@@ -72,6 +73,39 @@ class SearchStatus:
     caps: Sequence[CapUse]
     ended_by: EndedRecord | None
     """The cap that ended a finished search; None where all trials had what they were to have."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSearch:
+    """One line of `gazetune status` without a name."""
+
+    name: str
+    state: Literal["running", "interrupted", "finished", "unreadable"]
+    phase: Phase | None = None
+    """What its driver does; None unless one is at work."""
+    trials: int | None = None
+    """Trials in all."""
+    finished: int | None = None
+    """Trials that are over."""
+    best_val_accuracy: float | None = None
+    problem: str | None = None
+    """Why an unreadable search cannot be read."""
+
+
+def list_searches(storage: Path) -> list[ListedSearch]:
+    """Return the searches of a storage folder by name, without writing anything."""
+    listed = []
+    for name in SearchFolder.list_names(storage):
+        try:
+            status = read_status(storage, name)
+        except InputError as error:  # of one search, which hides no other
+            listed.append(ListedSearch(name, "unreadable", problem=str(error)))
+            continue
+        finished = sum(status.states[state] for state in ("COMPLETE", "PRUNED", "FAIL"))
+        best = None if status.best is None else status.best.val_accuracy
+        phase = None if status.driver is None else status.driver.phase
+        listed.append(ListedSearch(name, status.state, phase, status.trials, finished, best))
+    return listed
 
 
 def read_status(storage: Path, name: str) -> SearchStatus:

@@ -122,6 +122,8 @@ class Training:
             self.state.restore(checkpoint.state)
 
         self.prefetcher = PassPrefetcher(config.train, self.plan, data.train, self.model.layout, worker)
+        self.activity = f"training from {self._describe_pairs(self.progress.step)} on"
+        """What the run does now, in words; may be read in another thread."""
         self._losses: list[Tensor] = []
         """Of each step since the last evaluation: the sum over this worker's pairs over the number of the step's."""
         self._started = time.monotonic() - self.progress.seconds
@@ -189,9 +191,16 @@ class Training:
     def _train_and_evaluate(self, step: int) -> EvaluationReport | None:
         """Take one step, and return the report of the evaluation that is due after it."""
         self.train_step(step)
+        self.activity = f"{self._describe_pairs(step + 1)} trained"
         if (step + 1) % NAN_CHECK_STEPS == 0:
             self._check_losses(step)
-        return self._evaluate(step + 1) if step + 1 in self.evaluation_steps else None
+        if step + 1 not in self.evaluation_steps:
+            return None
+        self.activity = f"evaluating after {self._describe_pairs(step + 1)}"
+        return self._evaluate(step + 1)
+
+    def _describe_pairs(self, steps: int) -> str:
+        return f"{self.plan.examples_after(steps)}/{self.plan.examples_after(self.plan.total_steps)} pairs"
 
     def _evaluate(self, step: int) -> EvaluationReport:
         """Score the validation split, keep the best model, write the checkpoint, and return the report."""

@@ -18,12 +18,13 @@ from rich.console import Console
 from gazetune.config import Config, ResourcesConfig, TrackingConfig
 from gazetune.config.address import with_secret
 from gazetune.config.config_file import build_config, dump_config, load_config, with_absolute_paths, write_config
-from gazetune.errors import InputError
+from gazetune.errors import InputError, Interrupted
 from gazetune.evaluate.accuracy import pair_correctness
 from gazetune.evaluate.length import shorter_baseline
 from gazetune.evaluate.statistics import accuracy_interval, paired_difference
 from gazetune.files.atomic_write import write_atomically
 from gazetune.files.paths import resolve_path
+from gazetune.report.activity import ActivityLines
 from gazetune.reward.data.prepared_data import PreparedData, prepare_data
 from gazetune.reward.model.checks.backbone import check_backbone
 from gazetune.reward.model.pair_losses import check_scores
@@ -116,7 +117,9 @@ def train_model(config: Config, name: str | None, storage: Path) -> TrainDocumen
     folder = storage / name
     _require_free_folder(folder, config)
     check_tracking_uri(config.tracking.uri, storage)
-    data = prepare_data(config, storage / "cache")
+    with ActivityLines() as lines:
+        lines.begin("preparing pairs and gaze")
+        data = prepare_data(config, storage / "cache")
     check_scores(config.loss, config.data.source, data.train.scores)
     tracker = Tracker.open(config.tracking.uri, storage, "gazetune")
     write_config(config, folder / "config.yaml")
@@ -133,6 +136,11 @@ def train_model(config: Config, name: str | None, storage: Path) -> TrainDocumen
     except BaseException as error:
         failed = isinstance(error, Exception)
         tracker.finish_run(run, "FAIL" if failed else "INTERRUPTED", str(error) or type(error).__name__)
+        if isinstance(error, KeyboardInterrupt):
+            raise Interrupted(
+                f"training '{name}' was stopped; it goes on from its last checkpoint with the same command and "
+                f"--name {name} --storage {storage}"
+            ) from None
         raise
     result: ResultDocument = json.loads((folder / RESULT).read_text())
     tracker.log_file(run, folder / "best" / "margins.npy", "validation")
@@ -232,10 +240,14 @@ def _train_worker(tree: dict[str, object], storage: str, name: str, run: str, ur
         # By default every worker would use all cores, and the workers would slow each other down.
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // config.resources.workers))
     worker = join_worker_group()
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(leave_worker_group)
+        lines = stack.enter_context(ActivityLines(Console(stderr=True, log_path=False, quiet=not worker.is_main)))
+        lines.begin("loading the model")
         data = prepare_data(config, Path(storage) / "cache")
-        report = _create_reporter(uri, Path(storage), run) if worker.is_main else (lambda made: True)
+        report = _create_reporter(uri, Path(storage), run, lines) if worker.is_main else (lambda made: True)
         training = Training(config, data, folder, worker, load_worker_backbone(config, worker))
+        lines.begin(training.activity, lambda: training.activity)
         try:
             last = training.run(report)
         finally:
@@ -243,27 +255,24 @@ def _train_worker(tree: dict[str, object], storage: str, name: str, run: str, ur
         if last is None:
             raise TrainingFailed("the run made no evaluation")
         worker.wait_for_all()
+        lines.begin("scoring the test split with the best model")
         scores = _score_test_split(config, folder / "best", data, worker)
         if worker.is_main:
             result = {"examples": last.examples, "seconds": last.seconds, "val_accuracy": last.best_accuracy, **scores}
             write_atomically(folder / RESULT, json.dumps(result, indent=1))
-    finally:
-        leave_worker_group()
 
 
-def _create_reporter(uri: str | None, storage: Path, run: str) -> ReportCallback:
+def _create_reporter(uri: str | None, storage: Path, run: str, lines: ActivityLines) -> ReportCallback:
     """Return what rank 0 does with a report: a line on stderr, metrics to MLflow."""
     tracker = Tracker.open(uri, storage, "gazetune")
-    console = Console(stderr=True, log_path=False)
 
     def report(made: EvaluationReport) -> bool:
         first = made.step - len(made.train_losses) + 1
         tracker.log_series(run, "train/step_loss", made.train_losses, first)
         tracker.log_metrics(run, {**made.metrics, "examples": made.examples}, made.step)
-        console.log(
+        lines.print_line(
             f"{made.examples}/{made.budget} pairs  loss {made.metrics['train/loss']:.4f}  "
-            f"validation accuracy {made.metrics['val/accuracy']:.3f}  best {made.best_accuracy:.3f}",
-            highlight=False,
+            f"validation accuracy {made.metrics['val/accuracy']:.3f}  best {made.best_accuracy:.3f}"
         )
         return True
 

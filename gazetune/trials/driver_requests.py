@@ -12,10 +12,14 @@ import socket
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from gazetune.files.atomic_write import write_atomically
 
 _STOP = "stop"
+
+Phase = Literal["preparing", "running", "comparing"]
+"""What a driver does: data and gaze before the first trial; trials; baselines and the test split after the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,7 @@ class DriverNote:
     """UTC, ISO 8601."""
     slots: int
     """Trials that run at a time."""
+    phase: Phase = "running"
 
 
 class DriverRequests:
@@ -46,15 +51,24 @@ class DriverRequests:
 
     def announce_driver(self, slots: int) -> None:
         """Note that this process drives the search, with so many slots; called again when that number changes."""
-        note = DriverNote(os.getpid(), socket.gethostname(), datetime.now(UTC).isoformat(timespec="seconds"), slots)
+        self._write_note(replace(self._own_note(), slots=slots))
+
+    def announce_phase(self, phase: Phase) -> None:
+        """Note what this process, which drives the search, does now."""
+        self._write_note(replace(self._own_note(), phase=phase))
+
+    def _own_note(self) -> DriverNote:
+        """Return the note of this process as it stands, or a first one."""
+        own = DriverNote(os.getpid(), socket.gethostname(), datetime.now(UTC).isoformat(timespec="seconds"), slots=0)
         before = self.read_note()
-        if before is not None and (before.pid, before.host) == (note.pid, note.host):
-            note = replace(note, since=before.since)
+        return before if before is not None and (before.pid, before.host) == (own.pid, own.host) else own
+
+    def _write_note(self, note: DriverNote) -> None:
         self._path.mkdir(exist_ok=True)
         write_atomically(self._note, json.dumps(asdict(note)))
 
     def read_note(self) -> DriverNote | None:
-        """Return the last driver's note; None before it has begun with its trials. That driver may be dead by now."""
+        """Return the last driver's note; None where none was there. That driver may be dead by now."""
         try:
             return DriverNote(**json.loads(self._note.read_text(encoding="utf-8")))
         except FileNotFoundError:

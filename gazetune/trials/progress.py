@@ -1,4 +1,7 @@
-"""Live progress of a run on stderr: a line for each finished trial, and on a terminal a bar below them."""
+"""Live progress of a run on stderr: a line for each finished trial, and on a terminal a bar below them.
+
+Where there is no terminal, a line says now and then what goes on.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,11 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from gazetune.report.activity import ActivityLines
+
+TRIALS_EVERY_SECONDS = 300.0
+"""After so long without a line it is said how far the running trials are, once the first one was evaluated."""
 
 
 class ProgressDisplay:
@@ -26,19 +34,34 @@ class ProgressDisplay:
             disable=not self.console.is_terminal,
         )
         self._task = self._bar.add_task("trials", total=trials, status="")
+        self._stage = ""
+        self._lines: ActivityLines | None = None
+        """None on a terminal, where the bar shows what goes on."""
 
     def __enter__(self) -> ProgressDisplay:
         self._bar.start()
+        if not self.console.is_terminal:
+            self._lines = ActivityLines(self.console)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._lines is not None:
+            self._lines.close()
         self._bar.stop()
 
     def print_stage(self, text: str) -> None:
         """Print what the run does now, before and after its trials."""
-        self.console.log(text, markup=False, highlight=False)
+        self._stage = text
+        if self._lines is None:
+            self._print_line(text)
+        else:
+            self._lines.begin(text, self._describe_activity)
+
+    def print_line(self, text: str) -> None:
+        """Print what was found out, while the run goes on with what it does."""
+        self._print_line(text)
 
     def show_start(self, trial_id: str) -> None:
         """Show that a trial was handed out."""
@@ -48,6 +71,8 @@ class ProgressDisplay:
     def show_evaluation(self, trial_id: str, examples: int, budget: int, accuracy: float) -> None:
         """Show how far a trial is; `examples` of `budget` training examples."""
         self._running[trial_id] = f"{examples}/{budget} {accuracy:.3f}"
+        if self._lines is not None:
+            self._lines.repeat_every(TRIALS_EVERY_SECONDS)
         self._update_status()
 
     def show_end(self, trial_id: str, state: str, accuracy: float | None, reason: str | None) -> None:
@@ -57,11 +82,22 @@ class ProgressDisplay:
             self._best = (accuracy, trial_id)
         shown = "" if accuracy is None else f" validation accuracy {accuracy:.3f}"
         why = f" ({reason})" if reason else ""
-        self.console.log(f"trial {trial_id} {state}{shown}{why}", markup=False, highlight=False)
+        self._print_line(f"trial {trial_id} {state}{shown}{why}")
         self._bar.advance(self._task)
         self._update_status()
 
-    def _update_status(self) -> None:
+    def _print_line(self, text: str) -> None:
+        if self._lines is None:
+            self.console.log(text, markup=False, highlight=False)
+        else:
+            self._lines.print_line(text)
+
+    def _describe_activity(self) -> str:
+        return self._describe_trials() if self._running else self._stage
+
+    def _describe_trials(self) -> str:
         best = "" if self._best is None else f"best {self._best[0]:.3f} ({self._best[1]})  "
-        running = "  ".join(f"{trial_id} {text}" for trial_id, text in sorted(self._running.items()))
-        self._bar.update(self._task, status=best + running)
+        return best + "  ".join(f"{trial_id} {text}" for trial_id, text in sorted(self._running.copy().items()))
+
+    def _update_status(self) -> None:
+        self._bar.update(self._task, status=self._describe_trials())

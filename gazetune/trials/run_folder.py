@@ -16,6 +16,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -100,6 +101,11 @@ class RunFolder:
     def unlock(self) -> None:
         """Let other drivers in."""
         self._lock.release()
+
+    def remove(self) -> None:
+        """Take the folder away with all that is in it, and let go of its lock."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.unlock()
 
     def is_driven(self) -> bool:
         """Tell whether a driver is at work, without writing anything."""

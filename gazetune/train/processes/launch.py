@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -43,6 +44,7 @@ def launch_workers(workers: int, function: Callable[..., None], *arguments: obje
         rdzv_endpoint="localhost:0",
         max_restarts=0,
         start_method="spawn",
+        signals_to_handle=",".join(_unhandled_signals()),
     )
     # torch would print the traceback of every failure, also of those that are shown as one line here.
     logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
@@ -50,6 +52,13 @@ def launch_workers(workers: int, function: Callable[..., None], *arguments: obje
         elastic_launch(settings, function)(*arguments)
     except ChildFailedError as error:
         raise _translate_error(error, workers) from error
+
+
+def _unhandled_signals() -> list[str]:
+    """Return the signals for which torch's launcher is to set handlers: those that this process does not handle."""
+    defaults = (signal.SIG_DFL, signal.default_int_handler)
+    each = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    return ["SIGQUIT", *(number.name for number in each if signal.getsignal(number) in defaults)]
 
 
 def _translate_error(error: ChildFailedError, workers: int) -> GazetuneError:
@@ -64,6 +73,5 @@ def _translate_error(error: ChildFailedError, workers: int) -> GazetuneError:
     if kind in _FAILURES:
         return RunError(text)
     _LOG.error("%s", details.get("extraInfo", {}).get("py_callstack", ""))
-    signal = failure.signal_name()
-    reason = f"killed by {signal}" if failure.exitcode < 0 else " ".join(str(details["message"]).split())
+    reason = f"killed by {failure.signal_name()}" if failure.exitcode < 0 else " ".join(str(details["message"]).split())
     return RunError(f"worker {rank} of {workers} ended: {reason}")

@@ -203,7 +203,7 @@ def test_the_parser_imports_nothing_heavy() -> None:
     [
         ("RunError('every trial\\nFAILed')", 1, "gazetune: error: every trial FAILed\n"),
         ("Interrupted('stopped; run it again to resume')", 130, "gazetune: error: stopped; run it again to resume\n"),
-        ("KeyboardInterrupt()", 130, "gazetune: error: interrupted\n"),
+        ("KeyboardInterrupt()", 130, "gazetune: error: interrupted; run the same command again\n"),
         (
             "OSError(28, 'No space left on device', '/runs/a')",
             1,

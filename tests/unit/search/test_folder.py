@@ -197,3 +197,18 @@ def test_a_storage_folder_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text(SPACE.replace("kind: none", "kind: add"))
     with pytest.raises(InputError, match=r"--storage: .*file/runs cannot be written \(Not a directory\)"):
         SearchFolder.check_name_is_free(tmp_path / "file" / "runs", read_space(tmp_path / "space.yaml"))
+
+
+def test_a_search_is_in_preparation_until_it_is_said_to_be_over(created: SearchFolder, tmp_path: Path) -> None:
+    assert created.is_in_preparation() and created.read_warm_start() is None
+    created.finish_preparation()
+    assert not created.is_in_preparation()
+    created.finish_preparation()
+    created.remove()
+    assert not created.path.exists()
+    space = read_space(tmp_path / "space.yaml", overrides=["fusion.kind=add"])
+    again = SearchFolder.create(tmp_path, space, warm_start="earlier")
+    assert again.read_warm_start() == str(Path("earlier").absolute()), "no search of this name is in the storage folder"
+    again.remove()
+    (tmp_path / "earlier").mkdir()
+    assert SearchFolder.create(tmp_path, space, warm_start="earlier").read_warm_start() == "earlier"

@@ -25,3 +25,11 @@ def test_a_search_that_cannot_work_is_refused_before_anything_is_made(
         run_search("demo", storage=tmp_path, overrides=overrides)
     assert expected in str(refused.value) and "\n" not in str(refused.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_preparation_that_is_refused_leaves_no_search(tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text('{"prompt": "a", "chosen": "b"}\n')
+    with pytest.raises(InputError, match="rejected"):
+        run_search("smoke", storage=tmp_path / "runs", name="refused", overrides=[f"data.source={pairs}"])
+    assert not (tmp_path / "runs" / "refused").exists()

@@ -19,7 +19,7 @@ from gazetune.report.document import EndedRecord
 from gazetune.report.wording import ended_line
 from gazetune.search.folder import SearchFolder
 from gazetune.search.space.space_file import read_space
-from gazetune.search.status import read_status
+from gazetune.search.status import ListedSearch, list_searches, read_status
 from gazetune.search.study.storage import open_study
 from gazetune.trials.disk import folder_bytes
 from gazetune.trials.run_folder import RunFacts
@@ -105,6 +105,33 @@ def test_a_search_that_only_begins_has_no_trials_and_no_estimate(folder: SearchF
     study_of(folder).ask()
     seen = read_status(folder.path.parent, "watched")
     assert seen.states["RUNNING"] == 1 and seen.running[0].examples == 0
+
+
+def test_what_the_driver_does_is_told_and_stays_when_the_number_of_slots_changes(folder: SearchFolder) -> None:
+    folder.requests.announce_phase("preparing")
+    seen = read_status(folder.path.parent, "watched")
+    assert seen.driver is not None and (seen.driver.phase, seen.driver.slots) == ("preparing", 0)
+    folder.requests.announce_phase("comparing")
+    folder.requests.announce_driver(1)
+    seen = read_status(folder.path.parent, "watched")
+    assert seen.driver is not None and (seen.driver.phase, seen.driver.slots) == ("comparing", 1)
+
+
+def test_all_searches_are_listed_also_beside_one_that_cannot_be_read(
+    folder: SearchFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder.requests.announce_phase("preparing")
+    four_finished_and_one_running(folder)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "space.yaml").write_text("name: [")
+    broken, watched = list_searches(tmp_path)
+    assert (broken.name, broken.state) == ("broken", "unreadable") and "space.yaml" in str(broken.problem)
+    assert watched == ListedSearch("watched", "running", "preparing", 10, 4, 0.8)
+    assert main(["status", "--storage", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "watched: preparing, 4 of 10 trials finished, best validation accuracy 0.800"
+    assert main(["status", "--storage", str(tmp_path / "empty")]) == 0
+    assert capsys.readouterr().out == f"no search was started in {tmp_path / 'empty'}\n"
 
 
 def test_caps_that_are_set_stand_beside_what_was_used(folder: SearchFolder, capfd: pytest.CaptureFixture[str]) -> None:
