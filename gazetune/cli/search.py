@@ -26,13 +26,11 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument(
         "--max-hours",
-        type=float,
         metavar="HOURS",
-        help="end early, with the comparison, after so many hours (search.max_hours)",
+        help="end early, with the comparison, after so many hours, or 30min, 1h30m (search.max_hours)",
     )
     parser.add_argument(
         "--max-gpu-hours",
-        type=float,
         metavar="HOURS",
         help="the same for hours of training times GPUs (search.max_gpu_hours)",
     )
@@ -55,6 +53,7 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> Outcome:
     """Run the search, or go on with one, and return what it found."""
     _check_what_to_search(args)
+    _check_numbers(args)
     from gazetune.report.table import print_table
     from gazetune.search.run import resume_search, run_search
 
@@ -65,7 +64,7 @@ def run(args: argparse.Namespace) -> Outcome:
             args.space,
             name=args.name,
             trials=args.trials,
-            overrides=_list_overrides(args),
+            overrides=list_overrides(args),
             storage=args.storage,
             tracking_uri=args.tracking_uri,
             address=args.address,
@@ -80,7 +79,8 @@ def run(args: argparse.Namespace) -> Outcome:
     return Outcome(document.to_json(), print_winner)
 
 
-def _list_overrides(args: argparse.Namespace) -> list[str]:
+def list_overrides(args: argparse.Namespace) -> list[str]:
+    """Return the `KEY=VALUE` entries of a command line: those of `--set`, and those that options stand for."""
     limit = [] if args.max_failures is None else [f"search.max_failures={args.max_failures}"]
     return [*args.overrides, *limit, *_list_caps(args)]
 
@@ -88,6 +88,20 @@ def _list_overrides(args: argparse.Namespace) -> list[str]:
 def _list_caps(args: argparse.Namespace) -> list[str]:
     given = {"max_hours": args.max_hours, "max_gpu_hours": args.max_gpu_hours, "max_disk": args.max_disk}
     return [f"search.{key}={value}" for key, value in given.items() if value is not None]
+
+
+def _check_numbers(args: argparse.Namespace) -> None:
+    """Refuse a wrong value of an option under the option's own name, not under that of the key that it sets."""
+    from gazetune.config.config_file import load_config
+
+    for name in ("trials", "max_failures", "max_hours", "max_gpu_hours", "max_disk"):
+        value = getattr(args, name)
+        if value is None:
+            continue
+        try:
+            load_config(None, [f"search.{name}={value}"])
+        except InputError as error:
+            raise InputError(f"--{name.replace('_', '-')}: {str(error).removeprefix('--set: ')}") from None
 
 
 def _check_what_to_search(args: argparse.Namespace) -> None:

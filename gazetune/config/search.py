@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from gazetune.config.address import AddressText
+from gazetune.config.quantities import parse_seconds, parse_size
 from gazetune.config.section import (
     Metric,
     Positive,
@@ -16,31 +16,6 @@ from gazetune.config.section import (
 )
 
 Cap = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-
-_UNITS = {
-    name: base**power
-    for power, letter in enumerate("KMGT", start=1)
-    for name, base in ((f"{letter}B", 1000), (f"{letter}iB", 1024))
-} | {"": 1, "B": 1}
-
-
-def parse_size(size: str) -> int:
-    """Return the bytes of a size such as `20GB`, `1.5 TiB` or `500000`.
-
-    Raises
-    ------
-    ValueError
-        For anything else.
-
-    Examples
-    --------
-    >>> parse_size("20GB"), parse_size("1.5 KiB"), parse_size("500000")
-    (20000000000, 1536, 500000)
-    """
-    found = re.fullmatch(r"\s*([+-]?\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", size)
-    if found is None or found[2] not in _UNITS:
-        raise ValueError("a size is a number of bytes, or a number with one of KB, MB, GB, TB, KiB, MiB, GiB, TiB")
-    return int(float(found[1]) * _UNITS[found[2]])
 
 
 def _names_of_files(folder: str, first: tuple[str, ...]) -> tuple[str, ...]:
@@ -97,6 +72,16 @@ class SearchConfig(Section):
     """Seconds that the search waits, when no node can hold a trial any more, before it ends."""
     storage: AddressText | None = None
     """Where the study is kept. Unset: a sqlite file in the search's folder."""
+
+    @field_validator("max_hours", "max_gpu_hours", mode="before")
+    @classmethod
+    def _parse_hours(cls, value: object) -> object:
+        return parse_seconds(value, "hours") / 3600 if isinstance(value, str) else value
+
+    @field_validator("node_patience", mode="before")
+    @classmethod
+    def _parse_patience(cls, value: object) -> object:
+        return parse_seconds(value, "seconds") if isinstance(value, str) else value
 
     @field_validator("max_disk", mode="before")
     @classmethod

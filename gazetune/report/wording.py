@@ -15,6 +15,8 @@ from gazetune.report.document import (
     SearchDocument,
 )
 
+_GAZE_KEYS = ("gaze.", "projector.", "fusion.")
+"""Keys that a run without gaze does not look at."""
 MOST_IMPORTANT = 5
 """So many keys stand in the line that says what mattered; the report has all."""
 
@@ -57,11 +59,17 @@ def format_points(difference: float, ends: tuple[float, float]) -> str:
 def short_params(params: Mapping[str, object]) -> str:
     """Return a trial's parameters on one line, the keys cut to what still tells them apart.
 
+    A run without gaze has none of the keys of gaze: it saw no measures.
+
     Examples
     --------
     >>> short_params({"optim.learning_rate": 0.00123456, "fusion.kind": "add", "gaze.features": ["FFD", "TRT"]})
     'learning_rate=0.00123, fusion=add, features=FFD+TRT'
+    >>> short_params({"fusion.kind": "none", "gaze.features": ["FFD", "TRT"], "train.seed": 1})
+    'fusion=none, seed=1'
     """
+    if params.get("fusion.kind") == "none":
+        params = {key: value for key, value in params.items() if key == "fusion.kind" or not key.startswith(_GAZE_KEYS)}
     parts = {key: key.removesuffix(".kind").rsplit(".", 1)[-1] for key in params}
     taken = Counter(parts.values())
     names = {key: part if taken[part] == 1 else key for key, part in parts.items()}

@@ -22,6 +22,7 @@ from gazetune.search.preparation import ClusterConnection, check_search, prepare
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.shipped_spaces import find_space_file
 from gazetune.search.space.space_file import read_space
+from gazetune.search.study.warm_start import check_warm_start
 from gazetune.tracking.location import stored_tracking_uri
 from gazetune.trials.progress import ProgressDisplay
 
@@ -87,6 +88,8 @@ def run_search(
     storage = resolve_path(storage, "--storage")
     SearchFolder.check_name_is_free(storage, searched)
     check_search(searched, storage)
+    if warm_start is not None:
+        check_warm_start(searched, warm_start, storage)
     is_new_storage = not storage.exists()
     # Made first: `gazetune status` and `--resume` know a search while it is prepared.
     folder = SearchFolder.create(storage, searched, warm_start)

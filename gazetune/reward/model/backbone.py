@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars
@@ -145,7 +145,7 @@ def load_backbone(
     try:
         with _dividing_weights(sharded), hide_loading_report():
             if made is not None:
-                model, info = type(made).from_pretrained(
+                loaded: Any = type(made).from_pretrained(
                     None,
                     config=made.config,
                     state_dict=dict(made.state_dict()),
@@ -154,7 +154,7 @@ def load_backbone(
                     **options,
                 )
             else:
-                model, info = AutoModel.from_pretrained(
+                loaded = AutoModel.from_pretrained(
                     backbone,
                     dtype=dtype,
                     trust_remote_code=False,
@@ -168,8 +168,8 @@ def load_backbone(
         if "loading state_dict" not in str(error):  # memory that is used up is no fault of the checkpoint
             raise
         raise _cannot_load(backbone, "model", error) from error
-    model = _without_pooler(model)
-    refuse_wrong_weights(backbone, model, info)
+    model = _without_pooler(loaded[0])
+    refuse_wrong_weights(backbone, model, loaded[1])
     if quantization == "nf4":
         configure_quantized_layers(model)
     return model

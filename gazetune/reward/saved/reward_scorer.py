@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gazetune.config import Config
 from gazetune.errors import InputError
@@ -81,8 +82,8 @@ class RewardScorer:
         self._context = facts.context
         self.model = load_reward_model(folder, config=config)
         own = ADDED_TOKENS if config.data.tokens == "reference" else 0
-        rows = self.model.bare_backbone().get_input_embeddings().weight.shape[0]
-        check_token_ids(config.backbone, tokenizer, rows + own)
+        embedding = cast(nn.Embedding, self.model.bare_backbone().get_input_embeddings())
+        check_token_ids(config.backbone, tokenizer, embedding.num_embeddings + own)
 
     @classmethod
     def from_pretrained(

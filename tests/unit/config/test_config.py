@@ -26,7 +26,17 @@ def test_a_wrong_mask_is_a_validation_error_and_no_crash(mask: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "count"), [("20GB", 20 * 10**9), ("1.5 TiB", 3 * 2**39), ("500", 500), (500, 500), ("7KB", 7000)]
+    ("size", "count"),
+    [
+        ("20GB", 20 * 10**9),
+        ("20G", 20 * 10**9),
+        ("20gb", 20 * 10**9),
+        ("3 mib", 3 * 2**20),
+        ("1.5 TiB", 3 * 2**39),
+        ("500", 500),
+        (500, 500),
+        ("7KB", 7000),
+    ],
 )
 def test_a_size_on_disk_may_have_a_unit(size: object, count: int) -> None:
     assert Config(search={"max_disk": size}).search.max_disk == count
@@ -36,6 +46,26 @@ def test_a_size_on_disk_may_have_a_unit(size: object, count: int) -> None:
 def test_a_wrong_size_is_a_validation_error(size: object) -> None:
     with pytest.raises(ValidationError):
         Config(search={"max_disk": size})
+
+
+@pytest.mark.parametrize(
+    ("duration", "hours"),
+    [("30min", 0.5), ("2h", 2), ("90s", 0.025), ("1h30m", 1.5), ("1 h 30 min", 1.5), ("1.5", 1.5), ("2d", 48), (3, 3)],
+)
+def test_a_cap_on_hours_may_have_units(duration: object, hours: float) -> None:
+    assert Config(search={"max_hours": duration}).search.max_hours == pytest.approx(hours)
+    assert Config(search={"max_gpu_hours": duration}).search.max_gpu_hours == pytest.approx(hours)
+
+
+@pytest.mark.parametrize(("duration", "seconds"), [("10min", 600), ("90", 90), ("1h", 3600), (5, 5)])
+def test_patience_is_in_seconds_unless_a_unit_says_otherwise(duration: object, seconds: float) -> None:
+    assert Config(search={"node_patience": duration}).search.node_patience == seconds
+
+
+@pytest.mark.parametrize("duration", ["-1", "nan", "inf", "0", "h", "30 parsecs", "1h30", "1:30", "", "-30min", "0min"])
+def test_a_wrong_duration_is_a_validation_error(duration: str) -> None:
+    with pytest.raises(ValidationError):
+        Config(search={"max_hours": duration})
 
 
 def test_a_section_that_is_no_mapping_is_a_validation_error_and_no_crash() -> None:

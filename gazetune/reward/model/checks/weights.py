@@ -85,7 +85,7 @@ def check_weights(backbone: str, model: PreTrainedModel) -> None:
     state = {name: torch.empty(tensor.shape, device="meta") for name, tensor in header.tensors.items()}
     with hide_loading_report():
         # The loading code itself, on tensors without values: it knows every renaming and conversion of weights.
-        _, info = type(model).from_pretrained(
+        loaded: Any = type(model).from_pretrained(
             None,
             config=model.config,
             state_dict=state,
@@ -93,7 +93,7 @@ def check_weights(backbone: str, model: PreTrainedModel) -> None:
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
-    refuse_wrong_weights(backbone, model, info, header)
+    refuse_wrong_weights(backbone, model, loaded[1], header)
 
 
 def refuse_wrong_weights(

@@ -12,6 +12,7 @@ from gazetune.config import Config
 from gazetune.config.config_file import write_config
 from gazetune.errors import InputError
 from gazetune.search.folder import SearchFolder
+from gazetune.search.run import run_search
 from gazetune.search.space.points import try_first_points
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
@@ -94,6 +95,34 @@ def test_complete_trials_of_another_search_become_history_that_is_no_trial_of_th
     assert trial_records(study) == ()
 
 
+@pytest.mark.parametrize(
+    ("kind", "targets", "inside"),
+    [("full", ["q_proj"], True), ("lora", ["q_proj", "v_proj"], True), ("lora", ["q_proj"], False)],
+)
+def test_targets_that_were_written_by_name_are_those_that_auto_takes(
+    kind: str, targets: list[str], inside: bool, tmp_path: Path
+) -> None:
+    new, old = (text.replace("planted}}", f"planted}}, adapter: {{kind: {kind}}}}}") for text in (SPACE, OLD))
+    finished_search(tmp_path, old, [0.6])
+    file = tmp_path / "old" / "trials" / "0000" / "config.yaml"
+    file.write_text(file.read_text().replace("targets: auto", f"targets: {targets}"))  # as older versions wrote it
+    assert str(targets) in file.read_text()
+    if inside:
+        space = with_history(space_of(tmp_path, new), "old", tmp_path, FACTS)
+        assert [past.source for past in space.extras.history] == ["old:0000"]
+    else:
+        with pytest.raises(InputError, match=r"adapter\.targets"):
+            with_history(space_of(tmp_path, new), "old", tmp_path, FACTS)
+
+
+def test_what_is_wrong_with_a_warm_start_is_told_before_data_are_prepared(tmp_path: Path) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_text(SPACE)
+    with pytest.raises(InputError, match=r"--warm-start 'nowhere': neither a search in"):
+        run_search(file, storage=tmp_path / "runs", warm_start="nowhere")
+    assert not list(tmp_path.glob("runs/*"))
+
+
 def test_history_stays_in_the_space_that_a_resumed_search_reads(tmp_path: Path) -> None:
     finished_search(tmp_path, OLD, [0.6, 0.7])
     space = with_history(space_of(tmp_path), "old", tmp_path, FACTS)
@@ -162,5 +191,5 @@ def test_a_search_that_is_not_there_or_says_nothing_of_its_data_is_refused(tmp_p
     finished_search(tmp_path, OLD, [0.6], facts=None)
     with pytest.raises(InputError, match=r"--warm-start old: it says nowhere which data it saw"):
         with_history(space_of(tmp_path), "old", tmp_path, FACTS)
-    with pytest.raises(InputError, match=r"--warm-start odl: neither a search in .* did you mean 'old'\?"):
+    with pytest.raises(InputError, match=r"--warm-start 'odl': neither a search in .* did you mean 'old'\?"):
         with_history(space_of(tmp_path), "odl", tmp_path, FACTS)
