@@ -73,7 +73,8 @@ def find_scoped_passages(chat: Sequence[Message], gaze: GazeConfig) -> list[tupl
 def align_chat(encoded: EncodedChat, chat: Sequence[Message], texts: TextRows, gaze: GazeConfig) -> AlignedChat:
     """Return the conversation with each token's unit of gaze, which `texts` must have for every message in scope.
 
-    Units behind the last token of a conversation that was cut are left out.
+    Units behind the last token of a conversation that was cut are left out, and those of text that the chat template
+    does not write.
     """
     unit = np.full(len(encoded.ids), -1, dtype=np.int32)
     share = np.zeros(len(encoded.ids), dtype=np.float32)
@@ -85,13 +86,16 @@ def align_chat(encoded: EncodedChat, chat: Sequence[Message], texts: TextRows, g
         tokens = np.flatnonzero(encoded.message == message)
         if not encoded.whole:
             spans = spans[spans[:, 0] < encoded.spans[tokens, 1].max(initial=0)]
-        first = texts.offsets[row] + inside.start
-        last = first + len(spans)
+        rows = np.arange(inside.start, inside.start + len(spans)) + texts.offsets[row]
+        if message in encoded.shown:
+            written = np.concatenate([[0], np.cumsum(encoded.shown[message])])
+            visible = written[spans[:, 1]] > written[spans[:, 0]]
+            spans, rows = spans[visible], rows[visible]
         token_unit, token_share = align_units(encoded.spans[tokens], spans, gaze.align)
         unit[tokens] = np.where(token_unit >= 0, token_unit + count, -1)
         share[tokens] = token_share
-        index.append(np.arange(first, last, dtype=np.int32))
-        count += int(last - first)
+        index.append(rows.astype(np.int32))
+        count += len(rows)
     return AlignedChat(encoded.ids, unit, share, np.concatenate(index))
 
 

@@ -44,7 +44,7 @@ from gazetune.reward.model.backbone import context_length, load_tokenizer
 from gazetune.reward.model.fusion import fusion_class
 
 SPLITS = ("train", "validation", "test")
-FORMAT = 4
+FORMAT = 5
 Progress = Callable[[str, int, int], None]
 
 

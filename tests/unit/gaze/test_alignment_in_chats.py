@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken
 from transformers import PreTrainedTokenizerFast
 
 from gazetune.gaze.alignment import align_units
@@ -20,6 +19,7 @@ from gazetune.preferences.pair import Message
 from gazetune.reward.data.conversation import ChatEncoder, EncodedChat
 from gazetune.reward.model.chat_templates import LLAMA_3, MISTRAL
 from gazetune.reward.model.tiny import CHAT_TEMPLATE
+from tests.tokenizers import TOKENIZERS
 
 Policy = Literal["spread", "first"]
 SPECIALS = [
@@ -40,11 +40,6 @@ SPECIALS = [
     "[UNK]",
     "[CLS]",
     "[SEP]",
-]
-MADE_UP = [
-    "the reader looks at the words and the words look back user assistant eot_id INST pad end",
-    "naïve café, Zürich! 日本語の文 🙂🙂 tabs\tand  spaces don't matter (much) 25 °C — or \u2013 so",
-    "def f(x):\n    return x ** 2  # unfamiliar vocabularies take longer 1, 22, 333",
 ]
 TEMPLATES = {
     "tiny": CHAT_TEMPLATE,
@@ -92,60 +87,11 @@ FRAGMENTS = [
 CONTENTS = st.lists(st.sampled_from(FRAGMENTS), max_size=14).map("".join)
 
 
-def byte_level() -> Tokenizer:
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    tokenizer.train_from_iterator(MADE_UP * 5, trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet))
-    return tokenizer
-
-
-def llama_2() -> Tokenizer:
-    """SentencePiece BPE as Llama 2 and Mistral have it: a space before the text, bytes for unknown characters."""
-    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
-    # As SentencePiece trains: no token has parts of two words. One that has leaves a word without a token of its own.
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[▁\s]*[^▁\s]+|[▁\s]+"), "isolated")
-    tokenizer.decoder = decoders.ByteFallback()
-    fallback = [f"<0x{byte:02X}>" for byte in range(256)]
-    trainer = trainers.BpeTrainer(vocab_size=600, special_tokens=["<unk>", *fallback], limit_alphabet=40)
-    tokenizer.train_from_iterator(MADE_UP * 5, trainer)
-    return tokenizer
-
-
-def t5() -> Tokenizer:
-    """SentencePiece Unigram as T5 has it: NFKC, every kind of white space as a space, no bytes."""
-    tokenizer = Tokenizer(models.Unigram())
-    spaces = normalizers.Replace(Regex(r"[\s\u200b\ufeff]+"), " ")
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), spaces])
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    trainer = trainers.UnigramTrainer(vocab_size=200, unk_token="<unk>", special_tokens=["<unk>"])
-    tokenizer.train_from_iterator(MADE_UP * 5, trainer)
-    return tokenizer
-
-
-def word_piece() -> Tokenizer:
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=250, special_tokens=["[UNK]", "[CLS]", "[SEP]"])
-    tokenizer.train_from_iterator(MADE_UP * 5, trainer)
-    return tokenizer
-
-
-MAKERS: dict[str, Callable[[], Tokenizer]] = {
-    "byte-level BPE": byte_level,
-    "SentencePiece BPE": llama_2,
-    "SentencePiece Unigram": t5,
-    "WordPiece": word_piece,
-}
-
-
-@pytest.fixture(scope="module", params=MAKERS)
+@pytest.fixture(scope="module", params=TOKENIZERS)
 def encoders(request: pytest.FixtureRequest) -> dict[str, ChatEncoder]:
     """Return an encoder for each template, all with one tokenizer."""
     made = {}
-    backend = MAKERS[request.param]()
+    backend = TOKENIZERS[request.param]()
     backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIALS])
     for name, template in TEMPLATES.items():
         tokenizer = PreTrainedTokenizerFast(
