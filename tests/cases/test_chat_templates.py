@@ -24,7 +24,22 @@ SPECIAL = ["<s>", "</s>", "<unk>", "<|im_start|>", "<|im_end|>", "<|eot_id|>", "
 SPECIAL += ["<|end_header_id|>", "<|user|>", "<|assistant|>", "<|system|>", "<|User|>", "<|Assistant|>", "[gMASK]"]
 SPECIAL += ["<sop>", "<start_of_turn>", "<end_of_turn>", "<|start|>", "<|message|>", "<|channel|>", "<|return|>"]
 NOT_SPECIAL = ["<think>", "</think>", "[INST]", "[/INST]", "  ", "    ", "\n\n", "\t\t", "<|end_of_role|>"]
-WORDS = "the|sea|Why?|don't|naïve|日本|語|🙂|25 °C|user|assistant|Human:|ﬁ|\"so\"".split("|")
+WORDS = [
+    "the",
+    "sea",
+    "Why?",
+    "don't",
+    "naïve",
+    "日本",
+    "語",
+    "🙂",
+    "25 °C",
+    "user",
+    "assistant",
+    "Human:",
+    "ﬁ",
+    '"so"',
+]
 PARTS = [*WORDS, *NOT_SPECIAL, " ", " ", " ", "\n", "\r\n", "\t", "\u00a0", "\\", "{{ x }}", "<b>", "&amp;", "'"]
 CONTENT = st.lists(st.sampled_from(PARTS), max_size=12).map("".join)
 THOUGHT = st.tuples(CONTENT, CONTENT).map(lambda both: f"<think>\n{both[0]}\n</think>\n\n{both[1]}")
@@ -78,7 +93,7 @@ def word_values(encoded: EncodedChat, chat: Sequence[Message], kind: str) -> lis
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(system=SYSTEM, turns=TURNS)
 @example(system=None, turns=["", "<think>\n\n</think>\n\n"])
 @example(system="", turns=["a", "b", "user", "</think>"])
@@ -120,7 +135,7 @@ def told_apart(draw: st.DrawFn) -> tuple[str | None, list[str]]:
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(drawn=told_apart())
 @example(drawn=(None, ["q1 q2", "<think>\nt3 t4\n</think>\n\na5", "q6", "<think>t7</think>a8 a9"]))
 @example(drawn=("s1 s2", ["q3", "<think>\nt4\n</think>\n\na5\n"]))

@@ -45,15 +45,26 @@ class TemplateStrings(NamedTuple):
     plain: list[str]
     special: list[str]
     """Those that spell a special token."""
+    tokens: list[str]
+    """All special tokens, which a template has as variables too."""
 
     @classmethod
     def from_tokenizer(cls, tokenizer: PreTrainedTokenizerFast) -> TemplateStrings:
         """Return the strings that the tokenizer's template compares with, splits at, or hands to a filter."""
-        found = set(_acting_strings(tokenizer.get_chat_template()))
-        tokens = {token for token in tokenizer.all_special_tokens if token.strip()}
-        strings = sorted(text for text in found | tokens if text.strip())
-        spell = {text: any(token in text for token in tokens) for text in strings}
-        return cls([text for text in strings if not spell[text]], [text for text in strings if spell[text]])
+        tokens = sorted(token for token in set(tokenizer.all_special_tokens) if token.strip())
+        found = sorted(text for text in set(_acting_strings(tokenizer.get_chat_template())) if text.strip())
+        special = [text for text in found if any(token in text for token in tokens)]
+        return cls([text for text in found if text not in special], special, tokens)
+
+    def levels(self) -> list[tuple[str, list[str], list[str]]]:
+        """Return what stays in a shadow, from little to much: a pattern, plain texts, and texts with special tokens."""
+        return [
+            (_SPACES, [], []),
+            (_SPACES, self.plain, []),
+            (_ALL_MARKS, self.plain, []),
+            (_SPACES, self.plain, self.special),
+            (_ALL_MARKS, self.plain, [*self.special, *self.tokens]),
+        ]
 
 
 def _acting_strings(template: str) -> Iterator[str]:
@@ -111,6 +122,8 @@ class _Shadows:
     """[N] the characters themselves."""
     kept: NDArray[np.bool_]
     """[N] whether the character stays what it is."""
+    group: NDArray[np.int64]
+    """[N] number of the looked-for string that a character is part of, -1 for none."""
     coded: NDArray[np.int64]
     """[C] the characters that have a code point, in the order of those."""
     message: NDArray[np.int64]
@@ -138,15 +151,8 @@ def trace_contents(
     """
     if any(ord(character) >= _FIRST_PRIVATE for character in (*"".join(contents), *text)):
         return None
-    both = [*strings.plain, *strings.special]
-    levels: tuple[tuple[str, list[str]], ...] = (
-        (r"\s+", []),
-        (r"\s+", strings.plain),
-        (r"\s+", both),
-        (_ALL_MARKS, both),
-    )
-    for kept, looked_for in levels:
-        shadows = _cast_shadows(contents, re.compile(kept), looked_for)
+    for kept, plain, special in strings.levels():
+        shadows = _cast_shadows(contents, re.compile(kept), [*plain, *special])
         if shadows is None:
             return None
         try:
@@ -158,8 +164,7 @@ def trace_contents(
             _find_uncoded(traced, shadows, contents, text)
             if kept == _ALL_MARKS:
                 _find_escaped(traced, contents, text)
-            tokens = frozenset(strings.special) if looked_for is both else frozenset()
-            return TracedText(traced.message, traced.offset, tokens)
+            return TracedText(traced.message, traced.offset, frozenset(special))
     return None
 
 
@@ -174,19 +179,23 @@ def _cast_shadows(contents: Sequence[str], kept: re.Pattern[str], looked_for: Se
     stays = np.zeros(len(codes), dtype=np.bool_)
     lengths = [len(content) for content in contents]
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    present = [each for each in looked_for if each.lower() in whole.lower()]
-    patterns = [kept, *(re.compile(re.escape(each), re.IGNORECASE) for each in present)]
+    group = np.full(len(codes), -1, dtype=np.int64)
+    present = [each for each in sorted(looked_for, key=len) if each.lower() in whole.lower()]
+    patterns = [re.compile(re.escape(each), re.IGNORECASE) for each in present]
     for start, content in zip(starts.tolist(), contents, strict=False):
+        for found in kept.finditer(content):
+            stays[start + found.start() : start + found.end()] = True
         for pattern in patterns:
             for found in pattern.finditer(content):
                 stays[start + found.start() : start + found.end()] = True
+                group[start + found.start() : start + found.end()] = start + found.start()
     coded = np.flatnonzero(~stays)
     if len(coded) > _PRIVATE:
         return None
     cast = codes.copy()
     cast[coded] = _FIRST_PRIVATE + np.arange(len(coded), dtype=np.uint32)
     texts = [cast[start:end].tobytes().decode("utf-32-le", "surrogatepass") for start, end in pairwise(starts.tolist())]
-    return _Shadows(texts, codes, stays, coded, np.repeat(np.arange(len(contents)), lengths), starts)
+    return _Shadows(texts, codes, stays, group, coded, np.repeat(np.arange(len(contents)), lengths), starts)
 
 
 def _read_shadows(written: NDArray[np.uint32], text: NDArray[np.uint32], shadows: _Shadows) -> TracedText | None:
@@ -205,12 +214,22 @@ def _read_shadows(written: NDArray[np.uint32], text: NDArray[np.uint32], shadows
     which[coded] = source
     which = np.where(which >= 0, which, _extend(which, text, shadows, 1))
     which = np.where(which >= 0, which, _extend(which[::-1], text[::-1], shadows, -1)[::-1])
+    which = _drop_parts(which, shadows.group)
     message = np.full(len(text), -1, dtype=np.int64)
     offset = np.zeros(len(text), dtype=np.int64)
     own = which >= 0
     message[own] = shadows.message[which[own]]
     offset[own] = which[own] - shadows.starts[message[own]]
     return TracedText(message, offset)
+
+
+def _drop_parts(which: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Take back the characters of a looked-for string that is not there whole: they are the template's own."""
+    found = np.unique(which[which >= 0])
+    sizes = np.bincount(group[group >= 0], minlength=len(group) + 1)
+    there = np.bincount(group[found][group[found] >= 0], minlength=len(group) + 1)
+    its_group = np.where(which >= 0, group[np.maximum(which, 0)], -1) if len(group) else which
+    return np.where((its_group >= 0) & (there[its_group] < sizes[its_group]), -1, which)
 
 
 def _extend(which: NDArray[np.int64], text: NDArray[np.uint32], shadows: _Shadows, step: int) -> NDArray[np.int64]:

@@ -111,11 +111,13 @@ class ChatEncoder:
         """Return where the text must be tokenised in pieces, so that no content is read as a special token."""
         if not any(self._special.search(message.content) for message in chat):
             return []
-        starts, ends = rendered.pieces[:, 0], rendered.pieces[:, 1]
+        owner = np.full(len(rendered.text), -1)
+        for start, end, message, _ in rendered.pieces.tolist():
+            owner[start:end] = message
         breaks: list[int] = []
         for found in self._special.finditer(rendered.text):
-            piece = int(np.searchsorted(starts, found.start(), side="right")) - 1
-            of_content = piece >= 0 and found.end() <= ends[piece]
+            its_owner = owner[found.start()]
+            of_content = its_owner >= 0 and (owner[found.start() : found.end()] == its_owner).all()
             if of_content and found[0] not in rendered.template_tokens:
                 breaks.append(found.start() + 1)  # a special token is broken after its first character
         return breaks
