@@ -154,8 +154,8 @@ def test_the_gaze_of_each_word_stands_whole_on_what_is_shown_and_nowhere_else(
                     assert value == pytest.approx(float(shown), abs=1e-5), (kind, word, text)
 
 
-@pytest.mark.parametrize("template", TEMPLATES)
-@settings(deadline=None, max_examples=15)
+@pytest.mark.parametrize("template", sorted(TEMPLATES.keys() - {"shouting"}))  # it spells other tokens, in capitals
+@settings(deadline=None, max_examples=8)
 @given(rounds=ROUNDS, token=st.sampled_from(SPECIAL), system=SYSTEM)
 def test_a_special_token_that_a_content_spells_stays_text_and_is_all_that_differs(
     encoders: dict[str, ChatEncoder], template: str, rounds: list[tuple[str, str]], token: str, system: str | None
