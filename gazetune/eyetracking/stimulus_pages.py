@@ -59,7 +59,9 @@ def read_stimulus_pages(folder: Path) -> dict[str, StimulusPage]:
         trial, number = (found[1], int(found[2]) - 1) if found else (path.stem, 0)
         if path.stem in pages:
             raise InputError(f"{path}: has the boxes of {path.stem} for the second time; accepted: one file a page")
-        pages[path.stem] = StimulusPage(trial, number, tuple(read_table(path, BOX_COLUMNS, ("line",))))
+        pages[path.stem] = StimulusPage(
+            trial, number, tuple(read_table(path, BOX_COLUMNS, any_case=(*BOX_COLUMNS, "line")))
+        )
     for name, page in pages.items():
         if page.number and f"{page.trial}_p{page.number}" not in pages:
             raise InputError(f"{folder / name}.csv: the page before it, {page.trial}_p{page.number}.csv, is missing")

@@ -1,7 +1,7 @@
 """Rows of a CSV file, each with the file and row that error lines name.
 
-Files separated by `;`, by `,` and by tabs are read; the header says which. A row converts its own values, so that a
-wrong value is refused with its file, row and column: `eva.csv row 3: duration: '-0.1'; accepted: a number >= 0`.
+Files separated by `;` and by `,` are both read; the header says which. A row converts its own values, so that a wrong
+value is refused with its file, row and column: `eva.csv row 3: duration: '-0.1'; accepted: a number >= 0`.
 """
 
 from __future__ import annotations
@@ -141,15 +141,15 @@ def read_header(path: Path) -> list[str]:
     return next(csv.reader([line.rstrip("\r\n")], delimiter=_find_separator(line)), [])
 
 
-def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> list[TableRow]:
-    """Read a CSV file in UTF-8, separated by `;`, `,` or tabs, whichever its header has.
+def read_table(path: Path, required: Sequence[str], any_case: Sequence[str] = ()) -> list[TableRow]:
+    """Read a CSV file in UTF-8, separated by `;` or `,`, whichever its header has.
 
     Parameters
     ----------
     required
-        Columns that must be there. Their case and white space around them do not matter.
-    optional
-        Columns that may be there, spelt as freely.
+        Columns that must be there.
+    any_case
+        Columns whose case does not matter, nor white space around them, whether or not they must be there.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()
     reader = csv.DictReader(io.StringIO(content, newline=""), delimiter=_find_separator(header))
     rows: list[TableRow] = []
     try:
-        reader.fieldnames = _spell_columns(reader.fieldnames or (), (*required, *optional))
+        reader.fieldnames = _spell_columns(reader.fieldnames or (), any_case)
         _check_columns(path, reader.fieldnames, required)
         for number, values in enumerate(reader, start=1):
             row = TableRow(path, number, values)
@@ -221,6 +221,4 @@ def _check_columns(path: Path, columns: Sequence[str], required: Sequence[str]) 
 
 
 def _find_separator(header: str) -> str:
-    if ";" in header:
-        return ";"
-    return "\t" if header.count("\t") > header.count(",") else ","
+    return ";" if ";" in header else ","

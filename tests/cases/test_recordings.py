@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gazetune.errors import InputError
 from gazetune.eyetracking.formats.oasst_etc_ids import parse_ids
 from tests.cases.gazepoint_study import (
+    COLUMNS,
     OTHER,
     PAGES,
     SCREEN,
@@ -196,7 +197,6 @@ def test_an_export_that_cannot_be_read_as_meant_is_refused_by_name(
         lambda text: text.replace(",1,0,\n", ",1.0,0,\n").replace(",FPOGV", " , FPOGV "),
         lambda text: "\n".join(",".join(reversed(line.split(","))) for line in text.splitlines()),
         lambda text: text.replace(",", ";"),
-        lambda text: text.replace(",", "\t"),
         lambda text: text + "7,1.1_p1,9,1,,,,,,0,0,\n",  # a blink at the end
     ],
 )
@@ -485,10 +485,9 @@ def test_several_asc_files_of_a_folder_are_one_reader_and_told(study: Path, run:
 
 
 def test_a_folder_without_recordings_names_a_file_that_it_has(study: Path, run: Run) -> None:
-    (study / "anna.edf").write_bytes(b"SR_RESEARCH")
-    assert run().error.startswith(
-        f"{study}: has no recordings (1 files of no known format, as {study / 'anna.edf'}); accepted: "
-    )
+    rows = [row.replace(",", "\t") for row in rows_of(FIRST)]
+    path = write_export(study / "anna" / "User 0_fixations.csv", rows, COLUMNS.replace(",", "\t"))
+    assert run().error.startswith(f"{study}: has no recordings (1 files of no known format, as {path}); accepted: ")
 
 
 def test_times_that_go_back_are_refused(study: Path, run: Run, asc: Any) -> None:

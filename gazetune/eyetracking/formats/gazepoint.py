@@ -3,7 +3,7 @@
     source/words/TRIAL.csv              text;x1;y1;x2;y2 and perhaps line: the words of a screen in reading order;
                                         TRIAL_p1.csv, TRIAL_p2.csv: of a text on several pages
     source/READER/*_fixations.csv       one row a fixation
-    source/READER/*_all_gaze.csv        one row a sample; used where there is no file of fixations; both also as .tsv
+    source/READER/*_all_gaze.csv        one row a sample; used where there is no file of fixations
 
 The best point of gaze is in fractions of the screen (FPOGX, FPOGY), start and duration of a fixation (FPOGS, FPOGD) in
 seconds. The column TIME(date of the recording) has another name in each file and repeats what FPOGS and FPOGD say; it
@@ -48,7 +48,7 @@ def read_gazepoint(source: RecordingSource) -> LoadedRecordings:
     """
     loaded = LoadedRecordings()
     # A file that the user names may have another ending.
-    paths = [source.path] if source.path.is_file() else [*source.find_files("*.csv"), *source.find_files("*.tsv")]
+    paths = [source.path] if source.path.is_file() else source.find_files("*.csv")
     exports, repeated = drop_repeated([path for path in paths if is_export(path)])
     loaded.files.update(exports)
     loaded.dropped += [

@@ -69,7 +69,7 @@ def find_fixations(
         If a column is missing, a value is no number, or a duration is negative.
     """
     walk = _RowWalk(pages, is_cross, one_row_each)
-    for row in read_table(path, COLUMNS, _NAMES):
+    for row in read_table(path, COLUMNS, any_case=(*COLUMNS, *_NAMES)):
         if _is_valid(row):
             walk.add_valid(row)
         else:

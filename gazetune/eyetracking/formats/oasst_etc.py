@@ -156,7 +156,7 @@ def _parse_name(path: Path) -> _TrialFile | None:
 
 def _read_words(file: _TrialFile, screen: ScreenSize, assigned_path: Path | None) -> Recording:
     """Return the words of a screen, with the fixations of the file beside it or with those that the words list."""
-    rows = read_table(file.path, _WORD_COLUMNS, (*BOX_COLUMNS, "fixations", "line"))
+    rows = read_table(file.path, _WORD_COLUMNS, any_case=(*_WORD_COLUMNS, *BOX_COLUMNS, "fixations", "line"))
     for index, row in enumerate(rows):
         if row.get_int("number") != index:
             raise InputError(f"{row.origin}: number: '{row.values['number']}'; accepted: {index}, the word's place")
@@ -204,7 +204,7 @@ class _AssignedFixations:
 
 
 def _read_assigned(path: Path) -> _AssignedFixations:
-    all_rows = read_table(path, _ASSIGNED_COLUMNS)
+    all_rows = read_table(path, _ASSIGNED_COLUMNS, any_case=_ASSIGNED_COLUMNS)
     rows = [row for row in all_rows if any(row.values[name].strip() for name in ("x", "y", "word_number"))]
     if not rows:
         raise InputError(f"{all_rows[0].origin}: x, y and word_number: are empty in every row; accepted: fixations")
