@@ -90,6 +90,8 @@ class GazeConfig(Section):
     """Name of a registered gaze predictor."""
     path: PathText | None = None
     """The predictor's file: recorded measures (Parquet) or weights (a file, its folder, or OWNER/NAME@REVISION)."""
+    predictor_units: Literal["words", "reference"] = "words"
+    """`bilstm`, `roberta`: units are what has a word's measures, or all that the reference takes for gaze."""
     reader: str | None = None
     """`recorded` only: one reader's measures instead of the mean over readers."""
     control: Literal["none", "shuffled", "noise", "constant"] = "none"

@@ -56,6 +56,7 @@ ADDED_LATER = frozenset(
         "data.prompts",
         "data.tokens",
         "adapter.double_quantization",
+        "gaze.predictor_units",
         "fusion.project_zeros",
         "optim.warmup_rounding",
         "optim.schedule_length",
@@ -67,6 +68,10 @@ ADDED_LATER = frozenset(
 
 MAX_TOKENS = 1350
 """Tokens of a conversation that the reference reads with predictor 2 and gaze tokens."""
+
+
+PUBLISHED_PREDICTORS = ("bilstm", "roberta")
+"""The reference's predictors 1 and 2."""
 
 
 def check_preset(value: object) -> object:
@@ -145,6 +150,8 @@ def _add_dependent_defaults(tree: dict[str, object], complete: bool) -> None:
         _add_section_defaults(tree, "data", {"max_tokens": MAX_TOKENS})
     if complete:
         return
+    if gaze.get("predictor") in PUBLISHED_PREDICTORS:
+        _add_section_defaults(tree, "gaze", {"predictor_units": "reference"})
     if (_find_section(tree, "train") or {}).get("batching") == "padded":
         _add_section_defaults(tree, "train", {"padding": "token"})
     # `cosine_with_min_lr` is a schedule of its own there; the others are those of the Hugging Face trainer.

@@ -69,8 +69,10 @@ class FlatGaze(NamedTuple):
     """[texts + 1]; the units of text i are offsets[i]:offsets[i + 1]."""
 
     @classmethod
-    def from_texts(cls, gazes: Sequence[TextGaze]) -> FlatGaze:
+    def from_texts(cls, gazes: Sequence[TextGaze], unclipped: bool = False) -> FlatGaze:
         """Return the units of several texts one after another.
+
+        Measures of an `unclipped` predictor may be negative.
 
         Raises
         ------
@@ -78,7 +80,7 @@ class FlatGaze(NamedTuple):
             If arrays of a text have a wrong shape, or its measures are negative or not finite.
         """
         for gaze in gazes:
-            _refuse_broken(gaze)
+            _refuse_broken(gaze, unclipped)
         values = [np.zeros((0, len(MEASURES)), np.float32), *(gaze.values for gaze in gazes)]
         return cls(
             np.concatenate([np.zeros((0, 2), np.int32), *(gaze.spans for gaze in gazes)]).astype(np.int32),
@@ -189,11 +191,11 @@ def feature_columns(features: Sequence[str]) -> list[int]:
     return [MEASURES.index(name) for name in features]
 
 
-def _refuse_broken(gaze: TextGaze) -> None:
+def _refuse_broken(gaze: TextGaze, unclipped: bool) -> None:
     units = len(gaze.words)
     if gaze.spans.shape != (units, 2) or gaze.values.shape != (units, len(MEASURES)):
         raise ValueError(
             f"the gaze predictor returned spans {gaze.spans.shape} and values {gaze.values.shape} for {units} units"
         )
-    if not (np.isfinite(gaze.values) & (gaze.values >= 0)).all():
+    if not (np.isfinite(gaze.values) & (unclipped | (gaze.values >= 0))).all():
         raise ValueError("the gaze predictor returned measures that are negative or not finite")

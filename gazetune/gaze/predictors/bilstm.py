@@ -30,12 +30,15 @@ class BilstmPredictor:
     """TRT levels of T5 tokens; the other four measures are 0.
 
     A unit is a token of the predictor, `words` says which word it belongs to, and a word's level is the sum over its
-    tokens. The end token that the network was trained with is computed, but it is no unit.
+    tokens. The end token that the network was trained with is computed, but it is no unit. As the reference has it,
+    every token is one: the end token too, which belongs to no word, and stands behind the last character.
 
     Parameters
     ----------
     weights
         The weights file; a `tokenizer.json` beside it is used instead of the hub's.
+    as_reference
+        Whether every token is a unit.
 
     Raises
     ------
@@ -46,7 +49,7 @@ class BilstmPredictor:
     takes_gpu = True
     """It computes on a GPU where the process has one."""
 
-    def __init__(self, weights: Path) -> None:
+    def __init__(self, weights: Path, as_reference: bool = False) -> None:
         import torch
         from torch import nn
 
@@ -61,7 +64,9 @@ class BilstmPredictor:
             )
         fill_module(self._network, tensors, weights, "bilstm")
         self._tokenizer = load_tokenizer(weights, TOKENIZER, VOCABULARY)
-        self._fingerprint = fingerprint_network("bilstm", weights, [self._tokenizer.to_str()], version=1)
+        self._as_reference = as_reference
+        settings = [self._tokenizer.to_str(), *(["every token"] if as_reference else [])]
+        self._fingerprint = fingerprint_network("bilstm", weights, settings, version=1)
         self._device = pick_device()
         self._network.to(self._device)
 
@@ -73,7 +78,7 @@ class BilstmPredictor:
     def predict(self, texts: Sequence[str]) -> list[TextGaze]:
         """Return the TRT level (0 to 11) of each token of each text; a text does not see the others.
 
-        Tokens of white space alone are no units.
+        Tokens of white space alone are no units, unless all are.
         """
         encodings = self._tokenizer.encode_batch([replace_surrogates(text) for text in texts])
         levels: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(texts)
@@ -81,7 +86,7 @@ class BilstmPredictor:
             for index, row in zip(batch, self._predict_levels([encodings[index].ids for index in batch]), strict=True):
                 levels[index] = row
         return [
-            _collect_units(text, encoding, level)
+            _collect_units(text, encoding, level, self._as_reference)
             for text, encoding, level in zip(texts, encodings, levels, strict=True)
         ]
 
@@ -101,7 +106,7 @@ class BilstmPredictor:
         return [row[: len(sequence)] for row, sequence in zip(levels, ids, strict=True)]
 
 
-def _collect_units(text: str, encoding: Encoding, levels: NDArray[np.float32]) -> TextGaze:
+def _collect_units(text: str, encoding: Encoding, levels: NDArray[np.float32], every_token: bool) -> TextGaze:
     """Return the units of one text from its tokens and their levels [tokens]."""
     spans, kept = [], []
     for token, (start, end) in enumerate(encoding.offsets):
@@ -110,15 +115,22 @@ def _collect_units(text: str, encoding: Encoding, levels: NDArray[np.float32]) -
             # A token that starts a word may have the space before it in its span.
             spans.append((end - len(piece.lstrip()), start + len(piece.rstrip())))
             kept.append(token)
+        elif every_token:
+            place = len(text) if encoding.word_ids[token] is None else end  # the end token has no place in the text
+            spans.append((place, place))
+            kept.append(token)
     # In order even where the tokenizer's Unicode normalisation swaps combining marks.
     array = np.maximum.accumulate(np.array(spans, dtype=np.int32).reshape(-1, 2), axis=0)
     values = np.zeros((len(kept), len(MEASURES)), dtype=np.float32)
     values[:, _TRT] = levels[kept]
     words = np.searchsorted(word_spans(text)[:, 0], array[:, 0], side="right") - 1
+    if every_token:
+        own = [each for each in encoding.word_ids if each is not None]
+        words = np.array([max(own, default=-1) + 1 if each is None else each for each in encoding.word_ids])
     return TextGaze(array, values, words.astype(np.int32))
 
 
 @gaze_predictor("bilstm", measures=("TRT",), units="token")
 def create_bilstm(config: Config) -> BilstmPredictor:
     """Build the predictor from `gaze.path`: the weights file, its folder, or a hub id."""
-    return BilstmPredictor(find_weights(config))
+    return BilstmPredictor(find_weights(config), as_reference=config.gaze.predictor_units == "reference")

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gazetune.config import MEASURES, Config
+from gazetune.config.presets import PUBLISHED_PREDICTORS
 from gazetune.errors import InputError, did_you_mean
 from gazetune.files.paths import path_exists
 from gazetune.gaze.measures import GazePredictor
@@ -41,6 +42,10 @@ class RegisteredPredictor:
     """Whether its units are words, or tokens of its own, of which a word may have several."""
     reads_chats: bool
     """Whether it knows measures of any text, so that `gaze.context: chat` can give it whole conversations."""
+
+    def unit_of(self, config: Config) -> Literal["word", "token"]:
+        """Return what its units are under a config: with `gaze.predictor_units: reference` always its own tokens."""
+        return "token" if config.gaze.predictor_units == "reference" else self.units
 
 
 _predictors: dict[str, RegisteredPredictor] = {}
@@ -102,6 +107,11 @@ def check_predictor(config: Config) -> None:
     name = predictor.name
     if config.gaze.context == "chat" and not predictor.reads_chats:
         raise InputError(f"gaze.context: chat: gaze.predictor '{name}' knows single messages only; accepted: message")
+    if config.gaze.predictor_units == "reference" and name not in PUBLISHED_PREDICTORS:
+        raise InputError(
+            f"gaze.predictor_units: reference: gaze.predictor '{name}' is none of the reference's "
+            f"({', '.join(PUBLISHED_PREDICTORS)}); accepted: words"
+        )
     lacking = [measure for measure in config.gaze.features if measure not in predictor.measures]
     if lacking and config.fusion.kind != "none":
         raise InputError(

@@ -45,10 +45,17 @@ class RobertaPredictor:
     tokenizer one by one with a space before each; a text of more than 512 tokens is read in windows of 512 that
     overlap by 50 tokens.
 
+    As the reference has it, units are the tokens of the text, read as one: the first token of each piece that the
+    tokenizer makes before it merges letters (a word, a run of punctuation, of digits, of white space) has what the
+    network says there, whatever the number; the others, and the two around the text, have zeros. `words` then counts
+    those pieces.
+
     Parameters
     ----------
     weights
         The weights file. `tokenizer.json` and `config.json` beside it are used instead of those of roberta-base.
+    as_reference
+        Whether every token is a unit.
 
     Raises
     ------
@@ -59,7 +66,7 @@ class RobertaPredictor:
     takes_gpu = True
     """It computes on a GPU where the process has one."""
 
-    def __init__(self, weights: Path) -> None:
+    def __init__(self, weights: Path, as_reference: bool = False) -> None:
         import torch
 
         architecture = read_architecture(weights.parent / "config.json")
@@ -72,7 +79,9 @@ class RobertaPredictor:
         _complete_encoder(network["roberta"])
         self._tokenizer = load_tokenizer(weights, TOKENIZER, config.vocab_size)
         put_space_before_words(self._tokenizer, weights)
+        self.unclipped = as_reference
         settings = [self._tokenizer.to_str(), json.dumps(architecture, sort_keys=True)]
+        settings += ["every token"] if as_reference else []
         self._fingerprint = fingerprint_network("roberta", weights, settings, version=1)
         self._pad = int(architecture["pad_token_id"])
         self._network = network.to(pick_device())
@@ -88,11 +97,14 @@ class RobertaPredictor:
         words = [
             [replace_surrogates(text[start:end]) for start, end in its] for text, its in zip(texts, spans, strict=True)
         ]
-        encodings = self._tokenizer.encode_batch(words, is_pretokenized=True)
+        if self.unclipped:
+            encodings = self._tokenizer.encode_batch([replace_surrogates(text) for text in texts])
+        else:
+            encodings = self._tokenizer.encode_batch(words, is_pretokenized=True)
         windows = [
             (index, start)
             for index in range(len(texts))
-            if words[index]
+            if words[index] or self.unclipped
             for start in window_starts(len(encodings[index].ids))
         ]
         pieces = [encodings[index].ids[start : start + WINDOW] for index, start in windows]
@@ -103,6 +115,8 @@ class RobertaPredictor:
         of_text: list[list[NDArray[np.float32]]] = [[] for _ in texts]
         for (index, _), output in zip(windows, outputs, strict=True):
             of_text[index].append(output)
+        if self.unclipped:
+            return [_collect_tokens(*each) for each in zip(texts, encodings, of_text, strict=True)]
         return [_collect_units(*each) for each in zip(spans, encodings, of_text, strict=True)]
 
     def _compute_outputs(self, pieces: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
@@ -145,7 +159,22 @@ def _collect_units(spans: NDArray[np.int32], encoding: Encoding, outputs: Sequen
     return TextGaze(spans[words], values, words.astype(np.int32))
 
 
+def _collect_tokens(text: str, encoding: Encoding, outputs: Sequence[NDArray[np.float32]]) -> TextGaze:
+    """Return every token of a text as a unit: what the network says at the first one of each piece, zeros elsewhere."""
+    pieces, first = find_first_tokens(encoding)
+    values = np.zeros((len(encoding.ids), len(MEASURES)), dtype=np.float32)
+    values[first] = _blend_windows(outputs)[first]
+    # The tokens around the text have no place in it; each counts as a piece.
+    piece = np.array([-1 if each is None else each for each in encoding.word_ids], dtype=np.int32)
+    around = np.flatnonzero(piece < 0)
+    places = np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2)
+    places[around] = np.where(around == 0, 0, len(text))[:, None]
+    piece[around] = np.where(around == 0, -1, len(pieces))
+    # In order even where the bytes of one character are several tokens.
+    return TextGaze(np.maximum.accumulate(places, axis=0), values, piece + 1)
+
+
 @gaze_predictor("roberta")
 def create_roberta(config: Config) -> RobertaPredictor:
     """Build the predictor from `gaze.path`: the weights file, its folder, or a hub id."""
-    return RobertaPredictor(find_weights(config))
+    return RobertaPredictor(find_weights(config), as_reference=config.gaze.predictor_units == "reference")

@@ -64,7 +64,7 @@ def predict_flat(predictor: GazePredictor, texts: Sequence[str]) -> FlatGaze:
     gazes = predictor.predict(texts)
     if len(gazes) != len(texts):
         raise ValueError(f"the gaze predictor returned measures of {len(gazes)} texts for {len(texts)}")
-    return FlatGaze.from_texts(gazes)
+    return FlatGaze.from_texts(gazes, unclipped=getattr(predictor, "unclipped", False))
 
 
 def build_store(

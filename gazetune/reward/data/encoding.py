@@ -66,7 +66,8 @@ def convert_units(config: Config, units: FlatGaze) -> FlatGaze:
 
 def find_scoped_passages(chat: Sequence[Message], gaze: GazeConfig) -> list[tuple[int, Passage]]:
     """Return index and place of the messages that the model sees gaze on, in the texts that the predictor reads."""
-    passages = list(enumerate(find_passages([message.content for message in chat], gaze.context)))
+    contents = [message.content for message in chat]
+    passages = list(enumerate(find_passages(contents, gaze.context, gaze.predictor_units == "reference")))
     return passages[-1:] if gaze.scope == "response" else passages
 
 

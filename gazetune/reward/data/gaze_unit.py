@@ -22,4 +22,4 @@ def gaze_unit(config: Config) -> Literal["word", "predictor"]:
         If no predictor or no fusion has the config's name.
     """
     own_tokens = config.fusion.unit == "predictor" and fusion_class(config.fusion.kind).takes_sequence
-    return "predictor" if own_tokens and find_predictor(config).units == "token" else "word"
+    return "predictor" if own_tokens and find_predictor(config).unit_of(config) == "token" else "word"

@@ -13,7 +13,7 @@ from gazetune.gaze.store.build import PredictBatches, Progress, build_store
 from gazetune.gaze.store.gaze_store import GazeStore
 from gazetune.gaze.store.location import locate_store
 from gazetune.preferences.pair import PreferencePair
-from gazetune.reward.data.gaze_context import find_passages
+from gazetune.reward.data.encoding import find_scoped_passages
 from gazetune.reward.data.rendered_length import load_pair_splits
 
 RemotePrediction = Callable[[Config, GazePredictor], PredictBatches]
@@ -37,10 +37,10 @@ def texts_to_predict(pairs: Sequence[PreferencePair], gaze: GazeConfig) -> list[
     With `gaze.context: message` these are the messages in the scope. With `chat` they are whole chats, of which the
     scope takes its part after they were read.
     """
-    if gaze.context == "message":
+    if gaze.context == "message" and gaze.predictor_units == "words":
         return distinct_texts(pairs, gaze.scope)
     chats = (pair.chat_with(reply) for pair in pairs for reply in (pair.chosen, pair.rejected))
-    return list(dict.fromkeys(find_passages([message.content for message in chat], "chat")[0].text for chat in chats))
+    return list(dict.fromkeys(passage.text for chat in chats for _, passage in find_scoped_passages(chat, gaze)))
 
 
 def open_gaze_store(

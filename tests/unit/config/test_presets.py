@@ -133,7 +133,8 @@ def test_a_config_that_an_older_version_wrote_reads_as_it_was_then() -> None:
         del tree[section][name]
     old = Config.model_validate(tree)
     differing = {key for key in config_keys() if get_key(old, key) != get_key(preset(), key)}
-    assert differing == ADDED_LATER - {"optim.warmup_rounding"}  # of other schedules
+    # Those two are of other schedules, and of other predictors.
+    assert differing == ADDED_LATER - {"optim.warmup_rounding", "gaze.predictor_units"}
     assert all(get_key(old, key) == get_key(Config(), key) for key in ADDED_LATER)
     assert Config.model_validate(old.model_dump(mode="json")) == old
 
@@ -143,6 +144,15 @@ def test_schedules_of_the_trainer_round_their_warm_up_and_count_steps_as_it_does
     assert preset().optim.warmup_rounding == "down"
     trainers = preset(optim={"schedule": schedule}).optim
     assert (trainers.warmup_rounding, trainers.schedule_length) == ("up", "steps")
+
+
+@pytest.mark.parametrize(
+    ("predictor", "units"), [("bilstm", "reference"), ("roberta", "reference"), ("lexical", "words")]
+)
+def test_published_predictors_have_the_references_units(predictor: str, units: str) -> None:
+    features = ["TRT"]
+    assert preset(gaze={"predictor": predictor, "features": features}).gaze.predictor_units == units
+    assert Config.model_validate({"gaze": {"predictor": predictor}}).gaze.predictor_units == "words"
 
 
 @pytest.mark.parametrize(("kind", "most"), [("concat", 1350), ("none", 1350), ("add", None)])

@@ -205,3 +205,18 @@ def test_a_checkpoint_of_another_network_is_refused(folder: Path, tmp_path: Path
 def test_a_path_is_needed() -> None:
     with pytest.raises(InputError, match=r"gaze\.path: is not set; gaze\.predictor 'bilstm' needs its weights"):
         create_predictor(Config.model_validate({"gaze": {"predictor": "bilstm"}}))
+
+
+def test_as_the_reference_has_it_the_end_token_is_a_unit(folder: Path, predictor: BilstmPredictor) -> None:
+    config = Config.model_validate(
+        {"gaze": {"predictor": "bilstm", "path": str(folder), "predictor_units": "reference", "features": ["TRT"]}}
+    )
+    every = create_predictor(config)
+    assert every.fingerprint != predictor.fingerprint
+    for text in TEXTS:
+        (plain,), (whole,) = predictor.predict([text]), every.predict([text])
+        np.testing.assert_allclose(whole.values[:, TRT], plain_levels(text, folder), rtol=1e-5, atol=1e-5)
+        assert whole.spans[-1].tolist() == [len(text), len(text)]
+        assert whole.words[-1] not in whole.words[:-1]
+        assert (np.diff(whole.spans, axis=0) >= 0).all() and (np.diff(whole.words) >= 0).all()
+        assert len(whole.values) >= len(plain.values) + 1

@@ -75,3 +75,9 @@ def test_the_predictor_that_the_docs_show_is_found_by_its_name(monkeypatch: pyte
     assert [word["TRT"] for word in words] == [3, 2, 4]
     with pytest.raises(InputError, match="'letters' does not predict nFix"):
         check_predictor(Config.model_validate({"gaze": {"predictor": "letters"}}))
+
+
+def test_only_the_published_predictors_have_the_references_units() -> None:
+    config = Config.model_validate({"gaze": {"predictor": "lexical", "predictor_units": "reference"}})
+    with pytest.raises(InputError, match=r"gaze.predictor_units: reference: .*'lexical' is none .*; accepted: words$"):
+        check_predictor(config)

@@ -19,6 +19,7 @@ from gazetune.errors import InputError
 from gazetune.gaze.networks.roberta import ROBERTA_BASE, build_network
 from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.gaze.predictors.roberta import RobertaPredictor
+from gazetune.gaze.store.build import predict_flat
 from gazetune.gaze.words import word_spans
 
 SMALL = {
@@ -89,19 +90,12 @@ def copy_of(folder: Path, target: Path, but: Iterable[str] = ()) -> Path:
     return target
 
 
-def plain_measures(text: str) -> NDArray[np.float64]:
-    """Return [words, 5]: one text, window by window and number by number, with a RoBERTa built in the usual way."""
+def plain_outputs(ids: list[int]) -> NDArray[np.float64]:
+    """Return [tokens, 5]: one text, window by window and number by number, with a RoBERTa built in the usual way."""
     tensors = {name: tensor.double() for name, tensor in small_tensors().items()}
     model = RobertaModel(RobertaConfig.from_dict({**SMALL, "attn_implementation": "eager"})).double().eval()
     encoder = {name.removeprefix("roberta."): tensors[name] for name in tensors if name.startswith("roberta.")}
     model.load_state_dict(encoder)
-    tokenizer = small_tokenizer()
-    tokenizer.encode_special_tokens = True  # "<mask>" in a text is text
-    ids, first_of_word = [0], []
-    for word in text.split():
-        first_of_word.append(len(ids))
-        ids += tokenizer.encode(f" {word}", add_special_tokens=False).ids
-    ids.append(2)
     combined: list[list[float]] = []
     start = 0
     while True:
@@ -121,7 +115,19 @@ def plain_measures(text: str) -> NDArray[np.float64]:
         if end == len(ids):
             break
         start = end - 50
-    return np.clip([combined[token] for token in first_of_word], 0.0, 100.0)
+    return np.array(combined)
+
+
+def plain_measures(text: str) -> NDArray[np.float64]:
+    """Return [words, 5] of one text."""
+    tokenizer = small_tokenizer()
+    tokenizer.encode_special_tokens = True  # "<mask>" in a text is text
+    ids, first_of_word = [0], []
+    for word in text.split():
+        first_of_word.append(len(ids))
+        ids += tokenizer.encode(f" {word}", add_special_tokens=False).ids
+    ids.append(2)
+    return np.clip(plain_outputs(ids)[first_of_word], 0.0, 100.0)
 
 
 def test_measures_are_those_of_a_plain_computation_text_by_text(predictor: RobertaPredictor) -> None:
@@ -263,3 +269,42 @@ def test_the_registry_builds_it_with_all_measures(predictor: RobertaPredictor, f
     config = Config.model_validate({"gaze": {"predictor": "roberta", "path": str(folder)}})
     assert create_predictor(config).fingerprint == predictor.fingerprint
     assert config.gaze.features == MEASURES
+
+
+@pytest.mark.parametrize("text", ["It isn't  so, she said: 42 \U0001f600!\n", "", " ", LONG[:4000]])
+def test_as_the_reference_has_it_every_token_is_a_unit_and_nothing_is_clipped(
+    text: str, predictor: RobertaPredictor, folder: Path
+) -> None:
+    gaze_keys = {"predictor": "roberta", "path": str(folder), "predictor_units": "reference"}
+    as_reference = create_predictor(Config.model_validate({"gaze": gaze_keys}))
+    assert as_reference.fingerprint != predictor.fingerprint
+    (gaze,) = as_reference.predict([text])
+    tokenizer = small_tokenizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    encoding = tokenizer.encode(text)
+    pieces = [piece for piece, _ in pre_tokenizers.ByteLevel(add_prefix_space=True).pre_tokenize_str(text)]
+    expected = np.zeros((len(encoding.ids), 5))
+    begins = [encoding.word_ids.index(piece) for piece in range(len(pieces))]
+    outputs = plain_outputs(encoding.ids)
+    expected[begins] = outputs[begins]
+    np.testing.assert_allclose(gaze.values, expected, rtol=1e-5, atol=1e-4)
+    assert (np.diff(gaze.spans, axis=0) >= 0).all()
+    assert gaze.words.tolist() == [0, *(word + 1 for word in encoding.word_ids[1:-1]), len(pieces) + 1]
+
+
+@pytest.mark.parametrize("bias", [-500.0, 500.0])
+def test_as_the_reference_has_it_measures_may_lie_outside_of_0_to_100(
+    bias: float, folder: Path, tmp_path: Path
+) -> None:
+    (weights,) = folder.glob("*.safetensors")
+    copy_of(folder, tmp_path, but=[weights.name])
+    tensors = small_tensors()
+    tensors["decoder.bias"] = torch.full_like(tensors["decoder.bias"], bias)
+    save_file(tensors, tmp_path / weights.name)
+    as_reference, plain = (
+        RobertaPredictor(tmp_path / weights.name, as_reference=True),
+        RobertaPredictor(tmp_path / weights.name),
+    )
+    extreme = predict_flat(as_reference, ["One, two."]).values
+    assert (extreme[[1, -2]] * np.sign(bias) > 100.0).all()
+    assert predict_flat(plain, ["One, two."]).values.max() <= 100.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -70,10 +71,14 @@ def word_sums(gaze: TextGaze) -> np.ndarray:
         ("lexical", "concat", "predictor", "word"),
         ("roberta", "concat", "predictor", "word"),
         ("recorded", "concat", "predictor", "word"),
+        ("roberta-reference", "concat", "predictor", "predictor"),
+        ("roberta-reference", "add", "predictor", "word"),
+        ("bilstm-reference", "concat", "predictor", "predictor"),
     ],
 )
 def test_only_a_sequence_of_gaze_has_the_predictors_tokens(predictor: str, kind: str, unit: str, expected: str) -> None:
-    assert gaze_unit(config_of({"predictor": predictor}, kind, unit)) == expected
+    name, _, units = predictor.partition("-")
+    assert gaze_unit(config_of({"predictor": name, "predictor_units": units or "words"}, kind, unit)) == expected
 
 
 def test_data_sets_differ_by_the_unit_that_is_used_and_by_nothing_else_of_the_fusion(bilstm: dict[str, Any]) -> None:
@@ -180,3 +185,50 @@ def test_a_changed_file_beside_named_weights_is_noticed(name: str, bilstm_folder
     assert preparation_key(config) == before
     os.utime(tmp_path / name, ns=(0, 0))
     assert preparation_key(config) != before
+
+
+@pytest.mark.parametrize("context", ["chat", "message"])
+@pytest.mark.parametrize(("predictor", "features"), [("roberta", MEASURES), ("bilstm", ("TRT",))])
+def test_as_the_reference_has_it_concat_has_every_token_and_add_each_piece(
+    predictor: str,
+    features: tuple[str, ...],
+    context: str,
+    request: pytest.FixtureRequest,
+    root: Path,
+    tmp_path: Path,
+) -> None:
+    """Messages share all units of their text, those of the tokens around it and between them included."""
+    folder = request.getfixturevalue(f"{predictor}_folder")
+    source = tmp_path / "pairs.jsonl"
+    rows = [
+        {"prompt": f"  Why, {number}? ", "chosen": "So: it is.\n", "rejected": f"\n(no {number})"}
+        for number in range(30)
+    ]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    gaze = {"predictor": predictor, "path": str(folder), "features": list(features), "context": context}
+    tree = {"preset": "reference", "data": {"source": str(source)}, "gaze": gaze}
+    concat, add = (Config.model_validate({**tree, "fusion": {"kind": kind}}) for kind in ("concat", "add"))
+    assert concat.gaze.predictor_units == "reference"
+    made = create_predictor(concat)
+    data, on_tokens = prepare_data(concat, root), prepare_data(add, root)
+    pairs = load_splits(concat.data).train
+    for row, pair in enumerate(pairs):
+        contents = [pair.prompt[0].content.strip(), pair.chosen.strip()]
+        texts = ["\n".join(contents)] if context == "chat" else contents
+        units = np.concatenate([each.values for each in made.predict(texts)])
+        np.testing.assert_allclose(values_of(data.train, 2 * row), units, rtol=1e-5, atol=1e-5)
+        # On the backbone's tokens stand the pieces of the messages; what lies between and around them stands nowhere.
+        split, at = on_tokens.train, slice(*on_tokens.train.token_starts[2 * row : 2 * row + 2])
+        owned = np.flatnonzero(split.token_unit[at] >= 0)
+        standing = values_of(split, 2 * row)[split.token_unit[at][owned]] * split.token_share[at][owned, None]
+        gazes = made.predict(texts)
+        shown = [
+            word_sums(each)[np.unique(each.words[each.spans[:, 1] > each.spans[:, 0]])].sum(axis=0)
+            - sum(each.values[(each.spans == place).all(axis=1)].sum(axis=0) for place in _breaks(text))
+            for each, text in zip(gazes, texts, strict=True)
+        ]
+        np.testing.assert_allclose(standing.sum(axis=0), np.sum(shown, axis=0), rtol=1e-4, atol=1e-3)
+
+
+def _breaks(text: str) -> list[list[int]]:
+    return [[place, place + 1] for place, letter in enumerate(text) if letter == "\n"]
