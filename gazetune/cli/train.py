@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> Outcome:
     if folder is None:
         document: Mapping[str, object] = train_model(config, *find_run_folder(args))
     else:
-        document = evaluate_saved_model(folder, args.storage or DEFAULT_STORAGE, config)
+        document = evaluate_saved_model(folder, args.storage or DEFAULT_STORAGE, config, given_data_keys(args))
     return Outcome(document, lambda: _print_results(document))
 
 
@@ -109,6 +109,20 @@ def read_config(args: argparse.Namespace, folder: Path | None = None) -> Config:
         tracking_uri=args.tracking_uri,
     )
     return sources.build_config(data_only=folder is not None)
+
+
+def given_data_keys(args: argparse.Namespace) -> set[str]:
+    """Return the keys of the section `data` that the command line sets, by a flag or with --set.
+
+    Raises
+    ------
+    InputError
+        For an override that is none.
+    """
+    from gazetune.config.config_file import parse_overrides
+
+    keys = {key for flag in FLAGS if getattr(args, flag.dest) is not None for key in flag.keys}
+    return {key for key in (*keys, *parse_overrides(args.overrides)) if key.startswith("data.")}
 
 
 def find_run_folder(args: argparse.Namespace) -> tuple[str | None, Path]:

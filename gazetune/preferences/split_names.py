@@ -136,11 +136,45 @@ def classify_splits(names: Sequence[str], source: str, wanted: str | None) -> di
     return kinds
 
 
-def _classify_wanted(names: Sequence[str], source: str, wanted: str) -> dict[str, str]:
-    parts = [wanted] if wanted in names else [part.strip() for part in wanted.split(",")]
+def choose_scored_splits(names: Sequence[str], source: str, wanted: str | None) -> list[str]:
+    """Return the splits on which a saved model is evaluated: all, but of published ones test, or else validation.
+
+    Parameters
+    ----------
+    names, source, wanted
+        As for `classify_splits`.
+
+    Raises
+    ------
+    InputError
+        When several names say that they are one split, or `wanted` names none.
+
+    Examples
+    --------
+    >>> choose_scored_splits(["train", "test"], "mine", None), choose_scored_splits(["raw", "filtered"], "mine", None)
+    (['test'], ['raw', 'filtered'])
+    """
+    if wanted is not None:
+        parts = [wanted] if wanted in names else [part.strip() for part in wanted.split(",")]
+        _require_known(parts, names, source)
+        return parts
+    kinds = {name: kind for name in names if (kind := split_kind(name)) is not None}
+    if len(names) == 1 or not kinds:
+        return list(names)
+    _require_one_name_each(kinds, source)
+    kind = next((kind for kind in ("test", "validation") if kind in kinds.values()), "train")
+    return [name for name in kinds if kinds[name] == kind]
+
+
+def _require_known(parts: Iterable[str], names: Sequence[str], source: str) -> None:
     for part in parts:
         if part not in names:
             raise InputError(f"data.split: '{part}' is no split of {source}; {did_you_mean(part, names)}")
+
+
+def _classify_wanted(names: Sequence[str], source: str, wanted: str) -> dict[str, str]:
+    parts = [wanted] if wanted in names else [part.strip() for part in wanted.split(",")]
+    _require_known(parts, names, source)
     if len(parts) == 1:
         return {parts[0]: "train"}
     kinds = {part: split_kind(part) for part in parts}

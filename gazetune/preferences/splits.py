@@ -17,19 +17,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from gazetune.config import DataConfig
 from gazetune.errors import InputError
 from gazetune.preferences.grouping import link_groups, prompt_group
-from gazetune.preferences.pair import Message, PreferencePair
+from gazetune.preferences.pair import PreferencePair
 from gazetune.preferences.planted import make_planted_data
-from gazetune.preferences.source_reading import SourceReading
 from gazetune.preferences.source_splits import read_source_splits
-from gazetune.preferences.sources.registry import Dropped
 from gazetune.preferences.split_names import classify_splits
+from gazetune.preferences.take_pairs import (
+    CountCharacters,
+    ReadCounts,
+    SeenTexts,
+    count_characters,
+    is_second_copy,
+    start_reading,
+    take_pairs,
+)
 
 SHARES = (0.70, 0.15, 0.15)
 """Shares of train, validation and test where no test split was published."""
@@ -38,19 +44,7 @@ TRAIN_SHARE = 0.85
 FOLDS = 5
 PLANTED_PAIRS = 3000
 
-CountCharacters = Callable[[PreferencePair], int]
-"""Counts the characters of both chats of a pair."""
-
 _Published = dict[str, list[PreferencePair]]
-_Seen = dict[tuple[tuple[Message, ...], str, str], str]
-"""Prompt, chosen and rejected reply of pairs, and the file that each one was first found in."""
-
-
-class _Counts(NamedTuple):
-    """What was left out, by reason, and what a user should know of the rest, with the number of rows or pairs."""
-
-    dropped: Counter[str]
-    notes: Counter[str]
 
 
 @dataclass(frozen=True)
@@ -90,8 +84,8 @@ def load_splits(config: DataConfig, count_rendered: CountCharacters | None = Non
     InputError
         For a source that cannot be read, a published split that does not exist, and a split that ends up empty.
     """
-    counts = _Counts(Counter(), Counter())
-    count = _count_characters
+    counts = ReadCounts(Counter(), Counter())
+    count = count_characters
     if config.max_chars_of == "rendered" and count_rendered is not None:
         count = count_rendered
     published, bayes = _read_published(config, counts, count)
@@ -123,20 +117,18 @@ def load_splits(config: DataConfig, count_rendered: CountCharacters | None = Non
 
 
 def _read_published(
-    config: DataConfig, counts: _Counts, count: CountCharacters
+    config: DataConfig, counts: ReadCounts, count: CountCharacters
 ) -> tuple[_Published, dict[str, float] | None]:
     """Return the pairs as published: `train`, and `test` and `validation` where there are such; Bayes if planted."""
     if config.source == "planted":
         data = make_planted_data(config.pairs or PLANTED_PAIRS, config.seed)
         return {"train": list(data.pairs)}, data.bayes
-    reading = SourceReading(
-        config.invert_oasst1, single_prompts=config.prompts == "single", drop_bad_rows=config.on_bad_row == "drop"
-    )
+    reading = start_reading(config)
     streams = read_source_splits(config.source, reading)
     published: _Published = {}
-    seen: dict[str, _Seen] = {}
+    seen: dict[str, SeenTexts] = {}
     for name, kind in classify_splits(list(streams), config.source, config.split).items():
-        pairs = _take_pairs(streams[name], config, counts, seen.setdefault(kind, {}), count)
+        pairs = take_pairs(streams[name], config, counts, seen.setdefault(kind, {}), count)
         published.setdefault(kind, []).extend(pairs)
     reading.check_bad_rows(config.max_bad_rows)
     counts.dropped.update(reading.bad)
@@ -146,64 +138,13 @@ def _read_published(
     return published, None
 
 
-def _join_splits(published: _Published, counts: _Counts) -> list[PreferencePair]:
+def _join_splits(published: _Published, counts: ReadCounts) -> list[PreferencePair]:
     """Return the pairs of all published splits, each one once."""
     if len(published) == 1:
         return [pair for pairs in published.values() for pair in pairs]
-    seen: _Seen = {}
-    uncounted = _Counts(counts.dropped, Counter())  # each file's own pairs were counted before
-    return [pair for pairs in published.values() for pair in pairs if not _is_second_copy(pair, uncounted, seen)]
-
-
-def _take_pairs(
-    stream: Iterable[PreferencePair | Dropped],
-    config: DataConfig,
-    counts: _Counts,
-    seen: _Seen,
-    count: CountCharacters,
-) -> Iterator[PreferencePair]:
-    """Yield the first `config.pairs` pairs without those over `config.max_chars`, and count what falls out.
-
-    `seen` has the texts of the pairs of the same split before them.
-    """
-    taken = 0
-    for item in stream:
-        if isinstance(item, Dropped):
-            counts.dropped[item.reason] += not item.bad
-            continue
-        if config.max_chars is not None and count(item) > config.max_chars:
-            counts.dropped["longer than max_chars"] += 1
-        elif _is_second_copy(item, counts, seen):
-            continue
-        else:
-            yield item
-        taken += 1
-        if taken == config.pairs:
-            return
-
-
-def _is_second_copy(pair: PreferencePair, counts: _Counts, seen: _Seen) -> bool:
-    """Tell whether another file has the same pair, and count such pairs; remember the texts of a pair that is new.
-
-    A pair that one file holds twice stays: whoever made the file may have wanted it to weigh more.
-    """
-    texts = (pair.prompt, pair.chosen, pair.rejected)
-    file = pair.origin.rpartition(":")[0]
-    if texts not in seen:
-        seen[texts] = file
-        if (pair.prompt, pair.rejected, pair.chosen) in seen:
-            counts.notes["a pair is there the other way round, too"] += 1
-        return False
-    if seen[texts] == file:
-        counts.notes["a pair is the same as an earlier one of its file"] += 1
-        return False
-    counts.dropped["same as a pair of another file"] += 1
-    return True
-
-
-def _count_characters(pair: PreferencePair) -> int:
-    """Return the characters of both chats together."""
-    return 2 * sum(len(message.content) for message in pair.prompt) + len(pair.chosen) + len(pair.rejected)
+    seen: SeenTexts = {}
+    uncounted = ReadCounts(counts.dropped, Counter())  # each file's own pairs were counted before
+    return [pair for pairs in published.values() for pair in pairs if not is_second_copy(pair, uncounted, seen)]
 
 
 def _divide_by_hash(pairs: Sequence[PreferencePair], config: DataConfig) -> _Published:

@@ -54,6 +54,12 @@ class PreparedSearch:
             "code": code_version(),
         }
 
+    @functools.cached_property
+    def pair_counts(self) -> dict[str, str]:
+        """Which pairs each data set has, what was dropped and what else is to be known of them: `pairs` and so on."""
+        tags = [each.facts.count_tags() for each in self.data]
+        return {name.removeprefix("gazetune."): "; ".join(dict.fromkeys(tag[name] for tag in tags)) for name in tags[0]}
+
     def train_job(self, job_id: str, config: Config, folder: Path) -> TrainJob:
         """Return the job that trains a config in a folder, and is evaluated at the rungs of the search."""
         fingerprints = tuple(each.facts.data_fingerprint for each in self.data)

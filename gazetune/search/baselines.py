@@ -96,7 +96,14 @@ def compare_winner(
     right = _score_on_test(run_evaluation, f"best-{winner.id}", config, folders[winner.id])
     shorter = shorter_baseline(load_data(config).response_words("test"))
     baselines: dict[str, BaselineRecord | None] = {"shorter": _compare_with_winner(right, shorter), "no_gaze": None}
-    candidates = _no_gaze_candidates(config, trials, configs, folders, train_baseline)
+
+    def has_same_pairs(other: Config) -> bool:
+        # On other data than the winner's there is no comparison item by item. Another tokenizer may drop other pairs.
+        if other.data != config.data or other.backbone == config.backbone:
+            return other.data == config.data
+        return load_data(other).facts.data_fingerprint == load_data(config).facts.data_fingerprint
+
+    candidates = _no_gaze_candidates(config, trials, configs, folders, train_baseline, has_same_pairs)
     if candidates:
         chosen = max(candidates, key=lambda candidate: candidate.val_accuracy)
         without_gaze = _score_on_test(run_evaluation, "no-gaze", chosen.config, chosen.folder)
@@ -110,13 +117,13 @@ def _no_gaze_candidates(
     configs: Mapping[str, Config],
     folders: Mapping[str, Path],
     train_baseline: TrainBaseline,
+    has_same_pairs: Callable[[Config], bool],
 ) -> list[BaselineCandidate]:
     """Return the models without gaze that the winner may be compared with, all of the full budget."""
     candidates: list[BaselineCandidate | None] = []
     if winner.fusion.kind != "none":
         candidates.append(train_baseline("winner-without-gaze", _config_without_gaze(winner)))
-    # On other data than the winner's there is no comparison item by item.
-    searched = best_trial_without_gaze([trial for trial in trials if configs[trial.id].data == winner.data])
+    searched = best_trial_without_gaze([trial for trial in trials if has_same_pairs(configs[trial.id])])
     if searched is not None and searched.state == "COMPLETE":
         accuracy = float(searched.val_accuracy or 0.0)
         candidates.append(BaselineCandidate(configs[searched.id], folders[searched.id], accuracy))

@@ -58,7 +58,7 @@ def compare_on_test(active: ActiveSearch) -> SearchDocument:
         ended_by=active.caps.end_record(trials),
         report=str(prepared.folder.report),
         config=dump_config(prepared.config),
-        fingerprints={**prepared.fingerprints, **_bayes_accuracies(prepared.data)},
+        fingerprints={**prepared.fingerprints, **prepared.pair_counts, **_bayes_accuracies(prepared.data)},
     )
     write_report(document, prepared.folder.report)
     return document
@@ -70,7 +70,8 @@ def _train_baseline(active: ActiveSearch, role: str, config: Config) -> Baseline
     name = baseline_name(role, config)
     folder = prepared.folder.baseline_folder(name)
     facts = prepared_facts(config, prepared.folder.cache)
-    tags = {"role": "baseline", **fingerprint_tags(facts.data_fingerprint, facts.gaze_fingerprint)}
+    fingerprints = fingerprint_tags(facts.data_fingerprint, facts.gaze_fingerprint)
+    tags = {"role": "baseline", **fingerprints, **facts.count_tags()}
     run = prepared.tracker.start_trial(
         active.parent_run, name, {"fusion.kind": config.fusion.kind}, dump_config(config), tags
     )

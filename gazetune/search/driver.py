@@ -94,6 +94,7 @@ def _open_parent_run(prepared: PreparedSearch) -> str:
     run = prepared.folder.read_parent_run()
     if run is None:
         tags = fingerprint_tags(prepared.fingerprints["data"], prepared.fingerprints["gaze"])
+        tags |= {f"gazetune.{name}": counts for name, counts in prepared.pair_counts.items()}
         run = prepared.tracker.start_search(prepared.space.name, dump_config(prepared.config), {}, tags)
         prepared.folder.write_parent_run(run)
     else:

@@ -106,8 +106,8 @@ def _prepare_data(
         prepared.append(prepare_data(config, cache, remote_prediction=prediction))
         check_scores(config.loss, config.data.source, prepared[-1].train.scores)
     for data in {data.folder: data for data in prepared}.values():
-        pairs = ", ".join(f"{split} {count}" for split, count in data.facts.pairs.items())
-        progress.print_line(f"pairs: {pairs}" + (f"; dropped: {data.facts.dropped}" if data.facts.dropped else ""))
+        for line in data.facts.describe_pairs():
+            progress.print_line(line)
     return prepared
 
 

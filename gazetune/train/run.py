@@ -4,88 +4,48 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import warnings
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypedDict
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
 
 from gazetune.config import Config, ResourcesConfig, TrackingConfig
 from gazetune.config.address import with_secret
 from gazetune.config.config_file import build_config, dump_config, load_config, with_absolute_paths, write_config
 from gazetune.errors import InputError, Interrupted
-from gazetune.evaluate.accuracy import pair_correctness
-from gazetune.evaluate.length import shorter_baseline
-from gazetune.evaluate.statistics import accuracy_interval, paired_difference
 from gazetune.files.atomic_write import write_atomically
 from gazetune.files.paths import resolve_path
 from gazetune.report.activity import ActivityLines
 from gazetune.reward.data.prepared_data import PreparedData, prepare_data
 from gazetune.reward.model.checks.backbone import check_backbone
 from gazetune.reward.model.pair_losses import check_scores
+from gazetune.reward.saved.saved_model import read_facts
 from gazetune.tracking.location import check_tracking_uri, log_unwritten_secret, stored_tracking_uri
 from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.train.checks import check_config, check_storage
-from gazetune.train.evaluation import score_saved_model
 from gazetune.train.loop import Training, TrainingFailed
 from gazetune.train.processes.deepspeed_engine import load_worker_backbone
 from gazetune.train.processes.launch import launch_workers
-from gazetune.train.processes.worker_group import Worker, join_worker_group, leave_worker_group
+from gazetune.train.processes.worker_group import join_worker_group, leave_worker_group
 from gazetune.train.progress import EvaluationReport, ReportCallback
+from gazetune.train.score_test_pairs import (
+    EvaluateDocument,
+    PairsDocument,
+    ResultDocument,
+    TrainDocument,
+    score_test_pairs,
+)
+from gazetune.train.scored_pairs import ScoredPairs, encode_named_pairs, without_division
+
+logger = logging.getLogger(__name__)
 
 RESULT = "result.json"
 """File in the folder of a finished run."""
-
-
-class AccuracyDocument(TypedDict):
-    """The share of pairs ranked rightly."""
-
-    accuracy: float
-    n: int
-    ci95: list[float]
-
-
-class BaselineDocument(AccuracyDocument):
-    """The accuracy of a baseline, and how much more often the model is right."""
-
-    difference: float
-    difference_ci95: list[float]
-
-
-class TestDocument(TypedDict):
-    """What a model scores on the test split."""
-
-    test: AccuracyDocument
-    shorter: BaselineDocument
-    """Of the baseline that prefers the shorter response."""
-
-
-class ResultDocument(TestDocument):
-    """What `result.json` holds."""
-
-    examples: int
-    seconds: float
-    val_accuracy: float
-
-
-class TrainDocument(ResultDocument):
-    """What `gazetune train --json` prints."""
-
-    name: str
-    folder: str
-    tracking_uri: str
-    mlflow_run: str
-
-
-class EvaluateDocument(TestDocument):
-    """What `gazetune train --mode evaluate --json` prints."""
-
-    folder: str
 
 
 def train_model(config: Config, name: str | None, storage: Path) -> TrainDocument:
@@ -120,12 +80,15 @@ def train_model(config: Config, name: str | None, storage: Path) -> TrainDocumen
     with ActivityLines() as lines:
         lines.begin("preparing pairs and gaze")
         data = prepare_data(config, storage / "cache")
+        for line in data.facts.describe_pairs():
+            lines.print_line(line)
     check_scores(config.loss, config.data.source, data.train.scores)
     tracker = Tracker.open(config.tracking.uri, storage, "gazetune")
     write_config(config, folder / "config.yaml")
     fingerprints = {
         "gazetune.data_fingerprint": data.facts.data_fingerprint,
         "gazetune.gaze_fingerprint": data.facts.gaze_fingerprint,
+        **data.facts.count_tags(),
     }
     run = _open_mlflow_run(tracker, folder, name, config, fingerprints)
     log_unwritten_secret(config.tracking.uri, "the same command, to go on,")
@@ -150,23 +113,63 @@ def train_model(config: Config, name: str | None, storage: Path) -> TrainDocumen
         "folder": str(folder),
         "tracking_uri": tracker.shown_uri,
         "mlflow_run": run,
+        "data": _describe_facts(data),
         **result,
     }
 
 
-def evaluate_saved_model(folder: Path, storage: Path, data: Config | None = None) -> EvaluateDocument:
-    """Score the reward model saved in `folder` on the test split of its own data, or of the section `data` of a config.
+def evaluate_saved_model(
+    folder: Path, storage: Path, data: Config | None = None, given: Collection[str] = ()
+) -> EvaluateDocument:
+    """Score the reward model saved in `folder` on the test split of its own data, or on other pairs.
 
-    Prepared data are cached in `storage`.
+    Prepared data and measures are cached in `storage`.
+
+    Parameters
+    ----------
+    folder
+        The saved model.
+    storage
+        The folder of all results.
+    data
+        A config whose section `data` stands in the place of the model's own.
+    given
+        The keys of that section that the user set. With `data.source` or `data.split` every pair of what is named is
+        scored, unless a key that divides pairs is among them.
     """
     saved = load_config(folder / "config.yaml", [])
     config = saved if data is None else saved.model_copy(update={"data": data.data})
-    prepared = prepare_data(config, resolve_path(storage, "--storage") / "cache")
+    named = bool({"data.source", "data.split"} & set(given))
+    whole = named and not {"data.splits", "data.fold"} & set(given)
+    if named:
+        config = config.model_copy(update={"data": without_division(config.data, given)})
+    cache = resolve_path(storage, "--storage") / "cache"
+    scored = _own_test_pairs(config, folder, cache) if config.data == saved.data and not whole else None
+    if scored is None:
+        scored = encode_named_pairs(config, folder, cache, saved.data, whole)
+    with ActivityLines() as lines:
+        for line in scored.describe(config.data.source):
+            lines.print_line(line)
     worker = join_worker_group()
     try:
-        return {"folder": str(folder), **_score_test_split(config, folder, prepared, worker)}
+        found = score_test_pairs(config, folder, scored.split, scored.words, worker)
     finally:
         leave_worker_group()
+    counts: PairsDocument = {"pairs": {"test": len(scored.split)}, "dropped": scored.dropped, "notes": scored.notes}
+    return {"folder": str(folder), "data": counts, **found}
+
+
+def _own_test_pairs(config: Config, folder: Path, cache: Path) -> ScoredPairs | None:
+    """Return the test split that a saved model was prepared with; None where its data have changed since."""
+    data = prepare_data(config, cache)
+    if data.facts.data_fingerprint != read_facts(folder).data_fingerprint:
+        logger.warning("data.source: %s: is not as it was when the model was trained", config.data.source)
+        return None
+    return ScoredPairs(data.test, data.response_words("test"), "the test split", data.facts.dropped, data.facts.notes)
+
+
+def _describe_facts(data: PreparedData) -> PairsDocument:
+    return {"pairs": data.facts.pairs, "dropped": data.facts.dropped, "notes": data.facts.notes}
 
 
 def _require_free_folder(folder: Path, config: Config) -> None:
@@ -256,7 +259,7 @@ def _train_worker(tree: dict[str, object], storage: str, name: str, run: str, ur
             raise TrainingFailed("the run made no evaluation")
         worker.wait_for_all()
         lines.begin("scoring the test split with the best model")
-        scores = _score_test_split(config, folder / "best", data, worker)
+        scores = score_test_pairs(config, folder / "best", data.test, data.response_words("test"), worker)
         if worker.is_main:
             result = {"examples": last.examples, "seconds": last.seconds, "val_accuracy": last.best_accuracy, **scores}
             write_atomically(folder / RESULT, json.dumps(result, indent=1))
@@ -277,22 +280,3 @@ def _create_reporter(uri: str | None, storage: Path, run: str, lines: ActivityLi
         return True
 
     return report
-
-
-def _score_test_split(config: Config, folder: Path, data: PreparedData, worker: Worker) -> TestDocument:
-    rewards, _ = score_saved_model(config, folder, load_worker_backbone(config, worker), data.test, worker)
-    right = pair_correctness(rewards[:, 0] - rewards[:, 1])
-    shorter = shorter_baseline(data.response_words("test"))
-    difference = paired_difference(right, shorter)
-    return {
-        "test": _accuracy_document(right),
-        "shorter": {
-            **_accuracy_document(shorter),
-            "difference": difference.difference,
-            "difference_ci95": [difference.low, difference.high],
-        },
-    }
-
-
-def _accuracy_document(right: NDArray[np.float64]) -> AccuracyDocument:
-    return {"accuracy": float(right.mean()), "n": len(right), "ci95": list(accuracy_interval(right))}

@@ -52,7 +52,7 @@ class Ledger:
         tags = {}  # where the data has vanished since it was prepared, the trial itself says so
         if is_prepared(config, self._folder.cache):
             facts = prepared_facts(config, self._folder.cache)
-            tags = fingerprint_tags(facts.data_fingerprint, facts.gaze_fingerprint)
+            tags = {**fingerprint_tags(facts.data_fingerprint, facts.gaze_fingerprint), **facts.count_tags()}
         run = self._tracker.start_trial(self._parent_run, trial_id, shown, dump_config(config), tags)
         replace(StudyRecord.read(trial), params=shown, mlflow_run=run).write(trial)
         self._progress.show_start(trial_id)

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -30,22 +31,25 @@ from gazetune.config.config_file import with_absolute_paths
 from gazetune.errors import InputError
 from gazetune.files.build_lock import build_lock
 from gazetune.files.replaced_folder import replace_folder
-from gazetune.gaze.controls import add_noise, apply_control, training_statistics
+from gazetune.gaze.controls import training_statistics
 from gazetune.gaze.networks.weights import FILES_BESIDE_WEIGHTS
 from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.preferences.pair import PreferencePair, collect_margins
+from gazetune.preferences.splits import compute_fingerprint
 from gazetune.reward.data.conversation import ChatEncoder
-from gazetune.reward.data.encoding import AlignedChat, ChatArrays, TextRows, align_chat, convert_units, flatten_chats
+from gazetune.reward.data.encoding import TextRows
 from gazetune.reward.data.gaze_unit import gaze_unit
+from gazetune.reward.data.pair_encoding import PairEncoder, Progress, distort_measures, gather_measures
 from gazetune.reward.data.rendered_length import load_pair_splits
-from gazetune.reward.data.stored_gaze import RemotePrediction, distinct_texts, open_gaze_store, texts_to_predict
+from gazetune.reward.data.stored_gaze import RemotePrediction, distinct_texts, texts_to_predict
 from gazetune.reward.layout.batching import EncodedSplit
 from gazetune.reward.model.backbone import context_length, load_tokenizer
 from gazetune.reward.model.fusion import fusion_class
 
 SPLITS = ("train", "validation", "test")
 FORMAT = 5
-Progress = Callable[[str, int, int], None]
+LONGEST_TAG = 5000
+"""Characters of the longest tag that MLflow keeps."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,37 @@ class DatasetFacts:
     longest_origin: str
     pad_token: int = 0
     """The id of the tokenizer's padding token."""
+    notes: dict[str, int] = field(default_factory=dict)
+    """What a user should know of the pairs that are there, and of how many rows or texts."""
+
+    def describe_pairs(self) -> list[str]:
+        """Return lines for people: the pairs of each split and what was dropped, and a line for each note."""
+        pairs = ", ".join(f"{split} {count}" for split, count in self.pairs.items())
+        dropped = f"; dropped: {describe_counts(self.dropped)}" if self.dropped else ""
+        return [f"pairs: {pairs}{dropped}", *(f"pairs: {what} ({count})" for what, count in self.notes.items())]
+
+    def count_tags(self) -> dict[str, str]:
+        """Return the tags of an MLflow run that say which pairs there are, which were dropped, and what was noted."""
+        counts = {"pairs": self.pairs, "dropped": self.dropped, "notes": self.notes}
+        lines = {f"gazetune.{name}": describe_counts(values) or "none" for name, values in counts.items()}
+        return {name: line[:LONGEST_TAG] for name, line in lines.items()}
+
+
+def describe_counts(counts: Mapping[str, int]) -> str:
+    """Return counts as one line.
+
+    Examples
+    --------
+    >>> describe_counts({"tie": 3, "empty reply": 1})
+    '3 tie, 1 empty reply'
+    """
+    return ", ".join(f"{count} {what}" for what, count in counts.items())
+
+
+def count_response_words(pairs: Sequence[PreferencePair]) -> NDArray[np.int32]:
+    """Return [pairs, 2] white-space words of the chosen and the rejected response."""
+    words = [[len(pair.chosen.split()), len(pair.rejected.split())] for pair in pairs]
+    return np.asarray(words, dtype=np.int32).reshape(-1, 2)
 
 
 @dataclass(frozen=True)
@@ -132,7 +167,7 @@ def prepare_data(
                 with replace_folder(folder) as partial:
                     preparation.write_files(partial)
     data = PreparedData.from_folder(folder)
-    _check_context(config, data.facts)
+    check_context(config, data.facts.longest, data.facts.longest_origin, data.facts.context)
     return data
 
 
@@ -170,14 +205,22 @@ def _file_states(name: str) -> list[list[str | int]]:
     return [[str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()]
 
 
-def _check_context(config: Config, facts: DatasetFacts) -> None:
-    """Refuse a fusion that makes a conversation longer than the backbone's context; the text alone was seen to fit."""
-    length = fusion_class(config.fusion.kind).fused_length(**facts.longest)
-    if facts.context is not None and length > facts.context:
+def check_context(config: Config, longest: Mapping[str, int], origin: str, context: int | None) -> None:
+    """Refuse a fusion that makes a conversation longer than the backbone's context; the text alone was seen to fit.
+
+    `longest` has the tokens and gaze units of the longest conversation, and `origin` is its row.
+
+    Raises
+    ------
+    InputError
+        When there are more positions than `context`.
+    """
+    length = fusion_class(config.fusion.kind).fused_length(**longest)
+    if context is not None and length > context:
         raise InputError(
-            f"{facts.longest_origin}: the conversation has {facts.longest['tokens']} tokens and "
-            f"{facts.longest['units']} gaze units, {length} positions with fusion.kind {config.fusion.kind}, and "
-            f"backbone '{config.backbone}' takes {facts.context}; a lower data.max_chars drops such pairs"
+            f"{origin}: the conversation has {longest['tokens']} tokens and "
+            f"{longest['units']} gaze units, {length} positions with fusion.kind {config.fusion.kind}, and "
+            f"backbone '{config.backbone}' takes {context}; a lower data.max_chars drops such pairs"
         )
 
 
@@ -197,7 +240,6 @@ class _Preparation:
         self.splits = load_pair_splits(config)
         texts = distinct_texts(self.splits.train, "prompt+response")
         self.tokenizer = load_tokenizer(config.backbone, texts, config.data.tokens)
-        self.longest, self.longest_origin = {"tokens": 0, "units": 0}, ""
 
     def write_files(self, folder: Path) -> None:
         """Write all files of the prepared data set into `folder`."""
@@ -206,26 +248,32 @@ class _Preparation:
         texts, values = self._gather_gaze()
         np.save(folder / "values.npy", values)
         encoder = ChatEncoder(self.tokenizer, self.config.data.max_tokens, self.config.data.tokens)
-        for split in SPLITS:
-            arrays = self._encode_split(split, getattr(splits, split), encoder, texts)
+        pair_encoder = PairEncoder(self.config, encoder, self.context)
+        encoded = {
+            split: pair_encoder.encode_pairs(split, getattr(splits, split), texts, self.progress) for split in SPLITS
+        }
+        for split, (pairs, arrays, _, _) in encoded.items():
             for name, array in arrays.items():
                 np.save(folder / f"{split}.{name}.npy", cast("NDArray[np.generic]", array))
-            np.save(folder / f"{split}.scores.npy", collect_margins(getattr(splits, split)))
-            counts = [[len(pair.chosen.split()), len(pair.rejected.split())] for pair in getattr(splits, split)]
-            np.save(folder / f"{split}.words.npy", np.asarray(counts, dtype=np.int32))
-            if split == "train":
-                mean, sd = training_statistics(values[arrays["unit_index"]])
+            np.save(folder / f"{split}.scores.npy", collect_margins(pairs))
+            np.save(folder / f"{split}.words.npy", count_response_words(pairs))
+        mean, sd = training_statistics(values[encoded["train"].arrays["unit_index"]])
+        dropped = sum((each.dropped for each in encoded.values()), Counter(splits.dropped))
+        cut = sum(each.cut for each in encoded.values())
+        kept = {split: each.pairs for split, each in encoded.items()}
         facts = DatasetFacts(
-            data_fingerprint=splits.fingerprint,
+            # Of the pairs that are kept: runs are compared pair by pair where it is the same.
+            data_fingerprint=compute_fingerprint(kept),
             gaze_fingerprint=self.predictor.fingerprint,
-            pairs={split: len(getattr(splits, split)) for split in SPLITS},
-            dropped=splits.dropped,
+            pairs={split: len(pairs) for split, pairs in kept.items()},
+            dropped=dict(dropped),
+            notes={**splits.notes, **({"conversations end at data.max_tokens": cut} if cut else {})},
             bayes=splits.bayes,
             gaze_mean=[float(value) for value in mean],
             gaze_sd=[float(value) for value in sd],
             context=self.context,
-            longest=self.longest,
-            longest_origin=self.longest_origin,
+            longest=pair_encoder.longest,
+            longest_origin=pair_encoder.longest_origin,
             pad_token=int(self.tokenizer.pad_token_id or 0),
         )
         (folder / "facts.json").write_text(json.dumps(asdict(facts), indent=1))
@@ -233,43 +281,8 @@ class _Preparation:
     def _gather_gaze(self) -> tuple[TextRows, NDArray[np.float32]]:
         """Predict every text once and return where each text's units stand, and their values [N, 5]."""
         of_split = {split: texts_to_predict(getattr(self.splits, split), self.config.gaze) for split in SPLITS}
-        texts = list(dict.fromkeys(text for split in SPLITS for text in of_split[split]))
-        store = open_gaze_store(
-            self.config,
-            self.cache,
-            texts,
-            self.predictor,
-            lambda done, total: self.progress("gaze", done, total),
-            self.remote_prediction,
+        everything = (text for split in SPLITS for text in of_split[split])
+        texts, values = gather_measures(
+            self.config, self.cache, everything, self.predictor, self.progress, self.remote_prediction
         )
-        spans, values, _, offsets = convert_units(self.config, store.gather_rows(store.find_rows(texts)))
-        rows = {text: row for row, text in enumerate(texts)}
-        split_rows = {split: np.asarray([rows[text] for text in of_split[split]], dtype=np.int64) for split in SPLITS}
-        seed = self.config.data.seed
-        values = apply_control(self.config.gaze.control, values, offsets, split_rows, split_rows["train"], seed)
-        if self.config.gaze.noise:
-            values = add_noise(values, self.config.gaze.noise, seed)
-        return TextRows(rows, offsets, spans), np.ascontiguousarray(values, dtype=np.float32)
-
-    def _encode_split(
-        self, split: str, pairs: Sequence[PreferencePair], encoder: ChatEncoder, texts: TextRows
-    ) -> ChatArrays:
-        """Return the flat arrays of one split (see `EncodedSplit`)."""
-        rows: list[AlignedChat] = []
-        for done, pair in enumerate(pairs):
-            chats = [pair.chat_with(pair.chosen), pair.chat_with(pair.rejected)]
-            for chat, encoded in zip(chats, encoder.encode_chats(chats, [pair.origin] * 2), strict=True):
-                rows.append(align_chat(encoded, chat, texts, self.config.gaze))
-                self._note_length(len(encoded.ids), len(rows[-1].unit_index), pair.origin)
-            self.progress(f"tokens of {split}", done + 1, len(pairs))
-        return flatten_chats(rows)
-
-    def _note_length(self, tokens: int, units: int, origin: str) -> None:
-        """Refuse a conversation that is longer than the backbone's context, and remember the longest one."""
-        if self.context is not None and tokens > self.context:
-            raise InputError(
-                f"{origin}: the conversation has {tokens} tokens and backbone '{self.config.backbone}' takes "
-                f"{self.context}; a lower data.max_chars drops such pairs"
-            )
-        if tokens + units > sum(self.longest.values()):
-            self.longest, self.longest_origin = {"tokens": tokens, "units": units}, origin
+        return texts, distort_measures(self.config, texts, values, of_split)

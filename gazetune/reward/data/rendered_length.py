@@ -7,7 +7,8 @@ from jinja2 import TemplateError
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.preferences.pair import PreferencePair
-from gazetune.preferences.splits import CountCharacters, Splits, load_splits
+from gazetune.preferences.splits import Splits, load_splits
+from gazetune.preferences.take_pairs import CountCharacters
 from gazetune.reward.model.backbone import load_tokenizer
 
 

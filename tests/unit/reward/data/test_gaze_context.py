@@ -190,12 +190,18 @@ def test_chats_can_be_stored_ahead(source: Path, tmp_path: Path) -> None:
     assert seen == [(80, 80)]
 
 
+def _cut_to_equal(encoder: GazeChatEncoder, pair: PreferencePair) -> bool:
+    both = (encoder.encode_chats([pair.chat_with(reply)]).ids.tolist() for reply in (pair.chosen, pair.rejected))
+    return len(set(map(tuple, both))) == 1
+
+
 @pytest.mark.parametrize("max_tokens", [None, 40])
 def test_a_saved_model_reads_chats_as_it_did_in_training(max_tokens: int | None, source: Path, root: Path) -> None:
     config = config_of(source, max_tokens=max_tokens)
     data = prepare_data(config, root)
-    pairs = load_splits(config.data).validation
     encoder = GazeChatEncoder(config, data.load_tokenizer(), create_predictor(config))
+    # Pairs that are cut to equal tokens are not prepared.
+    pairs = [pair for pair in load_splits(config.data).validation if not _cut_to_equal(encoder, pair)]
     read = encoder.encode_chats([pair.chat_with(reply) for pair in pairs for reply in (pair.chosen, pair.rejected)])
     for name in ("ids", "token_unit", "token_share", "token_starts", "unit_starts"):
         np.testing.assert_array_equal(getattr(read, name), getattr(data.validation, name))

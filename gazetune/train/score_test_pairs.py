@@ -1,0 +1,109 @@
+"""What a model scores on test pairs, and the documents that `gazetune train` prints of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gazetune.config import Config
+from gazetune.evaluate.accuracy import pair_correctness
+from gazetune.evaluate.length import shorter_baseline
+from gazetune.evaluate.statistics import accuracy_interval, paired_difference
+from gazetune.reward.layout.batching import EncodedSplit
+from gazetune.train.evaluation import score_saved_model
+from gazetune.train.processes.deepspeed_engine import load_worker_backbone
+from gazetune.train.processes.worker_group import Worker
+
+
+class AccuracyDocument(TypedDict):
+    """The share of pairs ranked rightly."""
+
+    accuracy: float
+    n: int
+    ci95: list[float]
+
+
+class BaselineDocument(AccuracyDocument):
+    """The accuracy of a baseline, and how much more often the model is right."""
+
+    difference: float
+    difference_ci95: list[float]
+
+
+class TestDocument(TypedDict):
+    """What a model scores on the test split."""
+
+    test: AccuracyDocument
+    shorter: BaselineDocument
+    """Of the baseline that prefers the shorter response."""
+
+
+class ResultDocument(TestDocument):
+    """What `result.json` holds."""
+
+    examples: int
+    seconds: float
+    val_accuracy: float
+
+
+class TrainDocument(ResultDocument):
+    """What `gazetune train --json` prints."""
+
+    data: PairsDocument
+    name: str
+    folder: str
+    tracking_uri: str
+    mlflow_run: str
+
+
+class PairsDocument(TypedDict):
+    """Which pairs there were, and which were left out."""
+
+    pairs: dict[str, int]
+    """By split."""
+    dropped: dict[str, int]
+    """By reason."""
+    notes: dict[str, int]
+    """What else is to be known of them, and of how many."""
+
+
+class EvaluateDocument(TestDocument):
+    """What `gazetune train --mode evaluate --json` prints."""
+
+    folder: str
+    data: PairsDocument
+
+
+def score_test_pairs(
+    config: Config, folder: Path, split: EncodedSplit, words: NDArray[np.int32], worker: Worker
+) -> TestDocument:
+    """Return the accuracy of the model saved in `folder`, and of preferring the shorter response, on the same pairs.
+
+    Parameters
+    ----------
+    config, folder
+        The model's config, and where it is saved.
+    split, words
+        The pairs as tokens, and [pairs, 2] the words of their responses.
+    worker
+        This worker of the group; every one calls it.
+    """
+    rewards, _ = score_saved_model(config, folder, load_worker_backbone(config, worker), split, worker)
+    right = pair_correctness(rewards[:, 0] - rewards[:, 1])
+    shorter = shorter_baseline(words)
+    difference = paired_difference(right, shorter)
+    return {
+        "test": _accuracy_document(right),
+        "shorter": {
+            **_accuracy_document(shorter),
+            "difference": difference.difference,
+            "difference_ci95": [difference.low, difference.high],
+        },
+    }
+
+
+def _accuracy_document(right: NDArray[np.float64]) -> AccuracyDocument:
+    return {"accuracy": float(right.mean()), "n": len(right), "ci95": list(accuracy_interval(right))}
