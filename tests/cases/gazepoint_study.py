@@ -64,7 +64,7 @@ def rows_of(
 def write_export(path: Path, rows: Iterable[str], header: str = COLUMNS) -> Path:
     """Write an export."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join([header, *rows]) + "\n")
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8", errors="replace")
     return path
 
 

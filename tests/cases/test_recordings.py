@@ -277,7 +277,7 @@ def test_a_cross_calibrates_a_trial_of_eyelink_too(study: Path, run: Run, asc: A
     assert done.reasons() == {"on the cross before a trial": 1}
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     fixations=st.lists(
         st.tuples(st.sampled_from(["1.1_p1", "1.1_p2", "menu", "FIX_CROS"]), st.integers(-1, 5), st.just(0.1)),
@@ -302,6 +302,49 @@ def test_every_fixation_of_any_order_of_screens_is_used_or_counted(
     assert done.report["fixations_read"] == len(fixations)
     assert done.report["fixations"] == sum(used)
     assert [each[0] for each in done.measures["anna"]] == used
+
+
+ODD_CELLS = st.one_of(
+    st.sampled_from(
+        ["", " ", "nan", "inf", "-1", "0,5", "1e999", "[18.0]", '"', "\x00", "1.1_p1.png", "\u0663", "x" * 300]
+    ),
+    st.text(max_size=6),
+    st.floats().map(str),
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(row=st.integers(0, 8), column=st.integers(0, 11), cell=ODD_CELLS, samples=st.sampled_from([1, 3]))
+def test_an_export_with_an_odd_cell_is_read_or_refused_in_one_line_that_names_it(
+    study: Path, run: Run, row: int, column: int, cell: str, samples: int
+) -> None:
+    for old in (study / "anna").glob("*"):
+        old.unlink()
+    lines = [COLUMNS, *rows_of(FIRST, samples=samples)]
+    cells = lines[row].split(",")
+    cells[column] = cell
+    lines[row] = ",".join(cells)
+    name = "User 0_fixations.csv" if samples == 1 else "User 0_all_gaze.csv"
+    path = write_export(study / "anna" / name, lines[1:], lines[0])
+    done = run("--repeats", "joined")
+    assert done.code == 0 or str(path) in done.error or "no recording" in done.error
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(row=st.integers(0, 6), column=st.integers(0, 4), cell=ODD_CELLS)
+def test_word_boxes_with_an_odd_cell_are_read_or_refused_in_one_line_that_names_them(
+    study: Path, run: Run, row: int, column: int, cell: str
+) -> None:
+    write_export(study / "anna" / "User 0_fixations.csv", rows_of(FIRST))
+    write_boxes(study, "1.1_p1", PAGES["1.1_p1"])
+    path = study / "words" / "1.1_p1.csv"
+    lines = path.read_text().splitlines()
+    cells = lines[row].split(";")
+    cells[column] = cell
+    lines[row] = ";".join(cells)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="replace")
+    done = run()
+    assert done.code == 0 or str(path) in done.error
 
 
 @given(
@@ -418,10 +461,11 @@ def test_fixations_that_pymovements_passes_over_are_counted(study: Path, run: Ru
     lines = path.read_text().splitlines()
     ends = [n for n, line in enumerate(lines) if line.startswith("EFIX")]
     lines[ends[0]] = lines[ends[0]].replace("190.0", ".").replace("420.0", ".")
+    lines[ends[1]] = lines[ends[1]][:20]
     path.write_text("\n".join(lines) + "\n")
     done = run()
     assert done.report["fixations_read"] == 10
-    assert done.reasons() == {"off the screen": 2, "without samples": 1}
+    assert done.reasons() == {"off the screen": 2, "without samples": 1, "on a line that is cut off or garbled": 1}
 
 
 def test_a_fixation_below_a_page_lies_on_no_word_of_the_next_one(study: Path, run: Run, asc: Any) -> None:

@@ -26,7 +26,9 @@ _NUMBER = r"\d+\.?\d*"
 _START = re.compile(rf"START\s+({_NUMBER})\s+((?:LEFT|RIGHT)(?:\s+(?:LEFT|RIGHT))?)\b")
 _SAMPLES = re.compile(r"SAMPLES\s+GAZE\s+((?:LEFT|RIGHT)(?:\s+RIGHT)?)\b")
 _FIXATION_START = re.compile(rf"SFIX\s+([LR])\s+({_NUMBER})")
-_FIXATION_END = re.compile(rf"EFIX\s+([LR])\s+({_NUMBER})\s+({_NUMBER})\s+(\S+)\s+(\S+)\s+(\S+)")
+_FIXATION_END = re.compile(rf"EFIX\s+([LR])\s+({_NUMBER})\s+{_NUMBER}\s+{_NUMBER}\s+(\S+)\s+(\S+)\s+\S")
+_READ_FIXATION = re.compile(rf"EFIX\s+[LR](?:\s+{_NUMBER}){{6}}")
+"""A fixation as pymovements reads it: eye, start, end, duration, place and pupil."""
 _GAZE_COORDS = re.compile(rf"MSG\s+{_NUMBER}\s+GAZE_COORDS\s*=?\s*(-?{_NUMBER})\s+(-?{_NUMBER})\s")
 _TIME = re.compile(rf"(?:MSG\s+)?({_NUMBER})\s")
 _EYE_NAMES = {"L": "left", "R": "right"}
@@ -48,6 +50,8 @@ class AscBlocks:
     """Fixations whose place is negative, which pymovements passes over."""
     fixations_without_place: int = 0
     """Fixations that have no place, which pymovements passes over."""
+    lines_cut_off: int = 0
+    """Lines of fixations that are none, as in a file that was cut off."""
     origin: tuple[float, float] = (0.0, 0.0)
     """Left and top of the screen in the coordinates of the file, in pixels."""
 
@@ -117,8 +121,8 @@ def scan_asc(lines: Iterable[str], trial_message: str) -> AscBlocks:
         elif fixation := (_FIXATION_START.match(line) or _FIXATION_END.match(line)):
             key = _EYE_NAMES[fixation[1]], float(fixation[2])
             found.places.setdefault(key, (len(found.block_times) - 1, len(found.showing_times) - 1))
-            if kind == "E":
-                _count_lost(found, fixation[5], fixation[6])
+        if kind == "E" and line.startswith("EFIX") and not _READ_FIXATION.match(line):
+            _count_lost(found, line)
     return found
 
 
@@ -131,15 +135,15 @@ def _name_eyes(eyes: str) -> str:
     return "both" if len(eyes.split()) == 2 else eyes.lower()
 
 
-def _count_lost(found: AscBlocks, x: str, y: str) -> None:
-    """Count a fixation whose place pymovements does not read: it wants two numbers of digits alone."""
-    if all(re.match(r"\d", each) for each in (x, y)):
-        return
+def _count_lost(found: AscBlocks, line: str) -> None:
+    """Count a fixation that pymovements does not read, by what its line lacks."""
+    fixation = _FIXATION_END.match(line)
     try:
-        negative = float(x) < 0 or float(y) < 0
+        place = [float(each) for each in fixation.group(3, 4)] if fixation else []
     except ValueError:
-        negative = False
-    if negative:
+        found.fixations_without_place += 1
+        return
+    if place and min(place) < 0:
         found.fixations_off_screen += 1
     else:
-        found.fixations_without_place += 1
+        found.lines_cut_off += 1

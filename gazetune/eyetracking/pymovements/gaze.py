@@ -102,7 +102,11 @@ def extract_fixations(
     frame = _select_fixation_events(gaze, path, settings)
     left_out: dict[str, int] = {}
     if blocks is not None and settings.detect is None:
-        left_out = {"off the screen": blocks.fixations_off_screen, "without samples": blocks.fixations_without_place}
+        left_out = {
+            "off the screen": blocks.fixations_off_screen,
+            "without samples": blocks.fixations_without_place,
+            "on a line that is cut off or garbled": blocks.lines_cut_off,
+        }
     if blocks is not None and settings.detect is None:
         once = frame.unique(["name", "eye", "onset", "offset"], keep="first", maintain_order=True)
         left_out["row for row another fixation"] = len(frame) - len(once)
