@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -17,7 +16,6 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
-from transformers.utils.logging import disable_progress_bar
 
 from gazetune.config import Config
 from gazetune.errors import InputError
@@ -31,6 +29,7 @@ from gazetune.reward.model.checks.tokenizer import (
 )
 from gazetune.reward.model.checks.weights import (
     check_weights,
+    hide_loading_progress,
     hide_loading_report,
     refuse_other_kinds,
     refuse_quantised,
@@ -141,7 +140,7 @@ def load_backbone(
     made = tiny_backbone() if backbone == "tiny" else None
     if made is None:
         check_backbone_weights(backbone)
-    _hide_loading_progress()
+    hide_loading_progress()
     try:
         with _dividing_weights(sharded), hide_loading_report():
             if made is not None:
@@ -185,17 +184,7 @@ def check_backbone_weights(backbone: str) -> None:
         Git LFS pointer, cut or damaged.
     """
     if backbone != "tiny":
-        model = empty_backbone(backbone)
-        _hide_loading_progress()
-        check_weights(backbone, model)
-
-
-def _hide_loading_progress() -> None:
-    """Keep transformers from drawing a progress bar while it reads weights; a download keeps its own."""
-    downloads_shown = not are_progress_bars_disabled()
-    disable_progress_bar()
-    if downloads_shown:
-        enable_progress_bars()
+        check_weights(backbone, empty_backbone(backbone))
 
 
 def empty_backbone(backbone: str) -> PreTrainedModel:

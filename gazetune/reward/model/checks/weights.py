@@ -13,7 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
+from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars
 from transformers import PreTrainedModel
+from transformers.utils.logging import disable_progress_bar
 
 from gazetune.errors import InputError
 from gazetune.reward.model.checks.checkpoint_files import (
@@ -83,6 +85,7 @@ def check_weights(backbone: str, model: PreTrainedModel) -> None:
         if tensor.dtype not in _FLOATS and name.endswith(".weight"):
             raise _quantised(backbone, f"{header.origin}: {name} is {tensor.dtype}")
     state = {name: torch.empty(tensor.shape, device="meta") for name, tensor in header.tensors.items()}
+    hide_loading_progress()
     with hide_loading_report():
         # The loading code itself, on tensors without values: it knows every renaming and conversion of weights.
         loaded: Any = type(model).from_pretrained(
@@ -163,6 +166,14 @@ def _quantised(backbone: str, why: str) -> InputError:
 def _list_names(names: Iterable[str]) -> str:
     names = list(names)
     return f"{', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''}"
+
+
+def hide_loading_progress() -> None:
+    """Keep transformers from drawing a progress bar while it reads weights; a download keeps its own."""
+    downloads_shown = not are_progress_bars_disabled()
+    disable_progress_bar()
+    if downloads_shown:
+        enable_progress_bars()
 
 
 @contextlib.contextmanager
