@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,12 @@ SCREEN = (1280, 1024)
 
 Fixation = tuple[str, int, float]
 """Screen, word on it (negative: far from all words), seconds."""
+FIRST: list[Fixation] = [("1.1_p1", word, 0.2) for word in range(8)]
+"""Page 1, word by word."""
+SECOND: list[Fixation] = [("1.1_p2", word, 0.3) for word in range(6)]
+"""Page 2, word by word."""
+BACK: list[Fixation] = [("1.1_p1", 2, 0.5), ("1.1_p1", 3, 0.4)]
+"""A glance back at page 1."""
 
 
 def place(word: int) -> tuple[float, float]:
@@ -118,3 +124,16 @@ def check_sums(report: dict[str, Any]) -> None:
     lines = sum(each["count"] for each in report["dropped"] if each["what"] == "fixations")
     assert report["recordings_read"] == report["recordings"] + len(dropped) + report["recordings_joined"]
     assert report["fixations_read"] == report["fixations"] + lines + sum(each["fixations"] for each in dropped)
+
+
+def by_word(fixations: list[Fixation]) -> list[int]:
+    """Return how often each word of the text was fixated."""
+    counts = [0] * len(TEXT.split())
+    for screen, word, _ in fixations:
+        if screen in PAGES and word >= 0:
+            counts[word + 8 * (screen == "1.1_p2")] += 1
+    return counts
+
+
+Run = Callable[..., Imported]
+"""Imports the study with more flags."""
