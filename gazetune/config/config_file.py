@@ -199,13 +199,16 @@ def with_absolute_paths(config: Config) -> Config:
             return name
         return str(resolve_path(name, key))
 
-    source = config.data.source
+    source, template = config.data.source, config.data.chat_template
     return config.model_copy(
         update={
-            # `tiny` and `planted` are values of their own, whatever lies in the working directory.
+            # `tiny`, `planted` and `plain` are values of their own, whatever lies in the working directory.
             "backbone": config.backbone if config.backbone == "tiny" else make_absolute(config.backbone, "backbone"),
             "data": config.data.model_copy(
-                update={"source": source if source == "planted" else make_absolute(source, "data.source")}
+                update={
+                    "source": source if source == "planted" else make_absolute(source, "data.source"),
+                    "chat_template": template if template == "plain" else make_absolute(template, "data.chat_template"),
+                }
             ),
             "gaze": config.gaze.model_copy(
                 update={

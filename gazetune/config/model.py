@@ -43,6 +43,8 @@ class DataConfig(Section):
     """What `max_chars` counts: the contents of the messages, or the chats as the chat template writes them."""
     prompts: Literal["conversation", "single"] = "conversation"
     """Prompts of OASST1 and HelpSteer2: the messages of the conversation, or one message as the reference has it."""
+    chat_template: str | None = None
+    """The chat template: a file with a Jinja template, or `plain`. Unset: the one that the tokenizer comes with."""
     invert_oasst1: bool = False
     """Take the least preferred reply of OASST1 as chosen and the most preferred one as rejected."""
     split: str | None = None

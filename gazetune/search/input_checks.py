@@ -11,7 +11,7 @@ from gazetune.reward.model.checks.backbone import check_backbone
 from gazetune.search.space.axes import Axis
 from gazetune.search.space.search_space import SearchSpace
 
-_BACKBONE_KEYS = ("backbone", "adapter.kind", "adapter.targets", "data.tokens")
+_BACKBONE_KEYS = ("backbone", "adapter.kind", "adapter.targets", "data.tokens", "data.chat_template")
 """Keys that decide whether a backbone can be trained."""
 
 

@@ -21,10 +21,10 @@ from gazetune.errors import InputError, Interrupted
 from gazetune.files.atomic_write import write_atomically
 from gazetune.files.paths import resolve_path
 from gazetune.report.activity import ActivityLines
-from gazetune.reward.data.prepared_data import PreparedData, prepare_data
+from gazetune.reward.data.prepared_data import PreparedData, is_prepared, prepare_data
 from gazetune.reward.model.checks.backbone import check_backbone
 from gazetune.reward.model.pair_losses import check_scores
-from gazetune.reward.saved.saved_model import read_facts
+from gazetune.reward.saved.saved_model import read_facts, with_saved_template
 from gazetune.tracking.location import check_tracking_uri, log_unwritten_secret, stored_tracking_uri
 from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.train.checks import check_config, check_storage
@@ -161,7 +161,7 @@ def evaluate_saved_model(
 
 def _own_test_pairs(config: Config, folder: Path, cache: Path) -> ScoredPairs | None:
     """Return the test split that a saved model was prepared with; None where its data have changed since."""
-    data = prepare_data(config, cache)
+    data = prepare_data(config if is_prepared(config, cache) else with_saved_template(config, folder), cache)
     if data.facts.data_fingerprint != read_facts(folder).data_fingerprint:
         logger.warning("data.source: %s: is not as it was when the model was trained", config.data.source)
         return None

@@ -97,6 +97,7 @@ def encode_named_pairs(config: Config, folder: Path, cache: Path, own: DataConfi
         pad_token=int(tokenizer.pad_token_id or 0),
     )
     notes |= _count_trained(encoded.pairs, config.model_copy(update={"data": own}))
+    notes |= chat_encoder.renderer.tally.list_notes()
     if encoded.cut:
         notes["conversations end at data.max_tokens"] = encoded.cut
     return ScoredPairs(split, count_response_words(encoded.pairs), which, {**dropped, **encoded.dropped}, notes)

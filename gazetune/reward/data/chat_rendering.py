@@ -82,19 +82,19 @@ class RenderingTally:
         self.shown_in_part.update({chat[message].role for message in rendered.shown.keys() - nothing})
         self.without_reply += len(chat) - 1 in nothing
 
-    def describe(self) -> list[str]:
-        """Return one phrase for each thing that a reader of the pairs would not expect.
+    def list_notes(self) -> dict[str, int]:
+        """Return what a reader of the pairs would not expect, and of how many conversations it is true.
 
         Examples
         --------
-        >>> RenderingTally(chats=8, left_out=Counter(system=3), searched=1).describe()
-        ['leaves out system messages in 3', 'changes letters in 1 (gaze is aligned by searching words)']
+        >>> RenderingTally(chats=8, left_out=Counter(system=3)).list_notes()
+        {'the chat template leaves out system messages of conversations': 3}
         """
-        phrases = [f"leaves out {role} messages in {count}" for role, count in self.left_out.items()]
-        phrases += [f"writes {role} messages in part in {count}" for role, count in self.shown_in_part.items()]
-        phrases += [f"writes nothing of the reply in {self.without_reply}"] if self.without_reply else []
-        phrases += [f"changes letters in {self.searched} (gaze is aligned by searching words)"] if self.searched else []
-        return phrases
+        notes = {f"leaves out {role} messages of conversations": count for role, count in self.left_out.items()}
+        notes |= {f"writes {role} messages of conversations in part": n for role, n in self.shown_in_part.items()}
+        notes["writes nothing of the last reply of conversations"] = self.without_reply
+        notes["changes letters of conversations, where gaze is aligned by searching words"] = self.searched
+        return {f"the chat template {note}": count for note, count in notes.items() if count}
 
 
 class ChatRenderer:

@@ -26,6 +26,8 @@ from jinja2 import Environment
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
+from gazetune.reward.model.chat_templates import without_frozen_date
+
 _FIRST_PRIVATE = 0xF0000
 _PRIVATE = 0x110000 - _FIRST_PRIVATE
 _NO_SPACE = re.compile(r"\S+")
@@ -51,8 +53,9 @@ class TemplateStrings(NamedTuple):
     @classmethod
     def from_tokenizer(cls, tokenizer: PreTrainedTokenizerFast) -> TemplateStrings:
         """Return the strings that the tokenizer's template compares with, splits at, or hands to a filter."""
+        template = without_frozen_date(tokenizer.get_chat_template())
         tokens = sorted(token for token in set(tokenizer.all_special_tokens) if token.strip())
-        found = sorted(text for text in set(_acting_strings(tokenizer.get_chat_template())) if text.strip())
+        found = sorted(text for text in set(_acting_strings(template)) if text.strip())
         special = [text for text in found if any(token in text for token in tokens)]
         return cls([text for text in found if text not in special], special, tokens)
 
@@ -74,7 +77,8 @@ def _acting_strings(template: str) -> Iterator[str]:
         if kind == "string" and (before[1] in _BEFORE or behind[1] in _BEHIND):
             # As Jinja itself reads the escapes of a string.
             text = value[1:-1].encode("ascii", "backslashreplace").decode("unicode-escape")
-            if before[1] != "[" or not text.isidentifier():  # message["content"]
+            is_key = before[1] == "[" and text.isidentifier()  # message["content"]
+            if not is_key and not (len(text) == 1 and text.isalnum()):
                 yield text
 
 

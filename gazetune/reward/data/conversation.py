@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
+from gazetune.errors import InputError
 from gazetune.preferences.pair import Message
 from gazetune.reward.data.chat_rendering import ChatRenderer, RenderedChat
 
@@ -46,6 +47,10 @@ class EncodedChat:
         return EncodedChat(self.ids[:tokens], self.message[:tokens], self.spans[:tokens], False, self.shown)
 
 
+CHECKED = 8
+"""So many conversations of an encoder are tokenised once more by `apply_chat_template` itself, and compared."""
+
+
 class ChatEncoder:
     """Encodes conversations with one tokenizer and its chat template."""
 
@@ -60,6 +65,7 @@ class ChatEncoder:
         self.max_tokens = max_tokens
         self.tokens = tokens
         self.renderer = ChatRenderer(tokenizer)
+        self._unchecked = CHECKED
         added = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
         specials = sorted(set(tokenizer.all_special_tokens) | added, key=len, reverse=True)
         self._special = re.compile("|".join(re.escape(token) for token in specials if len(token) > 1) or r"(?!)")
@@ -70,7 +76,7 @@ class ChatEncoder:
         Raises
         ------
         InputError
-            When the chat template refuses a conversation.
+            When the chat template refuses a conversation, or is not the same each time.
         """
         rendered = self.renderer.render_chats(chats, origins)
         if self.tokens == "reference":
@@ -83,10 +89,19 @@ class ChatEncoder:
                 [rendered[row].text for row in plain], add_special_tokens=False, return_offsets_mapping=True
             )
             encoded.update(zip(plain, zip(batch["input_ids"], batch["offset_mapping"], strict=True), strict=True))
+        for row in plain[: self._unchecked]:
+            self._check_ids(chats[row], origins[row], encoded[row][0])
         for row, places in enumerate(breaks):
             if places:
                 encoded[row] = self._encode_in_pieces(rendered[row].text, places)
         return [_assign_to_messages(*encoded[row], one).truncate(self.max_tokens) for row, one in enumerate(rendered)]
+
+    def _check_ids(self, chat: Sequence[Message], origin: str, ids: list[int]) -> None:
+        """Refuse a tokenizer that gives other ids for the same conversation; asked of a few real ones."""
+        self._unchecked -= 1
+        turns = [{"role": message.role, "content": message.content} for message in chat]
+        if list(self.tokenizer.apply_chat_template(turns, return_dict=False)) != ids:
+            raise InputError(f"{origin}: the tokenizer's apply_chat_template gives other ids for the same conversation")
 
     def _encode_as_texts(self, rendered: Sequence[RenderedChat]) -> list[EncodedChat]:
         """Encode rendered conversations as the reference does: each as a text that knows nothing of its template.

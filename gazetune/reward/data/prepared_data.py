@@ -18,6 +18,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import cast
 
@@ -29,6 +30,7 @@ from gazetune import __version__
 from gazetune.config import Config
 from gazetune.config.config_file import with_absolute_paths
 from gazetune.errors import InputError
+from gazetune.files.atomic_write import write_atomically
 from gazetune.files.build_lock import build_lock
 from gazetune.files.replaced_folder import replace_folder
 from gazetune.gaze.controls import training_statistics
@@ -44,6 +46,7 @@ from gazetune.reward.data.rendered_length import load_pair_splits
 from gazetune.reward.data.stored_gaze import RemotePrediction, distinct_texts, texts_to_predict
 from gazetune.reward.layout.batching import EncodedSplit
 from gazetune.reward.model.backbone import context_length, load_tokenizer
+from gazetune.reward.model.chat_templates import freeze_date, uses_date
 from gazetune.reward.model.fusion import fusion_class
 
 SPLITS = ("train", "validation", "test")
@@ -190,7 +193,8 @@ def preparation_key(config: Config) -> str:
     config = with_absolute_paths(config)  # a file has one key, however its path is written
     in_model = {"features", "normalise", "store"}
     gaze = {**config.gaze.model_dump(mode="json", exclude=in_model), "unit": gaze_unit(config)}
-    files = [_file_states(name) for name in (config.data.source, config.backbone, config.gaze.path) if name]
+    named = (config.data.source, config.backbone, config.gaze.path, config.data.chat_template)
+    files = [_file_states(name) for name in named if name]
     if config.gaze.path and Path(config.gaze.path).is_file():  # the state of a folder has all that is in it
         files += [_file_states(str(Path(config.gaze.path).with_name(name))) for name in FILES_BESIDE_WEIGHTS]
     # The version stands for what comes with the package: the lexical predictor's weights, the planted words.
@@ -203,6 +207,15 @@ def _file_states(name: str) -> list[list[str | int]]:
     path = Path(name)
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     return [[str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()]
+
+
+def _read_frozen_date(cache: Path) -> datetime:
+    """Return the date that chat templates write in all data below `cache`: that of the first preparation that asks."""
+    path = cache / "chat_template_date"
+    with build_lock(path.with_suffix(".lock"), str(path)):
+        if not path.exists():
+            write_atomically(path, datetime.now().isoformat())
+        return datetime.fromisoformat(path.read_text())
 
 
 def check_context(config: Config, longest: Mapping[str, int], origin: str, context: int | None) -> None:
@@ -239,11 +252,13 @@ class _Preparation:
         self.predictor = create_predictor(config)
         self.splits = load_pair_splits(config)
         texts = distinct_texts(self.splits.train, "prompt+response")
-        self.tokenizer = load_tokenizer(config.backbone, texts, config.data.tokens)
+        self.tokenizer = load_tokenizer(config.backbone, texts, config.data.tokens, config.data.chat_template)
 
     def write_files(self, folder: Path) -> None:
         """Write all files of the prepared data set into `folder`."""
         splits = self.splits
+        if uses_date(self.tokenizer):
+            freeze_date(self.tokenizer, _read_frozen_date(self.cache))
         self.tokenizer.save_pretrained(folder / "tokenizer")
         texts, values = self._gather_gaze()
         np.save(folder / "values.npy", values)
@@ -260,6 +275,7 @@ class _Preparation:
         mean, sd = training_statistics(values[encoded["train"].arrays["unit_index"]])
         dropped = sum((each.dropped for each in encoded.values()), Counter(splits.dropped))
         cut = sum(each.cut for each in encoded.values())
+        cut_note = {"conversations end at data.max_tokens": cut} if cut else {}
         kept = {split: each.pairs for split, each in encoded.items()}
         facts = DatasetFacts(
             # Of the pairs that are kept: runs are compared pair by pair where it is the same.
@@ -267,7 +283,7 @@ class _Preparation:
             gaze_fingerprint=self.predictor.fingerprint,
             pairs={split: len(pairs) for split, pairs in kept.items()},
             dropped=dict(dropped),
-            notes={**splits.notes, **({"conversations end at data.max_tokens": cut} if cut else {})},
+            notes={**splits.notes, **encoder.renderer.tally.list_notes(), **cut_note},
             bayes=splits.bayes,
             gaze_mean=[float(value) for value in mean],
             gaze_sd=[float(value) for value in sd],

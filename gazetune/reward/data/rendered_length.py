@@ -28,7 +28,7 @@ def load_pair_splits(config: Config) -> Splits:
 def create_counter(config: Config) -> CountCharacters:
     """Return a function that counts the characters of both chats of a pair as the template writes them."""
     # The template of the tiny tokenizer does not depend on the words that it was trained on.
-    tokenizer = load_tokenizer(config.backbone, ["words"], config.data.tokens)
+    tokenizer = load_tokenizer(config.backbone, ["words"], config.data.tokens, config.data.chat_template)
 
     def count_rendered(pair: PreferencePair) -> int:
         total = 0

@@ -19,7 +19,7 @@ from transformers import (
 
 from gazetune.config import Config
 from gazetune.errors import InputError
-from gazetune.reward.model.chat_templates import sibling_template
+from gazetune.reward.model.chat_templates import ACCEPTED, check_chat_template, read_chat_template, sibling_template
 from gazetune.reward.model.checks.checkpoint_files import CONFIG, find_small_file, read_small_json
 from gazetune.reward.model.checks.tokenizer import (
     check_token_ids,
@@ -61,21 +61,44 @@ _POSITIONS_AFTER_PADDING = frozenset(["camembert", "mpnet", "roberta", "xlm-robe
 
 
 def load_tokenizer(
-    backbone: str, training_texts: Iterable[str], tokens: Literal["template", "reference"] = "template"
+    backbone: str,
+    training_texts: Iterable[str],
+    tokens: Literal["template", "reference"] = "template",
+    chat_template: str | None = None,
 ) -> PreTrainedTokenizerFast:
-    """Return the fast tokenizer of `backbone`; the tiny one is trained on `training_texts`.
+    """Return the fast tokenizer of `backbone` with a chat template; the tiny one is trained on `training_texts`.
 
-    With `tokens: reference` (`data.tokens`) it has the chat template and the added tokens of the reference.
+    With `tokens: reference` (`data.tokens`) it has the chat template and the added tokens of the reference. What
+    `chat_template` names (`data.chat_template`) goes before the template that the tokenizer comes with.
 
     Raises
     ------
     InputError
-        When there is no such tokenizer, it is not a fast one, it has no chat template, or it is not the one of its
-        model: it has ids that the model does not know, or its files contradict each other.
+        When there is no such tokenizer, it is not a fast one, it has no chat template or one that writes no reply, or
+        it is not the one of its model: it has ids that the model does not know, or its files contradict each other.
     """
-    if backbone == "tiny":
-        made = tiny_tokenizer(training_texts)
-        return add_reference_tokens(made) if tokens == "reference" else made
+    template = read_chat_template(chat_template) if chat_template is not None else None
+    tokenizer = tiny_tokenizer(training_texts) if backbone == "tiny" else _load_own_tokenizer(backbone)
+    tokenizer.chat_template = template or tokenizer.chat_template
+    if tokens == "reference":
+        if backbone != "tiny":
+            _check_ids(backbone, tokenizer)  # before those are added that the model has a table of its own for
+        tokenizer = add_reference_tokens(tokenizer)
+    tokenizer.chat_template = tokenizer.chat_template or sibling_template(tokenizer)
+    if not tokenizer.chat_template:
+        raise InputError(f"backbone '{backbone}': its tokenizer has no chat template; {ACCEPTED}")
+    origin = f"backbone '{backbone}': its chat template" if template is None else f"data.chat_template: {chat_template}"
+    check_chat_template(tokenizer, origin)
+    if tokenizer.pad_token is None:
+        # Padding is masked everywhere, so any existing id will do and the embedding need not grow.
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
+    if backbone != "tiny" and tokens == "template":
+        _check_ids(backbone, tokenizer)
+    return tokenizer
+
+
+def _load_own_tokenizer(backbone: str) -> PreTrainedTokenizerFast:
+    """Return the tokenizer that lies beside a backbone, as it is."""
     _refuse_missing_folder(backbone, "tokenizer")
     refuse_damaged_tokenizer(backbone)
     try:
@@ -86,18 +109,6 @@ def load_tokenizer(
     check_tokenizer_files(backbone, tokenizer)
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise InputError(f"backbone '{backbone}': its tokenizer has no character offsets; a fast tokenizer is needed")
-    if tokens == "reference":
-        _check_ids(backbone, tokenizer)  # before those are added that the model has a table of its own for
-        return add_reference_tokens(tokenizer)
-    tokenizer.chat_template = tokenizer.chat_template or sibling_template(tokenizer)
-    if not tokenizer.chat_template:
-        raise InputError(
-            f"backbone '{backbone}': its tokenizer has no chat template; put a chat_template.jinja into its folder"
-        )
-    if tokenizer.pad_token is None:
-        # Padding is masked everywhere, so any existing id will do and the embedding need not grow.
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
-    _check_ids(backbone, tokenizer)
     return tokenizer
 
 

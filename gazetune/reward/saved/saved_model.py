@@ -174,6 +174,14 @@ def read_model_card(folder: Path) -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
+def with_saved_template(config: Config, folder: Path) -> Config:
+    """Return a config with the chat template of a saved model: its file may be gone, and its date is the model's."""
+    template = folder / TOKENIZER / "chat_template.jinja"
+    if not template.is_file():
+        return config
+    return config.model_copy(update={"data": config.data.model_copy(update={"chat_template": str(template.resolve())})})
+
+
 def load_saved_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     """Return the tokenizer of a saved model.
 

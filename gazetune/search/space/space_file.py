@@ -35,7 +35,7 @@ _TOP_LEVEL = (
     "history",
 )
 _MERGED = ("preset", "search", "resources", "tracking")
-_PATHS = ("data.source", "backbone", "gaze.path")
+_PATHS = ("data.source", "data.chat_template", "backbone", "gaze.path")
 _ADDRESSES = ("tracking.uri", "gaze.store")
 
 

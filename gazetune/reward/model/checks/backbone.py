@@ -34,10 +34,12 @@ def check_backbone(config: Config) -> Config:
         pointer; or a target of the adapter names no linear layer.
     """
     model = empty_backbone(config.backbone)
-    if config.backbone != "tiny":
+    if config.backbone == "tiny":
+        load_tokenizer("tiny", [], config.data.tokens, config.data.chat_template)
+    else:
         _check_kind(config.backbone, model)
         check_weights(config.backbone, model)
-        tokenizer = load_tokenizer(config.backbone, [], config.data.tokens)
+        tokenizer = load_tokenizer(config.backbone, [], config.data.tokens, config.data.chat_template)
         warn_of_other_special_tokens(config.backbone, tokenizer, model.config)
     named = name_targets(config, model)
     if config.adapter.kind in LOW_RANK_KINDS and config.adapter.targets == "auto":
