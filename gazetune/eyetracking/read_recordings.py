@@ -16,6 +16,8 @@ _SIDE_FILES = ("order.csv", "info.csv", "general_features.csv", "words_fixprop.c
 _NO_FORMAT = "no format of recordings reads it"
 _HIDDEN = "its name begins with a dot"
 _UNREAD = (_NO_FORMAT, _HIDDEN)
+_MOST_LINES = 10
+"""Files that the report names one by one; more are counted in one line."""
 
 
 def read_recordings(path: Path, settings: ImportSettings) -> LoadedRecordings:
@@ -47,7 +49,7 @@ def read_recordings(path: Path, settings: ImportSettings) -> LoadedRecordings:
     if not claiming:
         loaded.dropped += _list_unread_files(source, loaded)
     if not loaded.recordings and all(each.what == "file" and each.reason in _UNREAD for each in loaded.dropped):
-        unread = len(loaded.dropped)
+        unread = sum(each.count for each in loaded.dropped)
         more = f" ({unread} files of no known format, as {loaded.dropped[0].source})" if unread else ""
         raise InputError(f"{path}: has no recordings{more}; accepted: {'; '.join(each.files for each in formats)}")
     return loaded
@@ -66,5 +68,10 @@ def _list_unread_files(source: RecordingSource, loaded: LoadedRecordings) -> lis
         and source.words_folder not in path.parents
     ]
     hidden = [path for suffix in (".csv", ".asc", ".asc.gz") for path in source.list_hidden_files(f"*{suffix}")]
-    reasons = ((unread, _NO_FORMAT), (hidden, _HIDDEN))
-    return [DroppedPart("file", str(path), reason) for paths, reason in reasons for path in paths]
+    parts = []
+    for paths, reason in ((unread, _NO_FORMAT), (hidden, _HIDDEN)):
+        if len(paths) > _MOST_LINES:  # a folder of results may hold thousands
+            parts.append(DroppedPart("file", f"{paths[0]} and others", reason, len(paths)))
+        else:
+            parts += [DroppedPart("file", str(path), reason) for path in paths]
+    return parts

@@ -330,6 +330,15 @@ def test_a_cell_that_lists_no_ids_is_none_and_never_other_numbers(text: str) -> 
         assert all(str(each) in text for each in found if each < 10 or str(each) in text)
 
 
+def test_many_files_that_no_format_reads_are_one_line_with_their_count(study: Path, run: Run) -> None:
+    write_export(study / "anna" / "User 0_fixations.csv", rows_of(FIRST))
+    (study / "attention").mkdir()
+    for layer in range(30):
+        (study / "attention" / f"layer_{layer}.csv").write_text("0\n")
+    (part,) = [each for each in run().report["dropped"] if each["what"] == "file"]
+    assert (part["count"], part["source"]) == (30, f"{study / 'attention' / 'layer_0.csv'} and others")
+
+
 def test_a_folder_without_recordings_names_a_file_that_it_has(study: Path, run: Run) -> None:
     rows = [row.replace(",", "\t") for row in rows_of(FIRST)]
     path = write_export(study / "anna" / "User 0_fixations.csv", rows, COLUMNS.replace(",", "\t"))
