@@ -7,6 +7,7 @@ import argparse
 from gazetune.cli.options import Subparsers, add_json_option, add_set_option, add_storage_option, add_tracking_option
 from gazetune.cli.outcome import Outcome
 from gazetune.errors import InputError
+from gazetune.files.names import check_name
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -109,6 +110,8 @@ def _check_what_to_search(args: argparse.Namespace) -> None:
     if args.resume is None:
         if args.space is None:
             raise InputError("search: needs SPACE or --resume NAME")
+        if args.name is not None:
+            check_name(args.name, "--name")
         return
     given = {
         "SPACE": args.space,

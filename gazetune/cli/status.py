@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gazetune.cli.options import Subparsers, add_json_option, add_storage_option
 from gazetune.cli.outcome import Outcome
 from gazetune.files.paths import resolve_path
-from gazetune.report.wording import ended_line
+from gazetune.report.wording import ended_line, resume_command
 
 if TYPE_CHECKING:
     from gazetune.search.status import CapUse, ListedSearch, SearchStatus, TrialStatus
@@ -79,7 +79,7 @@ def _describe_state(status: SearchStatus) -> str:
         return f"finished; its report is {Path(status.storage) / 'report.md'}"
     if status.state == "interrupted":
         storage = Path(status.storage).parent
-        return f"interrupted; go on with: gazetune search --resume {status.name} --storage {storage}"
+        return f"interrupted; go on with: {resume_command(status.name, storage)}"
     if status.driver is None:
         return "starting"
     driver = status.driver

@@ -60,6 +60,7 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> Outcome:
     """Train, or evaluate a saved folder, and return the result."""
     folder = find_evaluated_folder(args)
+    name, storage = find_run_folder(args) if folder is None else (None, args.storage or DEFAULT_STORAGE)
     config = read_config(args, folder)
     from gazetune.gaze.predictors.registry import check_predictor_file
 
@@ -67,9 +68,9 @@ def run(args: argparse.Namespace) -> Outcome:
     from gazetune.train.run import evaluate_saved_model, train_model
 
     if folder is None:
-        document: Mapping[str, object] = train_model(config, *find_run_folder(args))
+        document: Mapping[str, object] = train_model(config, name, storage)
     else:
-        document = evaluate_saved_model(folder, args.storage or DEFAULT_STORAGE, config, given_data_keys(args))
+        document = evaluate_saved_model(folder, storage, config, given_data_keys(args))
     return Outcome(document, lambda: _print_results(document))
 
 

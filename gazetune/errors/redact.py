@@ -33,8 +33,8 @@ _SECRET_KEY_NAME = re.compile(_SECRET_KEY, re.IGNORECASE)
 _PARAMETER = re.compile(rf"(?P<key>[?&;](?:{_SECRET_KEY})=)[^&\s'\"]+", re.IGNORECASE)
 # The password ends at the last @ of the word: one that was not percent-encoded may hold anything else.
 _USER_AND_PASSWORD = re.compile(r"(?P<user>[A-Za-z][\w+.-]*://[^\s:/@'\"]*):[^\s]*@")
-# An address whose @HOST was forgotten: what stands for the port is no number.
-_NO_HOST = re.compile(r"(?P<user>[A-Za-z][\w+.-]*://[^\s:/@'\"]+):(?!\d+(?:[/?#\s'\")]|$))[^\s/@'\"]+")
+# An address whose @HOST was forgotten: what stands for the port is no number, nor the word of a help text.
+_NO_HOST = re.compile(r"(?P<user>[A-Za-z][\w+.-]*://[^\s:/@'\"]+):(?!(?:\d+|PORT)(?:[/?#\s'\"),.;]|$))[^\s/@'\"]+")
 # Tokens of the Hugging Face hub, AWS and GitHub are known by how they begin.
 _TOKEN = re.compile(r"\b(?:hf_[A-Za-z0-9]{16,}|AKIA[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{20,})\b")
 _SHORTEST = 4

@@ -12,6 +12,7 @@ Use `gazetune.files.replaced_folder` where an older folder of the same name is t
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import uuid
@@ -59,7 +60,7 @@ def create_folder(path: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
         if os.path.lexists(path):
-            for left in home.glob(_hidden_name(path.name, "?" * 32)):
+            for left in home.glob(_hidden_name(glob.escape(path.name), "?" * 32)):
                 shutil.rmtree(left, ignore_errors=True)
 
 

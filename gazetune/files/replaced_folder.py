@@ -18,6 +18,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from gazetune.files.paths import path_exists
+
 
 @contextlib.contextmanager
 def replace_folder(folder: Path) -> Iterator[Path]:
@@ -69,11 +71,13 @@ def recover_folder(folder: Path) -> bool:
 
     Several processes may ask at once, but none while another one replaces the folder.
     """
+    if not folder.name or path_exists(folder):  # `.` and `/` have no name
+        return True
     previous = _previous_folder(folder)
-    if not folder.exists():
-        with contextlib.suppress(FileNotFoundError):  # there is none, or another worker was faster
+    if path_exists(previous):
+        with contextlib.suppress(FileNotFoundError):  # another worker was faster
             previous.rename(folder)
-    return folder.exists()
+    return path_exists(folder)
 
 
 def _previous_folder(folder: Path) -> Path:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from gazetune.report.document import (
     BaselineRecord,
@@ -21,6 +23,17 @@ MOST_IMPORTANT = 5
 """So many keys stand in the line that says what mattered; the report has all."""
 
 BASELINE_TITLES = {"no_gaze": "no gaze", "shorter": "prefer the shorter reply"}
+
+
+def resume_command(name: str, storage: Path) -> str:
+    """Return the command that goes on with a search, as a shell takes it.
+
+    Examples
+    --------
+    >>> resume_command("mine", Path("/my runs"))
+    "gazetune search --resume mine --storage '/my runs'"
+    """
+    return f"gazetune search --resume {shlex.quote(name)} --storage {shlex.quote(str(storage))}"
 
 
 def format_percent(share: float | None) -> str:

@@ -12,6 +12,7 @@ import optuna
 from gazetune.cluster.connect import ClusterSize
 from gazetune.config import Config
 from gazetune.errors import Interrupted, RunError
+from gazetune.report.wording import resume_command
 from gazetune.reward.data.prepared_data import PreparedData
 from gazetune.search.folder import SearchFolder
 from gazetune.search.kept_models import KeptModels
@@ -110,7 +111,7 @@ class ActiveSearch:
         name, storage = self.prepared.space.name, self.prepared.folder.path.parent
         return (
             f"with {len(finished_trials(self.study))} of {self.prepared.config.search.trials} trials finished; "
-            f"go on with: gazetune search --resume {name} --storage {storage}"
+            f"go on with: {resume_command(name, storage)}"
         )
 
 

@@ -14,6 +14,7 @@ from gazetune.config.keys import set_key
 from gazetune.errors import Interrupted, RunError
 from gazetune.files.paths import resolve_path
 from gazetune.report.document import SearchDocument
+from gazetune.report.wording import resume_command
 from gazetune.search.active_search import PreparedSearch
 from gazetune.search.driver import drive_search
 from gazetune.search.exit_message import ExitMessage
@@ -146,7 +147,7 @@ def _run_in_folder(
     space: SearchSpace, folder: SearchFolder, address: str | None, warm_start: str | None
 ) -> SearchDocument:
     """Prepare the search of a folder and run its driver. If it is stopped or killed, one line says how to go on."""
-    resume = f"gazetune search --resume {space.name} --storage {folder.path.parent}"
+    resume = resume_command(space.name, folder.path.parent)
     killed = (
         f"search '{space.name}' ended, as its process or its Ray was killed; finished trials stay, and those that ran "
         f"go on from their last checkpoints with: {resume}"

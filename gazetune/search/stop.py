@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gazetune.errors import InputError
+from gazetune.report.wording import resume_command
 from gazetune.search.folder import SearchFolder
 from gazetune.search.status import read_status
 
@@ -20,7 +21,7 @@ def request_stop(storage: Path, name: str, trial: str | None) -> str:
     status = read_status(storage, name)
     if status.state == "finished":
         raise InputError(f"search '{name}' is not running: it is finished")
-    resume = f"gazetune search --resume {name} --storage {storage}"
+    resume = resume_command(name, storage)
     if status.state == "interrupted":
         raise InputError(f"search '{name}' is not running; go on with: {resume}")
     folder, _ = SearchFolder.find(storage, name)

@@ -32,6 +32,8 @@ SERVERS = ("http", "https")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 ACCEPTED = "sqlite:///FILE, http://HOST:PORT, https://HOST, postgresql://..., mysql://... or mssql://..."
 _KEY = "tracking.uri"
+_ARTIFACT_URI = 200
+"""Characters of the column for artifact URIs in MLflow's table of runs. sqlite does not look at that."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -105,11 +107,24 @@ def check_tracking_uri(uri: str | None, storage: Path) -> str:
     Raises
     ------
     InputError
-        As `resolve_tracking_uri` and `check_uri_answers`.
+        As `resolve_tracking_uri` and `check_uri_answers`; for a path of `storage` that a database has no room for.
     """
     resolved = resolve_tracking_uri(uri, storage)
+    if _read_scheme(resolved) not in (*SERVERS, "sqlite"):
+        _check_artifact_uri(storage)
     check_uri_answers(resolved)
     return resolved
+
+
+def _check_artifact_uri(storage: Path) -> None:
+    """Refuse a storage folder whose artifacts have longer URIs than MLflow's table of runs keeps."""
+    root = (resolve_path(storage, "--storage") / "mlartifacts").as_uri()
+    longest = _ARTIFACT_URI - len("/") - 32 - len("/artifacts")  # behind it come a run's id and this folder
+    if len(root) > longest:
+        raise InputError(
+            f"--storage: the path is too long for an MLflow database: '{root}' has {len(root)} characters; accepted: "
+            f"{longest} at most, in which a letter that is percent-encoded counts three times"
+        )
 
 
 def log_unwritten_secret(uri: str | None, to_go_on: str) -> None:

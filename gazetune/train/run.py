@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import shlex
 import warnings
 from collections.abc import Collection
 from datetime import UTC, datetime
@@ -102,7 +103,7 @@ def train_model(config: Config, name: str | None, storage: Path) -> TrainDocumen
         if isinstance(error, KeyboardInterrupt):
             raise Interrupted(
                 f"training '{name}' was stopped; it goes on from its last checkpoint with the same command and "
-                f"--name {name} --storage {storage}"
+                f"--name {shlex.quote(name)} --storage {shlex.quote(str(storage))}"
             ) from None
         raise
     result: ResultDocument = json.loads((folder / RESULT).read_text())

@@ -27,6 +27,7 @@ def nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
         ("('http://h/x?token=CANARY&b=1')", "('http://h/x?token=***&b=1')"),
         ("s3://b?secret_key=CANARY", "s3://b?secret_key=***"),
         ("token hf_abcdefghijklmnopqrstuv.", "token ***."),
+        ("accepted: http://HOST:PORT, https://HOST", "accepted: http://HOST:PORT, https://HOST"),
         ("http://host:5000/path and mysql://me@h:3306", "http://host:5000/path and mysql://me@h:3306"),
         ("data.jsonl:3: no reply", "data.jsonl:3: no reply"),
     ],
