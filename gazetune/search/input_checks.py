@@ -11,7 +11,15 @@ from gazetune.reward.model.checks.backbone import check_backbone
 from gazetune.search.space.axes import Axis
 from gazetune.search.space.search_space import SearchSpace
 
-_BACKBONE_KEYS = ("backbone", "adapter.kind", "adapter.targets", "data.tokens", "data.chat_template")
+_BACKBONE_KEYS = (
+    "backbone",
+    "adapter.kind",
+    "adapter.targets",
+    "data.tokens",
+    "data.chat_template",
+    "train.pool",
+    "train.padding",
+)
 """Keys that decide whether a backbone can be trained."""
 
 
@@ -28,7 +36,7 @@ def check_backbones(space: SearchSpace) -> None:
         return axis.example_values() if axis.key in _BACKBONE_KEYS else []
 
     configs = [space.trial_config(params) for params in space.list_combinations(values_to_try)]
-    different = {(each.backbone, each.adapter.kind, each.adapter.targets, each.data): each for each in configs}
+    different = {(each.backbone, each.adapter, each.data, each.train): each for each in configs}
     for config in different.values():
         check_backbone(config)
 

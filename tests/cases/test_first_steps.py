@@ -12,6 +12,8 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 from transformers.utils.logging import enable_progress_bar
 
 from gazetune.cli.main import main
+from gazetune.config.config_file import load_config
+from gazetune.reward.saved.reward_scorer import RewardScorer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "why", "is", "the", "sky", "blue"]
 
@@ -81,6 +83,30 @@ def test_an_encoder_is_planned_with_its_own_targets(
     assert "adapter.targets: auto takes query, value of BertModel" in caplog.messages
     # Two layers, query and value, A [8, 32] and B [32, 8]; beside them projector and head.
     assert json.loads(told.out)["parameters"]["trained"] > 2 * 2 * 2 * 8 * 32
+
+
+def test_the_example_of_an_encoder_in_the_documentation_runs(
+    bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    section = page.split("## An encoder as the backbone")[1].split("\n## ")[0]
+    config = section.split("```yaml\n")[1].split("```")[0].replace("google-bert/bert-base-uncased", str(bert))
+    commands = [line.split()[1:] for line in section.splitlines() if line.startswith("    gazetune ")]
+    assert [words[0] for words in commands] == ["plan", "train", "train"]
+    write_inputs(tmp_path, bert)
+    (tmp_path / "bert.yaml").write_text(config)
+    monkeypatch.chdir(tmp_path)
+    for words in commands:
+        assert main(words) == 0, capfd.readouterr().err[-2000:]
+    saved = load_config(tmp_path / "gazetune_runs" / "bert" / "best" / "config.yaml")
+    assert saved.adapter.targets == ("query", "value")
+    # Where the page says that the reward is read.
+    scorer = RewardScorer(tmp_path / "gazetune_runs" / "bert" / "best")
+    chat = [{"role": "user", "content": "why is the sky"}, {"role": "assistant", "content": "blue"}]
+    states = []
+    scorer.model.backbone.register_forward_hook(lambda module, given, result: states.append(result.last_hidden_state))
+    reward = scorer.score([chat])
+    torch.testing.assert_close(reward, scorer.model.head(states[0][:, 0]).flatten().detach())
 
 
 def test_a_data_file_that_is_not_there_is_told_before_anything_is_prepared(

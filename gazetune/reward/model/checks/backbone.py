@@ -14,6 +14,7 @@ from gazetune.reward.model.adapter import LOW_RANK_KINDS, name_targets
 from gazetune.reward.model.backbone import empty_backbone, load_tokenizer
 from gazetune.reward.model.checks.tokenizer import warn_of_other_special_tokens
 from gazetune.reward.model.checks.weights import check_weights
+from gazetune.reward.model.layout_choice import padded_layout
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def check_backbone(config: Config) -> Config:
     InputError
         When there is no such backbone or it is of a kind that cannot be trained; its weights are not those of its
         config, or are quantised; its tokenizer is damaged, not its own, or has no chat template; a file is a Git LFS
-        pointer; or a target of the adapter names no linear layer.
+        pointer; a target of the adapter names no linear layer; or a key asks of an encoder what only a decoder can do.
     """
     model = empty_backbone(config.backbone)
     if config.backbone == "tiny":
@@ -41,6 +42,7 @@ def check_backbone(config: Config) -> Config:
         check_weights(config.backbone, model)
         tokenizer = load_tokenizer(config.backbone, [], config.data.tokens, config.data.chat_template)
         warn_of_other_special_tokens(config.backbone, tokenizer, model.config)
+    padded_layout(config, model)  # refuses what only a decoder can do
     named = name_targets(config, model)
     if config.adapter.kind in LOW_RANK_KINDS and config.adapter.targets == "auto":
         _LOG.info("adapter.targets: auto takes %s of %s", ", ".join(named.adapter.targets), type(model).__name__)

@@ -55,6 +55,14 @@ def test_a_target_that_is_not_there_is_refused_with_those_that_are(backbone_fold
     )
 
 
+def test_what_only_a_decoder_can_do_is_refused_of_an_encoder(backbone_folder: BackboneFolder) -> None:
+    config = Config.model_validate(
+        {"backbone": str(backbone_folder("bert")), "train": {"pool": "last_padded", "batching": "padded"}}
+    )
+    with pytest.raises(InputError, match=r"train\.pool: last_padded needs a decoder, and '.*' is an encoder; accepted"):
+        check_backbone(config)
+
+
 def test_a_model_of_encoder_and_decoder_is_refused(backbone_folder: BackboneFolder) -> None:
     folder = backbone_folder("llama")
     config = {"model_type": "t5", "architectures": ["T5Model"], "vocab_size": 99, "d_model": 32, "num_layers": 1}
