@@ -52,6 +52,8 @@ def test_every_trial_has_the_fingerprints_of_the_data_set_that_it_trains_on(tmp_
         run = client.get_run(trial.user_attrs["record"]["mlflow_run"])
         assert run.data.params["gaze.predictor"] == name
         assert run.data.tags["gazetune.data_fingerprint"] == prepared[name].data_fingerprint
+        pairs = ", ".join(f"{count} {split}" for split, count in prepared[name].pairs.items())
+        assert (run.data.tags["gazetune.pairs"], run.data.tags["gazetune.dropped"]) == (pairs, "none")
         assert run.data.tags["gazetune.gaze_fingerprint"] == prepared[name].gaze_fingerprint
 
 
