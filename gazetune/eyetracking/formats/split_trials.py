@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,9 +124,21 @@ def _group_readings(
         groups.setdefault((page.trial, reading), []).append((index, page))
     described = []
     for (trial, reading), members in groups.items():
-        turns = None if found.showing is None else describe_page_turns([page.number for _, page in members])
+        if found.showing is None:
+            turns = _describe_scattered_rows([index for index, _ in members], found)
+        else:
+            turns = describe_page_turns([page.number for _, page in members])
         described.append(((trial, reading), members, [*notes.get(trial, []), *([turns] if turns else [])]))
     return described
+
+
+def _describe_scattered_rows(indices: Sequence[int], found: ReaderFixations) -> str | None:
+    """Return what the report says of a trial of a table with rows of other trials between its own."""
+    names = found.page_names[indices[0] : indices[-1] + 1]
+    own = {found.page_names[index] for index in indices}
+    if all(name is None or name in own for name in names):
+        return None
+    return "rows of other trials stand between its own; they are one reading"
 
 
 def _find_cross_offsets(found: ReaderFixations, source: RecordingSource) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,40 @@ def test_a_table_of_fixations_needs_no_starts(tmp_path: Path) -> None:
     definition = defined(tmp_path / "mine")
     fixation_table(tmp_path / "mine", ("onset", "number"))
     assert run(definition, columns={"trial": "item"}).fixations == 10
+
+
+@pytest.mark.parametrize(("factor", "median"), [(0.001, "0.2"), (1000.0, "200000")])
+def test_a_table_whose_durations_are_no_milliseconds_is_refused(factor: float, median: str, tmp_path: Path) -> None:
+    definition = defined(tmp_path / "mine")
+    path = fixation_table(tmp_path / "mine")
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    write(path, [lines[0], *((*line[:-1], f"{float(line[-1]) * factor:g}") for line in lines[1:])], ",")
+    with pytest.raises(InputError) as caught:
+        run(definition, columns={"trial": "item"})
+    assert str(caught.value) == (
+        f"{path}: duration: its median is {median}; accepted: milliseconds, with a median of 10 to 10000"
+    )
+
+
+def test_rows_of_other_trials_between_those_of_one_are_told(tmp_path: Path) -> None:
+    definition = defined(tmp_path / "mine")
+    shutil.copy(tmp_path / "mine" / "words" / "saga_1.csv", tmp_path / "mine" / "words" / "other.csv")
+    path = fixation_table(tmp_path / "mine")
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:3], lines[3].replace("saga_1", "other"), *lines[4:]]) + "\n")
+    settings = replace(SETTINGS, repeats="first", pymovements=PymovementsSettings(columns={"trial": "item"}))
+    report = import_recordings(definition, [TEXT], tmp_path / "mine" / "out.parquet", settings)
+    (note,) = [each for each in report.notes if "other trials" in each]
+    assert note == f"{path} (r1): trial saga_1: rows of other trials stand between its own; they are one reading"
+
+
+def test_a_screen_of_another_size_than_the_definition_says_is_refused(tmp_path: Path) -> None:
+    definition = defined(tmp_path / "mine")
+    path = fixation_table(tmp_path / "mine")
+    settings = replace(SETTINGS, screen=(1280, 1024), pymovements=PymovementsSettings(columns={"trial": "item"}))
+    with pytest.raises(InputError) as caught:
+        import_recordings(definition, [TEXT], tmp_path / "mine" / "out.parquet", settings)
+    assert str(caught.value) == f"{path}: the screen has 1000x800 pixels, but --screen says 1280x1024"
 
 
 @pytest.mark.parametrize("origin", ["upper left", "center"])
