@@ -12,13 +12,14 @@ from __future__ import annotations
 import contextlib
 import http.client
 import logging
+import os
 import re
 import socket
 import sqlite3
 import urllib.error
 import urllib.request
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from gazetune.config.address import Address, has_unencoded_secret, with_secret
 from gazetune.errors import InputError
@@ -93,12 +94,27 @@ def _check_server_uri(uri: str) -> None:
         raise _refuse_uri(uri, f"is no URL ({error}); accepted: {ACCEPTED}") from None
     if not parts.hostname:
         raise _refuse_uri(uri, f"names no host; accepted: {ACCEPTED}")
+    if parts.username is not None and not parts.password:
+        raise _refuse_uri(uri, "has a user without a password; accepted: both, or a token in MLFLOW_TRACKING_TOKEN")
     if parts.query or parts.fragment or uri.endswith(("?", "#")):
         raise _refuse_uri(
             uri,
             "has parameters, which MLflow does not take there; accepted: http://HOST:PORT, with a token in "
             "MLFLOW_TRACKING_TOKEN or a password in MLFLOW_TRACKING_PASSWORD",
         )
+
+
+def hand_over_credentials(uri: str) -> str:
+    """Return the URI of a server without user and password, which MLflow gets by its environment variables.
+
+    MLflow prints the URI that it was given. The variables hold for this process and those that it starts.
+    """
+    parts = urlsplit(uri)
+    if parts.username is None:
+        return uri
+    os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(parts.username)
+    os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(parts.password or "")
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def check_tracking_uri(uri: str | None, storage: Path) -> str:

@@ -26,7 +26,7 @@ from gazetune.errors.redact import hide_secrets
 from gazetune.files.paths import resolve_path
 from gazetune.tracking.database import make_database
 from gazetune.tracking.lineage import code_version
-from gazetune.tracking.location import SERVERS, check_tracking_uri
+from gazetune.tracking.location import SERVERS, check_tracking_uri, hand_over_credentials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -93,6 +93,8 @@ class Tracker:
             written, and an experiment that was deleted.
         """
         uri = check_tracking_uri(uri, storage)
+        if uri.startswith(SERVERS):
+            uri = hand_over_credentials(uri)
         # MLflow's own patience is 7 retries of up to two minutes each: too long for a driver that trials wait for.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import base64
 import http.server
+import json
 import os
 import socket
 import subprocess
@@ -13,6 +15,7 @@ import pytest
 
 from gazetune.errors import InputError
 from gazetune.tracking.location import check_tracking_uri, check_uri_answers, hide_password, resolve_tracking_uri
+from gazetune.tracking.mlflow_runs import Tracker
 
 
 def test_the_default_is_a_sqlite_file_in_the_storage_folder(tmp_path: Path) -> None:
@@ -79,6 +82,41 @@ def test_a_server_that_is_not_mlflow_is_refused(tmp_path: Path) -> None:
             assert "not as an MLflow server (HTTP 404" in refused(f"http://127.0.0.1:{server.server_port}")
         finally:
             server.shutdown()
+
+
+def test_a_server_gets_the_user_and_the_password_of_its_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "")  # put back at the end
+    seen: dict[str, str | None] = {}
+
+    class Server(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen[self.path.partition("?")[0]] = self.headers["Authorization"]
+            known = "get-by-name" in self.path or self.path == "/health"
+            self.send_response(200 if known else 404)
+            self.end_headers()
+            experiment = {"experiment_id": "7", "name": "mine", "lifecycle_stage": "active"}
+            self.wfile.write(json.dumps({"experiment": experiment}).encode() if known else b"{}")
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            tracker = Tracker.open(f"http://me:p%40ss@127.0.0.1:{server.server_port}", tmp_path, "mine")
+        finally:
+            server.shutdown()
+    assert tracker.uri == tracker.shown_uri == f"http://127.0.0.1:{server.server_port}"
+    given = base64.b64encode(b"me:p@ss").decode()
+    assert seen["/health"] is None and seen["/api/2.0/mlflow/experiments/get-by-name"] == f"Basic {given}"
+
+
+def test_a_token_in_the_place_of_a_user_is_refused() -> None:
+    with pytest.raises(
+        InputError, match=r"a user without a password; accepted: both, or a token in MLFLOW_TRACKING_TOKEN"
+    ):
+        resolve_tracking_uri("https://token@host", Path())
 
 
 def test_asking_for_a_sqlite_file_writes_nothing(tmp_path: Path) -> None:

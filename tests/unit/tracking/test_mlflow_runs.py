@@ -251,3 +251,16 @@ def test_a_server_holds_runs_metrics_and_artifacts(server: str, tmp_path: Path) 
     assert sorted(paths) == ["config.yaml", "val"]
     assert read(again, trial).info.status == "FINISHED"
     assert not (tmp_path / "mlartifacts").exists() and not (tmp_path / "mlflow.db").exists()
+
+
+def test_nothing_that_mlflow_prints_has_the_password_of_its_server(
+    server: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "")  # put back at the end
+    tracker = Tracker.open(server.replace("://", "://me:Canary%40x@"), tmp_path, "remote")
+    run = tracker.start_search("demo", "a: 1\n", {}, {})
+    tracker.finish_run(run, "FAIL", "http://me:Canary@h does not answer")
+    said = "".join(capfd.readouterr())
+    assert "View run" in said and "Canary" not in said  # MLflow prints where the run is seen
+    assert read(tracker, run).data.tags["gazetune.reason"] == "http://me:***@h does not answer"
