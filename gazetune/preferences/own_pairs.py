@@ -52,7 +52,7 @@ def _note_what_is_not_read(row: Row, pair: PreferencePair, reading: SourceReadin
         if column.lower() in CHANGE_MEANING:
             reading.notes[f"column '{column}' is not read, though it may decide which reply is better"] += 1
         else:
-            reading.unread_columns[column] += 1
+            reading.unread_columns[" ".join(column.splitlines())] += 1
     prompt = row.values.get(prompt_column) if prompt_column is not None else None
     if isinstance(prompt, str):
         if has_later_turns(prompt):

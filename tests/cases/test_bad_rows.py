@@ -43,6 +43,12 @@ def test_a_line_that_is_no_json_is_a_bad_row(tmp_path: Path) -> None:
     assert len(pairs) == 50 and splits.dropped == {"not valid JSON": 1, "a row must be a JSON object": 1}
 
 
+def test_a_key_that_a_row_has_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text('{"prompt": "p", "chosen": "a", "rejected": "b", "chosen": "c"}\n')
+    assert refusal(path).startswith(f"{path}:1: key 'chosen' is there twice")
+
+
 def test_too_many_bad_rows_are_refused_with_the_first_one_and_the_counts(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "pairs.jsonl", [*make_rows(40), *[TIE] * 4, {**TIE, "chosen": ""}])
     assert refusal(path, on_bad_row="drop") == (

@@ -80,6 +80,7 @@ columns = st.sampled_from(
 )
 rows = st.one_of(
     st.dictionaries(columns, values, max_size=8),
+    st.dictionaries(st.one_of(columns, st.text(max_size=5)), values, max_size=8),
     st.fixed_dictionaries({"prompt": values, "chosen": values, "rejected": values}),
     st.fixed_dictionaries({"chosen": values, "rejected": values}, optional={"system": values}),
     st.fixed_dictionaries({"prompt": texts, "chosen": texts, "rejected": texts}, optional={"system": texts}),

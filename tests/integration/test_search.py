@@ -167,3 +167,4 @@ def test_the_report_says_what_won(document: dict[str, Any]) -> None:
     text = Path(document["report"]).read_text()
     assert f"{100 * document['best']['test']['accuracy']:.1f}" in text
     assert document["best"]["id"] in text
+    assert "\n- pairs: `" in text and "\n- dropped: `none`" in text

@@ -27,9 +27,10 @@ class RowError(InputError):
 
     def __init__(self, origin: str, reason: str, detail: str = "", shown: str | None = None) -> None:
         """`shown` stands in the line in the place of `reason`."""
-        super().__init__(f"{origin}: {reason if shown is None else shown}{detail}")
+        # Names of columns and roles are the user's, and may have line breaks.
+        super().__init__(" ".join(f"{origin}: {reason if shown is None else shown}{detail}".splitlines()))
         self.origin = origin
-        self.reason = re.sub(r"\[\d+\]", "[]", reason)
+        self.reason = " ".join(re.sub(r"\[\d+\]", "[]", reason).splitlines())
         """Short and without values: `key 'chosen[].role' is missing`."""
         self._parts = (origin, reason, detail, shown)
 
@@ -161,10 +162,25 @@ def _read_jsonl(path: Path, report: Callable[[RowError], object] | None) -> Iter
                 yield Row(origin, values)
 
 
+class _RepeatedKey(ValueError):
+    """A JSON object has a key twice, of which a parser keeps the last one without a word."""
+
+
+def _require_unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise _RepeatedKey(next(key for key in keys if keys.count(key) > 1))
+    return values
+
+
 def _parse_line(origin: str, line: bytes) -> dict[str, object]:
     try:
         # A byte order mark stands before the first line of files from Windows.
-        values = json.loads(line.removeprefix(b"\xef\xbb\xbf") if origin.endswith(":1") else line)
+        text = line.removeprefix(b"\xef\xbb\xbf") if origin.endswith(":1") else line
+        values = json.loads(text, object_pairs_hook=_require_unique_keys)
+    except _RepeatedKey as error:
+        raise RowError(origin, f"key '{error}' is there twice") from error
     except (ValueError, RecursionError) as error:
         cut_off = "" if line.endswith(b"\n") else "; the line has no end, so the file may be cut off"
         raise RowError(origin, "not valid JSON", f" ({error}){cut_off}") from error
