@@ -23,6 +23,7 @@ from gazetune.files.atomic_write import write_atomically
 from gazetune.files.paths import resolve_path
 from gazetune.report.activity import ActivityLines
 from gazetune.reward.data.prepared_data import PreparedData, is_prepared, prepare_data
+from gazetune.reward.model.backbone import check_backbone_weights
 from gazetune.reward.model.checks.backbone import check_backbone
 from gazetune.reward.model.pair_losses import check_scores
 from gazetune.reward.saved.saved_model import read_facts, with_saved_template
@@ -145,6 +146,10 @@ def evaluate_saved_model(
     if named:
         config = config.model_copy(update={"data": without_division(config.data, given)})
     cache = resolve_path(storage, "--storage") / "cache"
+    try:
+        check_backbone_weights(config.backbone)
+    except InputError as error:
+        raise InputError(f"{folder / 'config.yaml'}: {error}") from error
     scored = _own_test_pairs(config, folder, cache) if config.data == saved.data and not whole else None
     if scored is None:
         scored = encode_named_pairs(config, folder, cache, saved.data, whole)

@@ -7,9 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tokenizers import AddedToken
 
 from gazetune.cli.main import main
+from gazetune.config import Config
 from gazetune.errors import InputError
+from gazetune.reward.data.prepared_data import prepare_data
+from gazetune.reward.model.checks.backbone import check_backbone
 from gazetune.reward.model.tiny import tiny_backbone, tiny_tokenizer
 from gazetune.reward.saved.reward_scorer import RewardScorer
 from tests.saved_models import save_untrained_model
@@ -70,6 +74,43 @@ def test_a_wrong_backbone_is_refused_by_name_before_anything_is_prepared(
     assert told.out == ""
     assert told.err.splitlines()[-1] == f"gazetune: error: {CASES[case].format(folder=folder)}"
     assert not storage.exists() or not list(storage.iterdir())
+
+
+def test_a_token_that_a_template_writes_for_one_row_is_refused_with_the_row(pairs: Path, tmp_path: Path) -> None:
+    backbone = tmp_path / "backbone"
+    tiny_backbone().save_pretrained(backbone)
+    tokenizer = tiny_tokenizer([f"word{n} other{n}" for n in range(9)])
+    beyond = AddedToken("<|extra|>", special=True, normalized=False)
+    tokenizer.add_tokens([AddedToken(f"<|{n}|>", special=True) for n in range(4096 - len(tokenizer))])
+    tokenizer.add_tokens([beyond], special_tokens=True)
+    tokenizer.chat_template = tokenizer.chat_template.replace(
+        "{% for", "{% if messages[0]['content'] == 'Question 7?' %}{{ '<|ex' ~ 'tra|>' }}{% endif %}{% for", 1
+    )
+    tokenizer.save_pretrained(backbone)
+    config = Config.model_validate(
+        {"backbone": str(backbone), "data": {"source": str(pairs)}, "fusion": {"kind": "none"}}
+    )
+    check_backbone(config)
+    with pytest.raises(InputError) as refused:
+        prepare_data(config, tmp_path / "cache")
+    assert str(refused.value) == (
+        f"{pairs}:8: the conversation has the token 4096 ('<|extra|>'), and backbone '{backbone}' has 4096 token "
+        "embeddings; accepted: a chat template and a tokenizer of this model"
+    )
+
+
+def test_evaluate_names_the_backbone_that_changed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    backbone = tmp_path / "backbone"
+    tiny_backbone().save_pretrained(backbone)
+    tiny_tokenizer(["why is the sky blue"]).save_pretrained(backbone)
+    saved = save_untrained_model(tmp_path / "best", tmp_path / "cache", str(backbone))
+    (backbone / "model.safetensors").unlink()
+    assert main(["train", "--mode", "evaluate", "-m", str(saved), "--storage", str(tmp_path / "runs")]) == 2
+    assert capfd.readouterr().err.splitlines()[-1] == (
+        f"gazetune: error: {saved}/config.yaml: backbone '{backbone}': the folder holds no weights; accepted: "
+        "model.safetensors, model.safetensors.index.json, pytorch_model.bin, pytorch_model.bin.index.json"
+    )
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_saved_model_names_the_backbone_that_is_gone_or_changed(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from gazetune.preferences.pair import PreferencePair
 from gazetune.reward.data.conversation import ChatEncoder
 from gazetune.reward.data.encoding import AlignedChat, ChatArrays, TextRows, align_chat, convert_units, flatten_chats
 from gazetune.reward.data.stored_gaze import RemotePrediction, open_gaze_store
+from gazetune.reward.model.backbone import vocabulary_size
 
 CUT_TO_EQUAL = "equal tokens, cut off by data.max_tokens"
 EQUAL = "equal tokens"
@@ -45,6 +46,7 @@ class PairEncoder:
     def __init__(self, config: Config, encoder: ChatEncoder, context: int | None) -> None:
         """`context` is the most positions that the backbone takes, None for no limit."""
         self.config, self.encoder, self.context = config, encoder, context
+        self.vocabulary = vocabulary_size(config)
         self.longest, self.longest_origin = {"tokens": 0, "units": 0}, ""
 
     def encode_pairs(
@@ -65,6 +67,8 @@ class PairEncoder:
             chats = [pair.chat_with(pair.chosen), pair.chat_with(pair.rejected)]
             both = self.encoder.encode_chats(chats, [pair.origin] * 2)
             progress(f"tokens of {name}", done, len(pairs))
+            for encoded in both:
+                self._check_ids(encoded.ids, pair.origin)
             if np.array_equal(both[0].ids, both[1].ids):
                 dropped[EQUAL if both[0].whole and both[1].whole else CUT_TO_EQUAL] += 1
                 continue
@@ -87,6 +91,17 @@ class PairEncoder:
             f"backbone '{self.config.backbone}': its tokenizer and chat template give the two texts of each of the "
             f"{dropped.total()} pairs of the {name} split equal tokens, so the replies are not in them"
         )
+
+    def _check_ids(self, ids: NDArray[np.int32], origin: str) -> None:
+        """Refuse an id that the backbone has no embedding for: a template may write a token for a few rows only."""
+        largest = int(ids.max(initial=0))
+        if self.vocabulary is not None and largest >= self.vocabulary:
+            raise InputError(
+                f"{origin}: the conversation has the token {largest} "
+                f"('{self.encoder.tokenizer.convert_ids_to_tokens(largest)}'), and backbone "
+                f"'{self.config.backbone}' has {self.vocabulary} token embeddings; accepted: a chat template and a "
+                "tokenizer of this model"
+            )
 
     def _note_length(self, tokens: int, units: int, origin: str) -> None:
         """Refuse a conversation that is longer than the backbone's context, and remember the longest one."""

@@ -36,7 +36,7 @@ from gazetune.reward.model.checks.weights import (
     refuse_wrong_weights,
 )
 from gazetune.reward.model.quantization import Nf4Options, configure_quantized_layers, nf4_options
-from gazetune.reward.model.reference_tokens import add_reference_tokens
+from gazetune.reward.model.reference_tokens import ADDED_TOKENS, add_reference_tokens
 from gazetune.reward.model.tiny import POSITIONS, tiny_backbone, tiny_tokenizer
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -277,6 +277,17 @@ def context_length(backbone: str) -> int | None:
     if not limit:
         return None
     return int(limit) - (config.pad_token_id + 1 if config.model_type in _POSITIONS_AFTER_PADDING else 0)
+
+
+def vocabulary_size(config: Config) -> int | None:
+    """Return how many tokens a run's model has an embedding for; None for the tiny one, whose tokenizer is made for it.
+
+    With `data.tokens: reference` the model has a few of its own beside those of the backbone.
+    """
+    if config.backbone == "tiny":
+        return None
+    own = ADDED_TOKENS if config.data.tokens == "reference" else 0
+    return int(_load_config(config.backbone).get_text_config().vocab_size) + own
 
 
 def first_position(model: PreTrainedModel) -> int:
