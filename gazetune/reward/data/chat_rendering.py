@@ -17,7 +17,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,7 +118,7 @@ class ChatRenderer:
             return []
         turns = [[{"role": one.role, "content": one.content} for one in chat] for chat in chats]
         try:
-            texts = self.tokenizer.apply_chat_template(turns, tokenize=False)
+            texts = cast("list[str]", self.tokenizer.apply_chat_template(turns, tokenize=False))
         except Exception:  # a template can raise anything; which conversation it was is found one by one
             texts = [self._render_or_refuse(one, origin) for one, origin in zip(turns, origins, strict=True)]
         return [self._locate_contents(chat, text) for chat, text in zip(chats, texts, strict=True)]
