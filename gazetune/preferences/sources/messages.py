@@ -6,7 +6,7 @@ import ast
 import itertools
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from gazetune.errors import did_you_mean
 from gazetune.preferences.pair import Message
@@ -133,7 +133,8 @@ def parse_messages_text(row: Row, key: str) -> object:
     if not isinstance(value, str) or not value.lstrip().startswith(("[", "{")):
         return value
     parsed: object = None
-    for parse in (json.loads, ast.literal_eval):
+    parsers: tuple[Callable[[str], object], ...] = (json.loads, ast.literal_eval)
+    for parse in parsers:
         try:
             parsed = parse(value.strip())
             break

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -132,7 +132,7 @@ def gather_measures(
 
 
 def distort_measures(
-    config: Config, texts: TextRows, values: NDArray[np.float32], of_split: dict[str, Sequence[str]]
+    config: Config, texts: TextRows, values: NDArray[np.float32], of_split: Mapping[str, Sequence[str]]
 ) -> NDArray[np.float32]:
     """Return measures [N, 5] with the config's control and noise; `of_split` has the texts of each split."""
     split_rows = {
