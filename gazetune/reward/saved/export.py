@@ -72,6 +72,7 @@ def _check_exportable(config: Config, file: Path) -> None:
     refusals = {
         "fusion.kind": (config.fusion.kind, "none", "a plain sequence-classification model sees no gaze"),
         "adapter.quantization": (config.adapter.quantization, "none", "merged into 4 bits the rewards would change"),
+        "data.tokens": (config.data.tokens, "template", "the backbone has no embeddings of the tokens that are added"),
         "train.pool": (config.train.pool, "last", "transformers reads the reward at the last token of a text"),
     }
     for key, (value, accepted, reason) in refusals.items():

@@ -116,6 +116,10 @@ def test_an_encoder_whose_classification_has_more_layers_is_refused(
     ("sections", "problem"),
     [
         ({"fusion": {"kind": "add"}}, "fusion.kind: 'add' cannot be exported: .* sees no gaze; accepted: none"),
+        (
+            {"data": {"source": "planted", "tokens": "reference"}},
+            "data.tokens: 'reference' cannot be exported: .*; accepted: template",
+        ),
         ({"train": {"pool": "last_padded"}}, "train.pool: 'last_padded' cannot be exported: .*; accepted: last"),
     ],
 )
