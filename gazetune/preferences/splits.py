@@ -85,7 +85,7 @@ def load_splits(config: DataConfig, count_rendered: CountCharacters | None = Non
         For a source that cannot be read, a published split that does not exist, and a split that ends up empty.
     """
     counts = ReadCounts(Counter(), Counter())
-    count = count_characters
+    count: CountCharacters = count_characters
     if config.max_chars_of == "rendered" and count_rendered is not None:
         count = count_rendered
     published, bayes = _read_published(config, counts, count)
