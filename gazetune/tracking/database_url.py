@@ -94,8 +94,8 @@ def sqlite_url(file: Path) -> str:
 
     Examples
     --------
-    >>> sqlite_url(Path("/runs/mlflow.db")), sqlite_url(Path("/100%/mlflow.db"))
-    ('sqlite:////runs/mlflow.db', 'sqlite+pysqlite:////100%25/mlflow.db')
+    >>> sqlite_url(Path("/runs/mlflow.db")), sqlite_url(Path("/a%41/mlflow.db"))
+    ('sqlite:////runs/mlflow.db', 'sqlite+pysqlite:////a%2541/mlflow.db')
     """
     return render_url(sqlalchemy.URL.create("sqlite", database=str(file)))
 
