@@ -44,7 +44,12 @@ def drive_search(prepared: PreparedSearch) -> SearchDocument:
     Interrupted
         When the user stopped it.
     """
-    active = _start_search(prepared)
+    parent_run = _open_parent_run(prepared)
+    try:
+        active = _start_search(prepared, parent_run)
+    except BaseException:
+        prepared.tracker.end_all_running(parent_run)
+        raise
     try:
         run_trials(active)
         prepared.folder.requests.announce_phase("comparing")
@@ -63,13 +68,12 @@ def drive_search(prepared: PreparedSearch) -> SearchDocument:
     return document
 
 
-def _start_search(prepared: PreparedSearch) -> ActiveSearch:
+def _start_search(prepared: PreparedSearch, parent_run: str) -> ActiveSearch:
     """Open the study, put in order what an earlier driver left, and start the slots."""
     folder, search = prepared.folder, prepared.config.search
     folder.requests.announce_driver(0)
     folder.requests.announce_phase("running")
     prepared.progress.print_stage("starting workers")
-    parent_run = _open_parent_run(prepared)
     ledger = Ledger(folder, prepared.tracker, parent_run, prepared.progress)
     study = open_study(prepared.space.name, search, folder.path)
     ledger.end_earlier_trials(finished_trials(study))

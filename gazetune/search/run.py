@@ -159,10 +159,10 @@ def _run_in_folder(
         folder.requests.announce_phase("preparing")
         try:
             prepared = prepare_search(space, folder, ClusterConnection(address, space, stack), warm_start, progress)
+            return _run_driver(prepared, killed.replace("its process or its Ray", "its Ray"))
         except KeyboardInterrupt:
-            stopped = f"search '{space.name}' was stopped while it was prepared; go on with: {resume}"
-            raise Interrupted(stopped) from None
-        return _run_driver(prepared, killed.replace("its process or its Ray", "its Ray"))
+            when = " while it was prepared" if folder.is_in_preparation() else ""
+            raise Interrupted(f"search '{space.name}' was stopped{when}; go on with: {resume}") from None
 
 
 def _run_driver(prepared: PreparedSearch, killed: str) -> SearchDocument:
