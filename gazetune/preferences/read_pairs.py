@@ -53,7 +53,7 @@ def read_pair_at(place: str) -> PreferencePair:
                 continue
             if isinstance(item, PreferencePair):
                 return item
-            raise InputError(f"{item.origin}: gives no pair ({item.reason})")
+            raise InputError(f"{item.origin}: {item.reason}; this row gives no pair")
     raise InputError(f"--pair: {name} has no row {row}; the last one is {last}")
 
 
