@@ -7,7 +7,6 @@ environment variables of torch's process groups. Without them this process is a 
 from __future__ import annotations
 
 import os
-import socket
 from dataclasses import dataclass
 
 import torch
@@ -51,16 +50,18 @@ class Worker:
 def join_worker_group() -> Worker:
     """Join the process group: the one Ray Train or torchrun prepared, or a group of this process alone."""
     device = _choose_device()
-    if not dist.is_initialized() and "RANK" not in os.environ:
-        os.environ.update(
-            RANK="0", LOCAL_RANK="0", WORLD_SIZE="1", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(_find_free_port())
-        )
+    is_alone = not dist.is_initialized() and "MASTER_ADDR" not in os.environ
+    if is_alone:
+        os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1")
     # DeepSpeed reads the accelerator once, when it is imported.
     os.environ.setdefault("DS_ACCELERATOR", device.type)
     prepare_op()
     import deepspeed
 
     backend = "nccl" if device.type == "cuda" else "gloo"
+    if is_alone:
+        # Nobody has to find this group, so it needs no port, which another process might take first.
+        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
     deepspeed.init_distributed(dist_backend=backend, auto_mpi_discovery=False, verbose=False)
     return Worker(dist.get_rank(), dist.get_world_size(), device)
 
@@ -80,9 +81,3 @@ def _choose_device() -> torch.device:
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     torch.cuda.set_device(device)
     return device
-
-
-def _find_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
