@@ -46,9 +46,9 @@ def check_name(name: object, what: str) -> str:
     --------
     >>> check_name("llama-8b.v2", "--name")
     'llama-8b.v2'
-    >>> check_name("../mine", "--name")
+    >>> check_name("my run", "--name")
     Traceback (most recent call last):
-    gazetune.errors.InputError: --name: '../mine' is not accepted; letters, digits, '.', '_' and '-' are
+    gazetune.errors.InputError: --name: 'my run' is not accepted; letters, digits, '.', '_' and '-' are
     """
     shown = show_text(name) if isinstance(name, str) else repr(name)
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
