@@ -105,7 +105,7 @@ def test_an_interrupted_fit_leaves_nothing(made_up: Callable[..., Path], tiny_ro
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
     assert "epoch 1 of 100000" in seen
-    assert process.returncode == 130 and rest.endswith("gazetune: error: interrupted\n")
+    assert process.returncode == 130 and rest.endswith("gazetune: error: interrupted; run the same command again\n")
     assert not list(tmp_path.iterdir())
 
 
