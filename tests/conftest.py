@@ -50,6 +50,12 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(_RAY, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def no_remembered_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no password of one test be hidden in the messages of the next."""
+    monkeypatch.setattr("gazetune.errors.redact._remembered", set())
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Return the folder of shared data: `GAZETUNE_SHARED`, else `../shared` beside the repository."""
