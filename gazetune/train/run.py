@@ -27,6 +27,7 @@ from gazetune.reward.model.backbone import check_backbone_weights
 from gazetune.reward.model.checks.backbone import check_backbone
 from gazetune.reward.model.pair_losses import check_scores
 from gazetune.reward.saved.saved_model import read_facts, with_saved_template
+from gazetune.reward.saved.scored_pairs import ScoredPairs, encode_named_pairs, without_division
 from gazetune.tracking.location import check_tracking_uri, log_unwritten_secret, stored_tracking_uri
 from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.train.checks import check_config, check_storage
@@ -42,7 +43,6 @@ from gazetune.train.score_test_pairs import (
     TrainDocument,
     score_test_pairs,
 )
-from gazetune.train.scored_pairs import ScoredPairs, encode_named_pairs, without_division
 
 logger = logging.getLogger(__name__)
 
