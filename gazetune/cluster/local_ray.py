@@ -95,7 +95,7 @@ def patient_node_start() -> Iterator[None]:
                 if waited > NOTICE_SECONDS and not told:
                     _LOG.info("Ray is still starting on this machine after %.0f s (%s)", waited, _describe_load())
                     told = True
-                time.sleep(0.1)
+                time.sleep(0.5)  # looking at the processes costs a busy machine time
 
     services.get_node = wait_for_node
     try:

@@ -20,7 +20,9 @@ HELD_BACK = """
 import json, os, signal, threading, time
 import psutil
 import ray
-from gazetune.cluster.local_ray import start_local_ray
+from gazetune.cluster import local_ray
+
+local_ray.ATTEMPTS = 1  # a second start would not be held back
 
 def hold_back_raylet():
     while True:
@@ -33,7 +35,7 @@ def hold_back_raylet():
         time.sleep(0.005)
 
 threading.Thread(target=hold_back_raylet, daemon=True).start()
-start_local_ray(num_cpus=1, include_dashboard=False, log_to_driver=False, _temp_dir=os.environ["RAY_TMPDIR"])
+local_ray.start_local_ray(num_cpus=1, include_dashboard=False, log_to_driver=False, _temp_dir=os.environ["RAY_TMPDIR"])
 print(json.dumps(ray.get(ray.remote(lambda: 42).remote())))
 """
 
