@@ -9,6 +9,7 @@ import argparse
 import errno
 import json
 import os
+import re
 import sys
 import tempfile
 import traceback
@@ -101,12 +102,19 @@ def _run_command(args: argparse.Namespace, stop: StopSignals) -> int:
         if args.debug or os.environ.get("GAZETUNE_DEBUG") == "1":
             print(hide_secrets(traceback.format_exc()), end="", file=sys.stderr)
             return 1
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(error, OSError) and _is_disk_full(error):
             where = f" ({error.filename})" if error.filename else ""
             _print_error(f"the disk is full{where}; free some space, or choose another --storage, and run it again")
             return 1
         _print_error(f"unexpected {type(error).__name__}: {error} (traceback in {_write_traceback()})")
         return 1
+
+
+def _is_disk_full(error: OSError) -> bool:
+    """Tell whether a write ended for want of space; numpy says so without an error number."""
+    if error.errno is None:
+        return re.fullmatch(r"\d+ requested and \d+ written", str(error)) is not None
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _print_outcome(outcome: Outcome, as_json: bool) -> None:

@@ -210,6 +210,11 @@ def test_the_parser_imports_nothing_heavy() -> None:
             "gazetune: error: the disk is full (/runs/a); free some space, or choose another --storage, and run it "
             "again\n",
         ),
+        (
+            "OSError('55920 requested and 3040 written')",  # numpy's
+            1,
+            "gazetune: error: the disk is full; free some space, or choose another --storage, and run it again\n",
+        ),
     ],
 )
 def test_each_error_has_its_exit_code(raised: str, code: int, expected: str) -> None:
