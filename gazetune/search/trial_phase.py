@@ -27,6 +27,8 @@ from gazetune.trials.messages import StudyRecord
 
 _TUNE_ENVIRONMENT = {
     "TUNE_FORCE_TRIAL_CLEANUP_S": "5",  # a stopped search does not wait for reports that nobody reads
+    # Tune's own handler of Ctrl-C stays when the trials are over, and would swallow the next one.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # MLflow has it all
     "RAY_AIR_NEW_OUTPUT": "0",  # the new reporter prints even when told not to
 }

@@ -101,6 +101,7 @@ def test_a_search_that_is_stopped_in_each_of_its_phases_is_finished_whole(tmp_pa
     moments: list[tuple[list[str], signal.Signals, str]] = [
         (begin, signal.SIGTERM, "preparing data"),
         (resume, signal.SIGHUP, "starting workers"),
+        (resume, signal.SIGINT, "slot(s) of"),
         (resume, signal.SIGTERM, "trial 0000 "),
         (resume, signal.SIGINT, "on the test split"),
     ]
