@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,15 @@ def pytest_unconfigure() -> None:
 def no_remembered_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no password of one test be hidden in the messages of the next."""
     monkeypatch.setattr("gazetune.errors.redact._remembered", set())
+
+
+@pytest.fixture(autouse=True)
+def own_log_level() -> Iterator[None]:
+    """Give each test the log level that gazetune starts with: a command called in this process sets its own."""
+    log = logging.getLogger("gazetune")
+    level = log.level
+    yield
+    log.setLevel(level)
 
 
 @pytest.fixture(scope="session")
