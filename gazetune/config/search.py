@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from gazetune.config.address import AddressText
+from gazetune.config.file_names import names_of_files
 from gazetune.config.quantities import parse_seconds, parse_size
 from gazetune.config.section import (
     Metric,
@@ -17,20 +17,8 @@ from gazetune.config.section import (
 
 Cap = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
-
-def _names_of_files(folder: str, first: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names of the files in a folder of the package; each stands for an accepted value.
-
-    The config is imported before the rooms that it configures, so it reads their file names and imports nothing. A new
-    file is a new accepted value, and no list here has to be kept: `first` only says which names are shown first.
-    """
-    files = (Path(__file__).parents[1] / folder).glob("*.py")
-    names = sorted(file.stem for file in files if file.stem not in ("__init__", "registry"))
-    return (*(name for name in first if name in names), *(name for name in names if name not in first))
-
-
-SAMPLER_NAMES = _names_of_files("search/study/samplers", ("tpe", "cmaes", "nsga2", "random", "qmc", "grid"))
-SCHEDULER_NAMES = _names_of_files(
+SAMPLER_NAMES = names_of_files("search/study/samplers", ("tpe", "cmaes", "nsga2", "random", "qmc", "grid"))
+SCHEDULER_NAMES = names_of_files(
     "search/stopping/schedulers", ("asha", "hyperband", "median", "paired", "asha_paired", "none")
 )
 

@@ -1,4 +1,8 @@
-"""The doors of this room: run one search from its space to its document, or resume one that was stopped."""
+"""The doors of this room: run one search from its space to its document, or resume one that was stopped.
+
+A mistake in the space, and a name that is taken, are told before anything heavy is imported: Ray, torch and MLflow
+take seconds, so what runs a search is imported in the functions that run it.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,7 @@ import contextlib
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-
-from ray.exceptions import RayError, RayTaskError
+from typing import TYPE_CHECKING
 
 from gazetune.config.config_file import load_config, parse_overrides
 from gazetune.config.keys import set_key
@@ -15,17 +18,16 @@ from gazetune.errors import Interrupted, RunError
 from gazetune.files.paths import resolve_path
 from gazetune.report.document import SearchDocument
 from gazetune.report.wording import resume_command
-from gazetune.search.active_search import PreparedSearch
-from gazetune.search.driver import drive_search
 from gazetune.search.exit_message import ExitMessage
 from gazetune.search.folder import SearchFolder
-from gazetune.search.preparation import ClusterConnection, check_search, prepare_search
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.shipped_spaces import find_space_file
 from gazetune.search.space.space_file import read_space
-from gazetune.search.study.warm_start import check_warm_start
 from gazetune.tracking.location import stored_tracking_uri
 from gazetune.trials.progress import ProgressDisplay
+
+if TYPE_CHECKING:
+    from gazetune.search.active_search import PreparedSearch
 
 
 def run_search(
@@ -88,8 +90,12 @@ def run_search(
         set_key(searched.base, "tracking.uri", stored_tracking_uri(uri))
     storage = resolve_path(storage, "--storage")
     SearchFolder.check_name_is_free(storage, searched)
+    from gazetune.search.preparation import check_search
+
     check_search(searched, storage)
     if warm_start is not None:
+        from gazetune.search.study.warm_start import check_warm_start
+
         check_warm_start(searched, warm_start, storage)
     is_new_storage = not storage.exists()
     # Made first: `gazetune status` and `--resume` know a search while it is prepared.
@@ -139,6 +145,8 @@ def resume_search(
     folder, space = SearchFolder.open_to_resume(storage, name, new_caps=bool(given))
     for key, value in given.items():
         set_key(space.base, key, value)
+    from gazetune.search.preparation import check_search
+
     check_search(space, storage)
     return _run_in_folder(space, folder, address, folder.read_warm_start())
 
@@ -147,6 +155,8 @@ def _run_in_folder(
     space: SearchSpace, folder: SearchFolder, address: str | None, warm_start: str | None
 ) -> SearchDocument:
     """Prepare the search of a folder and run its driver. If it is stopped or killed, one line says how to go on."""
+    from gazetune.search.preparation import ClusterConnection, prepare_search
+
     resume = resume_command(space.name, folder.path.parent)
     killed = (
         f"search '{space.name}' ended, as its process or its Ray was killed; finished trials stay, and those that ran "
@@ -166,6 +176,10 @@ def _run_in_folder(
 
 
 def _run_driver(prepared: PreparedSearch, killed: str) -> SearchDocument:
+    from ray.exceptions import RayError, RayTaskError
+
+    from gazetune.search.driver import drive_search
+
     try:
         return drive_search(prepared)
     except RayError as error:

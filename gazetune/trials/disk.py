@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from gazetune.reward.saved.saved_model import WEIGHTS
+from gazetune.reward.saved.saved_files import WEIGHTS
 
 MARGINS = "margins.npy"
 """What stays of a dropped model: the margin of each validation pair, to compare runs by."""

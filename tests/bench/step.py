@@ -35,7 +35,7 @@ import torch
 
 from gazetune.reward.data.prepared_data import PreparedData
 from gazetune.reward.layout.batch_layout import BatchLayout
-from gazetune.reward.model.fusion import fusion_names
+from gazetune.reward.model.fusion_registry import fusion_names
 from gazetune.train.processes.worker_group import Worker, join_worker_group, leave_worker_group
 from tests.bench import step_data
 from tests.bench.step_memory import measure_peak_bytes, measure_zero_parameter_bytes

@@ -13,7 +13,7 @@ import yaml
 
 from gazetune.config import Config
 from gazetune.preferences.splits import load_splits
-from gazetune.reward.model.fusion import fusion_names
+from gazetune.reward.model.fusion_registry import fusion_names
 from tests.commands import BOUND, gazetune_json
 
 TRAIN = """

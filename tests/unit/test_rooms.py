@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,6 +111,31 @@ def test_ray_is_imported_only_where_processes_are_started(file: str) -> None:
 def test_light_rooms_do_not_import_torch_at_module_level(file: str) -> None:
     tops = {name.split(".")[0] for name in imported(ast.parse((PACKAGE / file).read_text()).body)}
     assert "torch" not in tops
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["status"],
+        ["status", "no-such-search"],
+        ["stop", "no-such-search"],
+        ["space", "show", "demo"],
+        ["search", "demo", "--set", "train.epoch=2"],
+        ["search", "demo", "--set", "fusion.kind=ad"],
+        ["search", "demo", "--name", "taken"],
+        ["search", "--resume", "no-such-search"],
+    ],
+)
+def test_what_trains_nothing_and_what_is_refused_imports_nothing_that_takes_seconds(
+    line: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "taken").mkdir()
+    storage = [] if line[:2] == ["space", "show"] else ["--storage", str(tmp_path)]
+    script = "import sys; from gazetune.cli.main import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    ended = subprocess.run([sys.executable, "-c", script, *line, *storage], capture_output=True, text=True, check=True)
+    modules = {name.partition(".")[0] for name in ended.stderr.splitlines()[-1].split()}
+    assert "optuna" in modules, ended.stderr
+    assert not modules & {"torch", "transformers", "peft", "deepspeed", "ray", "mlflow", "datasets"}
 
 
 def test_no_imports_go_in_a_circle_not_even_deferred_ones() -> None:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from gazetune.config import Config
 from gazetune.gaze.predictors.registry import find_predictor
-from gazetune.reward.model.fusion import fusion_class
+from gazetune.reward.model.fusion_registry import fusion_class
 
 
 def gaze_unit(config: Config) -> Literal["word", "predictor"]:

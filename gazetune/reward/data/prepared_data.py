@@ -47,7 +47,7 @@ from gazetune.reward.data.stored_gaze import RemotePrediction, distinct_texts, t
 from gazetune.reward.layout.batching import EncodedSplit
 from gazetune.reward.model.backbone import context_length, load_tokenizer
 from gazetune.reward.model.chat_templates import freeze_date, uses_date
-from gazetune.reward.model.fusion import fusion_class
+from gazetune.reward.model.fusion_registry import fusion_class
 
 SPLITS = ("train", "validation", "test")
 FORMAT = 5

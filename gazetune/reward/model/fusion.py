@@ -1,24 +1,19 @@
 """Fusions: how reading measures join the text before the backbone reads it.
 
-A fusion is a module with one signature, `fuse_gaze(tokens, gaze) -> [rows, H]`. To add one, write a file in
-`gazetune/reward/model/fusions/` with a class that `@register_fusion("name")` decorates; `fusion.kind: name` then takes
-it, and no list elsewhere has to be kept. Its class attributes say what other parts must know of it: whether its units
-may be finer than words, how many positions it adds (batches, the room in the backbone, the memory plan), and whether a
-pair may share its prompt.
+A fusion is a module with one signature, `fuse_gaze(tokens, gaze) -> [rows, H]`. How one joins is said in
+`fusion_registry.py`. Its class attributes say what other parts must know of it: whether its units may be finer than
+words, how many positions it adds (batches, the room in the backbone, the memory plan), and whether a pair may share its
+prompt.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
 from gazetune.config import Config
-from gazetune.errors import InputError, did_you_mean
 from gazetune.reward.layout.attention import Segments
 from gazetune.reward.layout.batch_layout import GAZE_BOUNDARIES
 from gazetune.reward.model.projector import EmbeddingScale, GazeProjector
@@ -48,69 +43,6 @@ class GazeBatch:
     """[N] number of the last unit of its text that a token up to this one belongs to, 0 before the first."""
     segments: Segments
     """How many tokens (queries) and units (keys) each text has."""
-
-
-_FUSIONS: dict[str, type[Fusion]] = {}
-
-
-def register_fusion(name: str) -> Callable[[type[Fusion]], type[Fusion]]:
-    """Return a decorator that registers a fusion class under `name` (the value of `fusion.kind`)."""
-
-    def add_class(cls: type[Fusion]) -> type[Fusion]:
-        _FUSIONS[name] = cls
-        return cls
-
-    return add_class
-
-
-def fusion_names() -> list[str]:
-    """Return the values that `fusion.kind` takes."""
-    package = importlib.import_module("gazetune.reward.model.fusions")
-    for module in pkgutil.iter_modules(package.__path__, prefix=f"{package.__name__}."):
-        importlib.import_module(module.name)
-    return list(_FUSIONS)
-
-
-def fusion_class(name: str) -> type[Fusion]:
-    """Return the class registered under `name`.
-
-    Raises
-    ------
-    InputError
-        When `name` is no registered fusion.
-
-    Examples
-    --------
-    >>> fusion_class("concat").fused_length(tokens=40, units=30)
-    72
-    >>> fusion_class("add").fused_length(tokens=40, units=30)
-    40
-    """
-    names = fusion_names()
-    if name not in names:
-        raise InputError(f"fusion.kind: unknown fusion '{name}'; {did_you_mean(name, names)}")
-    return _FUSIONS[name]
-
-
-def create_fusion(config: Config, hidden: int, embedding_rms: float) -> Fusion:
-    """Build the fusion that `config` names.
-
-    Parameters
-    ----------
-    config
-        Its sections `fusion`, `projector` and `gaze.features` count.
-    hidden
-        Width H of the backbone's input embeddings.
-    embedding_rms
-        Root mean square of the backbone's input embeddings.
-
-    Raises
-    ------
-    InputError
-        When `fusion.kind` is no registered fusion.
-    """
-    built = fusion_class(config.fusion.kind)(config, hidden, embedding_rms)
-    return built.requires_grad_(not config.fusion.freeze)
 
 
 class Fusion(nn.Module):

@@ -13,7 +13,7 @@ from gazetune.reward.layout.attention import HAS_VARLEN
 from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.layout.batching import EncodedSplit
 from gazetune.reward.model.backbone import is_encoder
-from gazetune.reward.model.fusion import fusion_class
+from gazetune.reward.model.fusion_registry import fusion_class
 
 _PACKABLE = frozenset(
     [
@@ -42,20 +42,6 @@ _SAMPLE = 256
 """Pairs of which `auto` asks how much sharing saves."""
 _WORTH_SHARING = 0.1
 """Share of positions that sharing must save: the attention of a rejected response then needs a mask."""
-
-
-def check_pool(config: Config) -> None:
-    """Raise `InputError` when what stands on padding is to count, and batches need not have any."""
-    if config.train.pool == "last_padded" and config.train.batching != "padded":
-        raise InputError(
-            f"train.pool: last_padded reads padding, and train.batching is {config.train.batching}; accepted: last, or "
-            "train.batching: padded"
-        )
-    if config.train.padding == "token" and config.train.batching != "padded":
-        raise InputError(
-            f"train.padding: token stands on padding, and train.batching is {config.train.batching}; accepted: zeros, "
-            "or train.batching: padded"
-        )
 
 
 def padded_layout(config: Config, backbone: PreTrainedModel) -> BatchLayout:

@@ -1,4 +1,4 @@
-"""Losses of a preference pair. Another one joins with `@register_loss("name")` in a file of its own.
+"""Losses of a preference pair. Another one joins by a file `losses/NAME.py` with `@register_loss("NAME")`.
 
 A registered loss knows the rewards, the pair's margin and the label smoothing. Which margin a pair has, and the term
 that centres the rewards, are the same for every loss and are added by `create_loss`.
@@ -6,16 +6,19 @@ that centres the rewards, are the same for every loss and are added by `create_l
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn.functional import logsigmoid
 
 from gazetune.config import LossConfig
+from gazetune.config.file_names import names_of_files
 from gazetune.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class PairLoss(Protocol):
@@ -28,7 +31,7 @@ class PairLoss(Protocol):
         ...
 
 
-ConfiguredLoss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+ConfiguredLoss = Callable[["Tensor", "Tensor", "Tensor | None"], "Tensor"]
 """`(chosen[n], rejected[n], scores[n]) -> losses[n]`; `scores` are the pairs' differences of scores, or None."""
 
 _LOSSES: dict[str, PairLoss] = {}
@@ -44,6 +47,13 @@ def register_loss(name: str) -> Callable[[PairLoss], PairLoss]:
     return add_loss
 
 
+def check_loss_kind(name: str) -> None:
+    """Raise `InputError` when `name` is no registered loss. Imports no loss."""
+    names = list(dict.fromkeys([*names_of_files("reward/model/losses"), *_LOSSES]))
+    if name not in names:
+        raise InputError(f"loss.kind: unknown loss '{name}'; {did_you_mean(name, names)}")
+
+
 def find_loss(name: str) -> PairLoss:
     """Return the loss registered under `name`.
 
@@ -52,8 +62,9 @@ def find_loss(name: str) -> PairLoss:
     InputError
         When there is none.
     """
+    check_loss_kind(name)
     if name not in _LOSSES:
-        raise InputError(f"loss.kind: unknown loss '{name}'; {did_you_mean(name, _LOSSES)}")
+        importlib.import_module(f"gazetune.reward.model.losses.{name}")
     return _LOSSES[name]
 
 
@@ -114,37 +125,3 @@ def check_scores(config: LossConfig, source: str, scores: NDArray[np.float32]) -
             f"training pairs of data.source '{source}' have none (first: pair {missing[0] + 1}); "
             f"accepted: none, a number >= 0, or data with scores"
         )
-
-
-@register_loss("bradley_terry")
-def bradley_terry(
-    chosen: Tensor, rejected: Tensor, margin: Tensor | float = 0.0, label_smoothing: float = 0.0
-) -> Tensor:
-    """Minus the log-likelihood of the label under sigmoid(r_chosen - r_rejected - margin) (Bradley & Terry 1952).
-
-    With label smoothing e the label is taken to be wrong with probability e: -(1 - e) logsigmoid(d) - e logsigmoid(-d)
-    with d = r_chosen - r_rejected - margin (conservative DPO, Mitchell 2023, with d for DPO's logits).
-
-    Parameters
-    ----------
-    chosen, rejected
-        [n] rewards.
-    margin
-        [n], or one for all pairs.
-    label_smoothing
-        In [0, 0.5).
-
-    Returns
-    -------
-    [n] losses in nats, finite wherever the difference is.
-
-    Examples
-    --------
-    >>> import torch
-    >>> bradley_terry(torch.tensor([0.0, 2.0]), torch.tensor([0.0, 0.0]))
-    tensor([0.6931, 0.1269])
-    """
-    difference = chosen - rejected - margin
-    losses = -logsigmoid(difference)
-    # logsigmoid(-d) = logsigmoid(d) - d, so smoothing adds a line to the loss.
-    return losses + label_smoothing * difference if label_smoothing else losses

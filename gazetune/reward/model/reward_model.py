@@ -22,7 +22,8 @@ from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.layout.batching import PairBatch
 from gazetune.reward.model.adapter import apply_adapter
 from gazetune.reward.model.backbone import first_position
-from gazetune.reward.model.fusion import GazeBatch, TokenBatch, create_fusion
+from gazetune.reward.model.fusion import GazeBatch, TokenBatch
+from gazetune.reward.model.fusion_registry import create_fusion
 from gazetune.reward.model.layout_choice import padded_layout
 from gazetune.reward.model.reference_tokens import AddedTokens
 from gazetune.reward.model.sharding import full_shape, gathered_parameters

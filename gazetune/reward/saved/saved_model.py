@@ -31,12 +31,7 @@ from gazetune.reward.data.prepared_data import PreparedData
 from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.model.sharding import full_shape, gathered_parameters
-
-WEIGHTS = "weights.safetensors"
-CONFIG = "config.yaml"
-TOKENIZER = "tokenizer"
-FACTS = "facts.json"
-CARD = "README.md"
+from gazetune.reward.saved.saved_files import CARD, CONFIG, FACTS, TOKENIZER, WEIGHTS
 
 
 class SaveFailed(RunError):

@@ -7,7 +7,7 @@ import math
 from transformers import PreTrainedConfig
 
 from gazetune.config import Config
-from gazetune.reward.model.fusion import fusion_class
+from gazetune.reward.model.fusion_registry import fusion_class
 
 CHARACTERS_PER_TOKEN = 4
 """English text in the tokenizers of today's language models, roughly."""

@@ -67,6 +67,20 @@ def check_combination(config: Config) -> None:
         )
 
 
+def check_pool(config: Config) -> None:
+    """Raise `InputError` when what stands on padding is to count, and batches need not have any."""
+    if config.train.pool == "last_padded" and config.train.batching != "padded":
+        raise InputError(
+            f"train.pool: last_padded reads padding, and train.batching is {config.train.batching}; accepted: last, or "
+            "train.batching: padded"
+        )
+    if config.train.padding == "token" and config.train.batching != "padded":
+        raise InputError(
+            f"train.padding: token stands on padding, and train.batching is {config.train.batching}; accepted: zeros, "
+            "or train.batching: padded"
+        )
+
+
 def list_combinations() -> list[dict[str, str]]:
     """Return `TABLE` in words, for people: what each stage accepts as `deepspeed.offload`, `-` where it is refused."""
     return [

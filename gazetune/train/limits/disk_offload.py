@@ -8,7 +8,6 @@ from pathlib import Path
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.files.writable import require_writable
-from gazetune.train.limits.memory_estimate import estimate_memory
 
 GIB = 2**30
 
@@ -27,6 +26,9 @@ def check_disk_offload(config: Config) -> None:
             "deepspeed.offload: nvme needs DeepSpeed's aio op, and this machine lacks libaio's headers "
             "(Debian: libaio-dev) to build it; accepted here: none, cpu"
         )
+    # It builds an empty model, so it imports torch; what does not use a disk is checked without.
+    from gazetune.train.limits.memory_estimate import estimate_memory
+
     (planned,) = (each for each in estimate_memory(config).worker_memory if each.offload == "nvme")
     check_free_space(folder, planned.disk * config.resources.workers)
 

@@ -23,7 +23,7 @@ from transformers import PreTrainedModel
 from gazetune.config import Config
 from gazetune.reward.model.adapter import apply_adapter
 from gazetune.reward.model.backbone import context_length, empty_backbone, model_dtype
-from gazetune.reward.model.fusion import create_fusion
+from gazetune.reward.model.fusion_registry import create_fusion
 from gazetune.train.limits.activations import activation_bytes, conversation_positions
 
 FLOAT32 = 4

@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from gazetune.config import Config
-from gazetune.reward.model.fusion import GazeBatch, ProjectedFusion, TokenBatch, register_fusion
+from gazetune.reward.model.fusion import GazeBatch, ProjectedFusion, TokenBatch
+from gazetune.reward.model.fusion_registry import register_fusion
 
 
 @register_fusion("add")

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from gazetune.config import Config
-from gazetune.reward.model.fusion import GazeBatch, ProjectedFusion, TokenBatch, register_fusion
+from gazetune.reward.model.fusion import GazeBatch, ProjectedFusion, TokenBatch
+from gazetune.reward.model.fusion_registry import register_fusion
 
 
 @register_fusion("concat")

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from gazetune.config import Config
 from gazetune.reward.layout.attention import attend_segments
-from gazetune.reward.model.fusion import Fusion, GazeBatch, TokenBatch, register_fusion
+from gazetune.reward.model.fusion import Fusion, GazeBatch, TokenBatch
+from gazetune.reward.model.fusion_registry import register_fusion
 from gazetune.reward.model.projector import PROJECTOR_WIDTH, EmbeddingScale, GazeProjector
 
 _HEADS = 4

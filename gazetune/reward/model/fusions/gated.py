@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from gazetune.config import Config
-from gazetune.reward.model.fusion import GazeBatch, TokenBatch, register_fusion
+from gazetune.reward.model.fusion import GazeBatch, TokenBatch
+from gazetune.reward.model.fusion_registry import register_fusion
 from gazetune.reward.model.fusions.add import AddFusion
 from gazetune.reward.model.projector import ClosedGate
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from gazetune.reward.model.fusion import Fusion, GazeBatch, TokenBatch, register_fusion
+from gazetune.reward.model.fusion import Fusion, GazeBatch, TokenBatch
+from gazetune.reward.model.fusion_registry import register_fusion
 
 
 @register_fusion("none")

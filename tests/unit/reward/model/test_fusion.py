@@ -13,16 +13,9 @@ from torch import Tensor
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.reward.layout.attention import Segments
-from gazetune.reward.model import fusion as fusions
-from gazetune.reward.model.fusion import (
-    Fusion,
-    GazeBatch,
-    TokenBatch,
-    create_fusion,
-    fusion_class,
-    fusion_names,
-    register_fusion,
-)
+from gazetune.reward.model import fusion_registry as fusions
+from gazetune.reward.model.fusion import Fusion, GazeBatch, TokenBatch
+from gazetune.reward.model.fusion_registry import create_fusion, fusion_class, fusion_names, register_fusion
 from gazetune.reward.model.fusions.none import NoFusion
 
 HIDDEN, RMS = 8, 0.02

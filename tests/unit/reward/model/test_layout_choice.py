@@ -15,7 +15,7 @@ from gazetune.reward.data.prepared_data import PreparedData
 from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.layout.batching import split_rewards
 from gazetune.reward.model import layout_choice
-from gazetune.reward.model.layout_choice import check_pool, choose_layout, padded_layout
+from gazetune.reward.model.layout_choice import choose_layout, padded_layout
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.model.tiny import VOCABULARY
 
@@ -222,13 +222,6 @@ def test_read_on_padding_a_reward_depends_on_the_batch_and_else_it_does_not(kind
 def with_pool(batching: str) -> Config:
     config = config_of("none", batching)
     return config.model_copy(update={"train": config.train.model_copy(update={"pool": "last_padded"})})
-
-
-@pytest.mark.parametrize("batching", ["auto", "packed", "shared"])
-def test_a_reward_on_padding_needs_padding(batching: str) -> None:
-    with pytest.raises(InputError, match=f"train.pool: last_padded .* is {batching}; accepted: last, or .*padded"):
-        check_pool(with_pool(batching))
-    check_pool(with_pool("padded"))
 
 
 def test_the_first_position_of_an_encoder_is_never_padding() -> None:

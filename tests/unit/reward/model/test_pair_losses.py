@@ -20,7 +20,8 @@ from transformers import LlamaConfig, LlamaForSequenceClassification
 from gazetune.config import LossConfig
 from gazetune.errors import InputError
 from gazetune.reward.model import pair_losses as losses
-from gazetune.reward.model.pair_losses import bradley_terry, check_scores, create_loss, find_loss, register_loss
+from gazetune.reward.model.losses.bradley_terry import bradley_terry
+from gazetune.reward.model.pair_losses import check_scores, create_loss, find_loss, register_loss
 from gazetune.reward.model.tiny import tiny_tokenizer
 
 CHOSEN = [[5, 6, 7, 8], [9, 10], [11, 12, 13], [14, 15, 16]]

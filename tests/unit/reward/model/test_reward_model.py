@@ -16,7 +16,7 @@ from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.layout.batching import PairBatch, split_rewards
 from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.model.layout_choice import choose_layout
-from gazetune.reward.model.pair_losses import bradley_terry
+from gazetune.reward.model.losses.bradley_terry import bradley_terry
 from gazetune.reward.model.reward_model import GazeRewardModel
 
 FUSIONS = ["none", "concat", "add", "gated", "cross"]

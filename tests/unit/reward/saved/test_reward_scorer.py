@@ -22,7 +22,7 @@ from gazetune.preferences.splits import load_splits
 from gazetune.reward.data.prepared_data import PreparedData, prepare_data
 from gazetune.reward.layout.batching import split_rewards
 from gazetune.reward.model.backbone import load_backbone
-from gazetune.reward.model.fusion import fusion_names
+from gazetune.reward.model.fusion_registry import fusion_names
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.saved.reward_scorer import RewardScorer
 from gazetune.reward.saved.saved_model import gaze_buffers, save_reward_model, trained_parameters

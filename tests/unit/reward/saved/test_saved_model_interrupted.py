@@ -20,7 +20,8 @@ import os, random, signal, sys, time
 from pathlib import Path
 import numpy as np, torch
 from gazetune.files.replaced_folder import recover_folder
-from gazetune.reward.saved.saved_model import WEIGHTS, load_file, replace_saved_folder, save_file
+from gazetune.reward.saved.saved_files import WEIGHTS
+from gazetune.reward.saved.saved_model import load_file, replace_saved_folder, save_file
 folder, kills = Path(sys.argv[1]), int(sys.argv[2])
 random.seed(0)
 number = 0

@@ -6,7 +6,7 @@ import pytest
 
 from gazetune.config import Config
 from gazetune.reward.model import fusion as fusions
-from gazetune.reward.model.fusion import register_fusion
+from gazetune.reward.model.fusion_registry import register_fusion
 from gazetune.reward.model.fusions.none import NoFusion
 from gazetune.train.limits.activations import conversation_positions
 

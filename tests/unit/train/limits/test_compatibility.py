@@ -11,7 +11,7 @@ import torch
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.reward.model.backbone import load_backbone
-from gazetune.train.limits.compatibility import STAGES, TABLE, check_combination, list_combinations
+from gazetune.train.limits.compatibility import STAGES, TABLE, check_combination, check_pool, list_combinations
 from gazetune.train.loop import Training
 
 StartTraining = Callable[..., Training]
@@ -106,3 +106,10 @@ def test_what_the_table_accepts_trains(
         after = dict(training.model.named_parameters())
         assert [name for name, each in frozen.items() if not torch.equal(after[name], each)] == []
         assert bool(frozen) == (kind != "full")
+
+
+@pytest.mark.parametrize("batching", ["auto", "packed", "shared"])
+def test_a_reward_on_padding_needs_padding(batching: str) -> None:
+    with pytest.raises(InputError, match=f"train.pool: last_padded .* is {batching}; accepted: last, or .*padded"):
+        check_pool(Config.model_validate({"train": {"pool": "last_padded", "batching": batching}}))
+    check_pool(Config.model_validate({"train": {"pool": "last_padded", "batching": "padded"}}))

@@ -9,7 +9,8 @@ import torch
 
 from gazetune.config import Config
 from gazetune.errors import InputError
-from gazetune.train.processes.deepspeed_config import check_deepspeed_settings, deepspeed_config
+from gazetune.train.processes.deepspeed_config import deepspeed_config
+from gazetune.train.processes.deepspeed_override import check_deepspeed_settings
 
 
 def config_of(**sections: Any) -> Config:

@@ -1,0 +1,9 @@
+"""Names of the files in the folder of a saved model."""
+
+from __future__ import annotations
+
+WEIGHTS = "weights.safetensors"
+CONFIG = "config.yaml"
+TOKENIZER = "tokenizer"
+FACTS = "facts.json"
+CARD = "README.md"
