@@ -28,7 +28,7 @@ from gazetune.config.keys import (
 )
 from gazetune.config.yaml_file import dump_yaml, parse_yaml_value, read_yaml_lines
 from gazetune.errors import InputError
-from gazetune.errors.redact import hide_password, hide_secrets
+from gazetune.errors.redact import HIDDEN, hide_password, hide_secret_values, hide_secrets, is_secret_name
 from gazetune.files.atomic_write import write_atomically
 from gazetune.files.paths import find_path_fault, path_exists, resolve_path, show_text
 
@@ -55,6 +55,8 @@ def parse_overrides(overrides: Iterable[str]) -> dict[str, object]:
     for entry in overrides:
         key, equals, text = entry.partition("=")
         key, entry = key.strip(), hide_password(entry)
+        if key.startswith("deepspeed.") and is_secret_name(key):
+            entry = f"{key}={HIDDEN}"
         if not equals or not key:
             raise InputError(f"--set {entry}: expected dotted.key=value, such as optim.learning_rate=1e-4")
         if key in config_sections():
@@ -149,7 +151,7 @@ def _suggest_key(key: str, parts: list[str]) -> str:
 
 
 def _describe_refusal(origin: str, lines: Lines, key: str, value: object, reason: str) -> str:
-    shown = json.dumps(hide_password(value) if isinstance(value, str) else value, default=str, ensure_ascii=False)
+    shown = json.dumps(hide_secret_values(value), default=str, ensure_ascii=False)
     shown = hide_secrets(shown)
     shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
     return f"{_locate_key(origin, lines, key)}: {key}: {shown} is not accepted{reason}"

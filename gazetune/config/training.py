@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from gazetune.config.section import (
     PathText,
@@ -13,6 +13,7 @@ from gazetune.config.section import (
     Section,
     Seed,
 )
+from gazetune.errors.redact import find_secret_value
 
 
 class LossConfig(Section):
@@ -108,3 +109,14 @@ class DeepSpeedConfig(Section):
     """`nvme`: an existing folder, by its absolute path, on a local disk of this machine and of every node."""
     override: dict[str, Any] = Field(default_factory=dict)
     """Raw DeepSpeed JSON, merged last."""
+
+    @field_validator("override")
+    @classmethod
+    def _refuse_secrets(cls, value: dict[str, Any]) -> dict[str, Any]:
+        key = find_secret_value(value)
+        if key is not None:
+            raise ValueError(
+                f"'{key}' holds a secret, and a config is written into files and MLflow; leave it out and set the "
+                "environment variable that this service reads, such as WANDB_API_KEY or COMET_API_KEY"
+            )
+        return value

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from urllib.parse import unquote
 
 HIDDEN = "***"
@@ -57,6 +58,53 @@ def is_secret_name(name: str) -> bool:
     (True, True, False)
     """
     return _SECRET_KEY_NAME.fullmatch(name) is not None
+
+
+def find_secret_value(tree: object, prefix: str = "") -> str | None:
+    """Return the dotted key of the first value in a tree of mappings and lists that is a secret; None without one.
+
+    That is a value whose key says so, and a text in which `hide_secrets` finds one. A number of tokens is none.
+
+    Examples
+    --------
+    >>> find_secret_value({"wandb": {"team": "us", "api_key": "abc"}}), find_secret_value({"max_out_tokens": 512})
+    ('wandb.api_key', None)
+    """
+    items = tree.items() if isinstance(tree, Mapping) else enumerate(tree) if isinstance(tree, list | tuple) else ()
+    for name, value in items:
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping | list | tuple):
+            found = find_secret_value(value, f"{key}.")
+            if found is not None:
+                return found
+        elif _is_secret_value(str(name), value):
+            return key
+    return None
+
+
+def _is_secret_value(name: str, value: object) -> bool:
+    if isinstance(value, str):
+        return bool(value) and (is_secret_name(name) or hide_secrets(value) != value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and is_secret_name(name) and "token" not in name.lower()
+
+
+def hide_secret_values(value: object) -> object:
+    """Return a value with `***` in the place of every secret in it, as `find_secret_value` finds them.
+
+    Examples
+    --------
+    >>> hide_secret_values({"comet": {"enabled": True, "api_key": "abc"}})
+    {'comet': {'enabled': True, 'api_key': '***'}}
+    """
+    if isinstance(value, Mapping):
+        return {
+            name: HIDDEN if _is_secret_value(str(name), each) else hide_secret_values(each)
+            for name, each in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [hide_secret_values(each) for each in value]
+    return hide_password(value) if isinstance(value, str) else value
 
 
 def hide_password(address: str) -> str:

@@ -114,3 +114,34 @@ def test_no_password_however_it_is_written_is_kept(scheme: str, user: str, passw
     raw = f"{scheme}://{user}:{canary}@{host}/db"
     assert "CANARY" not in Address(raw) and "CANARY" not in hide_password(raw)
     assert "CANARY" not in Config.model_validate({"tracking": {"uri": raw}}).model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ({"wandb": {"enabled": True, "api_key": "CANARY"}}, "wandb.api_key"),
+        ({"comet": {"API-Key": "CANARY", "project": "a"}}, "comet.API-Key"),
+        ({"monitor": [{"password": "CANARY"}]}, "monitor.0.password"),
+        ({"nebula": {"hub_token": "CANARY"}}, "nebula.hub_token"),
+        ({"my_secret": 123456789}, "my_secret"),
+        ({"tensorboard": {"output_path": "s3://me:CANARY@host/a"}}, "tensorboard.output_path"),
+    ],
+)
+def test_a_secret_of_deepspeed_is_refused_and_not_shown(override: dict[str, object], key: str) -> None:
+    with pytest.raises(InputError) as caught:
+        build_config({"deepspeed": {"override": override}}, "here")
+    line = str(caught.value)
+    assert "CANARY" not in line and "123456789" not in line and "\n" not in line
+    assert "deepspeed.override: " in line and f"'{key}' holds a secret" in line and "WANDB_API_KEY" in line
+
+
+def test_what_deepspeed_takes_otherwise_is_no_secret() -> None:
+    override = {"hybrid_engine": {"max_out_tokens": 512}, "wandb": {"enabled": False, "team": "us", "api_key": None}}
+    assert build_config({"deepspeed": {"override": override}}, "here").deepspeed.override == override
+
+
+@pytest.mark.parametrize("entry", ["api_key=[CANARY", "api_key=CANARY", "api_key={a: CANARY"])
+def test_an_entry_with_a_secret_of_deepspeed_is_shown_without_it(entry: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_config(None, [f"deepspeed.override.wandb.{entry}"])
+    assert "CANARY" not in str(caught.value) and "***" in str(caught.value)
