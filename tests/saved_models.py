@@ -14,11 +14,10 @@ from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.saved.saved_model import gaze_buffers, save_reward_model, trained_parameters
 
 
-def save_untrained_model(folder: Path, cache: Path, backbone: str = "tiny") -> Path:
+def save_untrained_model(folder: Path, cache: Path, backbone: str = "tiny", **data_keys: object) -> Path:
     """Save a model of a backbone with the lexical predictor, as it is before its first step."""
-    config = Config.model_validate(
-        {"data": {"source": "planted", "pairs": 20}, "gaze": {"predictor": "lexical"}, "backbone": backbone}
-    )
+    pairs = {"source": "planted", "pairs": 20, **data_keys}
+    config = Config.model_validate({"data": pairs, "gaze": {"predictor": "lexical"}, "backbone": backbone})
     data = prepare_data(config, cache)
     model = GazeRewardModel(config, load_backbone(backbone, torch.float32))
     model.set_gaze_statistics(torch.tensor(data.facts.gaze_mean), torch.tensor(data.facts.gaze_sd))

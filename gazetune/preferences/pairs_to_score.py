@@ -9,6 +9,7 @@ from gazetune.config import DataConfig
 from gazetune.errors import InputError
 from gazetune.preferences.pair import PreferencePair
 from gazetune.preferences.planted import make_planted_data
+from gazetune.preferences.source_reading import SourceReading
 from gazetune.preferences.source_splits import read_source_splits
 from gazetune.preferences.split_names import choose_scored_splits
 from gazetune.preferences.splits import PLANTED_PAIRS
@@ -30,6 +31,8 @@ class PairsToScore(NamedTuple):
     """What of the source they are."""
     dropped: dict[str, int]
     notes: dict[str, int]
+    reading: SourceReading
+    """How the rows were read; as `Splits.reading`."""
 
 
 def load_pairs_to_score(config: DataConfig, count: CountCharacters | None = None) -> PairsToScore:
@@ -43,11 +46,11 @@ def load_pairs_to_score(config: DataConfig, count: CountCharacters | None = None
     InputError
         For a source that cannot be read, or that has no pair.
     """
-    counts = ReadCounts(Counter(), Counter())
+    reading = start_reading(config)
+    counts = ReadCounts(Counter(), Counter(), reading)
     if config.source == "planted":
         pairs = list(make_planted_data(config.pairs or PLANTED_PAIRS, config.seed).pairs)
-        return PairsToScore(pairs, "all", {}, {})
-    reading = start_reading(config)
+        return PairsToScore(pairs, "all", {}, {}, reading)
     streams = read_source_splits(config.source, reading)
     names = choose_scored_splits(list(streams), config.source, config.split)
     seen: SeenTexts = {}
@@ -60,4 +63,4 @@ def load_pairs_to_score(config: DataConfig, count: CountCharacters | None = None
         left_out = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "none"
         raise InputError(f"data.source: '{config.source}' gave no pairs to score (left out: {left_out})")
     which = "all" if len(names) == len(streams) else f"split {', '.join(names)}"
-    return PairsToScore(pairs, which, dropped, {**reading.list_notes(), **counts.notes})
+    return PairsToScore(pairs, which, dropped, {**reading.list_notes(), **counts.notes}, reading)

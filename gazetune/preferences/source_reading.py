@@ -11,7 +11,10 @@ from gazetune.preferences.sources.rows import RowError
 
 @dataclass
 class SourceReading:
-    """One reading of a source: its settings, and counts of what was seen so far."""
+    """One reading of a source: its settings, and counts of what was seen so far.
+
+    A pair may turn out to be of no use when it is rendered or encoded, long after it was read. It is counted here too.
+    """
 
     invert_oasst1: bool = False
     """Whether pairs of OASST1 have chosen and rejected change places, as the public code of GazeReward has them."""
@@ -42,6 +45,11 @@ class SourceReading:
             raise InputError(f"{error}; data.on_bad_row=drop leaves such rows out") from error
         self.bad[error.reason] += 1
         self.first_bad = self.first_bad or str(error)
+
+    def take_bad_pair(self, error: RowError) -> None:
+        """Count a row whose pair was read and turns out to be of no use, or refuse it; as `take_bad_row`."""
+        self.take_bad_row(error)
+        self.good -= 1
 
     def list_notes(self) -> dict[str, int]:
         """Return what a user should know of the rows that were read, and of how many; columns together in one line."""

@@ -18,13 +18,14 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gazetune.config import DataConfig
 from gazetune.errors import InputError
 from gazetune.preferences.grouping import link_groups, prompt_group
 from gazetune.preferences.pair import PreferencePair
 from gazetune.preferences.planted import make_planted_data
+from gazetune.preferences.source_reading import SourceReading
 from gazetune.preferences.source_splits import read_source_splits
 from gazetune.preferences.split_names import classify_splits
 from gazetune.preferences.take_pairs import (
@@ -60,6 +61,8 @@ class Splits:
     """How many pairs were left out, by reason."""
     notes: dict[str, int]
     """What a user should know of the rows that were read, such as a column that was not, and how many they are."""
+    reading: SourceReading = field(default_factory=SourceReading, compare=False)
+    """How the rows were read. A pair that turns out to be of no use when it is encoded is counted here."""
     bayes: dict[str, float] | None = None
     """Planted data only: the best reachable accuracy by what a model sees (see `PlantedData.bayes`)."""
 
@@ -84,7 +87,7 @@ def load_splits(config: DataConfig, count_rendered: CountCharacters | None = Non
     InputError
         For a source that cannot be read, a published split that does not exist, and a split that ends up empty.
     """
-    counts = ReadCounts(Counter(), Counter())
+    counts = ReadCounts(Counter(), Counter(), start_reading(config))
     count: CountCharacters = count_characters
     if config.max_chars_of == "rendered" and count_rendered is not None:
         count = count_rendered
@@ -112,6 +115,7 @@ def load_splits(config: DataConfig, count_rendered: CountCharacters | None = Non
         fingerprint=compute_fingerprint(divided),
         dropped=reasons,
         notes=dict(counts.notes),
+        reading=counts.reading,
         bayes=bayes,
     )
 
@@ -123,7 +127,7 @@ def _read_published(
     if config.source == "planted":
         data = make_planted_data(config.pairs or PLANTED_PAIRS, config.seed)
         return {"train": list(data.pairs)}, data.bayes
-    reading = start_reading(config)
+    reading = counts.reading
     streams = read_source_splits(config.source, reading)
     published: _Published = {}
     seen: dict[str, SeenTexts] = {}
@@ -143,7 +147,7 @@ def _join_splits(published: _Published, counts: ReadCounts) -> list[PreferencePa
     if len(published) == 1:
         return [pair for pairs in published.values() for pair in pairs]
     seen: SeenTexts = {}
-    uncounted = ReadCounts(counts.dropped, Counter())  # each file's own pairs were counted before
+    uncounted = counts._replace(notes=Counter())  # each file's own pairs were counted before
     return [pair for pairs in published.values() for pair in pairs if not is_second_copy(pair, uncounted, seen)]
 
 

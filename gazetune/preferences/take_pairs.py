@@ -10,9 +10,10 @@ from gazetune.config import DataConfig
 from gazetune.preferences.pair import Message, PreferencePair
 from gazetune.preferences.source_reading import SourceReading
 from gazetune.preferences.sources.registry import Dropped
+from gazetune.preferences.sources.rows import RowError
 
 CountCharacters = Callable[[PreferencePair], int]
-"""Counts the characters of both chats of a pair."""
+"""Counts the characters of both chats of a pair; raises a `RowError` for one that the chat template refuses."""
 
 SeenTexts = dict[tuple[tuple[Message, ...], str, str], str]
 """Prompt, chosen and rejected reply of pairs, and the file that each one was first found in."""
@@ -23,6 +24,8 @@ class ReadCounts(NamedTuple):
 
     dropped: Counter[str]
     notes: Counter[str]
+    reading: SourceReading
+    """Where bad rows are counted."""
 
 
 def start_reading(config: DataConfig) -> SourceReading:
@@ -48,7 +51,12 @@ def take_pairs(
         if isinstance(item, Dropped):
             counts.dropped[item.reason] += not item.bad
             continue
-        if config.max_chars is not None and count(item) > config.max_chars:
+        try:
+            is_too_long = config.max_chars is not None and count(item) > config.max_chars
+        except RowError as error:
+            counts.reading.take_bad_pair(error)
+            continue
+        if is_too_long:
             counts.dropped["longer than max_chars"] += 1
         elif is_second_copy(item, counts, seen):
             continue

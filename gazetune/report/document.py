@@ -117,6 +117,8 @@ class SearchDocument:
     importance: ImportanceRecord = field(default_factory=ImportanceRecord)
     ended_by: EndedRecord | None = None
     """None for a search that had all its trials."""
+    data: tuple[Mapping[str, Mapping[str, int]], ...] = ()
+    """Of each data set that trials could ask for: its `pairs` by split, those `dropped` by reason, and `notes`."""
     config: str = ""
     """The resolved search as YAML, for the report only."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
@@ -140,6 +142,7 @@ class SearchDocument:
             "pareto": [_record_fields(record) for record in self.pareto],
             "importance": dict(self.importance.shares),
             "ended_by": self.ended_by and _record_fields(self.ended_by),
+            "data": list(self.data),
             "report": self.report,
         }
         return {name: _to_json_value(value) for name, value in document.items()}

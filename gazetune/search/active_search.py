@@ -55,9 +55,14 @@ class PreparedSearch:
             "code": code_version(),
         }
 
+    def list_pair_counts(self) -> tuple[dict[str, dict[str, int]], ...]:
+        """Return `pairs`, `dropped` and `notes` of each data set, those that are the same once."""
+        counts = [each.facts.list_counts() for each in self.data]
+        return tuple(each for place, each in enumerate(counts) if each not in counts[:place])
+
     @functools.cached_property
     def pair_counts(self) -> dict[str, str]:
-        """Which pairs each data set has, what was dropped and what else is to be known of them: `pairs` and so on."""
+        """Which pairs each data set has, what was dropped and what else is to be known of them, as one line each."""
         tags = [each.facts.count_tags() for each in self.data]
         return {name.removeprefix("gazetune."): "; ".join(dict.fromkeys(tag[name] for tag in tags)) for name in tags[0]}
 

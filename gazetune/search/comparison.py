@@ -56,6 +56,7 @@ def compare_on_test(active: ActiveSearch) -> SearchDocument:
         pareto=find_pareto_front(study, prepared.config.search),
         importance=measure_importance(study, prepared.space),
         ended_by=active.caps.end_record(trials),
+        data=prepared.list_pair_counts(),
         report=str(prepared.folder.report),
         config=dump_config(prepared.config),
         fingerprints={**prepared.fingerprints, **prepared.pair_counts, **_bayes_accuracies(prepared.data)},

@@ -26,7 +26,7 @@ from gazetune.reward.data.prepared_data import PreparedData, is_prepared, prepar
 from gazetune.reward.model.backbone import check_backbone_weights
 from gazetune.reward.model.checks.backbone import check_backbone
 from gazetune.reward.model.pair_losses import check_scores
-from gazetune.reward.saved.saved_model import read_facts, with_saved_template
+from gazetune.reward.saved.saved_model import has_saved_template, read_facts, with_saved_template
 from gazetune.reward.saved.scored_pairs import ScoredPairs, encode_named_pairs, without_division
 from gazetune.tracking.location import check_tracking_uri, log_unwritten_secret, stored_tracking_uri
 from gazetune.tracking.mlflow_runs import Tracker
@@ -167,7 +167,9 @@ def evaluate_saved_model(
 
 def _own_test_pairs(config: Config, folder: Path, cache: Path) -> ScoredPairs | None:
     """Return the test split that a saved model was prepared with; None where its data have changed since."""
-    data = prepare_data(config if is_prepared(config, cache) else with_saved_template(config, folder), cache)
+    data = prepare_data(config, cache) if is_prepared(config, cache) else None
+    if data is None or not has_saved_template(data, folder):  # what lies in the cache may have another date
+        data = prepare_data(with_saved_template(config, folder), cache)
     if data.facts.data_fingerprint != read_facts(folder).data_fingerprint:
         logger.warning("data.source: %s: is not as it was when the model was trained", config.data.source)
         return None

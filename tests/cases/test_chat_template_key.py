@@ -18,7 +18,10 @@ from gazetune.reward.data.prepared_data import preparation_key, prepare_data
 from gazetune.reward.model.backbone import load_tokenizer
 from gazetune.reward.model.chat_templates import PLAIN, freeze_date, uses_date
 from gazetune.reward.model.tiny import tiny_tokenizer
-from gazetune.reward.saved.saved_model import with_saved_template
+from gazetune.reward.saved.reward_scorer import RewardScorer
+from gazetune.reward.saved.saved_model import read_saved_config, with_saved_template
+from gazetune.train.run import evaluate_saved_model
+from tests.saved_models import save_untrained_model
 
 CHAT = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]
 ACCEPTED = "data.chat_template accepts a file with a Jinja template, or plain"
@@ -165,3 +168,44 @@ def test_a_model_is_prepared_for_with_its_own_template_when_the_file_is_gone(pai
     (tmp_path / "cache" / "chat_template_date").write_text("2020-01-01T00:00:00")  # another day, elsewhere
     again = prepare_data(with_saved_template(config, first.folder), tmp_path / "elsewhere")
     assert np.array_equal(first.train.ids, again.train.ids)
+
+
+def test_a_model_is_evaluated_with_its_own_date_also_where_its_data_lie_prepared_with_another(tmp_path: Path) -> None:
+    file, cache = tmp_path / "dated.jinja", tmp_path / "elsewhere" / "cache"
+    file.write_text(DATED)
+    model = save_untrained_model(tmp_path / "best", tmp_path / "cache", chat_template=str(file))
+    own = (model / "tokenizer" / "chat_template.jinja").read_text()
+    cache.mkdir(parents=True)
+    (cache / "chat_template_date").write_text("2020-01-01T00:00:00")
+    other = prepare_data(read_saved_config(model), cache).folder
+    assert (other / "tokenizer" / "chat_template.jinja").read_text() != own
+    evaluate_saved_model(model, tmp_path / "elsewhere")
+    made = [each.parent for each in cache.glob("prepared/*/facts.json") if each.parent != other]
+    assert [(each / "tokenizer" / "chat_template.jinja").read_text() for each in made] == [own]
+    evaluate_saved_model(model, tmp_path)  # where it was trained nothing is prepared again
+    assert len(list(tmp_path.glob("cache/prepared/*/facts.json"))) == 1
+
+
+def test_what_a_template_leaves_out_of_scored_chats_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "last.jinja"
+    file.write_text("{{ messages[-1].role }}: {{ messages[-1].content }}")
+    scorer = RewardScorer(save_untrained_model(tmp_path / "best", tmp_path / "cache", chat_template=str(file)))
+    scorer.score([CHAT, CHAT[1:], CHAT])
+    assert caplog.messages == [
+        "chats to score: the chat template leaves out user messages of conversations (2 of 3); later ones are not told"
+    ]
+    system = {"role": "system", "content": "Be brief."}
+    scorer.score([CHAT, [system, *CHAT]])
+    assert len(caplog.messages) == 2
+    assert "leaves out system messages of conversations (1 of 2)" in caplog.messages[1]
+    assert "user" not in caplog.messages[1]
+
+
+def test_scored_chats_that_are_cut_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    scorer = RewardScorer(save_untrained_model(tmp_path / "best", tmp_path / "cache", max_tokens=60))
+    scorer.score([CHAT])
+    assert not caplog.messages
+    scorer.score([CHAT, [CHAT[0], {"role": "assistant", "content": "So. " * 90}]])
+    assert caplog.messages[0].startswith("chats to score: conversations end at data.max_tokens (1 of 2)")

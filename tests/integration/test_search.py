@@ -168,3 +168,6 @@ def test_the_report_says_what_won(document: dict[str, Any]) -> None:
     assert f"{100 * document['best']['test']['accuracy']:.1f}" in text
     assert document["best"]["id"] in text
     assert "\n- pairs: `" in text and "\n- dropped: `none`" in text
+    (data,) = document["data"]
+    assert data["pairs"].keys() == {"train", "validation", "test"} and data["dropped"] == data["notes"] == {}
+    assert f"\n- pairs: `{', '.join(f'{count} {split}' for split, count in data['pairs'].items())}`" in text

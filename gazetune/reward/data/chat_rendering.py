@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
@@ -23,13 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
-from gazetune.errors import InputError
 from gazetune.preferences.pair import Message
+from gazetune.preferences.sources.rows import RowError
 from gazetune.reward.data.content_tracing import TemplateStrings, TracedText, search_contents, trace_contents
 
 # White space on either side shows which sides the template strips; it is of a kind that no template writes itself.
 _SPACE = "\N{FOUR-PER-EM SPACE}"
 _HOLDER = re.compile(f"({_SPACE}?)\ue000(\\d+)\ue001({_SPACE}?)")
+_LONGEST_REASON = 200
+"""Characters of what a template says when it refuses a conversation, as rows are counted by it."""
 
 
 class _Holder(NamedTuple):
@@ -111,7 +113,7 @@ class ChatRenderer:
 
         Raises
         ------
-        InputError
+        RowError
             When the chat template refuses a conversation.
         """
         if not chats:
@@ -131,9 +133,7 @@ class ChatRenderer:
         try:
             return str(self.tokenizer.apply_chat_template(turns, tokenize=False))
         except Exception as error:
-            said = next(iter(str(error).splitlines()), "") or type(error).__name__
-            roles = ", ".join(turn["role"] for turn in turns)
-            raise InputError(f"{origin}: the chat template refuses the roles {roles}: {said}") from error
+            raise describe_refusal(turns, origin, error) from error
 
     def _locate_contents(self, chat: Sequence[Message], text: str) -> RenderedChat:
         """Find the contents in what the template wrote for them."""
@@ -166,6 +166,14 @@ class ChatRenderer:
             self.tally.searched += 1
             traced = search_contents(contents, text)
         return traced
+
+
+def describe_refusal(turns: Sequence[Mapping[str, str]], origin: str, error: Exception) -> RowError:
+    """Return the error of a row whose conversation makes the chat template raise `error`."""
+    said = next(iter(str(error).splitlines()), "") or type(error).__name__
+    roles = ", ".join(turn["role"] for turn in turns)
+    shown = f"the chat template refuses the roles {roles}: {said}"
+    return RowError(origin, f"refused by the chat template: {said[:_LONGEST_REASON]}", shown=shown)
 
 
 def find_frame(render: Callable[[Sequence[str]], str], messages: int) -> _Frame | None:

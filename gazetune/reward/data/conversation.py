@@ -47,6 +47,8 @@ class EncodedChat:
         return EncodedChat(self.ids[:tokens], self.message[:tokens], self.spans[:tokens], False, self.shown)
 
 
+CUT_NOTE = "conversations end at data.max_tokens"
+"""What is told of conversations that are not whole, with their number."""
 CHECKED = 8
 """So many conversations of an encoder are tokenised once more by `apply_chat_template` itself, and compared."""
 

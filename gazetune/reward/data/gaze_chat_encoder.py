@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,9 +14,12 @@ from gazetune.gaze.measures import FlatGaze, GazePredictor
 from gazetune.gaze.store.build import predict_flat
 from gazetune.preferences.pair import Message
 from gazetune.preferences.sources.messages import read_messages
-from gazetune.reward.data.conversation import ChatEncoder
+from gazetune.reward.data.chat_rendering import RenderingTally
+from gazetune.reward.data.conversation import CUT_NOTE, ChatEncoder
 from gazetune.reward.data.encoding import TextRows, align_chat, convert_units, find_scoped_passages, flatten_chats
 from gazetune.reward.layout.batching import EncodedSplit
+
+_log = logging.getLogger(__name__)
 
 Chat = Sequence[Message | Mapping[str, object]]
 """A conversation: messages, or mappings with `role` and `content`."""
@@ -29,9 +33,12 @@ class GazeChatEncoder:
         self.config, self.predictor = config, predictor
         self._chat_encoder = ChatEncoder(tokenizer, config.data.max_tokens, config.data.tokens)
         self._pad_token = int(tokenizer.pad_token_id or 0)
+        self._warned: set[str] = set()
 
     def encode_chats(self, chats: Sequence[Chat]) -> EncodedSplit:
         """Return the conversations as texts of a split, in their order.
+
+        What of conversations the model does not see is told in a warning, the first time that it happens.
 
         Raises
         ------
@@ -45,7 +52,10 @@ class GazeChatEncoder:
         texts = list(dict.fromkeys(passage.text for passage in passages))
         units = self._predict_units(texts)
         rows = TextRows({text: row for row, text in enumerate(texts)}, units.offsets, units.spans)
+        tally = self._chat_encoder.renderer.tally = RenderingTally()
         encoded = self._chat_encoder.encode_chats(checked, origins)
+        cut = sum(not one.whole for one in encoded)
+        self._warn_once({**tally.list_notes(), **({CUT_NOTE: cut} if cut else {})}, len(chats))
         aligned = [align_chat(one, chat, rows, self.config.gaze) for one, chat in zip(encoded, checked, strict=True)]
         return EncodedSplit(
             **flatten_chats(aligned),
@@ -53,6 +63,13 @@ class GazeChatEncoder:
             values=np.ascontiguousarray(units.values, dtype=np.float32),
             pad_token=self._pad_token,
         )
+
+    def _warn_once(self, notes: Mapping[str, int], chats: int) -> None:
+        """Warn of what was not told yet, in one line; `notes` has the number of conversations of each."""
+        new = [f"{note} ({count} of {chats})" for note, count in notes.items() if note not in self._warned]
+        if new:
+            _log.warning("chats to score: %s; later ones are not told", "; ".join(new))
+        self._warned.update(notes)
 
     def _predict_units(self, texts: Sequence[str]) -> FlatGaze:
         if self.predictor is None:

@@ -1,4 +1,4 @@
-"""Preference pairs as tokens with gaze, without the pairs whose two texts are equal tokens."""
+"""Preference pairs as tokens with gaze, without those whose two texts are equal tokens or that a template refuses."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from gazetune.errors import InputError
 from gazetune.gaze.controls import add_noise, apply_control
 from gazetune.gaze.measures import GazePredictor
 from gazetune.preferences.pair import PreferencePair
+from gazetune.preferences.source_reading import SourceReading
+from gazetune.preferences.sources.rows import RowError
 from gazetune.reward.data.conversation import ChatEncoder
 from gazetune.reward.data.encoding import AlignedChat, ChatArrays, TextRows, align_chat, convert_units, flatten_chats
 from gazetune.reward.data.stored_gaze import RemotePrediction, open_gaze_store
@@ -43,9 +45,9 @@ class EncodedPairs(NamedTuple):
 class PairEncoder:
     """Encodes the pairs of a config's splits; knows the longest conversation that it saw."""
 
-    def __init__(self, config: Config, encoder: ChatEncoder, context: int | None) -> None:
-        """`context` is the most positions that the backbone takes, None for no limit."""
-        self.config, self.encoder, self.context = config, encoder, context
+    def __init__(self, config: Config, encoder: ChatEncoder, context: int | None, reading: SourceReading) -> None:
+        """`context` is the most positions that the backbone takes, None for no limit; `reading` counts refused rows."""
+        self.config, self.encoder, self.context, self.reading = config, encoder, context, reading
         self.vocabulary = vocabulary_size(config)
         self.longest, self.longest_origin = {"tokens": 0, "units": 0}, ""
 
@@ -53,6 +55,8 @@ class PairEncoder:
         self, name: str, pairs: Sequence[PreferencePair], texts: TextRows, progress: Progress
     ) -> EncodedPairs:
         """Return the pairs of the split `name` as tokens with gaze, without those whose two texts are equal tokens.
+
+        A pair that the chat template refuses is a bad row: refused, or dropped and counted, as `reading` has it.
 
         Raises
         ------
@@ -65,8 +69,13 @@ class PairEncoder:
         cut = 0
         for done, pair in enumerate(pairs, start=1):
             chats = [pair.chat_with(pair.chosen), pair.chat_with(pair.rejected)]
-            both = self.encoder.encode_chats(chats, [pair.origin] * 2)
             progress(f"tokens of {name}", done, len(pairs))
+            try:
+                both = self.encoder.encode_chats(chats, [pair.origin] * 2)
+            except RowError as error:
+                self.reading.take_bad_pair(error)
+                dropped[error.reason] += 1
+                continue
             for encoded in both:
                 self._check_ids(encoded.ids, pair.origin)
             if np.array_equal(both[0].ids, both[1].ids):
@@ -78,10 +87,18 @@ class PairEncoder:
                 cut += not encoded.whole
                 self._note_length(len(encoded.ids), len(rows[-1].unit_index), pair.origin)
         if not kept:
+            self.check_bad_rows()
             raise InputError(self._why_nothing_is_left(name, dropped))
         return EncodedPairs(kept, flatten_chats(rows), dropped, cut)
 
+    def check_bad_rows(self) -> None:
+        """Refuse the pairs when more rows than `data.max_bad_rows` gave none; after the last split is encoded."""
+        self.reading.check_bad_rows(self.config.data.max_bad_rows)
+
     def _why_nothing_is_left(self, name: str, dropped: Counter[str]) -> str:
+        if dropped.total() > dropped[CUT_TO_EQUAL] + dropped[EQUAL]:
+            counts = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
+            return f"data.source: '{self.config.data.source}': no pair of the {name} split is left (left out: {counts})"
         if dropped[CUT_TO_EQUAL] >= dropped[EQUAL]:
             return (
                 f"data.max_tokens: {self.config.data.max_tokens} leaves no difference between the two texts of any of "

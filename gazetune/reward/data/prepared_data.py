@@ -38,7 +38,7 @@ from gazetune.gaze.networks.weights import FILES_BESIDE_WEIGHTS
 from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.preferences.pair import PreferencePair, collect_margins
 from gazetune.preferences.splits import compute_fingerprint
-from gazetune.reward.data.conversation import ChatEncoder
+from gazetune.reward.data.conversation import CUT_NOTE, ChatEncoder
 from gazetune.reward.data.encoding import TextRows
 from gazetune.reward.data.gaze_unit import gaze_unit
 from gazetune.reward.data.pair_encoding import PairEncoder, Progress, distort_measures, gather_measures
@@ -86,10 +86,13 @@ class DatasetFacts:
         dropped = f"; dropped: {describe_counts(self.dropped)}" if self.dropped else ""
         return [f"pairs: {pairs}{dropped}", *(f"pairs: {what} ({count})" for what, count in self.notes.items())]
 
+    def list_counts(self) -> dict[str, dict[str, int]]:
+        """Return which pairs there are, which were dropped, and what was noted."""
+        return {"pairs": self.pairs, "dropped": self.dropped, "notes": self.notes}
+
     def count_tags(self) -> dict[str, str]:
         """Return the tags of an MLflow run that say which pairs there are, which were dropped, and what was noted."""
-        counts = {"pairs": self.pairs, "dropped": self.dropped, "notes": self.notes}
-        lines = {f"gazetune.{name}": describe_counts(values) or "none" for name, values in counts.items()}
+        lines = {f"gazetune.{name}": describe_counts(its) or "none" for name, its in self.list_counts().items()}
         return {name: line[:LONGEST_TAG] for name, line in lines.items()}
 
 
@@ -263,10 +266,11 @@ class _Preparation:
         texts, values = self._gather_gaze()
         np.save(folder / "values.npy", values)
         encoder = ChatEncoder(self.tokenizer, self.config.data.max_tokens, self.config.data.tokens)
-        pair_encoder = PairEncoder(self.config, encoder, self.context)
+        pair_encoder = PairEncoder(self.config, encoder, self.context, splits.reading)
         encoded = {
             split: pair_encoder.encode_pairs(split, getattr(splits, split), texts, self.progress) for split in SPLITS
         }
+        pair_encoder.check_bad_rows()
         for split, (pairs, arrays, _, _) in encoded.items():
             for name, array in arrays.items():
                 np.save(folder / f"{split}.{name}.npy", cast("NDArray[np.generic]", array))
@@ -275,7 +279,7 @@ class _Preparation:
         mean, sd = training_statistics(values[encoded["train"].arrays["unit_index"]])
         dropped = sum((each.dropped for each in encoded.values()), Counter(splits.dropped))
         cut = sum(each.cut for each in encoded.values())
-        cut_note = {"conversations end at data.max_tokens": cut} if cut else {}
+        cut_note = {CUT_NOTE: cut} if cut else {}
         kept = {split: each.pairs for split, each in encoded.items()}
         facts = DatasetFacts(
             # Of the pairs that are kept: runs are compared pair by pair where it is the same.

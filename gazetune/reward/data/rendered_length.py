@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from jinja2 import TemplateError
-
 from gazetune.config import Config
-from gazetune.errors import InputError
 from gazetune.preferences.pair import PreferencePair
 from gazetune.preferences.splits import Splits, load_splits
 from gazetune.preferences.take_pairs import CountCharacters
+from gazetune.reward.data.chat_rendering import describe_refusal
 from gazetune.reward.model.backbone import load_tokenizer
 
 
@@ -18,7 +16,8 @@ def load_pair_splits(config: Config) -> Splits:
     Raises
     ------
     InputError
-        As `load_splits` and `load_tokenizer`, and when the template refuses a conversation.
+        As `load_splits` and `load_tokenizer`, and when the template refuses a conversation and
+        bad rows are not dropped.
     """
     if config.data.max_chars_of == "contents" or config.data.max_chars is None:
         return load_splits(config.data)
@@ -26,7 +25,10 @@ def load_pair_splits(config: Config) -> Splits:
 
 
 def create_counter(config: Config) -> CountCharacters:
-    """Return a function that counts the characters of both chats of a pair as the template writes them."""
+    """Return a function that counts the characters of both chats of a pair as the template writes them.
+
+    The function raises a `RowError` for a conversation that the template refuses.
+    """
     # The template of the tiny tokenizer does not depend on the words that it was trained on.
     tokenizer = load_tokenizer(config.backbone, ["words"], config.data.tokens, config.data.chat_template)
 
@@ -36,9 +38,8 @@ def create_counter(config: Config) -> CountCharacters:
             messages = [{"role": each.role, "content": each.content} for each in pair.chat_with(reply)]
             try:
                 total += len(str(tokenizer.apply_chat_template(messages, tokenize=False)))
-            except (TemplateError, ValueError) as error:
-                roles = ", ".join(message["role"] for message in messages)
-                raise InputError(f"{pair.origin}: the chat template refuses the roles {roles}: {error}") from error
+            except Exception as error:  # a template can raise anything
+                raise describe_refusal(messages, pair.origin, error) from error
         return total
 
     return count_rendered

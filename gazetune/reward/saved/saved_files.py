@@ -5,5 +5,7 @@ from __future__ import annotations
 WEIGHTS = "weights.safetensors"
 CONFIG = "config.yaml"
 TOKENIZER = "tokenizer"
+TEMPLATE = "chat_template.jinja"
+"""Of the tokenizer, in its folder."""
 FACTS = "facts.json"
 CARD = "README.md"

@@ -31,7 +31,7 @@ from gazetune.reward.data.prepared_data import PreparedData
 from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.model.sharding import full_shape, gathered_parameters
-from gazetune.reward.saved.saved_files import CARD, CONFIG, FACTS, TOKENIZER, WEIGHTS
+from gazetune.reward.saved.saved_files import CARD, CONFIG, FACTS, TEMPLATE, TOKENIZER, WEIGHTS
 
 
 class SaveFailed(RunError):
@@ -171,10 +171,18 @@ def read_model_card(folder: Path) -> str:
 
 def with_saved_template(config: Config, folder: Path) -> Config:
     """Return a config with the chat template of a saved model: its file may be gone, and its date is the model's."""
-    template = folder / TOKENIZER / "chat_template.jinja"
+    template = folder / TOKENIZER / TEMPLATE
     if not template.is_file():
         return config
     return config.model_copy(update={"data": config.data.model_copy(update={"chat_template": str(template.resolve())})})
+
+
+def has_saved_template(data: PreparedData, folder: Path) -> bool:
+    """Tell whether a data set was prepared with the chat template of a saved model, its frozen date included."""
+    template, prepared = folder / TOKENIZER / TEMPLATE, data.folder / TOKENIZER / TEMPLATE
+    if not template.is_file():
+        return True
+    return prepared.is_file() and prepared.read_bytes() == template.read_bytes()
 
 
 def load_saved_tokenizer(folder: Path) -> PreTrainedTokenizerFast:

@@ -6,6 +6,7 @@ tokenizer that was saved with the model.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from gazetune.errors import InputError
 from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.preferences.pair import PreferencePair, collect_margins
 from gazetune.preferences.pairs_to_score import load_pairs_to_score
-from gazetune.reward.data.conversation import ChatEncoder
+from gazetune.reward.data.conversation import CUT_NOTE, ChatEncoder
 from gazetune.reward.data.encoding import TextRows
 from gazetune.reward.data.pair_encoding import PairEncoder, distort_measures, gather_measures
 from gazetune.reward.data.prepared_data import check_context, count_response_words, describe_counts
@@ -26,7 +27,7 @@ from gazetune.reward.data.rendered_length import create_counter, load_pair_split
 from gazetune.reward.data.stored_gaze import texts_to_predict
 from gazetune.reward.layout.batching import EncodedSplit
 from gazetune.reward.model.backbone import context_length
-from gazetune.reward.saved.saved_model import load_saved_tokenizer
+from gazetune.reward.saved.saved_model import load_saved_tokenizer, with_saved_template
 
 _WHOLE: dict[str, object] = {
     "pairs": None,
@@ -75,20 +76,23 @@ def encode_named_pairs(config: Config, folder: Path, cache: Path, own: DataConfi
     InputError
         For pairs that cannot be read, and a conversation that the backbone has no room for.
     """
+    templated = with_saved_template(config, folder)
     if whole:
         rendered = config.data.max_chars_of == "rendered" and config.data.max_chars is not None
-        found = load_pairs_to_score(config.data, create_counter(config) if rendered else None)
+        found = load_pairs_to_score(config.data, create_counter(templated) if rendered else None)
         pairs, which, dropped, notes = found.pairs, found.which, found.dropped, dict(found.notes)
+        reading = found.reading
     else:
-        splits = load_pair_splits(config)
+        splits = load_pair_splits(templated)
         pairs, which = list(splits.test), "the test split"
-        dropped, notes = splits.dropped, dict(splits.notes)
+        dropped, notes, reading = splits.dropped, dict(splits.notes), splits.reading
     tokenizer = load_saved_tokenizer(folder)
     context = context_length(config.backbone)
     texts, values = _read_gaze(config, cache, pairs)
     chat_encoder = ChatEncoder(tokenizer, config.data.max_tokens, config.data.tokens)
-    encoder = PairEncoder(config, chat_encoder, context)
+    encoder = PairEncoder(config, chat_encoder, context, reading)
     encoded = encoder.encode_pairs("test", pairs, texts, _say_nothing)
+    encoder.check_bad_rows()
     check_context(config, encoder.longest, encoder.longest_origin, context)
     split = EncodedSplit(
         **encoded.arrays,
@@ -96,11 +100,13 @@ def encode_named_pairs(config: Config, folder: Path, cache: Path, own: DataConfi
         values=values,
         pad_token=int(tokenizer.pad_token_id or 0),
     )
-    notes |= _count_trained(encoded.pairs, config.model_copy(update={"data": own}))
+    notes |= _count_trained(encoded.pairs, with_saved_template(config.model_copy(update={"data": own}), folder))
     notes |= chat_encoder.renderer.tally.list_notes()
     if encoded.cut:
-        notes["conversations end at data.max_tokens"] = encoded.cut
-    return ScoredPairs(split, count_response_words(encoded.pairs), which, {**dropped, **encoded.dropped}, notes)
+        notes[CUT_NOTE] = encoded.cut
+    return ScoredPairs(
+        split, count_response_words(encoded.pairs), which, dict(Counter(dropped) + encoded.dropped), notes
+    )
 
 
 def _say_nothing(stage: str, done: int, total: int) -> None:

@@ -25,6 +25,7 @@ def test_the_document_has_the_keys_it_promises(document: Maker) -> None:
         "pareto",
         "importance",
         "ended_by",
+        "data",
         "report",
     ]
     trial = {"id", "state", "params", "examples", "val_accuracy", "seconds", "mlflow_run", "reason"}
