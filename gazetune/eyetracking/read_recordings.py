@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from gazetune.errors import InputError
 from gazetune.eyetracking.formats.registry import RECORDING_FORMATS, LoadedRecordings, RecordingSource
 from gazetune.eyetracking.import_settings import DroppedPart, ImportSettings
+from gazetune.eyetracking.recording import Recording
 
 _DATA_SUFFIXES = (".csv", ".tsv", ".asc", ".edf", ".xls", ".xlsx", ".gz", ".zip")
 """What a recording may be saved as. A file of these that no format reads is told."""
@@ -46,6 +48,8 @@ def read_recordings(path: Path, settings: ImportSettings) -> LoadedRecordings:
         found = each.read(source)
         found.recordings = [replace(recording, format=each.name) for recording in found.recordings]
         loaded.add_all(found)
+    for note in _describe_shared_names(loaded.recordings):
+        loaded.add_note(note)
     if not claiming:
         loaded.dropped += _list_unread_files(source, loaded)
     if not loaded.recordings and all(each.what == "file" and each.reason in _UNREAD for each in loaded.dropped):
@@ -53,6 +57,22 @@ def read_recordings(path: Path, settings: ImportSettings) -> LoadedRecordings:
         more = f" ({unread} files of no known format, as {loaded.dropped[0].source})" if unread else ""
         raise InputError(f"{path}: has no recordings{more}; accepted: {'; '.join(each.files for each in formats)}")
     return loaded
+
+
+def _describe_shared_names(recordings: Sequence[Recording]) -> list[str]:
+    """Return a line for each reader whose name is that of several folders or files: they may be several people."""
+    places: dict[str, set[Path]] = {}
+    for each in recordings:
+        named = (path for path in (each.path, *each.path.parents) if each.reader in (path.name, path.stem))
+        place = next(named, None)
+        if place is not None:
+            places.setdefault(each.reader, set()).add(place)
+    return [
+        f"{' and '.join(map(str, sorted(found)[:2]))}{' and others' if len(found) > 2 else ''}: are taken as one "
+        f"reader's, {reader}; if they are not, give them other names"
+        for reader, found in sorted(places.items())
+        if len(found) > 1
+    ]
 
 
 def _list_unread_files(source: RecordingSource, loaded: LoadedRecordings) -> list[DroppedPart]:

@@ -6,12 +6,14 @@ one that pymovements ships. Of its contents one is read: measures of words, tabl
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gazetune.errors import InputError, did_you_mean
 from gazetune.eyetracking.formats.registry import LoadedRecordings, RecordingSource, recording_format
 from gazetune.eyetracking.formats.split_trials import split_trials
+from gazetune.eyetracking.import_settings import ImportSettings
 from gazetune.eyetracking.pymovements.asc_blocks import open_asc, scan_asc
 from gazetune.eyetracking.pymovements.gaze import (
     ReaderFixations,
@@ -21,11 +23,13 @@ from gazetune.eyetracking.pymovements.gaze import (
 )
 from gazetune.eyetracking.pymovements.settings import PymovementsSettings, import_pymovements, name_reading_errors
 from gazetune.eyetracking.pymovements.tables import COLUMN_SPELLINGS, CorpusTable
-from gazetune.eyetracking.recording import Recording, ScreenSize
+from gazetune.eyetracking.recording import Recording
 
 if TYPE_CHECKING:
-    from pymovements import DatasetDefinition
+    from pymovements import DatasetDefinition, Gaze
     from pymovements.dataset.dataset_files import DatasetFile
+
+_T = TypeVar("_T")
 
 _CONTENTS = {
     "measures": ("precomputed_reading_measures", "precomputed_reading_measures"),
@@ -61,7 +65,7 @@ def read_dataset(source: RecordingSource) -> LoadedRecordings:
             f"detect: {settings.detect}; accepted: with content gaze, but the {content} of {definition.name} are read"
         )
     for file in _list_files(definition, root, content):
-        for found in _read_file(file, definition, content, settings, source.settings.screen):
+        for found in _read_file(file, definition, content, source.settings, loaded):
             if isinstance(found, Recording):
                 loaded.recordings.append(found)
             else:
@@ -114,26 +118,28 @@ def _read_file(
     file: DatasetFile,
     definition: DatasetDefinition,
     content: str,
-    settings: PymovementsSettings,
-    screen: ScreenSize | None,
+    import_settings: ImportSettings,
+    loaded: LoadedRecordings,
 ) -> list[ReaderFixations] | list[Recording]:
     from pymovements.dataset import dataset_files
 
-    path, metadata = file.path, file.metadata
+    """Return what a file has, and add to `loaded` what the report says of it."""
+    path, metadata, settings, screen = file.path, file.metadata, import_settings.pymovements, import_settings.screen
     if content == "measures":
         with name_reading_errors(path):
             frame = dataset_files.load_precomputed_reading_measure_file(file, definition).frame
-        return CorpusTable(frame, path, metadata, settings).read_measures()
+        return _read_table(CorpusTable(frame, path, metadata, settings), lambda table: table.read_measures(), loaded)
     if content == "fixations":
         with name_reading_errors(path):
             frame = dataset_files.load_precomputed_event_file(file, definition).frame
         recorded = get_screen_size(definition.experiment)
         size = check_screen_size(recorded, path, screen) if recorded and screen else screen or recorded
-        return CorpusTable(frame, path, metadata, settings).read_fixations(size)
+        return _read_table(
+            CorpusTable(frame, path, metadata, settings), lambda table: table.read_fixations(size), loaded
+        )
     with name_reading_errors(path):
         gaze = dataset_files.load_gaze_file(file, definition)
-    named = (settings.columns["reader"],) if "reader" in settings.columns else COLUMN_SPELLINGS["reader"]
-    reader = next((str(metadata[name]) for name in named if name in metadata), path.stem)
+    reader = _name_reader(gaze, file, settings)
     if gaze.trial_columns is None and "trial" not in settings.columns:
         gaze.trial_columns = [name for name in COLUMN_SPELLINGS["trial"] if name in metadata][:1] or None
     blocks = None
@@ -141,3 +147,38 @@ def _read_file(
         with name_reading_errors(path), open_asc(path) as lines:
             blocks = scan_asc(lines, settings.trial_message)
     return [extract_fixations(gaze, path, reader, settings, screen, blocks)]
+
+
+def _read_table(table: CorpusTable, read: Callable[[CorpusTable], _T], loaded: LoadedRecordings) -> _T:
+    found = read(table)
+    for note in table.notes:
+        loaded.add_note(note)
+    return found
+
+
+def _name_reader(gaze: Gaze, file: DatasetFile, settings: PymovementsSettings) -> str:
+    """Return whose samples a file has: as its name says it, or a column of the same value in all rows, or its stem.
+
+    Raises
+    ------
+    InputError
+        If a column names several readers, or there is nothing of the name that the user gave.
+    """
+    given = settings.columns.get("reader")
+    for name in (given,) if given else COLUMN_SPELLINGS["reader"]:
+        if name in file.metadata:
+            return str(file.metadata[name])
+        if name in gaze.samples.columns:
+            readers = sorted(map(str, gaze.samples[name].drop_nulls().unique().to_list()))
+            if len(readers) == 1:
+                return readers[0]
+            raise InputError(
+                f"{file.path}: {name}: has the samples of {len(readers)} readers ({', '.join(readers)[:80]}); "
+                "accepted: a file for each reader"
+            )
+    if given:
+        raise InputError(
+            f"{file.path}: has no column '{given}' for reader, nor such a part of its name; it has "
+            f"{', '.join([*gaze.samples.columns, *file.metadata])[:200]}; accepted: --columns reader=NAME"
+        )
+    return file.path.stem

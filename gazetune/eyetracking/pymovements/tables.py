@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,8 @@ class CorpusTable:
         self._path = path
         self._metadata = metadata
         self._columns = settings.columns
+        self.notes: list[str] = []
+        """What the report says of the table, once it is read."""
 
     def read_fixations(self, screen: ScreenSize | None) -> list[ReaderFixations]:
         """Return the fixations of each reader: pixels from the upper left corner, milliseconds in the table.
@@ -79,7 +81,7 @@ class CorpusTable:
                 f"{self._path}: has no size of the screen (the definition's experiment); "
                 "accepted: --screen WIDTHxHEIGHT"
             )
-        readers = self._read_names("reader") or (self._path.stem,) * len(self._frame)
+        readers = self._read_readers()
         trials = self._read_names("trial")
         if trials is None:
             raise self._missing_column("trial")
@@ -106,7 +108,7 @@ class CorpusTable:
         InputError
             If a column is missing, a word is empty, or a measure is negative.
         """
-        readers = self._read_names("reader") or (self._path.stem,) * len(self._frame)
+        readers = self._read_readers()
         trials = self._read_names("trial") or (self._path.stem,) * len(self._frame)
         words = self._frame[self._find_column("word")].to_list()
         columns = [np.nan_to_num(self._read_numbers(name, 0.0)) for name in _TABLE_MEASURES]
@@ -148,6 +150,20 @@ class CorpusTable:
             f"{self._path}: has no column '{self._columns.get(key, key)}' for {key}; it has "
             f"{', '.join(self._frame.columns)[:200]}; accepted: --columns {key}=NAME"
         )
+
+    def _read_readers(self) -> tuple[str, ...]:
+        """Return [rows] whose each row is; the name of the file, with a note, where nothing else says it."""
+        names = self._read_names("reader")
+        if names is None:
+            self.notes.append(
+                f"{self._path}: no usual column and no part of its name says who read; all of its rows are taken as "
+                f"one reader's, {self._path.stem} (--columns reader=NAME)"
+            )
+            return (self._path.stem,) * len(self._frame)
+        for row, name in enumerate(names):
+            if name is None or not name.strip():
+                raise InputError(f"{self._origin(row)}: reader: is empty; accepted: a name in every row")
+        return cast("tuple[str, ...]", names)
 
     def _read_names(self, key: str) -> tuple[str | None, ...] | None:
         """Return [rows] the reader or trial, from columns or the file's name; None where no usual one is there.

@@ -201,6 +201,53 @@ def test_a_table_of_fixations_needs_no_starts(tmp_path: Path) -> None:
     assert run(definition, columns={"trial": "item"}).fixations == 10
 
 
+def test_a_table_in_which_nothing_names_the_readers_is_told(tmp_path: Path) -> None:
+    definition = defined(tmp_path / "mine")
+    path = fixation_table(tmp_path / "mine", ("participant_id", "who"))
+    path.write_text(path.read_text().replace("onset", "number"))  # with starts its rows would be out of order
+    report = run(definition, columns={"trial": "item"})
+    assert report.readers == 1
+    assert (
+        f"{path}: no usual column and no part of its name says who read; all of its rows are taken as one reader's, "
+        "fixations (--columns reader=NAME)"
+    ) in report.notes
+    named = run(definition, columns={"trial": "item", "reader": "who"})
+    assert named.readers == 2 and not any("who read" in note for note in named.notes)
+
+
+def test_a_row_without_a_reader_is_refused(tmp_path: Path) -> None:
+    definition = defined(tmp_path / "mine")
+    path = fixation_table(tmp_path / "mine", ("r2,", ","))
+    with pytest.raises(InputError) as caught:
+        run(definition, columns={"trial": "item"})
+    assert str(caught.value) == f"{path} row 6: reader: is empty; accepted: a name in every row"
+
+
+@pytest.mark.parametrize("columns", [{}, {"reader": "participant_id"}])
+def test_samples_of_several_readers_in_one_file_are_refused(columns: dict[str, str], tmp_path: Path) -> None:
+    definition = defined(tmp_path / "mine")
+    definition.write_text(definition.read_text().replace("P{subject_id:s}.tsv", "{file:s}.tsv"))
+    rows = [("t", "book", "page", "gx", "gy", "participant_id")]
+    rows += [(2 * n, "saga", 1, *middle(0), f"r{1 + n // 200}") for n in range(400)]
+    path = write(tmp_path / "mine" / "raw" / "all.tsv", rows)
+    with pytest.raises(InputError) as caught:
+        run(definition, content="gaze", detect="ivt", min_duration=50, columns=columns)
+    assert str(caught.value) == (
+        f"{path}: participant_id: has the samples of 2 readers (r1, r2); accepted: a file for each reader"
+    )
+    path.write_text(path.read_text().replace("r2", "r1"))
+    run(definition, content="gaze", detect="ivt", min_duration=50, columns=columns)
+    assert set(pq.read_table(tmp_path / "mine" / "out.parquet")["reader"].to_pylist()) == {"r1"}
+
+
+def test_a_column_of_readers_that_samples_do_not_have_is_refused(tmp_path: Path) -> None:
+    definition = defined(tmp_path / "mine")
+    rows = [("t", "book", "page", "gx", "gy"), *((2 * n, "saga", 1, *middle(0)) for n in range(200))]
+    write(tmp_path / "mine" / "raw" / "Pr7.tsv", rows)
+    with pytest.raises(InputError, match=r"Pr7.tsv: has no column 'who' for reader, nor such a part of its name; it"):
+        run(definition, content="gaze", detect="ivt", min_duration=50, columns={"reader": "who"})
+
+
 @pytest.mark.parametrize(("factor", "median"), [(0.001, "0.2"), (1000.0, "200000")])
 def test_a_table_whose_durations_are_no_milliseconds_is_refused(factor: float, median: str, tmp_path: Path) -> None:
     definition = defined(tmp_path / "mine")

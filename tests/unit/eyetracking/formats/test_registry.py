@@ -109,3 +109,20 @@ def test_a_source_of_a_named_format_is_read_by_no_other(tmp_path: Path) -> None:
         (tmp_path / folder / "ben.named").write_text("one two three")
     readers = [[each.reader for each in read_recordings(tmp_path / name, SETTINGS).recordings] for name in ("x", "y")]
     assert readers == [["ben"], ["eva", "ben"]]
+
+
+def test_a_name_that_stands_in_several_places_is_one_reader_and_told(tmp_path: Path) -> None:
+    @recording_format("word_list", files="*.words")
+    def read_word_list(source: RecordingSource) -> LoadedRecordings:
+        return word_list(source, "*.words", 0.2)
+
+    for folder, words in (("a", "one two"), ("b", "three four")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "eva.words").write_text(words)
+    (tmp_path / "b" / "ida.words").write_text("one two")
+    report = import_recordings(tmp_path, ["one two", "three four"], tmp_path / "out.parquet", SETTINGS)
+    assert report.readers == 2
+    assert report.notes == [
+        f"{tmp_path}/a/eva.words and {tmp_path}/b/eva.words: are taken as one reader's, eva; if they are not, give "
+        "them other names"
+    ]
