@@ -53,7 +53,7 @@ class SourceReading:
 
     def list_notes(self) -> dict[str, int]:
         """Return what a user should know of the rows that were read, and of how many; columns together in one line."""
-        unread = ", ".join(self.unread_columns)
+        unread = ", ".join(name or "''" for name in self.unread_columns)
         rows = max(self.unread_columns.values(), default=0)
         return {**({f"columns that are not read: {unread}": rows} if unread else {}), **self.notes}
 

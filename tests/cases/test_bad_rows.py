@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from gazetune.errors import InputError
 from gazetune.preferences.read_pairs import read_pair_at, read_pairs
 from gazetune.preferences.source_splits import read_hub_rows
 from gazetune.preferences.sources.registry import SOURCE_FORMATS, Dropped
@@ -24,6 +27,15 @@ TIE = {"prompt": "p", "chosen": "same", "rejected": "same"}
         ({**TIE, "chosen": 3}, "key 'chosen' must be text or a list of role/content messages"),
         ({**TIE, "chosen": [{"role": "bot", "content": "a"}]}, "key 'chosen[].role' is no known role"),
         ({**TIE, "margin": "much"}, "key 'margin' must be a finite number"),
+        ({**TIE, "margin": 10**400}, "key 'margin' must be a finite number"),
+        (
+            {**TIE, "score_chosen": 2, "score_rejected": 1, "chosen_score": 3, "rejected_score": 1},
+            "keys 'score_chosen' and 'chosen_score' give different margins",
+        ),
+        (
+            {**TIE, "prompt": [{"role": "user", "content": "a", "from": "user", "value": "b"}]},
+            "keys 'prompt[].content' and 'prompt[].value' differ",
+        ),
         ({"question": "q"}, "no key 'chosen' or 'rejected'"),
     ],
 )
@@ -56,6 +68,43 @@ def test_too_many_bad_rows_are_refused_with_the_first_one_and_the_counts(tmp_pat
         "identical, 1 empty reply), and data.max_bad_rows is 0.1"
     )
     assert len(read_all(path, on_bad_row="drop", max_bad_rows=0.2)[0]) == 40
+
+
+def test_a_cell_that_is_no_utf8_is_a_bad_row_and_one_that_is_not_read_is_none(tmp_path: Path) -> None:
+    rows = make_rows(50)
+    bad = pa.array([row["chosen"].encode() if number else b"\xff" for number, row in enumerate(rows)])
+    table = pa.table(
+        {
+            "prompt": [row["prompt"] for row in rows],
+            "chosen": pa.Array.from_buffers(pa.string(), 50, bad.buffers()),
+            "rejected": [row["rejected"] for row in rows],
+            "day": pa.array([10**8] * 50, pa.date32()),
+        }
+    )
+    path = tmp_path / "pairs.parquet"
+    pq.write_table(table, path)
+    assert refusal(path).startswith(f"{path}:1: key 'chosen' must be text or a list of role/content messages, got Unre")
+    pairs, splits = read_all(path, on_bad_row="drop")
+    assert len(pairs) == 49 and splits.notes == {"columns that are not read: day": 49}
+
+
+def test_a_table_with_a_column_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.parquet"
+    columns = ["prompt", "chosen", "rejected", "chosen"]
+    pq.write_table(pa.table([pa.array([f"{name} {n}" for n in range(50)]) for name in columns], names=columns), path)
+    assert refusal(path, on_bad_row="drop") == f"{path}: column 'chosen' is there twice; accepted: each column once"
+
+
+def test_a_damaged_table_is_one_line(tmp_path: Path) -> None:
+    whole = write_rows(tmp_path / "pairs.parquet", make_rows(50)).read_bytes()
+    damaged = [whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :] for place in range(4, len(whole), 17)]
+    for number, content in enumerate(damaged):
+        path = tmp_path / f"{number}.parquet"
+        path.write_bytes(content)
+        try:
+            read_all(path)
+        except InputError as error:
+            assert "\n" not in str(error) and str(path) in str(error)
 
 
 def test_a_cut_off_file_is_refused_though_bad_rows_are_dropped(tmp_path: Path) -> None:

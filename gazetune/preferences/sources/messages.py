@@ -92,6 +92,9 @@ def _read_message(origin: str, path: str, item: Mapping[str, object]) -> Message
     message = Row(origin, {f"{path}.{name}": content for name, content in item.items()})
     sharegpt = "role" not in item and "from" in item
     role, content = (f"{path}.{name}" for name in _MESSAGE_KEYS[sharegpt])
+    for name, other in zip(*_MESSAGE_KEYS, strict=True):
+        if item.get(name) is not None and item.get(other) is not None and item[name] != item[other]:
+            raise RowError(origin, f"keys '{path}.{name}' and '{path}.{other}' differ", "; accepted: one of both")
     for name in _SEEN_BY_TEMPLATES:
         if message.has_value(f"{path}.{name}"):
             raise RowError(origin, f"key '{path}.{name}' is not read", "; accepted: messages of role and text")

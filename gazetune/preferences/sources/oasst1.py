@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from gazetune.errors import InputError
 from gazetune.preferences.pair import Message, PreferencePair
 from gazetune.preferences.sources.messages import read_role
 from gazetune.preferences.sources.registry import Converter, Dropped, preference_source
@@ -40,6 +41,8 @@ def check_message(row: Row) -> None:
     if row.get_value("lang") == "en" and not row.values.get("deleted"):
         for key in ("message_id", "message_tree_id", "text"):
             row.get_text(key)
+        if row.has_value("parent_id"):
+            row.get_text("parent_id")
         read_role(row, "role")
         _read_rank(row)
 
@@ -55,8 +58,9 @@ def single_prompt_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Droppe
     InputError
         For a missing column or a wrong type.
     """
-    kept = _keep_english(rows)
+    kept, known = _keep_english(rows)
     ranked = _rank_replies(kept)
+    yield from _list_orphans(kept, known)
     by_text: dict[str, list[tuple[float, Row]]] = {}
     origins: dict[str, str] = {}
     for question_id, question in kept.items():
@@ -95,15 +99,47 @@ def oasst1_pairs(rows: Iterable[Row]) -> Iterator[PreferencePair | Dropped]:
     InputError
         For a missing column or a wrong type.
     """
-    kept = _keep_english(rows)
+    kept, known = _keep_english(rows)
+    yield from _list_orphans(kept, known)
     for question_id, ranked in _rank_replies(kept).items():
         yield _compare_best_and_worst(kept, kept[question_id], ranked)
 
 
-def _keep_english(rows: Iterable[Row]) -> dict[str, Row]:
-    """Return the English messages that are not deleted, by id."""
-    counted = (row for row in rows if row.get_value("lang") == "en" and not row.values.get("deleted"))
-    return {row.get_text("message_id"): row for row in counted}
+def _keep_english(rows: Iterable[Row]) -> tuple[dict[str, Row], set[str]]:
+    """Return the English messages that are not deleted, by id, and the ids of all messages.
+
+    Raises
+    ------
+    InputError
+        If two different messages have one id.
+    """
+    kept: dict[str, Row] = {}
+    known: set[str] = set()
+    for row in rows:
+        known.add(str(row.values.get("message_id")))
+        if row.get_value("lang") != "en" or row.values.get("deleted"):
+            continue
+        name = row.get_text("message_id")
+        before = kept.setdefault(name, row)
+        for key in ("text", "parent_id", "role", "rank"):
+            if before.values.get(key) != row.values.get(key) and (before.has_value(key) or row.has_value(key)):
+                raise InputError(
+                    f"{row.origin}: message_id: '{name}' is that of {before.origin} too, with another {key}; accepted: "
+                    "each message once"
+                )
+    return kept, known
+
+
+def _list_orphans(kept: dict[str, Row], known: set[str]) -> Iterator[Dropped]:
+    """Yield a line for each message that two ranked replies or more name and that no row has."""
+    replies: dict[str, list[Row]] = {}
+    for row in kept.values():
+        is_reply = read_role(row, "role") == "assistant" and row.has_value("parent_id")
+        if is_reply and _read_rank(row) is not None and row.get_text("parent_id") not in known:
+            replies.setdefault(row.get_text("parent_id"), []).append(row)
+    for orphans in replies.values():
+        if len(orphans) > 1:
+            yield Dropped(orphans[0].origin, "no row has the message that is replied to")
 
 
 def _rank_replies(kept: dict[str, Row]) -> dict[str, list[tuple[float, Row]]]:

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from gazetune.errors import InputError
 
@@ -76,9 +76,14 @@ class Row:
             When the key is missing or its value is no finite number.
         """
         value = self.get_value(key)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        try:
+            number = float(cast(float, value)) if is_number else math.nan
+        except OverflowError:  # JSON has integers of any length
+            number = math.inf
+        if not math.isfinite(number):
             raise RowError(self.origin, f"key '{key}' must be a finite number", f", got {abbreviate_value(value)}")
-        return float(value)
+        return number
 
     def get_value(self, key: str) -> object:
         """Return the value under `key`, which may be None.
@@ -135,7 +140,8 @@ def read_rows(path: Path, report: Callable[[RowError], object] | None = None) ->
         else:
             yield from _read_jsonl(path, report)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+        reason = error.strerror or " ".join(str(error).split())
+        raise InputError(f"{path}: cannot be read ({reason})") from error
 
 
 def _read_jsonl(path: Path, report: Callable[[RowError], object] | None) -> Iterator[Row]:
@@ -198,12 +204,45 @@ def _read_table(path: Path) -> Iterator[Row]:
     number = 0
     try:
         for batch in _arrow_batches(path) if arrow else _parquet_batches(path):
-            for values in batch.to_pylist():
+            _refuse_repeated_columns(path, batch.schema.names)
+            for values in zip(*map(_convert_column, batch.columns), strict=True):
                 number += 1
-                yield Row(f"{path}:{number}", values)
-    except pa.ArrowException as error:
+                yield Row(f"{path}:{number}", dict(zip(batch.schema.names, values, strict=True)))
+    except (pa.ArrowException, UnicodeDecodeError, OverflowError) as error:
         kind = "Arrow" if arrow else "Parquet"
         raise InputError(f"{path}: not a whole {kind} file ({' '.join(str(error).split())})") from error
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableCell:
+    """A cell of a table that Python has no value for: bytes that are no UTF-8, or a date beyond the year 9999."""
+
+    reason: str
+
+    def __repr__(self) -> str:
+        return f"<unreadable: {self.reason}>"
+
+
+def _convert_column(column: pa.Array) -> list[object]:
+    """Return [rows] the values of a column; only what is unreadable in it, not its other rows, is taken out."""
+    try:
+        return list(column.to_pylist())
+    except (ValueError, OverflowError):
+        return [_convert_cell(cell) for cell in column]
+
+
+def _convert_cell(cell: pa.Scalar) -> object:
+    try:
+        return cell.as_py()
+    except (ValueError, OverflowError) as error:
+        return UnreadableCell(" ".join(str(error).split()))
+
+
+def _refuse_repeated_columns(path: Path, names: list[str]) -> None:
+    """Refuse a table with two columns of one name, of which a row would have the last one."""
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise InputError(f"{path}: column '{repeated}' is there twice; accepted: each column once")
 
 
 def _parquet_batches(path: Path) -> Iterator[pa.RecordBatch]:

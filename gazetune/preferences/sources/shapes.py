@@ -213,6 +213,7 @@ def _read_margin(row: Row) -> float | None:
             expected = f"key 'margin' must be a number from 0 to {LARGEST_MARGIN:.2g}"
             raise RowError(row.origin, expected, f", got {margin:g}")
         return margin
+    margins: dict[str, float] = {}
     for better, worse in _SCORES:
         if row.values.get(better) is not None or row.values.get(worse) is not None:
             margin = row.get_number(better) - row.get_number(worse)
@@ -223,5 +224,8 @@ def _read_margin(row: Row) -> float | None:
                     shown=f"key '{better}' is {row.values[better]} and '{worse}' {row.values[worse]}; "
                     f"accepted: a chosen score that is not below the rejected one (by at most {LARGEST_MARGIN:.2g})",
                 )
-            return margin
-    return None
+            margins[better] = margin
+    if len(set(margins.values())) > 1:
+        names = " and ".join(f"'{name}'" for name in margins)
+        raise RowError(row.origin, f"keys {names} give different margins", "; accepted: one of them")
+    return next(iter(margins.values()), None)

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gazetune.config import DataConfig
+from gazetune.errors import InputError
 from gazetune.preferences.pair import Message, PreferencePair
 from gazetune.preferences.source_reading import SourceReading
 from gazetune.preferences.source_splits import read_source_splits
@@ -175,3 +179,27 @@ def test_single_prompts_of_a_file_are_read_and_inverted_where_that_is_asked_for(
     )
     assert [pair.chosen[-2] for pair in single.train] == ["2"] * len(single.train)
     assert plain.fingerprint == single.fingerprint  # in trees of one question the two are the same
+
+
+def test_two_messages_of_one_id_are_refused_and_a_row_that_is_there_twice_counts_once() -> None:
+    question, best, worst = _message("q", None), _message("a0", "q", 0), _message("a1", "q", 1)
+    with pytest.raises(InputError, match=re.escape("o:4: message_id: 'a0' is that of o:2 too, with another text; ")):
+        _converted(question, best, worst, {**best, "text": "Another."})
+    (pair,) = _pairs(question, question, best, best, worst)
+    assert (pair.chosen, pair.rejected) == ("Text of a0.", "Text of a1.")
+
+
+def test_replies_to_a_message_that_no_row_has_are_counted() -> None:
+    replies = [_message("a0", "gone", 0), _message("a1", "gone", 1)]
+    assert _converted(*replies) == [Dropped("o:1", "no row has the message that is replied to")]
+    rows = [Row(f"o:{number}", values) for number, values in enumerate(replies, start=1)]
+    assert list(single_prompt_pairs(rows)) == [Dropped("o:1", "no row has the message that is replied to")]
+    assert _converted(_message("gone", None, deleted=True), *replies) == []
+
+
+def test_a_parent_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    source = tmp_path / "o.jsonl"
+    rows = [_message("q", None), _message("a0", "q", 0), _message("a1", "q", 1, parent_id=5)]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(InputError, match=r"o.jsonl:3: key 'parent_id' must be text, got int 5"):
+        load_splits(DataConfig(source=str(source)))
