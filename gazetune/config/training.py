@@ -78,6 +78,8 @@ class TrainConfig(Section):
     seed: Seed = 42
     eval_every: Annotated[int, Field(ge=0)] = 0
     """Optimiser steps between evaluations; 0 means max(1, round(256 / batch_size)). A search evaluates at its rungs."""
+    checkpoint_every: Positive = 1
+    """Evaluations between checkpoints, which a killed run goes on from. The last evaluation always writes one."""
     eval_tokens: Positive = 16384
     """Positions that one worker reads in one pass of an evaluation: tokens, and gaze units that stand beside them."""
     early_stop: EarlyStopConfig | None = None

@@ -44,7 +44,8 @@ from gazetune.reward.saved.saved_model import (
     save_reward_model,
     trained_parameters,
 )
-from gazetune.train.checkpoint import Checkpoint, save_margins
+from gazetune.reward.saved.tensor_stream import TensorStream
+from gazetune.train import checkpoint
 from gazetune.train.early_stop import PlateauCounter
 from gazetune.train.evaluation import score_split, split_metrics
 from gazetune.train.limits.out_of_memory import OutOfMemory, is_out_of_memory, out_of_memory_message
@@ -53,8 +54,8 @@ from gazetune.train.processes.deepspeed_engine import start_training_engine
 from gazetune.train.processes.worker_group import Worker
 from gazetune.train.progress import EvaluationReport, Progress, ReportCallback
 from gazetune.train.schedule import create_schedule
+from gazetune.train.state.training_state import TrainingState
 from gazetune.train.steps import StepPlan
-from gazetune.train.training_state import TrainingState
 
 NAN_CHECK_STEPS = 32
 """Steps between two checks of the losses; each check waits for the device."""
@@ -105,8 +106,8 @@ class Training:
         check_scores(config.loss, config.data.source, data.train.scores)
 
         self.model = self._build_model(backbone)
-        checkpoint = self._load_checkpoint()
-        self.progress = Progress(data.facts.data_fingerprint) if checkpoint is None else checkpoint.progress
+        found = self._load_checkpoint()
+        self.progress = Progress(data.facts.data_fingerprint) if found is None else found.progress
         if config.train.early_stop is None:
             self.progress.plateau = None
         elif self.progress.plateau is None:
@@ -114,12 +115,12 @@ class Training:
         self.learning_rate.restore(self.progress.schedule)
 
         # Weights are loaded before the engine is made, which copies them; moments can only be restored after it.
-        if checkpoint is not None:
-            self._load_weights(checkpoint.state)
+        if found is not None:
+            self._load_weights(found.state)
         self.engine, self.optimizer = start_training_engine(config, self.model, worker)
         self.state = TrainingState(self.engine, self.optimizer)
-        if checkpoint is not None:
-            self.state.restore(checkpoint.state)
+        if found is not None:
+            self.state.restore(found.state)
 
         self.prefetcher = PassPrefetcher(config.train, self.plan, data.train, self.model.layout, worker)
         self.activity = f"training from {self._describe_pairs(self.progress.step)} on"
@@ -211,16 +212,15 @@ class Training:
         metrics = {"train/loss": float(np.mean(losses)), **split_metrics(rewards, "val")}
         if not math.isfinite(metrics["val/loss"]):
             raise TrainingFailed(f"validation loss is {metrics['val/loss']} at step {step}")
-        # Every worker takes part in gathering; rank 0 alone writes.
-        weights, moments = self.state.gather_weights(), self.state.gather_moments()
         margins = rewards[:, 0] - rewards[:, 1]
-        self._save(lambda: save_margins(self.folder, self.plan.examples_after(step), margins))
+        self._save(lambda: checkpoint.save_margins(self.folder, self.plan.examples_after(step), margins))
         if metrics["val/accuracy"] >= self.progress.best_accuracy:
             self.progress.best_accuracy, self.progress.best_step = metrics["val/accuracy"], step
-            self._save(lambda: self._save_best_model(step, weights, margins))
+            weights = self.state.gather_weights()
+            self._save(lambda: self._save_best_model(step, weights, margins), weights)
         report = self._advance_progress(step, metrics, losses)
-        checkpoint = Checkpoint({**weights, **moments}, self.progress)
-        self._save(lambda: checkpoint.save(self.folder / "last"))
+        if report.done or len(self.progress.evaluations) % self.config.train.checkpoint_every == 0:
+            self._save_checkpoint()
         self._losses = []
         return report
 
@@ -241,9 +241,27 @@ class Training:
             raise TrainingFailed(f"the gradient is nan or inf at step {step + 1} or shortly before")
         return losses
 
-    def _save_best_model(self, step: int, weights: Mapping[str, Tensor], margins: NDArray[np.float64]) -> None:
+    def _save_best_model(self, step: int, weights: TensorStream, margins: NDArray[np.float64]) -> None:
         card = render_model_card(self.config, self.data.facts, margins, self.plan.examples_after(step))
         save_reward_model(self.folder / "best", weights, self.config, self.data, margins, card)
+
+    def _save_checkpoint(self) -> None:
+        """Write the training state: rank 0 a small one, all workers together a large one, which nobody gathers."""
+        folder, worker = self.folder / "last", self.worker
+        if worker.world_size == 1 or self.state.byte_count <= checkpoint.GATHERED_BYTES:
+            state = self.state.gather()
+            self._save(lambda: checkpoint.save_checkpoint(folder, state, self.progress), state)
+            return
+        shards = checkpoint.ShardedCheckpoint(folder)
+        slices, values = self.state.list_slices(), self.state.read_slices()
+        try:
+            self._save(shards.begin)
+            self._save(lambda: shards.save_shard(slices, values, worker.rank, worker.world_size), on_all=True)
+            self._save(lambda: shards.finish(self.progress))
+        except TrainingFailed:
+            if worker.is_main:
+                shards.discard()
+            raise
 
     def _advance_progress(self, step: int, metrics: dict[str, float], losses: list[float]) -> EvaluationReport:
         """Count an evaluation after `step` steps in the progress, and return its report."""
@@ -265,16 +283,21 @@ class Training:
         progress.schedule = self.learning_rate.state()
         return report
 
-    def _save(self, write: Callable[[], None]) -> None:
-        """Write on rank 0. If that fails, the run ends on every worker alike, and the group may take the next run."""
+    def _save(self, write: Callable[[], None], gathered: TensorStream | None = None, on_all: bool = False) -> None:
+        """Write on rank 0 or on all workers. If that fails on one, the run ends on every worker alike.
+
+        The group may then take the next run. `gathered` is what rank 0 writes; the others take part in gathering it.
+        """
         problem = ""
-        if self.worker.is_main:
+        if self.worker.is_main or on_all:
             try:
                 write()
             except SaveFailed as error:
                 problem = str(error)
-        if not self.worker.broadcast_flag(not problem):
-            raise TrainingFailed(problem or "rank 0 could not save")
+        if gathered is not None:
+            gathered.exhaust()  # on rank 0 too, where the disk may have been full
+        if problem := self.worker.share_problem(problem):
+            raise TrainingFailed(problem)
 
     def _goes_on(self, last: EvaluationReport, report: ReportCallback) -> bool:
         """Report on rank 0, and tell every worker alike whether there is another step to take."""
@@ -300,11 +323,11 @@ class Training:
             backbone.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         return model.to(self.worker.device, model_dtype(self.config, self.worker.device))
 
-    def _load_checkpoint(self) -> Checkpoint | None:
-        checkpoint = Checkpoint.load(self.folder / "last")
-        if checkpoint is not None and checkpoint.progress.data != self.data.facts.data_fingerprint:
+    def _load_checkpoint(self) -> checkpoint.Checkpoint | None:
+        found = checkpoint.Checkpoint.load(self.folder / "last")
+        if found is not None and found.progress.data != self.data.facts.data_fingerprint:
             raise InputError(f"{self.folder}: this run began on other preference pairs; data.source has changed since")
-        return checkpoint
+        return found
 
     def _load_weights(self, state: Mapping[str, Tensor]) -> None:
         names = trained_parameters(self.model).keys() | gaze_buffers(self.model).keys()

@@ -5,21 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import shlex
-import warnings
 from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
-import torch
-from rich.console import Console
-
 from gazetune.config import Config, ResourcesConfig, TrackingConfig
 from gazetune.config.address import with_secret
-from gazetune.config.config_file import build_config, dump_config, load_config, with_absolute_paths, write_config
+from gazetune.config.config_file import dump_config, load_config, with_absolute_paths, write_config
 from gazetune.errors import InputError, Interrupted
-from gazetune.files.atomic_write import write_atomically
 from gazetune.files.paths import resolve_path
 from gazetune.report.activity import ActivityLines
 from gazetune.reward.data.prepared_data import PreparedData, is_prepared, prepare_data
@@ -31,11 +25,9 @@ from gazetune.reward.saved.scored_pairs import ScoredPairs, encode_named_pairs, 
 from gazetune.tracking.location import check_tracking_uri, log_unwritten_secret, stored_tracking_uri
 from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.train.checks import check_config, check_storage
-from gazetune.train.loop import Training, TrainingFailed
 from gazetune.train.processes.deepspeed_engine import load_worker_backbone
 from gazetune.train.processes.launch import launch_workers
 from gazetune.train.processes.worker_group import join_worker_group, leave_worker_group
-from gazetune.train.progress import EvaluationReport, ReportCallback
 from gazetune.train.score_test_pairs import (
     EvaluateDocument,
     PairsDocument,
@@ -43,11 +35,9 @@ from gazetune.train.score_test_pairs import (
     TrainDocument,
     score_test_pairs,
 )
+from gazetune.train.train_worker import RESULT, train_worker
 
 logger = logging.getLogger(__name__)
-
-RESULT = "result.json"
-"""File in the folder of a finished run."""
 
 
 def train_model(config: Config, name: str | None, storage: Path) -> TrainDocument:
@@ -97,7 +87,7 @@ def train_model(config: Config, name: str | None, storage: Path) -> TrainDocumen
     uri = None if config.tracking.uri is None else with_secret(config.tracking.uri)
     tree = config.model_dump(mode="json")
     try:
-        launch_workers(config.resources.workers, _train_worker, tree, str(storage), name, run, uri)
+        launch_workers(config.resources.workers, train_worker, tree, str(storage), name, run, uri)
     except BaseException as error:
         failed = isinstance(error, Exception)
         tracker.finish_run(run, "FAIL" if failed else "INTERRUPTED", str(error) or type(error).__name__)
@@ -158,7 +148,8 @@ def evaluate_saved_model(
             lines.print_line(line)
     worker = join_worker_group()
     try:
-        found = score_test_pairs(config, folder, scored.split, scored.words, worker)
+        backbone = load_worker_backbone(config, worker)
+        found = score_test_pairs(config, folder, backbone, scored.split, scored.words, worker)
     finally:
         leave_worker_group()
     counts: PairsDocument = {"pairs": {"test": len(scored.split)}, "dropped": scored.dropped, "notes": scored.notes}
@@ -202,10 +193,11 @@ def _with_stored_uri(config: Config) -> Config:
 
 
 def _fixed_part(config: Config) -> Config:
-    """Return the config without what may change when a run goes on: how its work is divided, and where it is logged."""
+    """Return the config without what may change when a run goes on: how its work is divided, saved and logged."""
     sharding = config.deepspeed.model_copy(update={"stage": 2, "offload": "none", "nvme_path": None})
+    train = config.train.model_copy(update={"checkpoint_every": 1})
     return config.model_copy(
-        update={"resources": ResourcesConfig(), "tracking": TrackingConfig(), "deepspeed": sharding}
+        update={"resources": ResourcesConfig(), "tracking": TrackingConfig(), "deepspeed": sharding, "train": train}
     )
 
 
@@ -236,55 +228,3 @@ def _flatten_config(config: Config) -> dict[str, object]:
         for key, value in part.items()
     }
     return {"backbone": config.backbone, **sections}
-
-
-def _train_worker(tree: dict[str, object], storage: str, name: str, run: str, uri: str | None) -> None:
-    """One worker process: train, then score the test split with the best model.
-
-    `uri` is where runs are logged, with the password that the tree of the config does not hold.
-    """
-    config = build_config(tree, name)
-    folder = Path(storage) / name
-    # transformers and torch warn of renamed functions that DeepSpeed and their own code still call.
-    warnings.simplefilter("ignore", FutureWarning)
-    if config.resources.workers > 1:
-        # By default every worker would use all cores, and the workers would slow each other down.
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // config.resources.workers))
-    worker = join_worker_group()
-    with contextlib.ExitStack() as stack:
-        stack.callback(leave_worker_group)
-        lines = stack.enter_context(ActivityLines(Console(stderr=True, log_path=False, quiet=not worker.is_main)))
-        lines.begin("loading the model")
-        data = prepare_data(config, Path(storage) / "cache")
-        report = _create_reporter(uri, Path(storage), run, lines) if worker.is_main else (lambda made: True)
-        training = Training(config, data, folder, worker, load_worker_backbone(config, worker))
-        lines.begin(training.activity, lambda: training.activity)
-        try:
-            last = training.run(report)
-        finally:
-            training.close()
-        if last is None:
-            raise TrainingFailed("the run made no evaluation")
-        worker.wait_for_all()
-        lines.begin("scoring the test split with the best model")
-        scores = score_test_pairs(config, folder / "best", data.test, data.response_words("test"), worker)
-        if worker.is_main:
-            result = {"examples": last.examples, "seconds": last.seconds, "val_accuracy": last.best_accuracy, **scores}
-            write_atomically(folder / RESULT, json.dumps(result, indent=1))
-
-
-def _create_reporter(uri: str | None, storage: Path, run: str, lines: ActivityLines) -> ReportCallback:
-    """Return what rank 0 does with a report: a line on stderr, metrics to MLflow."""
-    tracker = Tracker.open(uri, storage, "gazetune")
-
-    def report(made: EvaluationReport) -> bool:
-        first = made.step - len(made.train_losses) + 1
-        tracker.log_series(run, "train/step_loss", made.train_losses, first)
-        tracker.log_metrics(run, {**made.metrics, "examples": made.examples}, made.step)
-        lines.print_line(
-            f"{made.examples}/{made.budget} pairs  loss {made.metrics['train/loss']:.4f}  "
-            f"validation accuracy {made.metrics['val/accuracy']:.3f}  best {made.best_accuracy:.3f}"
-        )
-        return True
-
-    return report

@@ -7,6 +7,7 @@ from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
+from transformers import PreTrainedModel
 
 from gazetune.config import Config
 from gazetune.evaluate.accuracy import pair_correctness
@@ -14,7 +15,6 @@ from gazetune.evaluate.length import shorter_baseline
 from gazetune.evaluate.statistics import accuracy_interval, paired_difference
 from gazetune.reward.layout.batching import EncodedSplit
 from gazetune.train.evaluation import score_saved_model
-from gazetune.train.processes.deepspeed_engine import load_worker_backbone
 from gazetune.train.processes.worker_group import Worker
 
 
@@ -78,7 +78,12 @@ class EvaluateDocument(TestDocument):
 
 
 def score_test_pairs(
-    config: Config, folder: Path, split: EncodedSplit, words: NDArray[np.int32], worker: Worker
+    config: Config,
+    folder: Path,
+    backbone: PreTrainedModel,
+    split: EncodedSplit,
+    words: NDArray[np.int32],
+    worker: Worker,
 ) -> TestDocument:
     """Return the accuracy of the model saved in `folder`, and of preferring the shorter response, on the same pairs.
 
@@ -86,12 +91,14 @@ def score_test_pairs(
     ----------
     config, folder
         The model's config, and where it is saved.
+    backbone
+        A pristine one from `load_worker_backbone`.
     split, words
         The pairs as tokens, and [pairs, 2] the words of their responses.
     worker
         This worker of the group; every one calls it.
     """
-    rewards, _ = score_saved_model(config, folder, load_worker_backbone(config, worker), split, worker)
+    rewards, _ = score_saved_model(config, folder, backbone, split, worker)
     right = pair_correctness(rewards[:, 0] - rewards[:, 1])
     shorter = shorter_baseline(words)
     difference = paired_difference(right, shorter)

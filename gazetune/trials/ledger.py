@@ -100,7 +100,8 @@ class Ledger:
     def _clear_folder(self, trial: FrozenTrial) -> None:
         """Remove what a finished trial needs no more: only a COMPLETE one may keep its model."""
         folder = self._folder.trial_folder(trial_id_of(trial.number))
-        shutil.rmtree(folder / "last", ignore_errors=True)
+        for left in (folder / "last", *folder.glob(".last.*")):  # a killed save leaves the latter
+            shutil.rmtree(left, ignore_errors=True)
         if _state_of(trial) != "COMPLETE":
             drop_model(folder)
 

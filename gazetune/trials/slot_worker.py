@@ -17,18 +17,16 @@ import ray
 import torch
 import torch.distributed as dist
 from ray.actor import ActorProxy
-from transformers import PreTrainedModel
 
 from gazetune.config import Config
 from gazetune.errors import GazetuneError, InputError
 from gazetune.errors.redact import hide_secrets
 from gazetune.reward.data.prepared_data import prepare_data
-from gazetune.reward.model.backbone import model_dtype
 from gazetune.train.checks import check_config
 from gazetune.train.evaluation import score_saved_model
 from gazetune.train.limits.out_of_memory import OutOfMemory, is_out_of_memory, out_of_memory_message
 from gazetune.train.loop import Training
-from gazetune.train.processes.deepspeed_engine import load_worker_backbone
+from gazetune.train.processes.backbone_cache import BackboneCache
 from gazetune.train.processes.worker_group import Worker, join_worker_group
 from gazetune.train.progress import EvaluationReport
 from gazetune.trials.board import NAMESPACE, Board
@@ -138,31 +136,6 @@ class SlotWorker:
 
     def _fail_job(self, job_id: str, reason: str) -> None:
         ray.get(self._board.fail_job.remote(job_id, self._settings.slot, reason))
-
-
-class BackboneCache:
-    """The frozen backbone of the last job, kept for the next job that wants the same one."""
-
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-        self._kept: tuple[tuple[str, torch.dtype, str, bool], PreTrainedModel] | None = None
-
-    def take_backbone(self, config: Config) -> PreTrainedModel:
-        """Return a pristine backbone in the run's precision; the cache has none afterwards."""
-        kept, self._kept = self._kept, None
-        if kept is not None and kept[0] == self._key(config):
-            return kept[1]
-        return load_worker_backbone(config, self._worker)
-
-    def keep_backbone(self, config: Config, backbone: PreTrainedModel) -> None:
-        """Keep the backbone if its weights are still those that were loaded, and whole."""
-        if config.adapter.kind != "full" and config.deepspeed.stage != 3:
-            self._kept = (self._key(config), backbone)
-
-    def _key(self, config: Config) -> tuple[str, torch.dtype, str, bool]:
-        adapter = config.adapter
-        dtype = model_dtype(config, self._worker.device)
-        return (config.backbone, dtype, adapter.quantization, adapter.double_quantization)
 
 
 def make_report(made: EvaluationReport, gpus: float) -> TrainingReport:

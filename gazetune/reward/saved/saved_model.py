@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
@@ -32,6 +32,7 @@ from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.model.sharding import full_shape, gathered_parameters
 from gazetune.reward.saved.saved_files import CARD, CONFIG, FACTS, TEMPLATE, TOKENIZER, WEIGHTS
+from gazetune.reward.saved.tensor_stream import TensorStream
 
 
 class SaveFailed(RunError):
@@ -81,7 +82,7 @@ def gaze_buffers(model: GazeRewardModel) -> dict[str, Tensor]:
 
 def save_reward_model(
     folder: Path,
-    state: Mapping[str, Tensor],
+    state: Mapping[str, Tensor] | TensorStream,
     config: Config,
     data: PreparedData,
     margins: NDArray[np.float64],
@@ -97,7 +98,8 @@ def save_reward_model(
         As `replace_saved_folder`.
     """
     with replace_saved_folder(folder) as partial:
-        save_file({name: tensor.contiguous() for name, tensor in state.items()}, partial / WEIGHTS)
+        stream = state if isinstance(state, TensorStream) else TensorStream.from_state(state)
+        stream.save(partial / WEIGHTS)
         (partial / CONFIG).write_text(dump_config(config), encoding="utf-8")
         shutil.copytree(data.folder / "tokenizer", partial / TOKENIZER)
         (partial / FACTS).write_text(json.dumps(asdict(ModelFacts.from_data(data)), indent=1))
@@ -114,9 +116,15 @@ def replace_saved_folder(folder: Path) -> Iterator[Path]:
     SaveFailed
         When the disk is full or cannot be written. What was in `folder` stays.
     """
+    with translate_save_errors(folder), replace_folder(folder) as partial:
+        yield partial
+
+
+@contextlib.contextmanager
+def translate_save_errors(folder: Path) -> Iterator[None]:
+    """Raise `SaveFailed` for a disk that is full or cannot be written, where `folder` was to be replaced."""
     try:
-        with replace_folder(folder) as partial:
-            yield partial
+        yield
     except (OSError, SafetensorError, shutil.Error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise SaveFailed(f"{folder}: cannot be saved ({reason}); what was saved there before is untouched") from error

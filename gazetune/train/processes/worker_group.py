@@ -42,6 +42,12 @@ class Worker:
         dist.broadcast(decided, src=0)
         return bool(decided.item())
 
+    def share_problem(self, problem: str) -> str:
+        """Return on every worker the problem of the first one that has one; an empty text where none has."""
+        problems = [""] * self.world_size
+        dist.all_gather_object(problems, problem)
+        return next((each for each in problems if each), "")
+
     def wait_for_all(self) -> None:
         """Return once every worker has called this."""
         dist.barrier()

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from gazetune.train.checkpoint import Checkpoint
+from gazetune.errors import InputError
+from gazetune.reward.saved.tensor_stream import TensorStream
+from gazetune.train.checkpoint import Checkpoint, ShardedCheckpoint, save_checkpoint
 from gazetune.train.progress import EvaluationReport, Progress
+from gazetune.train.state.sharded_tensors import TensorSlice
 
 
 class Killed(BaseException):
@@ -31,10 +34,24 @@ def report_at(step: int) -> EvaluationReport:
     )
 
 
-def write(folder: Path, step: int) -> None:
+def progress_at(step: int) -> Progress:
     evaluations = [report_at(step)]
-    progress = Progress("pairs", step=step, seconds=1.5, best_accuracy=0.5, best_step=step, evaluations=evaluations)
-    Checkpoint({"weight": torch.full((3,), float(step)), "step": torch.tensor(float(step))}, progress).save(folder)
+    return Progress("pairs", step=step, seconds=1.5, best_accuracy=0.5, best_step=step, evaluations=evaluations)
+
+
+def write(folder: Path, step: int) -> None:
+    state = {"weight": torch.full((3,), float(step)), "step": torch.tensor(float(step))}
+    save_checkpoint(folder, TensorStream.from_state(state), progress_at(step))
+
+
+def write_shards(folder: Path, step: int) -> None:
+    """As two workers do, one of which has a third of the weight."""
+    checkpoint = ShardedCheckpoint(folder)
+    checkpoint.begin()
+    for rank, (start, stop) in enumerate([(0, 1), (1, 3)]):
+        values = iter([("weight", torch.full((stop - start,), float(step)))])
+        checkpoint.save_shard({"weight": TensorSlice(start, stop, (3,))}, values, rank, 2)
+    checkpoint.finish(progress_at(step))
 
 
 def test_state_and_progress_come_back(tmp_path: Path) -> None:
@@ -52,6 +69,17 @@ def test_a_run_without_a_checkpoint_has_none(tmp_path: Path) -> None:
     assert Checkpoint.load(tmp_path / "last") is None
 
 
+def test_a_damaged_checkpoint_is_refused_in_one_line(tmp_path: Path) -> None:
+    write(tmp_path / "last", 1)
+    file = tmp_path / "last" / "state.safetensors"
+    file.write_bytes(file.read_bytes()[:-4])
+    for damage in (lambda: None, file.unlink):
+        damage()
+        with pytest.raises(InputError) as caught:
+            Checkpoint.load(tmp_path / "last")
+        assert str(caught.value).startswith(f"{tmp_path / 'last'}: damaged (") and "\n" not in str(caught.value)
+
+
 def test_a_half_written_checkpoint_is_not_one(tmp_path: Path) -> None:
     partial = tmp_path / ".last.partial"
     partial.mkdir()
@@ -62,9 +90,10 @@ def test_a_half_written_checkpoint_is_not_one(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["last"]
 
 
+@pytest.mark.parametrize("write", [write, write_shards], ids=["gathered", "sharded"])
 @pytest.mark.parametrize("operation", range(1, 6))
 def test_a_kill_leaves_the_old_checkpoint_or_the_new_one(
-    operation: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    operation: int, write: Callable[[Path, int], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "last", 1)
     left = [operation]

@@ -13,10 +13,11 @@ from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.reward.data.prepared_data import prepare_data
 from gazetune.train.loop import Training
+from gazetune.train.processes.backbone_cache import BackboneCache
 from gazetune.train.processes.worker_group import Worker
 from gazetune.train.progress import EvaluationReport
 from gazetune.trials.messages import TrainJob, WorkerSettings
-from gazetune.trials.slot_worker import BackboneCache, SlotWorker, describe_failure, make_report
+from gazetune.trials.slot_worker import SlotWorker, describe_failure, make_report
 
 StartTraining = Callable[..., Training]
 

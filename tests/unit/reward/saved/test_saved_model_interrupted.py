@@ -20,15 +20,18 @@ import os, random, signal, sys, time
 from pathlib import Path
 import numpy as np, torch
 from gazetune.files.replaced_folder import recover_folder
+from safetensors.torch import load_file
 from gazetune.reward.saved.saved_files import WEIGHTS
-from gazetune.reward.saved.saved_model import load_file, replace_saved_folder, save_file
+from gazetune.reward.saved.saved_model import replace_saved_folder
+from gazetune.reward.saved.tensor_stream import TensorStream
 folder, kills = Path(sys.argv[1]), int(sys.argv[2])
 random.seed(0)
 number = 0
 
 def save(number):
     with replace_saved_folder(folder) as partial:
-        save_file({str(name): torch.full((4000,), float(number)) for name in range(50)}, partial / WEIGHTS)
+        state = {str(name): torch.full((4000,), float(number)) for name in range(50)}
+        TensorStream.from_state(state).save(partial / WEIGHTS)
         np.save(partial / 'margins.npy', np.full(3, number))
 
 save(0)

@@ -12,16 +12,18 @@ from torch import Tensor
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.model.tiny import tiny_backbone
 from gazetune.reward.saved.saved_model import gaze_buffers, trained_parameters
-from gazetune.train.checkpoint import Checkpoint
+from gazetune.reward.saved.tensor_stream import TensorStream
+from gazetune.train.checkpoint import save_checkpoint
 from gazetune.train.loop import Training
 from gazetune.train.progress import Progress
+from gazetune.train.state.sharded_tensors import ShardedTensors, save_slices
 
 StartTraining = Callable[..., Training]
 STAGES = [("fp32", 0), ("fp32", 1), ("fp32", 2), ("fp32", 3), ("bf16", 0), ("bf16", 2)]
 
 
 def gathered(run: Training) -> dict[str, Tensor]:
-    return {**run.state.gather_weights(), **run.state.gather_moments()}
+    return dict(run.state.gather().tensors)
 
 
 def built(start: StartTraining, precision: str, stage: int, folder: str) -> Training:
@@ -61,7 +63,8 @@ def test_state_is_gathered_whole_by_name_and_comes_back(precision: str, stage: i
 def test_another_stage_takes_the_same_next_steps(before: int, after: int, start: StartTraining, tmp_path: Path) -> None:
     run = stepped(start, "fp32", before)
     state = gathered(run)
-    Checkpoint(state, Progress(run.data.facts.data_fingerprint, step=3)).save(tmp_path / "second" / "last")
+    progress = Progress(run.data.facts.data_fingerprint, step=3)
+    save_checkpoint(tmp_path / "second" / "last", TensorStream.from_state(state), progress)
     other = built(start, "fp32", after, "second")
     for step in range(3, 6):
         run.train_step(step)
@@ -98,13 +101,31 @@ def test_frozen_fusion_weights_stay_as_drawn_and_are_gathered_whole(stage: int, 
     zero = {"stage": stage, "override": {"zero_optimization": {"stage3_param_persistence_threshold": 0}}}
     run = start(deepspeed=zero, adapter={"kind": "lora"}, fusion=fusion)
     drawn = dict(GazeRewardModel(run.config, tiny_backbone()).fusion.named_parameters())
-    before = run.state.gather_weights()
+    before = dict(run.state.gather_weights().tensors)
     for step in range(4):
         run.train_step(step)
-    after = run.state.gather_weights()
+    after = dict(run.state.gather_weights().tensors)
     names = trained_parameters(run.model).keys()
     assert all(name == "head.weight" or "lora_" in name for name in names)
     assert {name for name in names if not torch.equal(before[name], after[name])} == names
     assert {"boundary.weight", "scale.factor", "projector.layers.6.weight"} <= drawn.keys()
     for name, value in drawn.items():
         assert torch.equal(after[f"fusion.{name}"], value), name
+
+
+@pytest.mark.parametrize(("precision", "stage"), STAGES)
+def test_slices_that_a_worker_wrote_are_what_is_gathered_and_come_back(
+    precision: str, stage: int, start: StartTraining, tmp_path: Path
+) -> None:
+    run = stepped(start, precision, stage)
+    state = gathered(run)
+    save_slices(tmp_path, run.state.list_slices(), run.state.read_slices(), 0, 1)
+    shards = ShardedTensors(tmp_path)
+    assert shards.keys() == state.keys()
+    for name, tensor in shards.items():
+        assert torch.equal(tensor, state[name].float()), name
+    fresh = built(start, precision, stage, "second")
+    fresh.state.restore(shards)
+    again = gathered(fresh)
+    for name in state.keys() - gaze_buffers(run.model).keys():
+        assert torch.equal(again[name], state[name]), name
