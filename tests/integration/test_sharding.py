@@ -147,10 +147,10 @@ SHARDED = {**HANDED_ON, "deepspeed": with_stage(3)["deepspeed"]}
 """As `HANDED_ON`, with a checkpoint in shards, small as it is."""
 LARGE = {
     **HANDED_ON,
-    "data": {"source": "planted", "pairs": 100},
-    "train": {"batch_size": 4, "eval_every": 2, "epochs": 0.3},
+    "data": {"source": "planted", "pairs": 60},
+    "train": {"batch_size": 3, "eval_every": 2, "epochs": 0.25},
 }
-"""With so many weights that the checkpoint is in shards: 6 steps."""
+"""With so many weights that the checkpoint is in shards: 4 steps."""
 COMPARED = 10
 """Steps after a run was handed on whose losses are compared."""
 # Dropout stays on: its draws must come back too.
@@ -185,7 +185,7 @@ def assert_went_on(resumed: dict[str, list[float]], two_workers: Path) -> None:
     for name, tolerance in (("handed-on", 1e-6), ("sharded", 1e-5)):  # the latter is at another stage
         assert len(resumed[name]) == len(expected)
         np.testing.assert_allclose(resumed[name][:until], expected[:until], rtol=0, atol=tolerance, err_msg=name)
-    whole = losses(two_workers / "large-whole")[:6]  # its memory was measured in one more step
+    whole = losses(two_workers / "large-whole")[:4]  # its memory was measured in one more step
     assert len(losses(two_workers / "large-begun")) == 2 and np.ptp(whole) > 0.01
     np.testing.assert_allclose(resumed["large"], whole, rtol=0, atol=1e-4)
 
