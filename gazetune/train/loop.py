@@ -50,7 +50,7 @@ from gazetune.train.early_stop import PlateauCounter
 from gazetune.train.evaluation import score_split, split_metrics
 from gazetune.train.limits.out_of_memory import OutOfMemory, is_out_of_memory, out_of_memory_message
 from gazetune.train.prefetch import PassPrefetcher
-from gazetune.train.processes.deepspeed_engine import start_training_engine
+from gazetune.train.processes.deepspeed_engine import destroy_engine, start_training_engine
 from gazetune.train.processes.worker_group import Worker
 from gazetune.train.progress import EvaluationReport, Progress, ReportCallback
 from gazetune.train.schedule import create_schedule
@@ -183,7 +183,7 @@ class Training:
     def close(self) -> PreTrainedModel:
         """Free the engine and give the backbone back without its adapter, fit for a run of another config."""
         self.prefetcher.close()
-        self.engine.destroy()
+        destroy_engine(self.engine)
         backbone = self.model.release_backbone()
         if self.config.train.gradient_checkpointing:
             backbone.gradient_checkpointing_disable()

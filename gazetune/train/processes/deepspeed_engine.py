@@ -51,6 +51,20 @@ def start_training_engine(
     return engine, optimizer
 
 
+def destroy_engine(engine: DeepSpeedEngine) -> None:
+    """Free an engine. Of ZeRO-3 the process would otherwise keep every engine that it ever had, and its model."""
+    from deepspeed.runtime.zero import parameter_offload, partitioned_param_coordinator
+
+    engine.destroy()
+    # DeepSpeed 0.19.8 has a cache without bound on a method, which holds on to what the method was called with. The
+    # cache is inside of a function that measures.
+    coordinator = partitioned_param_coordinator.PartitionedParameterCoordinator
+    for cell in coordinator._PartitionedParameterCoordinator__params_to_release.__closure__ or ():
+        if hasattr(cell.cell_contents, "cache_clear"):
+            cell.cell_contents.cache_clear()
+    parameter_offload.FWD_MODULE_STACK.clear()  # begins with the model
+
+
 @contextmanager
 def place_model(config: Config, model: GazeRewardModel, worker: Worker) -> Iterator[nn.Module]:
     """Give the model on the worker's device; a sharded one inside the engine that gathers its weights."""
@@ -65,7 +79,7 @@ def place_model(config: Config, model: GazeRewardModel, worker: Worker) -> Itera
     try:
         yield engine
     finally:
-        engine.destroy()
+        destroy_engine(engine)
 
 
 def group_by_weight_decay(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
