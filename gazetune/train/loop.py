@@ -121,6 +121,7 @@ class Training:
         self.state = TrainingState(self.engine, self.optimizer)
         if found is not None:
             self.state.restore(found.state)
+        self.state.refresh_head()
 
         self.prefetcher = PassPrefetcher(config.train, self.plan, data.train, self.model.layout, worker)
         self.activity = f"training from {self._describe_pairs(self.progress.step)} on"
@@ -178,6 +179,7 @@ class Training:
             # of the mean over the pairs of all workers already.
             self.engine.backward(loss * (self.worker.world_size / pairs), scale_wrt_gas=False)
             self.engine.step()
+        self.state.refresh_head()
         self._losses.append(loss_sum / pairs)
 
     def close(self) -> PreTrainedModel:
@@ -321,7 +323,8 @@ class Training:
         model.use_layout(choose_layout(self.config, backbone, self.worker.device, self.data.train))
         if self.config.train.gradient_checkpointing:
             backbone.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        return model.to(self.worker.device, model_dtype(self.config, self.worker.device))
+        model.cast_weights(model_dtype(self.config, self.worker.device))
+        return model.to(self.worker.device)
 
     def _load_checkpoint(self) -> checkpoint.Checkpoint | None:
         found = checkpoint.Checkpoint.load(self.folder / "last")

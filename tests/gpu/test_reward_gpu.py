@@ -35,7 +35,9 @@ def data() -> PreparedData:
 def rewards_and_gradient(layout_kind: str, kind: str, data: PreparedData) -> tuple[Tensor, Tensor]:
     """Return the rewards [S] in bf16 and the gradient of their spread at the first query matrix."""
     config = config_of(fusion={"kind": kind, "position": "after"}, projector={"dropout": [0.0, 0.0]})
-    model = GazeRewardModel(config, measured_backbone()).to("cuda", torch.bfloat16)
+    model = GazeRewardModel(config, measured_backbone())
+    model.cast_weights(torch.bfloat16)
+    model.to("cuda")
     gaze_tokens = model.layout.gaze_tokens
     layout = BatchLayout(layout_kind, gaze_tokens=gaze_tokens, sees_gaze=model.layout.sees_gaze)
     model.use_layout(layout)

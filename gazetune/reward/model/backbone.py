@@ -35,6 +35,7 @@ from gazetune.reward.model.checks.weights import (
     refuse_quantised,
     refuse_wrong_weights,
 )
+from gazetune.reward.model.precision import cast_parameters
 from gazetune.reward.model.quantization import Nf4Options, configure_quantized_layers, nf4_options
 from gazetune.reward.model.reference_tokens import ADDED_TOKENS, add_reference_tokens
 from gazetune.reward.model.tiny import POSITIONS, tiny_backbone, tiny_tokenizer
@@ -146,7 +147,9 @@ def load_backbone(
         When there is no such model, or bitsandbytes, which `nf4` needs, is not installed.
     """
     if backbone == "tiny" and quantization == "none" and sharded is None:
-        return tiny_backbone().to(dtype)  # type: ignore[arg-type]  # transformers wraps `to` without its signature
+        tiny = tiny_backbone()
+        cast_parameters(tiny, dtype)
+        return tiny
     options: Nf4Options = nf4_options(dtype, double_quantization) if quantization == "nf4" else {}
     made = tiny_backbone() if backbone == "tiny" else None
     if made is None:

@@ -24,7 +24,9 @@ from gazetune.reward.model.adapter import apply_adapter
 from gazetune.reward.model.backbone import first_position
 from gazetune.reward.model.fusion import GazeBatch, TokenBatch
 from gazetune.reward.model.fusion_registry import create_fusion
+from gazetune.reward.model.head import RewardHead
 from gazetune.reward.model.layout_choice import padded_layout
+from gazetune.reward.model.precision import cast_parameters
 from gazetune.reward.model.reference_tokens import AddedTokens
 from gazetune.reward.model.sharding import full_shape, gathered_parameters
 
@@ -50,7 +52,7 @@ class GazeRewardModel(nn.Module):
         # Each part draws from a seed of its own. Two runs that differ in one part therefore share the others' start.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.train.seed)
-            self.head = nn.Linear(hidden, 1, bias=False)
+            self.head = RewardHead(hidden)
             torch.manual_seed(config.train.seed + 1)
             # Not `hidden`: the input embeddings of ALBERT and ELECTRA are narrower.
             self.fusion = create_fusion(config, full_shape(embedding)[1], rms)
@@ -62,12 +64,18 @@ class GazeRewardModel(nn.Module):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(config.train.seed + 3)
                 self.added_tokens = _create_added_tokens(backbone, full_shape(embedding))
-            self.added_tokens.requires_grad_(not config.fusion.freeze).to(embedding.dtype)
+            self.added_tokens.requires_grad_(not config.fusion.freeze)
+            cast_parameters(self.added_tokens, embedding.dtype)
         head_std = config.train.head_std or hidden**-0.5
         nn.init.normal_(self.head.weight, std=head_std, generator=torch.Generator().manual_seed(config.train.seed))
-        self.fusion.to(embedding.dtype)
-        self.head.to(embedding.dtype)
+        cast_parameters(self.fusion, embedding.dtype)
         self.layout = padded_layout(config, backbone)
+
+    def cast_weights(self, dtype: torch.dtype) -> None:
+        """Cast what computes before the head to `dtype`: its parameters. The head and all buffers stay float32."""
+        for part in (self.backbone, self.fusion, self.added_tokens):
+            if part is not None:
+                cast_parameters(part, dtype)
 
     def use_layout(self, layout: BatchLayout) -> None:
         """Take batches of this layout from now on."""
@@ -95,8 +103,7 @@ class GazeRewardModel(nn.Module):
             inputs_embeds=rows.view(*batch.position_ids.shape, -1), **self._position_inputs(batch)
         ).last_hidden_state
         pooled = states.flatten(0, 1).index_select(0, batch.pool_index)
-        rewards = self.head(pooled).squeeze(-1)
-        return rewards.to(torch.promote_types(rewards.dtype, torch.float32))
+        return cast(Tensor, self.head(pooled)).squeeze(-1)
 
     def _embed_tokens(self, ids: Tensor) -> Tensor:
         """Return the input embeddings [N, H] of tokens [N]."""

@@ -101,7 +101,7 @@ def _attach_head(model: GazeRewardModel, file: Path) -> PreTrainedModel:
         raise refusal
     merged = model.backbone.merge_and_unload() if isinstance(model.backbone, PeftModel) else backbone
     setattr(classifier, prefix, merged)
-    classifier.score = model.head
+    score.weight = model.head.weight
     if any(weight.is_meta for weight in classifier.parameters()):
         raise refusal
     return classifier

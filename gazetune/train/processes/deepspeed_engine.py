@@ -43,7 +43,10 @@ def start_training_engine(
     groups = group_by_weight_decay(model, config.optim.weight_decay)
     # On a CPU the fused step takes a fifth of the time; on a GPU it would want Adam's step count there too.
     optimizer = torch.optim.AdamW(groups, lr=0.0, fused=worker.device.type == "cpu")
-    settings = deepspeed_config(config, worker.world_size, model_dtype(config, worker.device))
+    dtype = model_dtype(config, worker.device)
+    # DeepSpeed casts parameters itself, but none of a model whose backbone it has divided already.
+    model.head.lower_weight(dtype)
+    settings = deepspeed_config(config, worker.world_size, dtype)
     engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=settings, dist_init_required=False)
     if not engine.zero_optimization():
         optimizer.state.clear()  # The allocating step must not count as one of Adam's steps either.
@@ -69,11 +72,13 @@ def destroy_engine(engine: DeepSpeedEngine) -> None:
 def place_model(config: Config, model: GazeRewardModel, worker: Worker) -> Iterator[nn.Module]:
     """Give the model on the worker's device; a sharded one inside the engine that gathers its weights."""
     dtype = model_dtype(config, worker.device)
+    model.cast_weights(dtype)
     if not _shards_parameters(config, worker):
-        yield model.to(worker.device, dtype)
+        yield model.to(worker.device)
         return
     import deepspeed
 
+    model.head.lower_weight(dtype)
     settings = deepspeed_config(config, worker.world_size, dtype)
     engine, *_ = deepspeed.initialize(model=model, config=settings, dist_init_required=False)
     try:

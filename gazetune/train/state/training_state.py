@@ -64,6 +64,12 @@ class TrainingState:
 
         return TensorStream(shapes, gather())
 
+    def refresh_head(self) -> None:
+        """Let the head compute with its float32 weight as it is after a step; its weight in the module is rounded."""
+        head = self._engine.module.head
+        if head.weight.dtype != torch.float32:
+            head.set_full_weight(_gather_values(head.weight, None, self._unsharded_weights(), self._optimizer))
+
     def gather(self) -> TensorStream:
         """Return as `gather_weights`, with Adam's moments as `name|exp_avg` and `name|exp_avg_sq`, and its `step`."""
         weights = self.gather_weights()
