@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from gazetune.config import Config
 from gazetune.reward.model.backbone import load_backbone, model_dtype
 from gazetune.reward.model.reward_model import GazeRewardModel
+from gazetune.reward.model.sharding import full_shape
 from gazetune.train.processes.deepspeed_config import deepspeed_config
 from gazetune.train.processes.worker_group import Worker
 
@@ -41,12 +42,13 @@ def start_training_engine(
     # The loop sets the learning rate before every step. It is 0 here because DeepSpeed may take a step without
     # gradients to allocate the moments (bf16 at stage 0), and that step must not decay the weights.
     groups = group_by_weight_decay(model, config.optim.weight_decay)
-    # On a CPU the fused step takes a fifth of the time; on a GPU it would want Adam's step count there too.
-    optimizer = torch.optim.AdamW(groups, lr=0.0, fused=worker.device.type == "cpu")
+    # One kernel a step on a GPU, and all of torch's threads on a CPU, where the states are with `deepspeed.offload`.
+    optimizer = torch.optim.AdamW(groups, lr=0.0, fused=True)
     dtype = model_dtype(config, worker.device)
     # DeepSpeed casts parameters itself, but none of a model whose backbone it has divided already.
     model.head.lower_weight(dtype)
-    settings = deepspeed_config(config, worker.world_size, dtype)
+    trained = sum(full_shape(parameter).numel() for group in groups for parameter in group["params"])
+    settings = deepspeed_config(config, worker.world_size, dtype, trained)
     engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=settings, dist_init_required=False)
     if not engine.zero_optimization():
         optimizer.state.clear()  # The allocating step must not count as one of Adam's steps either.

@@ -131,7 +131,7 @@ class TrainingState:
                 with torch.no_grad():
                     weight.copy_(state[name])
                 moments = {key: state[f"{name}|{key}"].to(weight.device).clone() for key in MOMENTS}
-                self._optimizer.state[weight] = {"step": state["step"].clone(), **moments}
+                self._optimizer.state[weight] = {"step": _step_beside(weight, state["step"]), **moments}
                 continue
             start, stop = _held_range(parameter)
             for key in (None, *MOMENTS):
@@ -164,7 +164,7 @@ class TrainingState:
             partitions = [tensor for group in self._optimizer.param_groups for tensor in group["params"]]
         for partition in partitions:
             moments = {key: torch.zeros_like(partition) for key in MOMENTS}
-            self._optimizer.state[partition] = {"step": step.clone(), **moments}
+            self._optimizer.state[partition] = {"step": _step_beside(partition, step), **moments}
         self._link_moments()
 
     def _link_moments(self) -> None:
@@ -176,6 +176,11 @@ class TrainingState:
         if hasattr(self._engine.optimizer, "_lazy_init_hp_params_optimizer_state"):
             self._engine.optimizer._hp_optimizer_states_linked = False
             self._engine.optimizer._lazy_init_hp_params_optimizer_state()
+
+
+def _step_beside(weight: Tensor, step: Tensor) -> Tensor:
+    """Return a copy of Adam's step count on the device of a weight, where the fused step wants it."""
+    return step.to(weight.device, torch.float32, copy=True)
 
 
 def _key(name: str, moment: str | None) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from gazetune.preferences.splits import load_splits
@@ -21,6 +22,7 @@ from gazetune.train.evaluation import score_saved_model
 from gazetune.train.loop import Training
 from gazetune.train.processes.deepspeed_engine import load_worker_backbone
 from gazetune.train.processes.worker_group import Worker
+from tests.bench.step_data import config_of, made_up
 
 StartTraining = Callable[..., Training]
 SECTIONS: dict[str, dict[str, Any]] = {
@@ -31,7 +33,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize(
     ("stage", "offload", "batch_tokens"),
-    [(0, "none", None), (1, "none", None), (2, "none", 600), (2, "cpu", None), (3, "none", 600), (3, "cpu", None)],
+    [(0, "none", None), (1, "none", 600), (2, "none", 600), (2, "cpu", None), (3, "none", 600), (3, "cpu", None)],
 )
 def test_a_saved_model_gives_the_rewards_that_training_evaluated(
     stage: int,
@@ -101,3 +103,27 @@ def test_bf16_runs_on_a_cpu_from_training_to_the_exported_model(
     inputs = tokenizer.apply_chat_template(plain, padding=True, return_tensors="pt", return_dict=True)
     with torch.no_grad():
         torch.testing.assert_close(exported(**inputs).logits[:, 0], scored[:4], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_equal_passes_sum_to_the_gradient_of_one(stage: int, worker: Worker, tmp_path: Path) -> None:
+    # In bf16 the sum of 32 equal numbers is another one than 32 times the number.
+    data = made_up(np.random.default_rng(0), np.full(32, 4), np.tile([6, 9], (32, 1)))
+    data.train.ids[:] = np.tile(data.train.ids[: data.train.token_starts[2]], 32)
+
+    def first_moments(passes: int) -> dict[str, Tensor]:
+        config = config_of(
+            adapter={"kind": "lora", "dropout": 0.0},
+            train={"batch_size": 1, "accumulate": passes, "precision": "bf16"},
+            deepspeed={"stage": stage},
+        )
+        run = Training(config, data, tmp_path, worker, load_backbone("tiny", torch.bfloat16))
+        run.train_step(0)
+        moments = {name: each for name, each in run.state.gather_moments().items() if name.endswith("exp_avg")}
+        run.engine.destroy()
+        return moments
+
+    one, several = first_moments(1), first_moments(32)
+    assert any(each.any() for each in one.values())
+    for name, moment in several.items():
+        torch.testing.assert_close(moment, one[name], rtol=1e-5, atol=1e-12, msg=name)

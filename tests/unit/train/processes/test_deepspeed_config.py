@@ -126,3 +126,38 @@ def test_deepspeed_accepts_the_settings() -> None:
     for stage in range(4):
         settings = deepspeed_config(config_of(deepspeed={"stage": stage}), 1, torch.float32)
         assert DeepSpeedConfig(settings).zero_optimization_stage == stage
+
+
+@pytest.mark.parametrize(("trained", "bucket"), [(4_000_001, 4_000_002), (7_000_000_000, 500_000_000)])
+def test_a_bucket_is_no_larger_than_what_trains(trained: int, bucket: int) -> None:
+    zero = deepspeed_config(config_of(), 8, torch.bfloat16, trained)["zero_optimization"]
+    assert zero["reduce_bucket_size"] == zero["allgather_bucket_size"] == bucket
+    override = {"zero_optimization": {"reduce_bucket_size": 1000}}
+    config = config_of(deepspeed={"override": override})
+    assert deepspeed_config(config, 8, torch.bfloat16, trained)["zero_optimization"]["reduce_bucket_size"] == 1000
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_communication_overlaps_as_deepspeed_has_it(stage: int) -> None:
+    from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
+
+    zero = deepspeed_config(config_of(deepspeed={"stage": stage}), 8, torch.bfloat16, 10**6)["zero_optimization"]
+    assert DeepSpeedZeroConfig(**zero).overlap_comm == (stage == 3)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "stage", "train", "summed"),
+    [
+        (torch.bfloat16, 1, {"accumulate": 2}, "fp32"),
+        (torch.bfloat16, 2, {"batch_tokens": 100}, "fp32"),
+        (torch.bfloat16, 3, {"accumulate": 2}, "fp32"),
+        (torch.bfloat16, 0, {"accumulate": 2}, None),  # DeepSpeed cannot
+        (torch.bfloat16, 2, {}, None),
+        (torch.float32, 2, {"accumulate": 2}, None),
+    ],
+)
+def test_gradients_of_several_bf16_passes_are_summed_in_float32(
+    dtype: torch.dtype, stage: int, train: dict, summed: str | None
+) -> None:
+    settings = deepspeed_config(config_of(train=train, deepspeed={"stage": stage}), 8, dtype)
+    assert settings.get("data_types", {}).get("grad_accum_dtype") == summed

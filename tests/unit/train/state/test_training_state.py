@@ -19,7 +19,7 @@ from gazetune.train.progress import Progress
 from gazetune.train.state.sharded_tensors import ShardedTensors, save_slices
 
 StartTraining = Callable[..., Training]
-STAGES = [("fp32", 0), ("fp32", 1), ("fp32", 2), ("fp32", 3), ("bf16", 0), ("bf16", 2)]
+STAGES = [("fp32", 0), ("fp32", 1), ("fp32", 2), ("fp32", 3), ("bf16", 0), ("bf16", 1), ("bf16", 2), ("bf16", 3)]
 
 
 def gathered(run: Training) -> dict[str, Tensor]:
@@ -28,7 +28,11 @@ def gathered(run: Training) -> dict[str, Tensor]:
 
 def built(start: StartTraining, precision: str, stage: int, folder: str) -> Training:
     return start(
-        folder, deepspeed={"stage": stage}, train={"precision": precision}, adapter={"kind": "lora", "dropout": 0.0}
+        folder,
+        deepspeed={"stage": stage},
+        # Several passes a step: at stage 1 DeepSpeed then has another optimiser for bf16.
+        train={"precision": precision, "accumulate": 2 if precision == "bf16" else 1},
+        adapter={"kind": "lora", "dropout": 0.0},
     )
 
 
