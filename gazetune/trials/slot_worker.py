@@ -11,8 +11,6 @@ Nothing outside of a worker imports this file, as it imports all that trains mod
 
 from __future__ import annotations
 
-import gc
-
 import ray
 import torch
 import torch.distributed as dist
@@ -27,6 +25,7 @@ from gazetune.train.evaluation import score_saved_model
 from gazetune.train.limits.out_of_memory import OutOfMemory, is_out_of_memory, out_of_memory_message
 from gazetune.train.loop import Training
 from gazetune.train.processes.backbone_cache import BackboneCache
+from gazetune.train.processes.device_memory import release_device_memory
 from gazetune.train.processes.worker_group import Worker, join_worker_group
 from gazetune.train.progress import EvaluationReport
 from gazetune.trials.board import NAMESPACE, Board
@@ -66,7 +65,7 @@ class SlotWorker:
                 return
             if taken is not None:
                 self._run_job(taken)
-                gc.collect()
+                release_device_memory(self._worker.device)
 
     def train(self, job: TrainJob) -> None:
         """Train a model, and report every evaluation; the board's answer says whether to go on.

@@ -2,21 +2,26 @@
 
     python -m tests.bench.gpu_step [--size mistral-7b|tiny] [--weights bf16 nf4] [--fusion none add concat] [--json]
 
-The weights are random and made on the GPU: nothing is downloaded. Both sides are a plain loop without DeepSpeed or Ray
-over the same pairs, without gradient checkpointing, in passes of at most `--pass-tokens` positions. Ours packs texts
-(`train.batching: auto`) and divides a step by length; the plain one takes pairs as they come and pads them. Tokens a
-second count the tokens of the pairs, each once a conversation. Model FLOP: per position 4 for each frozen and 6 for
-each trained weight of the backbone's matrices, and attention; what is computed for padding is no model FLOP.
+The weights are random and made on the GPU: nothing is downloaded. Ours is `Training`, the loop of `gazetune train`,
+with its cast to bf16, its DeepSpeed engine (stage 2), its optimiser and its prefetched batches.
+The other side is a plain loop in torch without DeepSpeed, which takes pairs as they come and pads them. Both read the
+same pairs, without gradient checkpointing, in passes of at most `--pass-tokens` positions. Tokens a second count the
+tokens of the pairs, each once a conversation. Model FLOP: per position 4 for each frozen and 6 for each trained weight
+of the backbone's matrices, and attention; what is computed for padding is no model FLOP.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import statistics
 import sys
+import tempfile
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,13 +30,21 @@ from numpy.typing import NDArray
 from torch import nn
 from transformers import MistralConfig, MistralModel, PreTrainedModel
 
+from gazetune.config import Config
+from gazetune.reward.data.prepared_data import PreparedData
 from gazetune.reward.layout.attention import Segments
 from gazetune.reward.layout.batching import EncodedSplit, PairBatch, split_rewards
-from gazetune.reward.layout.passes import divide_passes
+from gazetune.reward.model.backbone import model_dtype
 from gazetune.reward.model.layout_choice import choose_layout
 from gazetune.reward.model.pair_losses import create_loss
 from gazetune.reward.model.quantization import configure_quantized_layers, has_bitsandbytes, nf4_options
 from gazetune.reward.model.reward_model import GazeRewardModel
+from gazetune.reward.saved.saved_model import trained_parameters
+from gazetune.train.loop import Training
+from gazetune.train.processes.deepspeed_config import MAX_GRADIENT_NORM
+from gazetune.train.processes.deepspeed_engine import group_by_weight_decay
+from gazetune.train.processes.device_memory import release_device_memory
+from gazetune.train.processes.worker_group import Worker, join_worker_group, leave_worker_group
 from tests.bench.step_data import config_of, helpsteer2_like
 
 PEAK_FLOP = 989e12
@@ -63,8 +76,8 @@ class Figures:
 
 
 def random_backbone(size: str, weights: str, device: torch.device) -> PreTrainedModel:
-    """Return a Mistral of random weights on `device`: bf16 on a GPU, fp32 on a CPU, its linear layers NF4 if asked."""
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    """Return a Mistral of random bf16 weights on `device`, its linear layers NF4 if asked."""
+    dtype = torch.bfloat16
     shape = MistralConfig(**{"sliding_window": None, "pad_token_id": 0, **SHAPES[size]})
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
@@ -127,42 +140,72 @@ def divide_padded_passes(lengths: NDArray[np.int64], budget: int) -> list[NDArra
     return [np.asarray(each) for each in passes]
 
 
-def time_side(
-    model: GazeRewardModel, split: EncodedSplit, pairs: int, budget: int, steps: int, device: torch.device
+def time_training(
+    config: Config, data: PreparedData, backbone: PreTrainedModel, worker: Worker, steps: int
+) -> tuple[str, Figures]:
+    """Take `steps` steps of `Training`, after one that does not count; return the layout that it chose, too."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Training(config, data, Path(folder), worker, backbone)
+
+    batches = [data.train.batch_pairs(pairs, run.model.layout) for pairs in run.prefetcher.own_pairs(0)]
+    figures = time_steps(run.train_step, run.model, batches, data.train, steps, worker.device)
+    run.close()
+    return run.model.layout.kind, figures
+
+
+def time_padded_loop(
+    config: Config, data: PreparedData, backbone: PreTrainedModel, worker: Worker, steps: int
 ) -> Figures:
-    """Take `steps` optimiser steps over the first pairs, after one that does not count, in the model's layout."""
-    lengths = split.pair_lengths(model.layout)[:pairs]
-    if model.layout.kind == "padded":
-        shares = divide_padded_passes(lengths, budget)
-    else:
-        shares = [share for (share,) in divide_passes(lengths, budget, 1)]
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=5e-5, weight_decay=0.1)
-    loss, seconds, flop = create_loss(model.config.loss), [], 0
+    """Take `steps` steps of a plain loop in torch over pairs as they come, after one that does not count."""
+    model = GazeRewardModel(config, backbone)
+    model.cast_weights(model_dtype(config, worker.device))
+    model.to(worker.device).train()
+    model.use_layout(choose_layout(config, backbone, worker.device, data.train))
+    assert config.train.batch_tokens is not None
+    shares = divide_padded_passes(data.train.pair_lengths(model.layout), config.train.batch_tokens)
+    optimizer = torch.optim.AdamW(group_by_weight_decay(model, config.optim.weight_decay), fused=True)
+    loss = create_loss(config.loss)
+
+    def take_step(step: int) -> None:
+        for share in shares:
+            batch = data.train.batch_pairs(share, model.layout).to(worker.device)
+            (loss(*split_rewards(model(batch)), batch.scores).sum() / len(data.train)).backward()
+        torch.nn.utils.clip_grad_norm_(trained_parameters(model).values(), MAX_GRADIENT_NORM)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    batches = [data.train.batch_pairs(share, model.layout) for share in shares]
+    return time_steps(take_step, model, batches, data.train, steps, worker.device)
+
+
+def time_steps(
+    take_step: Callable[[int], None],
+    model: GazeRewardModel,
+    batches: Sequence[PairBatch],
+    split: EncodedSplit,
+    steps: int,
+    device: torch.device,
+) -> Figures:
+    """Return the figures of `steps` steps after one that does not count; every step reads the pairs of `batches`."""
+    seconds = []
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     for step in range(steps + 1):
         _synchronize(device)
-        start, flop = time.perf_counter(), 0
-        for share in shares:
-            host = split.batch_pairs(share, model.layout)
-            flop += count_model_flop(model, host)
-            batch = host.to(device)
-            (loss(*split_rewards(model(batch)), batch.scores).sum() / pairs).backward()
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
+        start = time.perf_counter()
+        take_step(step)
         _synchronize(device)
         if step:
             seconds.append(time.perf_counter() - start)
     taken = statistics.median(seconds)
+    flop = sum(count_model_flop(model, batch) for batch in batches)
     on_gpu = device.type == "cuda"
     return Figures(
-        tokens_per_second=round(float(np.diff(split.token_starts)[: 2 * pairs].sum()) / taken, 1),
+        tokens_per_second=round(float(split.token_starts[-1]) / taken, 1),
         model_flop_utilisation=round(flop / taken / PEAK_FLOP, 4) if on_gpu else None,
         peak_gigabytes=round(torch.cuda.max_memory_allocated() / 1e9, 2) if on_gpu else None,
         step_flop=float(flop),
-        passes=len(shares),
+        passes=len(batches),
     )
 
 
@@ -171,25 +214,31 @@ def _synchronize(device: torch.device) -> None:
         torch.cuda.synchronize()
 
 
-def measure(size: str, weights: str, fusion: str, budget: int, steps: int, device: torch.device) -> dict[str, Any]:
+def bench_config(weights: str, fusion: str, batching: str, pairs: int, budget: int) -> Config:
+    """Return the config of a side: LoRA in bf16, all `pairs` in a step, at most `budget` positions in a pass."""
+    return config_of(
+        adapter={"kind": "lora", "dropout": 0.0, "quantization": "nf4" if weights == "nf4" else "none"},
+        fusion={"kind": fusion},
+        train={"batching": batching, "batch_size": pairs, "batch_tokens": budget, "precision": "bf16"},
+        deepspeed={"stage": 2},
+    )
+
+
+def measure(size: str, weights: str, fusion: str, budget: int, steps: int, worker: Worker) -> dict[str, Any]:
     """Return the figures of both sides for one kind of weights and one fusion."""
-    split = helpsteer2_like(np.random.default_rng(0), PAIRS[size]).train
-    found: dict[str, Any] = {"weights": weights, "fusion": fusion}
-    for name, batching in (("ours", "auto"), ("padded", "padded")):
-        adapter = {"kind": "lora", "dropout": 0.0, "quantization": "nf4" if weights == "nf4" else "none"}
-        config = config_of(adapter=adapter, fusion={"kind": fusion}, train={"batching": batching})
-        backbone = random_backbone(size, weights, device)
-        model = GazeRewardModel(config, backbone).to(device)
-        model.use_layout(choose_layout(config, backbone, device, split))
-        model.train()
-        found[name] = {"batching": model.layout.kind} | asdict(
-            time_side(model, split, PAIRS[size], budget, steps, device)
-        )
-        del model, backbone
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
-    found["speed_over_padded"] = round(found["ours"]["tokens_per_second"] / found["padded"]["tokens_per_second"], 3)
-    return found
+    data = helpsteer2_like(np.random.default_rng(0), PAIRS[size])
+    ours, padded = (bench_config(weights, fusion, kind, PAIRS[size], budget) for kind in ("auto", "padded"))
+    batching, figures = time_training(ours, data, random_backbone(size, weights, worker.device), worker, steps)
+    release_device_memory(worker.device)
+    plain = time_padded_loop(padded, data, random_backbone(size, weights, worker.device), worker, steps)
+    release_device_memory(worker.device)
+    return {
+        "weights": weights,
+        "fusion": fusion,
+        "ours": {"batching": batching} | asdict(figures),
+        "padded": {"batching": "padded"} | asdict(plain),
+        "speed_over_padded": round(figures.tokens_per_second / plain.tokens_per_second, 3),
+    }
 
 
 def main() -> None:
@@ -202,19 +251,23 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     arguments = parser.parse_args()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with contextlib.redirect_stdout(sys.stderr):  # DeepSpeed prints what it builds
+        worker = join_worker_group()
+    device = worker.device
     if device.type == "cpu" and arguments.size != "tiny":
         parser.error(f"--size {arguments.size} needs a CUDA GPU; --size tiny runs on a CPU")
     weights = [each for each in arguments.weights if each != "nf4" or has_bitsandbytes()]
     if weights != arguments.weights:
         print("nf4 is left out: bitsandbytes is not installed", file=sys.stderr)
-    rows = [
-        measure(arguments.size, each, fusion, arguments.pass_tokens, arguments.steps, device)
-        for each in weights
-        for fusion in arguments.fusion
-    ]
+    with contextlib.redirect_stdout(sys.stderr):
+        rows = [
+            measure(arguments.size, each, fusion, arguments.pass_tokens, arguments.steps, worker)
+            for each in weights
+            for fusion in arguments.fusion
+        ]
+        leave_worker_group()
     conditions = {
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu, fp32 for bf16",
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "torch": torch.__version__,
         "size": arguments.size,
         "pairs": PAIRS[arguments.size],

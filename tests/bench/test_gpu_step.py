@@ -36,6 +36,11 @@ def model() -> GazeRewardModel:
     return GazeRewardModel(config_of(adapter={"kind": "lora"}), backbone)
 
 
+def test_a_backbone_is_bf16_but_for_its_buffers(model: GazeRewardModel) -> None:
+    assert {weight.dtype for weight in model.backbone.parameters() if not weight.requires_grad} == {torch.bfloat16}
+    assert model.bare_backbone().rotary_emb.inv_freq.dtype == torch.float32
+
+
 def test_weights_are_counted_by_hand(model: GazeRewardModel) -> None:
     assert count_matrix_weights(model.backbone) == (FROZEN, TRAINED)
 
@@ -60,13 +65,16 @@ def test_padded_passes_hold_every_pair_within_the_budget() -> None:
 
 def test_the_bench_runs_tiny_on_a_cpu_and_prints_its_fields() -> None:
     command = [sys.executable, "-m", "tests.bench.gpu_step", "--size", "tiny", "--weights", "bf16", "--steps", "1"]
-    done = subprocess.run([*command, "--json"], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [*command, "--json", "--pass-tokens", "3000"], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)["figures"]
     assert [(row["weights"], row["fusion"]) for row in rows] == [("bf16", kind) for kind in ("none", "add", "concat")]
     for row in rows:
         assert row["ours"]["batching"] in ("packed", "shared")
         assert row["padded"]["batching"] == "padded"
+        assert 1 < row["ours"]["passes"] <= row["padded"]["passes"]
         for side in (row["ours"], row["padded"]):
             assert side["tokens_per_second"] > 0
             assert side["step_flop"] > 0

@@ -34,6 +34,8 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
+from gazetune.reward.layout.padded_attention import attend_padded, pads_for_dropout
+
 SEGMENT_ATTENTION = "gazetune_segments"
 """Name of the implementation in transformers' registry."""
 
@@ -237,6 +239,9 @@ def attend_segments(
     if repeats_of_heads > 1:
         key = key.repeat_interleave(repeats_of_heads, dim=0)
         value = value.repeat_interleave(repeats_of_heads, dim=0)
+    shares = any(count for _, count in segments.shared)
+    if softcap is None and pads_for_dropout(query.device.type, dropout, segments.causal, window, shares):
+        return attend_padded(query, key, value, (segments.queries, segments.keys), dropout, scaling)
     # Split, not sliced: the backward pass of a slice fills a whole array for each segment.
     queries = query.split([segments.queries[first] * count for first, count in segments.equal_groups], 1)
     key_lengths = [segments.keys[first] * count for first, count in segments.equal_groups]

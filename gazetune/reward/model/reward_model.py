@@ -24,9 +24,8 @@ from gazetune.reward.model.adapter import apply_adapter
 from gazetune.reward.model.backbone import first_position
 from gazetune.reward.model.fusion import GazeBatch, TokenBatch
 from gazetune.reward.model.fusion_registry import create_fusion
-from gazetune.reward.model.head import RewardHead
 from gazetune.reward.model.layout_choice import padded_layout
-from gazetune.reward.model.precision import cast_parameters
+from gazetune.reward.model.precision import RewardHead, cast_parameters
 from gazetune.reward.model.reference_tokens import AddedTokens
 from gazetune.reward.model.sharding import full_shape, gathered_parameters
 

@@ -14,6 +14,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from gazetune.train.processes.deepspeed_op import prepare_op
+from gazetune.train.processes.device_memory import prefer_expandable_segments
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Worker:
 
 def join_worker_group() -> Worker:
     """Join the process group: the one Ray Train or torchrun prepared, or a group of this process alone."""
+    prefer_expandable_segments()
     device = _choose_device()
     is_alone = not dist.is_initialized() and "MASTER_ADDR" not in os.environ
     if is_alone:

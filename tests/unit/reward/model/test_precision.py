@@ -12,8 +12,7 @@ from transformers import LlamaConfig, LlamaForSequenceClassification
 from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.layout.batching import EncodedSplit
 from gazetune.reward.model.backbone import load_backbone
-from gazetune.reward.model.head import RewardHead
-from gazetune.reward.model.precision import cast_parameters
+from gazetune.reward.model.precision import RewardHead, cast_parameters
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.model.tiny import tiny_backbone
 from tests.bench.step_data import config_of, made_up
