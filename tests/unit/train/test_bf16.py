@@ -53,7 +53,7 @@ def test_a_saved_model_gives_the_rewards_that_training_evaluated(
     if stage == 3 and offload == "cpu":  # the only way in which one worker divides weights as they are read
         run = start("sharded", backbone=load_worker_backbone(run.config, worker), **sections)
     run.run(lambda report: False)
-    weight = run.state.gather_weights()["head.weight"]
+    weight = dict(run.state.gather_weights().tensors)["head.weight"]
     assert run.model.head.weight.dtype == torch.bfloat16
     assert run.model.head.full_weight is not None and torch.equal(run.model.head.full_weight, weight)
     assert not torch.equal(weight, weight.bfloat16().float())
@@ -119,7 +119,7 @@ def test_equal_passes_sum_to_the_gradient_of_one(stage: int, worker: Worker, tmp
         )
         run = Training(config, data, tmp_path, worker, load_backbone("tiny", torch.bfloat16))
         run.train_step(0)
-        moments = {name: each for name, each in run.state.gather_moments().items() if name.endswith("exp_avg")}
+        moments = {name: each for name, each in run.state.gather().tensors if name.endswith("exp_avg")}
         run.engine.destroy()
         return moments
 
