@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os.path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 MEASURES = ("nFix", "FFD", "GPT", "TRT", "fixProp")
 """The five reading measures in the order that every array, mask and file of this package has them in."""
@@ -22,10 +23,29 @@ PathText = Annotated[str, AfterValidator(os.path.expanduser)]
 `with_absolute_paths`."""
 
 
-class Section(BaseModel):
-    """A config section: unknown keys are refused, values are immutable once validated."""
+def _list_kinds(annotation: object) -> set[object]:
+    """Return the plain types that an annotation is made of; of literals those of their values."""
+    parts = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return {type(part) for part in parts}
+    return {kind for part in parts for kind in _list_kinds(part)} if parts else {annotation}
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+class Section(BaseModel):
+    """A config section: unknown keys and infinite numbers are refused, values are immutable once validated."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_switch_for_number(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse true and false where a number is needed; pydantic reads them as 1 and 0."""
+        items = value if isinstance(value, list | tuple) else [value]
+        if any(isinstance(item, bool) for item in items):
+            kinds = _list_kinds(cls.model_fields[info.field_name or ""].annotation)
+            if kinds & {int, float} and not kinds & {bool, Any}:
+                raise PydanticCustomError("switch_for_number", "a number is needed")
+        return value
 
 
 def parse_feature_mask(value: object) -> tuple[str, ...]:

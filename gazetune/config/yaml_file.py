@@ -11,9 +11,14 @@ import yaml
 
 from gazetune.errors import InputError
 
+_UNREADABLE = (ValueError, OverflowError, RecursionError)
+"""Errors of values that are YAML: a date of month 13, an integer of 5,000 digits, a thousand lists in lists."""
+_MOST_VALUES = 100_000
+"""Values that a file may have once its anchors are put in: a few lines of anchors of anchors can mean billions."""
+
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 as PyYAML reads it, but `1e-4` is a number."""
+    """YAML 1.1 as PyYAML reads it, but `1e-4` is a number, and neither `1:30` (90 there) nor `010` (8) is."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -22,6 +27,18 @@ class _Dumper(yaml.SafeDumper):
 
 # PyYAML asks for a dot and a signed exponent; without this a learning rate of 1e-4 is a text.
 _EXPONENT = re.compile(r"^[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)[eE][-+]?[0-9]+$")
+# YAML 1.1 counts 1:30 in sixties and 010 in eights, which nobody means who writes hours or a batch size.
+_INTEGER = re.compile(r"^[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F_]+|0b[01_]+)$")
+_FLOAT = re.compile(
+    r"^[-+]?(?:(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+][0-9]+)?|\.(?:inf|Inf|INF))$|^\.(?:nan|NaN|NAN)$"
+)
+_INT_TAG, _FLOAT_TAG = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if tag not in (_INT_TAG, _FLOAT_TAG)]
+    for first, known in _Loader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_INT_TAG, _INTEGER, list("-+0123456789"))
+_Loader.add_implicit_resolver(_FLOAT_TAG, _FLOAT, list("-+.0123456789"))
 for _kind in (_Loader, _Dumper):
     _kind.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
 _Dumper.add_representer(
@@ -68,10 +85,13 @@ def read_yaml_lines(path: str | Path) -> tuple[dict[str, object], dict[str, int]
             kind = "list" if isinstance(node, yaml.SequenceNode) else "single value"
             raise InputError(f"{path}:{node.start_mark.line + 1}: a YAML mapping is needed, this is a {kind}")
         _record_lines(node, "", lines, str(path), set())
+        _count_values(node, {}, str(path))
         # The keys of a mapping are texts: `_record_lines` refuses others.
         return cast("dict[str, object]", loader.construct_document(node)), lines
     except yaml.YAMLError as error:
         raise InputError(f"{path}{_describe_yaml_error(error)}") from None
+    except _UNREADABLE as error:
+        raise InputError(f"{path}: a value cannot be read: {' '.join(str(error).split())}") from None
 
 
 def _record_lines(node: yaml.MappingNode, prefix: str, lines: dict[str, int], path: str, visited: set[int]) -> None:
@@ -88,6 +108,23 @@ def _record_lines(node: yaml.MappingNode, prefix: str, lines: dict[str, int], pa
         seen[name] = lines[f"{prefix}{name}"] = line
         if isinstance(value_node, yaml.MappingNode) and id(value_node) not in visited:
             _record_lines(value_node, f"{prefix}{name}.", lines, path, visited)
+
+
+def _count_values(node: yaml.Node, counts: dict[int, int], path: str) -> int:
+    """Return how many values a node has once its aliases are put in; refuse what holds itself, or is too large."""
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) in counts:
+        if not counts[id(node)]:
+            raise InputError(f"{path}:{node.start_mark.line + 1}: an anchor holds itself; write the values out")
+        return counts[id(node)]
+    counts[id(node)] = 0  # until its values are known
+    parts = [part for each in node.value for part in (each if isinstance(each, tuple) else (each,))]
+    count = sum(_count_values(part, counts, path) for part in parts)
+    if count > _MOST_VALUES:
+        raise InputError(f"{path}:{node.start_mark.line + 1}: anchors make more than {_MOST_VALUES} values of this")
+    counts[id(node)] = max(count, 1)
+    return counts[id(node)]
 
 
 def _describe_yaml_error(error: yaml.YAMLError) -> str:
@@ -112,9 +149,14 @@ def parse_yaml_value(text: str) -> object:
     (0.0001, ['a', 2], None)
     """
     try:
+        node = yaml.compose(text, _Loader)
+        if node is not None:
+            _count_values(node, {}, "the value")
         return yaml.load(text, _Loader)  # a SafeLoader
     except yaml.YAMLError as error:
         raise InputError(_describe_yaml_error(error).partition(": ")[2]) from None
+    except _UNREADABLE as error:
+        raise InputError(f"not readable: {' '.join(str(error).split())}") from None
 
 
 def dump_yaml(tree: Mapping[str, object]) -> str:

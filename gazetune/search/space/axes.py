@@ -15,7 +15,6 @@ only the config says which of them a key accepts.
 from __future__ import annotations
 
 import json
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -145,11 +144,11 @@ class IntAxis(Axis):
 
     def count_values(self) -> int:
         """Return how many whole numbers there are."""
-        return len(self.all_values())
+        return (self.high - self.low) // self.step + 1  # `len` takes no range of 2**63 values
 
     def accept_value(self, value: object) -> int:
         """Accept a whole number that the steps lead to."""
-        if not is_number(value) or not math.isfinite(value) or value not in self.all_values():
+        if not is_number(value) or not self.low <= value <= self.high or value not in self.all_values():
             raise ValueError(f"a whole number from {self.low} to {self.high} in steps of {self.step}")
         return int(value)
 

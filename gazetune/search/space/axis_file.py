@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping
 from typing import TypeGuard
 
+from gazetune.config import LARGEST_SEED
 from gazetune.errors import InputError, did_you_mean
 from gazetune.search.space.axes import Axis, ChoiceAxis, IntAxis, RangeAxis, SubsetsAxis, list_subsets
 from gazetune.search.space.conditions import Condition, is_number, parse_condition
@@ -143,13 +145,15 @@ def _read_sizes(given: object, most: int, origin: str) -> list[int]:
 def _read_bounds(values: object, origin: str) -> tuple[float, float]:
     if isinstance(values, list) and len(values) == 2 and all(map(is_number, values)):
         low, high = values
-        if math.isfinite(low) and math.isfinite(high) and low < high:
+        if max(abs(low), abs(high)) <= sys.float_info.max and low < high:  # YAML has integers of any length
             return low, high
     raise InputError(f"{origin}: needs [low, high] with low < high, got {json.dumps(values, default=str)}")
 
 
 def _read_whole_bounds(values: object, origin: str) -> tuple[int, int]:
     if isinstance(values, list) and len(values) == 2 and all(map(_is_whole, values)) and values[0] < values[1]:
+        if max(map(abs, values)) > LARGEST_SEED:
+            raise InputError(f"{origin}: a bound is beyond +-{LARGEST_SEED}, the largest whole number that is accepted")
         return values[0], values[1]
     raise InputError(
         f"{origin}: needs [low, high] as whole numbers with low < high, got {json.dumps(values, default=str)}"

@@ -151,11 +151,12 @@ def _split_axis(axis: Axis, clauses: Sequence[Clause]) -> Iterator[Cell]:
         yield from (Cell((low + high) / 2, 1) for low, high in itertools.pairwise(edges))
     elif isinstance(axis, IntAxis):
         values = axis.all_values()
-        cuts = {0, len(values)}
+        count = axis.count_values()
+        cuts = {0, count}
         for bound in bounds:
             # The bound itself is a piece of its own, as `==` holds there and on neither side.
             at = (bound - axis.low) / axis.step
-            cuts |= {min(max(cut, 0), len(values)) for cut in (math.ceil(at), math.floor(at) + 1)}
+            cuts |= {min(max(cut, 0), count) for cut in (math.ceil(at), math.floor(at) + 1)}
         yield from (Cell(values[first], last - first) for first, last in itertools.pairwise(sorted(cuts)))
     else:
         each_value = axis.all_values() if isinstance(axis, SubsetsAxis) else axis.example_values()

@@ -54,7 +54,7 @@ def test_a_file_that_is_no_config_is_refused_with_its_line(tmp_path: Path, text:
 
 
 def test_an_anchor_that_contains_itself_ends(tmp_path: Path) -> None:
-    assert "unknown key 'a'" in mistake(tmp_path, "a: &x {b: *x}")
+    assert "an anchor holds itself" in mistake(tmp_path, "a: &x {b: *x}")
 
 
 @pytest.mark.parametrize(
@@ -219,3 +219,23 @@ def test_any_config_survives_being_written_and_read(
     path = tmp_path_factory.mktemp("config") / "run.yaml"
     path.write_text(dump_config(config), encoding="utf-8")
     assert load_config(path) == config
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        *("train.epochs=true", "search.trials=on", "data.fold=yes", "deepspeed.stage=true", "search.max_hours=true"),
+        *("projector.dropout=[true, 0.1]", "train.early_stop.patience=true", "optim.learning_rate=.inf"),
+        *("optim.learning_rate=1e400", "search.node_patience=.inf", "search.max_hours=1:30", "train.batch_size=1:30"),
+    ],
+)
+def test_what_is_no_number_is_none(entry: str) -> None:
+    with pytest.raises(InputError, match=r"^--set: \S+: .* is not accepted"):
+        load_config(None, [entry])
+
+
+def test_switches_and_masks_take_true_and_false() -> None:
+    config = load_config(None, ["train.gradient_checkpointing=on", "gaze.features=[on, off, on, off, on]"])
+    assert config.train.gradient_checkpointing and config.gaze.features == ("nFix", "GPT", "fixProp")
+    override = load_config(None, ["deepspeed.override.wall_clock_breakdown=true"]).deepspeed.override
+    assert override == {"wall_clock_breakdown": True}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from gazetune.config.yaml_file import read_yaml, read_yaml_lines
+from gazetune.config.yaml_file import parse_yaml_value, read_yaml, read_yaml_lines
 from gazetune.errors import InputError
 
 
@@ -43,3 +45,46 @@ def test_a_missing_folder_or_binary_file_is_refused(tmp_path: Path) -> None:
     for name, reason in (("absent.yaml", "no such file"), ("", "cannot be read"), ("binary", "not UTF-8")):
         with pytest.raises(InputError, match=f"{re.escape(str(tmp_path / name))}: {reason}"):
             read_yaml(tmp_path / name)
+
+
+@pytest.mark.parametrize("text", ["1:30", "1:30.5", "010", "-010", "00", "0o17"])
+def test_numbers_in_sixties_and_eights_are_texts(text: str) -> None:
+    assert parse_yaml_value(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("0", 0), ("-7", -7), ("1_000", 1000), ("0x10", 16), ("0b11", 3), ("0.5", 0.5), (".5", 0.5), ("-.inf", -math.inf)],
+)
+def test_other_numbers_are_read_as_before(text: str, value: float) -> None:
+    assert parse_yaml_value(text) == value and type(parse_yaml_value(text)) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a: &x [*x]", "{path}:1: an anchor holds itself; write the values out"),
+        ("a: 1\nb: &x {c: *x}", "{path}:2: an anchor holds itself; write the values out"),
+        (
+            "\n".join(["a: &a [1, 1]", *(f"{n}a: &{n} [*{b}, *{b}, *{b}, *{b}]" for b, n in pairwise("abcdefghijk"))]),
+            "{path}:9: anchors make more than 100000 values of this",
+        ),
+        ("a: 2024-13-45", "{path}: a value cannot be read: month must be in 1..12"),
+        ("a: " + "9" * 5000, "{path}: a value cannot be read: Exceeds the limit (4300 digits)"),
+        ("a: " + "[" * 5000, "{path}: a value cannot be read: maximum recursion depth exceeded"),
+    ],
+)
+def test_values_that_cannot_be_are_refused_in_one_line(text: str, line: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(text + "\n")
+    with pytest.raises(InputError) as caught:
+        read_yaml(path)
+    assert str(caught.value).startswith(line.format(path=path)) and "\n" not in str(caught.value)
+    with pytest.raises(InputError):
+        parse_yaml_value(text)
+
+
+def test_an_anchor_that_is_used_twice_is_read_twice(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("a: &x {b: [1, 2]}\nc: *x\nd: {<<: *x, e: 3}\n")
+    assert read_yaml(path) == {"a": {"b": [1, 2]}, "c": {"b": [1, 2]}, "d": {"b": [1, 2], "e": 3}}

@@ -96,3 +96,12 @@ def test_a_trial_with_the_parameters_of_a_value_has_that_value(entry: dict[str, 
     axis = parse_axis("k", entry, "f")
     for value in axis.example_values():
         assert axis.suggest_value(optuna.trial.FixedTrial(axis.optuna_parameters(value))) == value
+
+
+def test_a_whole_number_may_be_any_seed_and_no_larger_one() -> None:
+    axis = parse_axis("data.seed", {"int": [0, 2**63 - 1]}, "s.yaml:1")
+    assert axis.count_values() == 2**63
+    with pytest.raises(InputError, match=r"^s.yaml:1: data.seed: int: a bound is beyond \+-9223372036854775807"):
+        parse_axis("data.seed", {"int": [0, 2**63]}, "s.yaml:1")
+    with pytest.raises(InputError, match=r"needs \[low, high\] with low < high"):
+        parse_axis("optim.learning_rate", {"uniform": [1, 10**400]}, "s.yaml:1")
