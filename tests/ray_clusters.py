@@ -10,12 +10,15 @@ from ray.cluster_utils import Cluster
 from gazetune.cluster.local_ray import patient_node_start
 
 
-def start_cluster(head_cpus: int, with_dashboard: bool = True) -> Cluster:
-    """Start a cluster whose head has so many CPUs; its dashboard answers on loopback alone.
+def start_cluster(
+    head_cpus: int, with_dashboard: bool = True, gpus: int = 0, labels: dict[str, str] | None = None
+) -> Cluster:
+    """Start a cluster whose head has so many CPUs and, as it says, GPUs; its dashboard answers on loopback alone.
 
     Beside other tests a node may need longer to start than Ray waits for it.
     """
-    head: dict[str, object] = {"num_cpus": head_cpus, "object_store_memory": 200 << 20}
+    head: dict[str, object] = {"num_cpus": head_cpus, "num_gpus": gpus, "labels": labels or {}}
+    head["object_store_memory"] = 200 << 20
     if with_dashboard:
         head |= {"include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": find_free_port()}
     with patient_node_start():

@@ -18,6 +18,7 @@ from gazetune.cli.options import (
     path_argument,
 )
 from gazetune.cli.outcome import Outcome
+from gazetune.devices import hide_gpus
 from gazetune.errors import InputError
 from gazetune.files.names import check_name, is_folder_name
 from gazetune.files.paths import path_exists
@@ -65,6 +66,8 @@ def run(args: argparse.Namespace) -> Outcome:
     from gazetune.gaze.predictors.registry import check_predictor_file
 
     check_predictor_file(config)  # before torch is imported, which takes seconds
+    if folder is None and not config.resources.gpus_per_worker:
+        hide_gpus()
     from gazetune.train.run import evaluate_saved_model, train_model
 
     if folder is None:

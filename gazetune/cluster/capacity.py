@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from gazetune.config import ResourcesConfig
 from gazetune.errors import InputError
+from gazetune.train.limits.compatibility import check_gpu_share
 
 ROUNDING = 1e-9
 """Tolerance of comparisons: sums of shares such as 0.1 + 0.2 must still fit into 0.3."""
@@ -86,11 +87,10 @@ def require_slots(nodes: Sequence[NodeResources], resources: ResourcesConfig) ->
     ------
     InputError
         When no node holds one worker, or all nodes together do not hold the workers of one trial; says what a trial
-        needs and what the nodes have. Also for a number of GPUs over 1 that is not whole, which Ray does not give out.
+        needs and what the nodes have. Also for GPUs of a worker that it could not use.
     """
+    check_gpu_share(resources)
     gpus = resources.gpus_per_worker
-    if gpus > 1 and gpus != int(gpus):
-        raise InputError(f"resources.gpus_per_worker {gpus:g} is not possible; accepted: 0 to 1, or a whole number")
     slots = count_slots(nodes, resources)
     if slots:
         return slots

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,15 +42,31 @@ LOST_HEAD_SECONDS = 20
 
 PASSED_VARIABLES = (
     "HF_ENDPOINT",
+    "HF_HOME",
     "HF_HUB_OFFLINE",
+    "HF_TOKEN_PATH",
     "TRANSFORMERS_OFFLINE",
     "HF_DATASETS_OFFLINE",
     "MLFLOW_DISABLE_TELEMETRY",
     "OMP_NUM_THREADS",
+    "PYTORCH_ALLOC_CONF",
+    "PYTORCH_CUDA_ALLOC_CONF",
     "TOKENIZERS_PARALLELISM",
 )
-"""Workers on other machines get these from the driver. No token is among them, and
-no address with a password: the dashboard shows what is passed."""
+"""Workers on other machines get these from the driver, and what begins as `PASSED_PREFIXES`. No address with a password
+and no token is among them, but the path of a file with a token: the dashboard shows what is passed."""
+
+PASSED_PREFIXES = ("NCCL_", "TORCH_NCCL_")
+
+TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+"""Where a token itself may stand; never passed on."""
+
+HIDE_GPUS = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
+"""With this, Ray starts a process that asked for no GPU with an empty `CUDA_VISIBLE_DEVICES`. By default such a process
+sees all GPUs of its node. Ray Train would then put a CUDA context on the first one, which is another worker's."""
+
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +114,7 @@ def connect_to_cluster(address: str | None, shapes: Sequence[ResourcesConfig], s
     if found is None:
         _start_local_instance(shapes)
     else:
-        _join_cluster(found, shapes)
+        _join_cluster(found)
     try:
         nodes = usable_resources(joined=address is not None)
         slots = max(require_slots(nodes, shape) for shape in shapes)
@@ -116,16 +132,17 @@ def disconnect_from_cluster() -> None:
     ray.shutdown()
 
 
-def worker_environment(shapes: Iterable[ResourcesConfig], environment: Mapping[str, str]) -> dict[str, str]:
+def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment variables that every worker gets.
 
-    DeepSpeed looks for an accelerator by itself and would take a GPU that Ray did not give to this worker. So where no
-    trial has a GPU, DeepSpeed is told to use the CPU. Where some trials have GPUs, each worker decides by itself
-    (`join_worker_group`).
+    What DeepSpeed computes on is not among them: each worker decides by the GPUs of its shape (`join_worker_group`).
     """
-    given = {name: environment[name] for name in PASSED_VARIABLES if name in environment}
-    passed = {name: value for name, value in given.items() if not Address(value).has_secret}
-    return passed if any(shape.gpus for shape in shapes) else {**passed, "DS_ACCELERATOR": "cpu"}
+    given = {
+        name: value
+        for name, value in environment.items()
+        if name in PASSED_VARIABLES or name.startswith(PASSED_PREFIXES)
+    }
+    return {**{name: value for name, value in given.items() if not Address(value).has_secret}, **HIDE_GPUS}
 
 
 def count_machine_cpus() -> float:
@@ -151,9 +168,7 @@ def _start_local_instance(shapes: Sequence[ResourcesConfig]) -> None:
         object_store_memory=min(OBJECT_STORE_BYTES, get_system_memory() // 10),
         log_to_driver=False,
         logging_level=logging.ERROR,
-        runtime_env={
-            "env_vars": {**worker_environment(shapes, os.environ), STATE_API_VARIABLE: f"http://127.0.0.1:{port}"}
-        },
+        runtime_env={"env_vars": {**worker_environment(os.environ), STATE_API_VARIABLE: f"http://127.0.0.1:{port}"}},
         _temp_dir=_choose_temp_dir(),
     )
 
@@ -180,8 +195,13 @@ def _find_address(address: str) -> str:
     return found
 
 
-def _join_cluster(found: str, shapes: Sequence[ResourcesConfig]) -> None:
-    environment = worker_environment(shapes, os.environ)
+def _join_cluster(found: str) -> None:
+    environment = worker_environment(os.environ)
+    if any(os.environ.get(name) for name in TOKEN_VARIABLES) and "HF_TOKEN_PATH" not in environment:
+        _LOG.warning(
+            "the token in HF_TOKEN is not passed to workers, as Ray's dashboard would show it; for gated backbones put "
+            "it into a file that every node has at the same path, and name that file in HF_TOKEN_PATH"
+        )
     with contextlib.suppress(ConnectionError, ValueError, ray.exceptions.RayError):  # it may have no dashboard
         environment[STATE_API_VARIABLE] = ray_address_to_api_server_url(found)
     try:

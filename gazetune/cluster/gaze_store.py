@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from gazetune.cluster.connect import ClusterSize, connect_to_cluster, disconnect_from_cluster
 from gazetune.config import Config, ResourcesConfig
+from gazetune.devices import without_gpus
 from gazetune.errors import InputError, Interrupted
 from gazetune.gaze.store.gaze_store import GazeStore
 from gazetune.gaze.store.parallel import RayPrediction
@@ -36,13 +38,15 @@ def build_store_in_parallel(config: Config, storage: Path, workers: int | None, 
     """
     joined: list[ClusterSize] = []
 
-    def join_cluster() -> None:
+    def join_cluster() -> ClusterSize:
         joined.append(connect_to_cluster(address, [ResourcesConfig()], storage))
         if workers is not None and workers > joined[0].cpus:
             raise InputError(f"--workers {workers}: there are {joined[0].cpus:g} CPUs; accepted: 1 to that")
+        return joined[0]
 
     remote_prediction = None if workers == 1 else RayPrediction(join_cluster, workers)
-    with StoreProgress() as progress:
+    driving = nullcontext() if remote_prediction is None else without_gpus()
+    with driving, StoreProgress() as progress:
         try:
             return store_pair_gaze(config, storage / "cache", progress.show_progress, remote_prediction)
         except KeyboardInterrupt:

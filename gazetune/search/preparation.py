@@ -83,6 +83,8 @@ def prepare_search(
         space = with_history(space, warm_start, storage, facts)
     progress.print_stage("joining the cluster")
     cluster = join_cluster()
+    if cluster.gpus and not any(shape.gpus for shape in space.resource_shapes()):
+        progress.print_line(f"{cluster.gpus:g} GPU(s) stay unused, as resources.gpus_per_worker is 0")
     tracker = Tracker.open(space.config.tracking.uri, storage, "gazetune")
     folder.write_space(space)
     folder.write_facts(facts)

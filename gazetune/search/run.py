@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from gazetune.config.config_file import load_config, parse_overrides
 from gazetune.config.keys import set_key
+from gazetune.devices import without_gpus
 from gazetune.errors import Interrupted, RunError
 from gazetune.files.paths import resolve_path
 from gazetune.report.document import SearchDocument
@@ -164,6 +165,7 @@ def _run_in_folder(
     )
     with ProgressDisplay(space.config.search.trials) as progress, ExitStack() as stack:
         # The stack ends in reverse order: Ray first, the exit message last.
+        stack.enter_context(without_gpus())
         stack.enter_context(ExitMessage()).print_if_killed(f"gazetune: error: {killed}")
         stack.callback(folder.unlock)
         folder.requests.announce_phase("preparing")

@@ -14,7 +14,7 @@ from gazetune.gaze.predictors.registry import check_predictor
 from gazetune.reward.model.fusion_registry import check_fusion_kind
 from gazetune.reward.model.pair_losses import check_loss_kind
 from gazetune.reward.model.quantization import check_quantization
-from gazetune.train.limits.compatibility import check_combination, check_pool
+from gazetune.train.limits.compatibility import check_combination, check_gpu_share, check_pool
 from gazetune.train.limits.disk_offload import check_disk_offload
 from gazetune.train.processes.deepspeed_override import check_deepspeed_settings
 
@@ -26,6 +26,7 @@ def check_config(config: Config) -> None:
     check_predictor(config)
     check_pool(config)
     check_combination(config)
+    check_gpu_share(config.resources)
     check_quantization(config.adapter.quantization)
     check_deepspeed_settings(config)
     check_disk_offload(config)

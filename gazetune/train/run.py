@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import shlex
 from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
+import torch
+
 from gazetune.config import Config, ResourcesConfig, TrackingConfig
 from gazetune.config.address import with_secret
 from gazetune.config.config_file import dump_config, load_config, with_absolute_paths, write_config
+from gazetune.devices import count_device_files, without_gpus
 from gazetune.errors import InputError, Interrupted
 from gazetune.files.paths import resolve_path
 from gazetune.report.activity import ActivityLines
@@ -63,13 +67,16 @@ def train_model(config: Config, name: str | None, storage: Path) -> TrainDocumen
         When the loss became NaN or a worker died.
     """
     check_config(config)
+    _check_gpus_here(config.resources)
     storage = resolve_path(storage, "--storage")
     config = _with_stored_uri(check_backbone(with_absolute_paths(config)))
     name = name if name is not None else f"train-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     folder = storage / name
     _require_free_folder(folder, config)
     check_tracking_uri(config.tracking.uri, storage)
-    with ActivityLines() as lines:
+    # With one worker this process is the worker itself.
+    driving = without_gpus() if config.resources.workers > 1 else contextlib.nullcontext()
+    with driving, ActivityLines() as lines:
         lines.begin("preparing pairs and gaze")
         data = prepare_data(config, storage / "cache")
         for line in data.facts.describe_pairs():
@@ -169,6 +176,26 @@ def _own_test_pairs(config: Config, folder: Path, cache: Path) -> ScoredPairs | 
 
 def _describe_facts(data: PreparedData) -> PairsDocument:
     return {"pairs": data.facts.pairs, "dropped": data.facts.dropped, "notes": data.facts.notes}
+
+
+def _check_gpus_here(resources: ResourcesConfig) -> None:
+    """Refuse more workers with a GPU than this machine has GPUs; say that GPUs stay unused where workers have none."""
+    unused = count_device_files()
+    if not resources.gpus_per_worker:
+        if unused:
+            logger.warning(
+                f"resources.gpus_per_worker is 0: this run uses CPUs, and the {unused} GPU(s) of this machine stay "
+                "unused; with a GPU for each worker: --set resources.gpus_per_worker=1"
+            )
+        return
+    there = torch.cuda.device_count()
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", resources.workers))  # torchrun may have started some elsewhere
+    if here > there:
+        raise InputError(
+            f"resources.workers: {here} worker(s) of this machine need a GPU each (resources.gpus_per_worker), and "
+            f"torch sees {there} here (see gazetune doctor); accepted: "
+            + (f"1 to {there}" if there else "resources.gpus_per_worker 0")
+        )
 
 
 def _require_free_folder(folder: Path, config: Config) -> None:

@@ -40,7 +40,7 @@ def train_worker(tree: dict[str, object], storage: str, name: str, run: str, uri
     if config.resources.workers > 1:
         # By default every worker would use all cores, and the workers would slow each other down.
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // config.resources.workers))
-    worker = join_worker_group()
+    worker = join_worker_group(config.resources.gpus_per_worker)
     with contextlib.ExitStack() as stack:
         stack.callback(leave_worker_group)
         lines = stack.enter_context(ActivityLines(Console(stderr=True, log_path=False, quiet=not worker.is_main)))

@@ -47,7 +47,7 @@ def run_worker_loop(settings: WorkerSettings) -> None:
     """Work on jobs from the board until it says close."""
     torch.set_num_threads(settings.threads)
     board = ray.get_actor(settings.board, namespace=NAMESPACE)
-    SlotWorker(board, join_worker_group(), settings).run()
+    SlotWorker(board, join_worker_group(settings.resources.gpus_per_worker), settings).run()
 
 
 class SlotWorker:

@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parents[2] / "gazetune"
 ROOMS = (
     "errors",
     "files",
+    "devices",
     "config",
     "gaze",
     "eyetracking",
@@ -42,7 +43,7 @@ SUB_ROOMS = {
 """
 RAY_ROOMS = ("cluster", "trials", "search")
 RAY_FILES = ("gaze/store/parallel.py",)
-LIGHT = ("errors", "files", "config", "preferences", "report", "cli")
+LIGHT = ("errors", "files", "devices", "config", "preferences", "report", "cli")
 """Rooms that must not import torch when they are imported themselves."""
 
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))

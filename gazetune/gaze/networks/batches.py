@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from gazetune.devices import may_use_gpus
+
 if TYPE_CHECKING:
     import torch
 
@@ -16,10 +18,10 @@ _BATCH_TOKENS = 16384  # of one forward pass, padding included: bounds the memor
 
 
 def pick_device() -> torch.device:
-    """Return the GPU when there is one, else the CPU."""
+    """Return the GPU when there is one that this process may use, else the CPU."""
     import torch
 
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device("cuda" if may_use_gpus() and torch.cuda.is_available() else "cpu")
 
 
 def replace_surrogates(text: str) -> str:

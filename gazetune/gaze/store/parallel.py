@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import ray
 
@@ -26,6 +26,18 @@ _RESTARTS = 2  # of one process that died
 _LOG = logging.getLogger(__name__)
 
 
+class Capacity(Protocol):
+    """What a cluster has, with the nodes that its autoscaler may still start."""
+
+    @property
+    def cpus(self) -> float:
+        """CPUs of all nodes."""
+
+    @property
+    def gpus(self) -> float:
+        """GPUs of all nodes."""
+
+
 @dataclass(frozen=True)
 class RayPrediction:
     """Predicts in this process while that is quick, and in processes on Ray where there is more to do.
@@ -33,9 +45,13 @@ class RayPrediction:
     Each process loads the predictor once. It has a GPU of its own where the cluster has one and the predictor takes it
     (a true attribute `takes_gpu`), else one CPU. If a process dies, its texts go to another one. All processes are
     ended when the work is done or given up.
+
+    Where nothing is free, one process is asked for, so that an autoscaler starts a node for it: with a GPU, if trials
+    have one too. More processes follow where that node has room for them. Where no node comes in
+    `search.node_patience` seconds, this process predicts.
     """
 
-    connect: Callable[[], object]
+    connect: Callable[[], Capacity]
     """Called before the first process starts: joins or starts Ray if that was not done yet."""
     workers: int | None = None
     """Processes to start, whatever there is to do; None: as many as are free, where it pays."""
@@ -57,15 +73,20 @@ class RayPrediction:
                 first = yield from _predict_while_quick(predictor, batches)
             if first == len(batches):
                 return
-            self.connect()
-            count = min(self.workers or _free_processes(predictor), len(batches) - first)
-            if count == 0:
-                for index in range(first, len(batches)):
-                    yield index, predict_flat(predictor, batches[index])
-                return
-            _LOG.info(f"predicting reading measures of {sum(map(len, batches[first:]))} texts in {count} processes")
-            actors = [_start_process(config, predictor) for _ in range(count)]
+            capacity = self.connect()
+            resource = _needed_resource(predictor, config, capacity)
+            actors: list[Any] = []
             try:
+                if not self.workers and not _count_free(resource):
+                    actors = _await_process(config, predictor, resource, capacity)
+                    if not actors:
+                        for index in range(first, len(batches)):
+                            yield index, predict_flat(predictor, batches[index])
+                        return
+                count = min(self.workers or len(actors) + _count_free(resource), len(batches) - first)
+                actors += [_start_process(config, predictor, resource) for _ in range(count - len(actors))]
+                texts = sum(map(len, batches[first:]))
+                _LOG.info(f"predicting reading measures of {texts} texts in {len(actors)} processes")
                 yield from _hand_out_batches(actors, deque(range(first, len(batches))), batches)
             finally:
                 for actor in actors:
@@ -122,18 +143,36 @@ def _predict_while_quick(predictor: GazePredictor, batches: Batches) -> Generato
     return len(batches)
 
 
-def _takes_gpu(predictor: GazePredictor) -> bool:
-    return getattr(predictor, "takes_gpu", False) and ray.cluster_resources().get("GPU", 0) >= 1
+def _needed_resource(predictor: GazePredictor, config: Config, capacity: Capacity) -> str:
+    """Return what of Ray a process needs one of: a GPU where there is one for it, else a CPU."""
+    if not getattr(predictor, "takes_gpu", False):
+        return "CPU"
+    may_come = config.resources.gpus_per_worker > 0 and capacity.gpus >= 1
+    return "GPU" if ray.cluster_resources().get("GPU", 0) >= 1 or may_come else "CPU"
 
 
-def _free_processes(predictor: GazePredictor) -> int:
-    return int(ray.available_resources().get("GPU" if _takes_gpu(predictor) else "CPU", 0))
+def _count_free(resource: str) -> int:
+    return int(ray.available_resources().get(resource, 0))
 
 
-def _start_process(config: Config, predictor: GazePredictor) -> Any:
-    options = {"num_cpus": 1, "num_gpus": int(_takes_gpu(predictor))}
+def _start_process(config: Config, predictor: GazePredictor, resource: str) -> Any:
+    options = {"num_cpus": 1, "num_gpus": int(resource == "GPU")}
     actor = ray.remote(PredictorProcess).options(**options, max_restarts=_RESTARTS, max_task_retries=-1)
     return actor.remote(config, predictor.fingerprint)
+
+
+def _await_process(config: Config, predictor: GazePredictor, resource: str, capacity: Capacity) -> list[Any]:
+    """Ask for one process although nothing is free, and return it once it has come; an empty list if it has not."""
+    patience = config.search.node_patience
+    if (capacity.gpus if resource == "GPU" else capacity.cpus) < 1:
+        return []
+    _LOG.info(f"asking the cluster for a {resource} to predict reading measures")
+    actor = _start_process(config, predictor, resource)
+    if ray.wait([actor.load.remote()], timeout=patience)[0]:
+        return [actor]
+    ray.kill(actor)
+    _LOG.warning(f"no {resource} came free in {patience:g} s: reading measures are predicted in this process")
+    return []
 
 
 def _hand_out_batches(

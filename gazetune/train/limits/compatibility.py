@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gazetune.config import Config
+from gazetune.config import Config, ResourcesConfig
 from gazetune.errors import InputError
 
 STAGES = (0, 1, 2, 3)
@@ -78,6 +78,24 @@ def check_pool(config: Config) -> None:
         raise InputError(
             f"train.padding: token stands on padding, and train.batching is {config.train.batching}; accepted: zeros, "
             "or train.batching: padded"
+        )
+
+
+def check_gpu_share(resources: ResourcesConfig) -> None:
+    """Raise `InputError` for GPUs of a worker that it could not use.
+
+    A worker computes on one GPU, and NCCL does not connect two workers on one GPU.
+    """
+    gpus = resources.gpus_per_worker
+    if gpus > 1:
+        raise InputError(
+            f"resources.gpus_per_worker: a worker computes on one GPU, got {gpus:g}; accepted: 0, 1, or with "
+            "resources.workers 1 a share of a GPU; more GPUs: resources.workers"
+        )
+    if 0 < gpus < 1 and resources.workers > 1:
+        raise InputError(
+            f"resources.gpus_per_worker: a share of a GPU ({gpus:g}) is for one worker, got resources.workers "
+            f"{resources.workers}; accepted: 0, 1, or resources.workers 1"
         )
 
 

@@ -207,8 +207,7 @@ def estimate_worker_memory(
 
 
 def _device_dtype(config: Config) -> torch.dtype:
-    on_gpu = config.resources.gpus_per_worker > 0 or torch.cuda.is_available()
-    return model_dtype(config, torch.device("cuda" if on_gpu else "cpu"))
+    return model_dtype(config, torch.device("cuda" if config.resources.gpus_per_worker else "cpu"))
 
 
 def _sum_values(parameters: Iterable[nn.Parameter]) -> int:

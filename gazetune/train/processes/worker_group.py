@@ -7,12 +7,15 @@ environment variables of torch's process groups. Without them this process is a 
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from gazetune.devices import ACCELERATOR_VARIABLE, choose_worker_device, hide_gpus
+from gazetune.errors import InputError
 from gazetune.train.processes.deepspeed_op import prepare_op
 from gazetune.train.processes.device_memory import prefer_expandable_segments
 
@@ -54,15 +57,27 @@ class Worker:
         dist.barrier()
 
 
-def join_worker_group() -> Worker:
-    """Join the process group: the one Ray Train or torchrun prepared, or a group of this process alone."""
+def join_worker_group(gpus: float | None = None) -> Worker:
+    """Join the process group: the one Ray Train or torchrun prepared, or a group of this process alone.
+
+    Parameters
+    ----------
+    gpus
+        `resources.gpus_per_worker` of the run; with 0 this process sees no GPU from here on. None where no run says so:
+        then a GPU is taken where there is one.
+
+    Raises
+    ------
+    InputError
+        When the run asks for a GPU that this process does not see.
+    """
     prefer_expandable_segments()
-    device = _choose_device()
+    device = _take_device(gpus)
     is_alone = not dist.is_initialized() and "MASTER_ADDR" not in os.environ
     if is_alone:
         os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1")
-    # DeepSpeed reads the accelerator once, when it is imported.
-    os.environ.setdefault("DS_ACCELERATOR", device.type)
+    # DeepSpeed reads the accelerator once, when it is imported. It would look for one by itself, and find another.
+    os.environ[ACCELERATOR_VARIABLE] = device.type
     prepare_op()
     import deepspeed
 
@@ -83,9 +98,17 @@ def leave_worker_group() -> None:
         comm.destroy_process_group()
 
 
-def _choose_device() -> torch.device:
-    if not torch.cuda.is_available():
+def _take_device(gpus: float | None) -> torch.device:
+    """Make the device of this worker the current one, and return it."""
+    name = choose_worker_device(gpus, os.environ)
+    if name == "cpu" or (gpus is None and not torch.cuda.is_available()):
+        hide_gpus()
         return torch.device("cpu")
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    device, count = torch.device(name), torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.index >= count:
+        raise InputError(
+            f"resources.gpus_per_worker: {gpus or 1:g} asks for a GPU for worker {device.index + 1} of "
+            f"{socket.gethostname()}, where torch sees {count} GPU(s) (see gazetune doctor); accepted: 0"
+        )
     torch.cuda.set_device(device)
     return device

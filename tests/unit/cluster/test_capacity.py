@@ -91,6 +91,7 @@ def test_a_trial_that_the_cluster_does_not_hold_is_refused() -> None:
         require_slots(nodes((2, 0)), needs(3))
 
 
-def test_half_devices_beyond_one_are_refused() -> None:
-    with pytest.raises(InputError, match=r"gpus_per_worker 1\.5.*whole number"):
-        require_slots(nodes((64, 8)), needs(1, gpus=1.5))
+@pytest.mark.parametrize("need", [needs(1, gpus=1.5), needs(1, gpus=2), needs(2, gpus=0.5)])
+def test_gpus_that_a_worker_could_not_use_are_refused_though_they_are_there(need: ResourcesConfig) -> None:
+    with pytest.raises(InputError, match=r"resources.gpus_per_worker: .* GPU.*; accepted: 0, 1"):
+        require_slots(nodes((64, 8)), need)

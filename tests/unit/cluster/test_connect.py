@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gazetune.cluster.connect import connect_to_cluster, worker_environment
+from gazetune.cluster.connect import HIDE_GPUS, connect_to_cluster, worker_environment
 from gazetune.config import ResourcesConfig
 from gazetune.errors import InputError
 
@@ -42,7 +42,7 @@ if sys.argv[2] == "local":
     address = ray.get_runtime_context().gcs_address
     found["asked"] = ray.get(ray.remote(num_cpus=0)(asked).remote())
     found["node"] = ray.get_runtime_context().get_node_id()
-    found["environment"] = ray.get(ray.remote(num_cpus=1)(lambda: os.environ.get("DS_ACCELERATOR")).remote())
+    found["visible"] = ray.get(ray.remote(num_cpus=1)(lambda: os.environ.get("CUDA_VISIBLE_DEVICES")).remote())
     found["object_store"] = ray.cluster_resources()["object_store_memory"]
     os.environ["RAY_ADDRESS"] = address  # for the state API: somebody else's Ray may run on the machine
     found["nodes_of_the_state_api"] = len(list_nodes())
@@ -89,7 +89,7 @@ def test_ray_starts_here_and_a_second_driver_joins_it(tmp_path: Path) -> None:
         local.kill()
     cpus = len(os.sched_getaffinity(0))
     assert 1 <= found["cpus"] <= cpus and found["slots"] == found["cpus"] and found["nodes"] == 1  # type: ignore[operator]
-    assert found["environment"] == "cpu" and found["object_store"] <= 1 << 30  # type: ignore[operator]
+    assert found["visible"] == "" and found["object_store"] <= 1 << 30  # type: ignore[operator]
     assert found["nodes_of_the_state_api"] == 1
     assert "--storage '/runs' is not shared: node 10.0.0.7" in str(found["unseen"])
     assert "has gazetune 0.0.1" in str(found["older"])
@@ -159,7 +159,14 @@ def test_what_is_no_address_is_refused(address: str, tmp_path: Path) -> None:
     assert "accepted: auto or HOST:PORT" in refused(address, tmp_path)
 
 
-def test_workers_without_gpus_must_not_look_for_one() -> None:
-    environment = {"HF_HUB_OFFLINE": "1", "HF_TOKEN": "secret", "PATH": "/bin"}
-    assert worker_environment([ResourcesConfig()], environment) == {"HF_HUB_OFFLINE": "1", "DS_ACCELERATOR": "cpu"}
-    assert worker_environment([ResourcesConfig(gpus_per_worker=1)], environment) == {"HF_HUB_OFFLINE": "1"}
+def test_workers_get_what_training_needs_and_neither_tokens_nor_passwords() -> None:
+    given = {
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": "/models",
+        "HF_TOKEN_PATH": "/secrets/hub",
+        "NCCL_SOCKET_IFNAME": "eth0",
+        "TORCH_NCCL_TRACE_BUFFER_SIZE": "100",
+        "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True",
+    }
+    kept = {"HF_TOKEN": "secret", "HF_ENDPOINT": "https://me:secret@hub", "PATH": "/bin", "DS_ACCELERATOR": "cuda"}
+    assert worker_environment({**given, **kept}) == {**given, **HIDE_GPUS}

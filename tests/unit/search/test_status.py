@@ -30,7 +30,7 @@ base: {gaze: {predictor: planted}}
 space: {optim.learning_rate: {log_uniform: [1e-4, 1e-2]}}
 try_first: [{optim.learning_rate: 1e-3}]
 search: {trials: 10}
-resources: {workers: 2, gpus_per_worker: 0.5}
+resources: {workers: 1, gpus_per_worker: 1}
 """
 
 

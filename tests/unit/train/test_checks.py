@@ -13,6 +13,11 @@ def test_the_default_config_can_train() -> None:
     check_config(Config())
 
 
+def test_a_worker_may_have_a_share_of_a_gpu_or_all_of_it() -> None:
+    for resources in ({"gpus_per_worker": 0.5}, {"workers": 8, "gpus_per_worker": 1}):
+        check_config(Config.model_validate({"resources": resources}))
+
+
 @pytest.mark.parametrize(
     ("tree", "line"),
     [
@@ -30,6 +35,8 @@ def test_the_default_config_can_train() -> None:
             {"gaze": {"predictor": "bilstm"}},
             r"gaze.features: .* not predict nFix, FFD, GPT, fixProp; accepted: \[TRT\]",
         ),
+        ({"resources": {"gpus_per_worker": 2}}, "resources.gpus_per_worker: .* one GPU, got 2; accepted: 0, 1"),
+        ({"resources": {"workers": 2, "gpus_per_worker": 0.5}}, "resources.gpus_per_worker: .*is for one worker, got"),
         ({"deepspeed": {"stage": 1, "offload": "cpu"}}, "deepspeed.offload: cpu needs"),
     ],
 )

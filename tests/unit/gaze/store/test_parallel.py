@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ class Joined(Exception):
     """Ray would start now."""
 
 
-def join() -> None:
+def join() -> NoReturn:
     raise Joined
 
 
