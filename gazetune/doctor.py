@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import tomllib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,7 @@ from packaging.specifiers import SpecifierSet
 from gazetune.config.address import Address
 from gazetune.errors import InputError
 from gazetune.files.writable import nearest_folder, require_writable
+from gazetune.reward.layout.varlen import explain_no_varlen, find_varlen
 from gazetune.reward.model.quantization import has_bitsandbytes
 from gazetune.tracking.location import check_tracking_uri
 from gazetune.train.limits.disk_offload import can_build_async_io
@@ -42,7 +44,7 @@ class Check:
 
 
 def run_checks(storage: Path, tracking_uri: str | None) -> list[Check]:
-    """Return all checks: Python, packages, GPUs, DeepSpeed's ops, NF4, storage, MLflow, cores, memory, shared memory.
+    """Return all checks: Python, packages, GPUs and attention, DeepSpeed's ops, NF4, storage, MLflow, cores, memory.
 
     Parameters
     ----------
@@ -54,7 +56,7 @@ def run_checks(storage: Path, tracking_uri: str | None) -> list[Check]:
     requirements, python = declared_ranges()
     checks = [check_python(python)]
     checks += [check_package(requirement) for requirement in requirements]
-    checks += [check_gpus(), check_ops(), check_nf4(), check_disk_offload()]
+    checks += [check_gpus(), check_attention(find_capabilities()), check_ops(), check_nf4(), check_disk_offload()]
     checks += [check_storage(storage), check_tracking(storage, tracking_uri)]
     checks += [check_cores(), check_memory(), check_shared_memory()]
     return checks
@@ -105,6 +107,27 @@ def check_gpus() -> Check:
         hint = f"torch {torch.__version__} cannot use them: install a build for this driver's CUDA version"
         return Check("GPUs", "WARN", "nvidia-smi is here, but torch sees no GPU", hint)
     return Check("GPUs", "OK", "none: runs use the CPU")
+
+
+def find_capabilities() -> dict[str, tuple[int, int]]:
+    """Return the compute capability of each GPU that torch can use, by the name of its kind."""
+    import torch
+
+    there = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
+    return {torch.cuda.get_device_name(index): torch.cuda.get_device_capability(index) for index in there}
+
+
+def check_attention(capabilities: Mapping[str, tuple[int, int]]) -> Check:
+    """Say which attention a run gets, for GPUs with these compute capabilities."""
+    if not capabilities:
+        return Check("attention", "OK", "torch's own, a call for each length of text (CPU)")
+    kernel = find_varlen()
+    problems = {name: explain_no_varlen(kernel, capability) for name, capability in capabilities.items()}
+    told = [f"{name}: {problem}" for name, problem in problems.items() if problem is not None]
+    if not told:
+        return Check("attention", "OK", "varlen_attn: texts without padding, in bf16")
+    hint = "train.batching auto pads there; texts without padding need a GPU from Ampere on and torch 2.10 or later"
+    return Check("attention", "WARN", "; ".join(told), hint)
 
 
 def check_ops() -> Check:

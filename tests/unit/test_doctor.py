@@ -9,6 +9,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from gazetune.doctor import (
+    check_attention,
     check_package,
     check_python,
     check_shared_memory,
@@ -40,6 +41,14 @@ def test_the_ranges_are_those_of_the_project_without_extras() -> None:
     assert "3.11" in python
     assert "2.13.0" in next(each for each in requirements if each.name == "torch").specifier
     assert "2.14.0" not in next(each for each in requirements if each.name == "torch").specifier
+
+
+def test_the_attention_that_a_machine_gets_is_told_for_its_gpus() -> None:
+    assert check_attention({}).level == "OK" and "CPU" in check_attention({}).detail
+    assert check_attention({"H200": (9, 0)}).detail == "varlen_attn: texts without padding, in bf16"
+    mixed = check_attention({"H200": (9, 0), "T4": (7, 5)})
+    assert mixed.level == "WARN"
+    assert mixed.detail == "T4: varlen_attn needs compute capability 8.0, this GPU has 7.5"
 
 
 def test_a_storage_below_a_file_fails_and_a_new_folder_is_fine(tmp_path: Path) -> None:

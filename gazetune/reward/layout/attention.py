@@ -22,7 +22,6 @@ The fusion `cross` attends with the same code; there the queries are a text's to
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -35,12 +34,10 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
 from gazetune.reward.layout.padded_attention import attend_padded, pads_for_dropout
+from gazetune.reward.layout.varlen import has_varlen, takes_width
 
 SEGMENT_ATTENTION = "gazetune_segments"
 """Name of the implementation in transformers' registry."""
-
-HAS_VARLEN = importlib.util.find_spec("torch.nn.attention.varlen") is not None
-"""Whether this torch has the flash kernel for segments of any length (2.10 and later)."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +69,8 @@ class Segments:
         return cls(tuple(lengths), tuple(lengths), tuple(shared), causal)
 
     def to(self, device: torch.device) -> Segments:
-        """Return the same segments, on a GPU with the arguments of its kernel."""
-        if device.type != "cuda":
+        """Return the same segments, on a GPU that has the kernel with its arguments."""
+        if device.type != "cuda" or not has_varlen(device.index or 0):
             return self
         return Segments(self.queries, self.keys, self.shared, self.causal, _FlashArguments.from_segments(self, device))
 
@@ -233,7 +230,7 @@ def attend_segments(
     [heads, queries, width]
     """
     half = query.dtype in (torch.bfloat16, torch.float16)
-    if segments.flash is not None and HAS_VARLEN and half and not dropout and softcap is None:
+    if segments.flash is not None and half and takes_width(query.shape[-1]) and not dropout and softcap is None:
         return _attend_flash(query, key, value, segments, segments.flash, scaling, window)
     repeats_of_heads = query.shape[0] // key.shape[0]
     if repeats_of_heads > 1:
@@ -297,7 +294,7 @@ def _attend_flash(
     window: int | None,
 ) -> Tensor:
     """Attend within all segments at once on a GPU; a shared prompt's keys are repeated for whoever sees them."""
-    from torch.nn.attention.varlen import varlen_attn  # not in every torch, see HAS_VARLEN
+    from torch.nn.attention.varlen import varlen_attn  # not in every torch, see `has_varlen`
 
     query, key, value = query.transpose(0, 1), key.transpose(0, 1), value.transpose(0, 1)
     if flash.key_index is not None:

@@ -9,9 +9,9 @@ from transformers import PreTrainedModel
 
 from gazetune.config import Config
 from gazetune.errors import InputError
-from gazetune.reward.layout.attention import HAS_VARLEN
 from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.layout.batching import EncodedSplit
+from gazetune.reward.layout.varlen import has_varlen
 from gazetune.reward.model.backbone import is_encoder
 from gazetune.reward.model.fusion_registry import fusion_class
 
@@ -111,7 +111,7 @@ def choose_layout(
         if refusal is not None:
             raise InputError(f"train.batching: shared {refusal}; accepted: auto, padded, packed")
         return shared
-    if device.type == "cuda" and not HAS_VARLEN:
+    if device.type == "cuda" and not has_varlen(device.index or 0):
         return padded
     pays = split is not None and refusal is None and split.shared_fraction(shared, _SAMPLE) >= _WORTH_SHARING
     return shared if pays else packed
