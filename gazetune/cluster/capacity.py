@@ -96,6 +96,7 @@ def require_slots(nodes: Sequence[NodeResources], resources: ResourcesConfig) ->
         return slots
     worker = _format_amounts(resources.cpus_per_worker, gpus, gpus > 0)
     have = "; ".join(f"{node.name} has {_format_amounts(node.cpus, node.gpus, gpus > 0)}" for node in nodes)
+    have = have or "every node was left out, or there is none"
     if not any(_count_workers(node, resources) for node in nodes):
         keys = "resources.cpus_per_worker, resources.gpus_per_worker"
         raise InputError(f"no node can hold one worker, which needs {worker} ({keys}): {have}")

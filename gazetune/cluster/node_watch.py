@@ -25,6 +25,9 @@ class NodeSource(Protocol):
     def list_nodes(self) -> Sequence[NodeResources]:
         """Return what the nodes have that slots may be on, those to come included."""
 
+    def refuse_node(self, node_id: str, problem: str) -> None:
+        """Leave a node out from now on; `problem` says why."""
+
 
 class NodeWatch:
     """The nodes of the connected cluster; those that have joined since the last call are checked first.
@@ -50,7 +53,19 @@ class NodeWatch:
             # A node that is gone by now could not answer. It may come back and is not refused.
             alive &= alive_nodes().keys()
         for node_id in sorted(alive & problems.keys()):
-            _LOG.warning("left out: %s; to be asked again it has to join anew (ray stop, ray start)", problems[node_id])
+            _warn_of_refusal(problems[node_id])
         self.refused_ids |= alive & problems.keys()
         self.usable_ids = frozenset(alive - problems.keys() - self.refused_ids)
         return usable_resources(self._joined, self.refused_ids)
+
+    def refuse_node(self, node_id: str, problem: str) -> None:
+        """Leave a node out from now on, with one warning that says which one and why."""
+        node = alive_nodes().get(node_id)
+        if node is None or node_id in self.refused_ids:
+            return
+        self.refused_ids |= {node_id}
+        _warn_of_refusal(f"node {node['NodeManagerAddress']} of the cluster: {problem}")
+
+
+def _warn_of_refusal(problem: str) -> None:
+    _LOG.warning("left out: %s; to be asked again it has to join anew (ray stop, ray start)", problem)

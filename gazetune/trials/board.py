@@ -21,6 +21,7 @@ A slot is lost when its worker processes died. Its job is queued again and goes 
 loses its workers twice at the same place would lose them a third time, so it fails. That does not hold where their node
 went away, which is not the job's fault. Ray tells of a lost node some seconds later than of lost workers. Such a job is
 therefore suspended until `attribute_to_node_loss` or `confirm_worker_failure` says which of the two it was.
+A slot whose GPU failed is lost, too. Where the hardware is at fault beyond doubt, that is not counted against the job.
 
 Jobs may need different resources: a slot takes only those that need exactly what it has.
 
@@ -40,6 +41,7 @@ import ray
 from gazetune.config import ResourcesConfig
 from gazetune.trials.messages import (
     Close,
+    DeviceFailure,
     EvaluationResult,
     Job,
     JobFailure,
@@ -69,6 +71,8 @@ class _JobState:
     """How often it was handed out since it last came further."""
     examples: int = -1
     """Training examples of the last report that was delivered."""
+    device_error: str = ""
+    """What a GPU said that failed under it last."""
     answered: bool = True
     """Whether that report has its answer: go on, or stop."""
     ended: bool = False
@@ -107,6 +111,8 @@ class Board:
         """Lost slots, while it is not known whether their node went away."""
         self._suspended: dict[int, str] = {}
         """Jobs that fail unless a node was lost, by the slot whose loss was the last one they may have."""
+        self._device_failures: dict[int, DeviceFailure] = {}
+        """Slots whose GPU has failed, until they are removed."""
         self._changed = asyncio.Event()
         """Set when a slot that waits for a job should look again."""
         self._closed = False
@@ -196,6 +202,13 @@ class Board:
         if self._job_at.get(slot) == job_id:
             _end_job(self._jobs[job_id], JobFailure(reason))
 
+    @ray.method
+    async def report_device_failure(self, slot: int, failure: DeviceFailure) -> None:
+        """Note that a GPU of the slot has failed, before the slot ends for it; the first worker to say so counts."""
+        self._device_failures.setdefault(slot, failure)
+        if failure.job is not None:
+            self._jobs[failure.job].device_error = failure.reason
+
     # What the slots' keeper calls, on the driver's side.
 
     @ray.method
@@ -225,6 +238,9 @@ class Board:
 
         `placement_lost`: its node went away, as is known already. That is not counted against the job.
         """
+        failure = self._device_failures.get(slot)
+        if failure is not None and failure.is_certain:
+            placement_lost = True
         if slot in self._job_at:
             state = self._jobs[self._job_at[slot]]
             if placement_lost:
@@ -236,6 +252,11 @@ class Board:
         self._dismissed.add(slot)
         self._changed.set()
         return slot in self._served
+
+    @ray.method
+    async def pop_device_failure(self, slot: int) -> DeviceFailure | None:
+        """Return the failure of a GPU for which a slot has ended."""
+        return self._device_failures.pop(slot, None)
 
     @ray.method
     async def attribute_to_node_loss(self, slot: int) -> None:
@@ -290,7 +311,8 @@ class Board:
         self._losses.pop(slot, None)
         if slot in self._suspended:
             state = self._jobs[self._suspended.pop(slot)]
-            _end_job(state, JobFailure(f"its workers died {state.attempts} times at the same place"))
+            last = f", the last time of: {state.device_error}" if state.device_error else ""
+            _end_job(state, JobFailure(f"its workers died {state.attempts} times at the same place{last}"))
 
 
 def _end_job(state: _JobState, message: JobMessage) -> None:

@@ -127,6 +127,19 @@ class JobFailure:
     reason: str
 
 
+@dataclass(frozen=True)
+class DeviceFailure:
+    """A GPU that failed under a worker of a slot, which ends for it."""
+
+    node: str
+    """Id of its node."""
+    job: str | None
+    """What the slot was at; None before its first job."""
+    reason: str
+    is_certain: bool
+    """Whether the hardware is at fault beyond doubt, and not perhaps what the job computes."""
+
+
 JobMessage = TrainingReport | EvaluationResult | JobFailure
 
 

@@ -34,6 +34,8 @@ from gazetune.cluster.nodes import alive_nodes
 from gazetune.config import ResourcesConfig
 from gazetune.errors import InputError
 from gazetune.trials.board import NAMESPACE, Board, BoardState
+from gazetune.trials.device_failures import MOST_FAILURES, DeviceFailures
+from gazetune.trials.messages import DeviceFailure
 from gazetune.trials.slot import Slot, SlotSettings
 from gazetune.trials.worker_deaths import WorkerDeaths
 
@@ -100,6 +102,7 @@ class SlotPool:
         self._alive: set[str] = set()
         """Ids of the nodes that were alive when they were last counted."""
         self._deaths = WorkerDeaths()
+        self._device_failures = DeviceFailures()
         self._counted_at = time.monotonic()
         self._last_held = dict.fromkeys(self._shapes, self._counted_at)
         """When a slot of each shape was last started, or could be, or was not needed."""
@@ -199,11 +202,15 @@ class SlotPool:
         loss = None
         for slot in [slot for slot in self._slots if slot.has_ended]:
             served = ray.get(self.board.remove_slot.remote(slot.number, slot.lost_placement))
+            failure = ray.get(self.board.pop_device_failure.remote(slot.number))
             with self._lock:
                 self._slots.remove(slot)
             if slot.error is not None:
                 self._deaths.add_death(slot.number, time.monotonic())
                 loss = "a slot lost its place" if slot.lost_placement else "workers of a slot died"
+            if failure is not None:
+                loss = f"a GPU failed ({failure.reason})"
+                self._count_device_failure(failure)
             if served or slot.error is None or slot.lost_placement:
                 self._futile_groups = 0
                 continue
@@ -211,6 +218,13 @@ class SlotPool:
             if self._futile_groups > MAX_FUTILE_GROUPS + len(self._staying_slots()):
                 self.fatal_reason = f"worker groups cannot be kept up: {_last_line(slot.error)}"
         return loss
+
+    def _count_device_failure(self, failure: DeviceFailure) -> None:
+        """Leave the node out whose GPUs have failed again and again."""
+        if self._device_failures.add_failure(failure):
+            problem = f"its GPUs failed {MOST_FAILURES} times, the last time with: {failure.reason}"
+            self._nodes.refuse_node(failure.node, problem)
+            self._count_nodes()
 
     def _release_idle_slots(self, left: int, state: BoardState) -> None:
         """Let idle slots end that no job is left for, or whose resources another shape needs."""

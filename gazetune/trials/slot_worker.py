@@ -22,6 +22,7 @@ from gazetune.errors.redact import hide_secrets
 from gazetune.reward.data.prepared_data import prepare_data
 from gazetune.train.checks import check_config
 from gazetune.train.evaluation import score_saved_model
+from gazetune.train.limits.device_errors import classify_device_error
 from gazetune.train.limits.out_of_memory import OutOfMemory, is_out_of_memory, out_of_memory_message
 from gazetune.train.loop import Training
 from gazetune.train.processes.backbone_cache import BackboneCache
@@ -31,6 +32,7 @@ from gazetune.train.progress import EvaluationReport
 from gazetune.trials.board import NAMESPACE, Board
 from gazetune.trials.messages import (
     Close,
+    DeviceFailure,
     EvaluateJob,
     EvaluationResult,
     Job,
@@ -47,7 +49,12 @@ def run_worker_loop(settings: WorkerSettings) -> None:
     """Work on jobs from the board until it says close."""
     torch.set_num_threads(settings.threads)
     board = ray.get_actor(settings.board, namespace=NAMESPACE)
-    SlotWorker(board, join_worker_group(settings.resources.gpus_per_worker), settings).run()
+    try:
+        worker = join_worker_group(settings.resources.gpus_per_worker)
+    except Exception as error:
+        report_device_error(board, settings.slot, None, error)
+        raise
+    SlotWorker(board, worker, settings).run()
 
 
 class SlotWorker:
@@ -127,9 +134,10 @@ class SlotWorker:
             if self._worker.is_main:
                 self._fail_job(job.id, str(error))
         except Exception as error:
-            # Only this rank may have failed: it says why and lets the slot end. A rank that only lost another one says
-            # nothing, so that its job is handed out again.
-            if not _is_lost_peer(error):
+            # Only this rank may have failed: it says why and lets the slot end. A rank that only lost another one, or
+            # its GPU, does not fail the job, so that it is handed out again.
+            failed = report_device_error(self._board, self._settings.slot, job.id, error)
+            if not failed and not _is_lost_peer(error):
                 self._fail_job(job.id, describe_failure(error, job.config))
             raise
 
@@ -152,16 +160,34 @@ def make_report(made: EvaluationReport, gpus: float) -> TrainingReport:
     )
 
 
+def report_device_error(board: ActorProxy[Board], slot: int, job_id: str | None, error: Exception) -> bool:
+    """Tell the board where a GPU failed, if that is what the error says; return whether it does."""
+    fault = classify_device_error(error)
+    if fault is None:
+        return False
+    node = ray.get_runtime_context().get_node_id()
+    failure = DeviceFailure(node, job_id, _first_line(error), is_certain=fault == "broken")
+    ray.get(board.report_device_failure.remote(slot, failure))
+    return True
+
+
 def describe_failure(error: Exception, config: Config) -> str:
     """Return in one line why a run failed, with what helps where it ran out of memory."""
     if is_out_of_memory(error):  # before the first step, as the model was built
         return out_of_memory_message(config)
+    return _first_line(error)
+
+
+def _first_line(error: Exception) -> str:
     text = hide_secrets(str(error)).strip().splitlines()
     return f"{type(error).__name__}: {text[0] if text else 'no message'}"
 
 
 def _is_lost_peer(error: Exception) -> bool:
-    """Tell whether a collective failed because another worker is gone; gloo has no exception of its own for that."""
-    return isinstance(error, dist.DistBackendError | dist.DistNetworkError) or (
-        isinstance(error, RuntimeError) and "/gloo/" in str(error)
-    )
+    """Tell whether a collective failed because another worker is gone, or could not be reached.
+
+    Gloo has no exception of its own for that. NCCL says `ncclInvalid...` of calls that no other place would mend.
+    """
+    if isinstance(error, dist.DistBackendError | dist.DistNetworkError):
+        return "ncclInvalid" not in str(error)
+    return isinstance(error, RuntimeError) and ("/gloo/" in str(error) or "ncclRemoteError" in str(error))

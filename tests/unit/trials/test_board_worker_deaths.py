@@ -7,7 +7,7 @@ import asyncio
 import numpy as np
 
 from gazetune.trials.board import Board
-from gazetune.trials.messages import Close, EvaluationResult, JobFailure
+from gazetune.trials.messages import Close, DeviceFailure, EvaluationResult, JobFailure
 from tests.unit.trials.board_calls import ONE, ends, other_calls, submit, taken
 from tests.unit.trials.messages import training_report
 
@@ -22,6 +22,29 @@ def test_a_job_whose_slots_died_is_handed_out_again_and_then_fails() -> None:
             await board.confirm_worker_failure(slot)
         assert await taken(board, 2) == "b"
         assert await board.next_message("a") == JobFailure("its workers died 2 times at the same place")
+
+    ends(scenario())
+
+
+def test_a_broken_gpu_is_not_counted_against_its_job_and_one_that_the_job_may_have_broken_is() -> None:
+    async def scenario() -> None:
+        board = Board(max_attempts=2)
+        await submit(board, "a", "b")
+        for slot in range(4):
+            assert await taken(board, slot) == "a"
+            await board.report_device_failure(slot, DeviceFailure("n", "a", "uncorrectable ECC error", True))
+            await board.report_device_failure(slot, DeviceFailure("n", "a", "another rank", False))
+            await board.remove_slot(slot, placement_lost=False)
+            failure = await board.pop_device_failure(slot)
+            assert failure is not None and failure.is_certain, "the first worker of the slot that says so"
+        for slot in (4, 5):
+            assert await taken(board, slot) == "a"
+            await board.report_device_failure(slot, DeviceFailure("n", "a", "illegal memory access", False))
+            await board.remove_slot(slot, placement_lost=False)
+            await board.confirm_worker_failure(slot)
+        assert await taken(board, 6) == "b"
+        reason = "its workers died 2 times at the same place, the last time of: illegal memory access"
+        assert await board.next_message("a") == JobFailure(reason)
 
     ends(scenario())
 

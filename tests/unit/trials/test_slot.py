@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import ray
+import torch
 from ray.core.generated.common_pb2 import ActorDiedErrorContext
 from ray.exceptions import ActorDiedError, OutOfMemoryError
 from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError, WorkerHealthCheckFailedError
@@ -18,8 +19,10 @@ from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 from gazetune.cluster.local_ray import start_local_ray
 from gazetune.config import Config
 from gazetune.trials.board import NAMESPACE, Board
-from gazetune.trials.messages import JobFailure
+from gazetune.train.processes.worker_group import Worker
+from gazetune.trials.messages import DeviceFailure, JobFailure, TrainJob, WorkerSettings
 from gazetune.trials.slot import MEMORY_KILL, MemoryWatch, Slot, SlotSettings
+from gazetune.trials.slot_worker import SlotWorker
 from tests.commands import BOUND
 from tests.unit.trials.messages import train_job
 
@@ -73,3 +76,28 @@ def test_who_gets_the_work_of_a_slot_and_does_none_imports_nothing_that_trains()
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=BOUND)
     assert done.stdout == "[]\n", done.stderr
+
+
+class OnBrokenGpu(SlotWorker):
+    """A worker whose GPU fails under every job."""
+
+    def train(self, job: TrainJob) -> None:
+        raise RuntimeError(f"CUDA error: {job.id}\nCUDA kernel errors might be asynchronously reported")
+
+
+@pytest.mark.parametrize(("said", "fails"), [("uncorrectable ECC error", False), ("device-side assert", True)])
+def test_a_job_is_not_failed_for_a_gpu_that_broke_and_its_node_is_named(board: Any, said: str, fails: bool) -> None:
+    ray.get(board.submit_job.remote(train_job(said)))
+    shape, slot = Config().resources, 3 + fails
+    job = ray.get(board.take_job.remote(slot, shape, 1.0))
+    settings = WorkerSettings("board", slot, shape, cache=Path("unused"), threads=1)
+    with pytest.raises(RuntimeError, match="CUDA error"):
+        OnBrokenGpu(board, Worker(0, 1, torch.device("cpu")), settings)._run_job(job)
+    reason = f"RuntimeError: CUDA error: {said}"
+    if fails:
+        assert ray.get(board.next_message.remote(said)) == JobFailure(reason)
+        assert ray.get(board.pop_device_failure.remote(slot)) is None
+    else:
+        assert ray.wait([board.next_message.remote(said)], timeout=0.5)[0] == [], "it is handed out again"
+        node = ray.get_runtime_context().get_node_id()
+        assert ray.get(board.pop_device_failure.remote(slot)) == DeviceFailure(node, said, reason, is_certain=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import ray
+from ray.train.v2.api.exceptions import WorkerGroupError
 from ray.util.placement_group import placement_group_table
 
 from gazetune.cluster.capacity import NodeResources
@@ -17,6 +18,8 @@ from gazetune.cluster.local_ray import start_local_ray
 from gazetune.cluster.node_watch import NodeWatch
 from gazetune.config import ResourcesConfig
 from gazetune.search.stopping.stop_rules import SlotLossStopper
+from gazetune.trials.messages import DeviceFailure
+from gazetune.trials.slot import Slot, SlotSettings
 from gazetune.trials.slot_pool import SlotPool
 from tests.commands import BOUND
 from tests.unit.trials.messages import train_job
@@ -39,6 +42,10 @@ class Nodes:
 
     def __init__(self, *slots: float) -> None:
         self.slots: Sequence[float] = slots
+
+    def refuse_node(self, node_id: str, problem: str) -> None:
+        self.slots = ()
+        self.told = f"{node_id}: {problem}"
 
     def list_nodes(self) -> list[NodeResources]:
         return [NodeResources(f"node {number}", 2 * slots) for number, slots in enumerate(self.slots)]
@@ -135,6 +142,36 @@ def test_it_is_fatal_only_after_the_nodes_were_gone_for_long_enough(open_slots: 
     assert patient.fatal_reason is None
     assert SlotLossStopper(hasty).stop_all() and not SlotLossStopper(patient).stop_all()
     assert not pickle.loads(pickle.dumps(SlotLossStopper(hasty))).stop_all(), "what Tune writes down ends nothing"
+
+
+class Ended(Slot):
+    """A slot whose worker group has ended with an error."""
+
+    has_ended = True
+
+
+def test_a_node_whose_gpus_fail_again_and_again_is_left_out_and_no_job_fails_for_it(
+    open_slots: Callable[..., SlotPool], tmp_path: Path
+) -> None:
+    nodes = Nodes(1)
+    slots = open_slots(nodes, jobs=2, patience=0.5)
+    ray.get(slots.board.submit_job.remote(train_job("a", shape=WIDE)))
+    for number in (7, 8, 9):
+        assert ray.get(slots.board.take_job.remote(number, WIDE, 10.0)).id == "a", "handed out again at once"
+        failure = DeviceFailure("b0b", "a", "AcceleratorError: CUDA error: uncorrectable ECC error", is_certain=True)
+        ray.get(slots.board.report_device_failure.remote(number, failure))
+        slot = Ended(number, WIDE, SlotSettings(slots.board_name, tmp_path, tmp_path))
+        slot.withdraw_request()
+        slot.error = WorkerGroupError("", {})
+        slots._slots.append(slot)
+        comes_about(lambda ended=slot: ended not in slots._slots)
+    comes_about(lambda: nodes.slots == ())
+    assert nodes.told == (
+        "b0b: its GPUs failed 3 times, the last time with: AcceleratorError: CUDA error: uncorrectable ECC error"
+    )
+    assert ray.get(slots.board.take_job.remote(10, WIDE, 10.0)).id == "a", "the job goes on elsewhere"
+    comes_about(lambda: slots.fatal_reason is not None)
+    assert slots.fatal_reason is not None and "every node was left out, or there is none" in slots.fatal_reason
 
 
 def test_nodes_that_cannot_be_asked_for_are_fatal_and_no_silence(open_slots: Callable[..., SlotPool]) -> None:
