@@ -18,8 +18,8 @@ from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
 from gazetune.cluster.local_ray import start_local_ray
 from gazetune.config import Config
-from gazetune.trials.board import NAMESPACE, Board
 from gazetune.train.processes.worker_group import Worker
+from gazetune.trials.board import NAMESPACE, Board
 from gazetune.trials.messages import DeviceFailure, JobFailure, TrainJob, WorkerSettings
 from gazetune.trials.slot import MEMORY_KILL, MemoryWatch, Slot, SlotSettings
 from gazetune.trials.slot_worker import SlotWorker
