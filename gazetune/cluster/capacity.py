@@ -29,14 +29,16 @@ class NodeResources:
     cpus: float
     gpus: float = 0.0
     is_head: bool = False
+    accelerator: str | None = None
+    """Kind of its GPUs, as Ray names it; None where that is not known."""
 
 
 def count_slots(nodes: Iterable[NodeResources], resources: ResourcesConfig) -> int:
     """Return how many trials with the same needs fit on the nodes at once.
 
     All workers are alike. Each node is filled with as many workers as it holds, and their sum is divided by the workers
-    of a trial; the count is therefore exact. A share of a GPU is a share of one device, as Ray counts it: 0.4 fits
-    twice on a GPU, not 2.5 times.
+    of a trial; the count is therefore exact. With `resources.pack: strict` each node is divided by itself. A share of a
+    GPU is a share of one device, as Ray counts it: 0.4 fits twice on a GPU, not 2.5 times.
 
     Examples
     --------
@@ -46,7 +48,10 @@ def count_slots(nodes: Iterable[NodeResources], resources: ResourcesConfig) -> i
     >>> count_slots(nodes, ResourcesConfig(workers=1, cpus_per_worker=2))  # a third worker would lie on both nodes
     2
     """
-    return sum(_count_workers(node, resources) for node in nodes) // resources.workers
+    counts = [_count_workers(node, resources) for node in nodes]
+    if resources.pack == "strict":
+        return sum(count // resources.workers for count in counts)
+    return sum(counts) // resources.workers
 
 
 def all_trials_fit(nodes: Iterable[NodeResources], trials: Iterable[ResourcesConfig]) -> bool:
@@ -66,12 +71,12 @@ def all_trials_fit(nodes: Iterable[NodeResources], trials: Iterable[ResourcesCon
     False
     """
     free = [_FreeResources.from_node(node) for node in nodes]
-    workers = [trial for trial in trials for _ in range(trial.workers)]
-    for worker in sorted(workers, key=lambda each: (each.gpus_per_worker, each.cpus_per_worker), reverse=True):
-        able = [node for node in free if node.can_hold(worker)]
+    parts = [part for trial in trials for part in _parts_of_trial(trial)]
+    for worker, count in sorted(parts, key=_size_of_part, reverse=True):
+        able = [node for node in free if node.can_hold(worker, count)]
         if not able:
             return False
-        min(able, key=lambda node: (sum(node.gpus), node.cpus)).reserve(worker)
+        min(able, key=lambda node: (sum(node.gpus), node.cpus)).reserve(worker, count)
     return True
 
 
@@ -95,12 +100,16 @@ def require_slots(nodes: Sequence[NodeResources], resources: ResourcesConfig) ->
     if slots:
         return slots
     worker = _format_amounts(resources.cpus_per_worker, gpus, gpus > 0)
-    have = "; ".join(f"{node.name} has {_format_amounts(node.cpus, node.gpus, gpus > 0)}" for node in nodes)
+    if resources.accelerator is not None:
+        worker += f" of the kind {resources.accelerator} (resources.accelerator)"
+    have = "; ".join(f"{node.name} has {_format_node(node, gpus > 0)}" for node in nodes)
     have = have or "every node was left out, or there is none"
     if not any(_count_workers(node, resources) for node in nodes):
         keys = "resources.cpus_per_worker, resources.gpus_per_worker"
         raise InputError(f"no node can hold one worker, which needs {worker} ({keys}): {have}")
     need = f"{resources.workers} workers of {worker} each"
+    if resources.pack == "strict":
+        raise InputError(f"one trial needs {need} on one node (resources.pack: strict), which no node holds: {have}")
     raise InputError(f"one trial needs {need} (resources.workers), more than all nodes together hold: {have}")
 
 
@@ -111,19 +120,27 @@ class _FreeResources:
     cpus: float
     gpus: list[float] = field(default_factory=list)
     """Free share of each device, 0 to 1."""
+    accelerator: str | None = None
 
     @classmethod
     def from_node(cls, node: NodeResources) -> _FreeResources:
-        return cls(node.cpus, [1.0] * math.floor(node.gpus))
+        return cls(node.cpus, [1.0] * math.floor(node.gpus), node.accelerator)
 
-    def can_hold(self, worker: ResourcesConfig) -> bool:
-        devices, needed = self._choose_devices(worker)
-        return self.cpus >= worker.cpus_per_worker - ROUNDING and len(devices) == needed
+    def can_hold(self, worker: ResourcesConfig, count: int) -> bool:
+        if worker.accelerator not in (None, self.accelerator):
+            return False
+        return _FreeResources(self.cpus, list(self.gpus)).reserve(worker, count)
 
-    def reserve(self, worker: ResourcesConfig) -> None:
-        self.cpus -= worker.cpus_per_worker
-        for device in self._choose_devices(worker)[0]:
-            self.gpus[device] -= min(1.0, worker.gpus_per_worker)
+    def reserve(self, worker: ResourcesConfig, count: int) -> bool:
+        """Take what so many workers need; return whether there was enough."""
+        for _ in range(count):
+            devices, needed = self._choose_devices(worker)
+            if self.cpus < worker.cpus_per_worker - ROUNDING or len(devices) < needed:
+                return False
+            self.cpus -= worker.cpus_per_worker
+            for device in devices:
+                self.gpus[device] -= min(1.0, worker.gpus_per_worker)
+        return True
 
     def _choose_devices(self, worker: ResourcesConfig) -> tuple[list[int], int]:
         """Return the devices that a worker would get, the fullest first, and how many it needs."""
@@ -132,12 +149,29 @@ class _FreeResources:
         return sorted(able, key=lambda device: self.gpus[device])[:needed], needed
 
 
+def _parts_of_trial(trial: ResourcesConfig) -> list[tuple[ResourcesConfig, int]]:
+    """Return what of a trial must lie on one node: each worker for itself, or all of them together."""
+    return [(trial, trial.workers)] if trial.pack == "strict" else [(trial, 1)] * trial.workers
+
+
+def _size_of_part(part: tuple[ResourcesConfig, int]) -> tuple[float, float]:
+    worker, count = part
+    return count * worker.gpus_per_worker, count * worker.cpus_per_worker
+
+
+def _format_node(node: NodeResources, with_gpus: bool) -> str:
+    kind = f" ({node.accelerator})" if with_gpus and node.accelerator is not None else ""
+    return _format_amounts(node.cpus, node.gpus, with_gpus) + kind
+
+
 def _format_amounts(cpus: float, gpus: float, with_gpus: bool) -> str:
     return f"{cpus:g} CPUs and {gpus:g} GPUs" if with_gpus else f"{cpus:g} CPUs"
 
 
 def _count_workers(node: NodeResources, resources: ResourcesConfig) -> int:
     """Return how many workers one node holds."""
+    if resources.accelerator not in (None, node.accelerator):
+        return 0
     count = math.floor(node.cpus / resources.cpus_per_worker + ROUNDING)
     gpus = resources.gpus_per_worker
     if gpus > 1:

@@ -155,7 +155,9 @@ def _start_local_instance(shapes: Sequence[ResourcesConfig]) -> None:
     cpus = count_machine_cpus()
     # The CPUs are known without Ray, so too few of them are refused before it starts. The GPUs are found by Ray.
     for shape in shapes:
-        require_slots([NodeResources("this machine", cpus)], shape.model_copy(update={"gpus_per_worker": 0}))
+        require_slots(
+            [NodeResources("this machine", cpus)], shape.model_copy(update={"gpus_per_worker": 0, "accelerator": None})
+        )
     port = find_free_port()
     # An instance on one machine does not come back once it has ended. Its agents wait so long for it, then end too.
     os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(LOST_HEAD_SECONDS))

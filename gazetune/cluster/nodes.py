@@ -11,6 +11,11 @@ import yaml
 
 from gazetune.cluster.capacity import NodeResources
 
+ACCELERATOR_LABEL = "ray.io/accelerator-type"
+"""Label that Ray gives a node by the name of its GPUs."""
+
+_TYPE_RESOURCE = "accelerator_type:"
+
 LAUNCHER_CONFIG = Path("~/ray_bootstrap_config.yaml")
 """What `ray up` leaves on the head node: the cluster's config with everything filled in."""
 
@@ -21,12 +26,14 @@ class AliveNode(TypedDict):
     NodeID: str
     NodeManagerAddress: str
     Resources: dict[str, float]
+    Labels: dict[str, str]
 
 
 class NodeType(TypedDict, total=False):
     """One kind of node that the autoscaler can start."""
 
     resources: dict[str, float]
+    labels: dict[str, str]
     max_workers: int
 
 
@@ -74,7 +81,12 @@ def possible_nodes(alive: Sequence[NodeResources], launcher: LauncherConfig | No
         return list(alive)
     node_types = launcher.get("available_node_types", {})
     types = {
-        name: NodeResources(name, float(kind["resources"]["CPU"]), float(kind["resources"].get("GPU", 0)))
+        name: NodeResources(
+            name,
+            float(kind["resources"]["CPU"]),
+            float(kind["resources"].get("GPU", 0)),
+            accelerator=_find_accelerator(kind.get("labels", {}), kind["resources"]),
+        )
         for name, kind in node_types.items()
         if name != launcher.get("head_node_type") and "CPU" in kind.get("resources", {})
     }
@@ -105,7 +117,14 @@ def remove_nodes(nodes: Iterable[NodeResources], removed: Iterable[NodeResources
 def _read_resources(node: AliveNode) -> NodeResources:
     have: Mapping[str, float] = node["Resources"]
     is_head = "node:__internal_head__" in have
-    return NodeResources(node["NodeManagerAddress"], have.get("CPU", 0.0), have.get("GPU", 0.0), is_head)
+    accelerator = _find_accelerator(node.get("Labels", {}), have)
+    return NodeResources(node["NodeManagerAddress"], have.get("CPU", 0.0), have.get("GPU", 0.0), is_head, accelerator)
+
+
+def _find_accelerator(labels: Mapping[str, str], resources: Mapping[str, float]) -> str | None:
+    """Return the kind of a node's GPUs: by its label, else by the resource that `ray up` writes for known machines."""
+    named = [name.removeprefix(_TYPE_RESOURCE) for name in resources if name.startswith(_TYPE_RESOURCE)]
+    return labels.get(ACCELERATOR_LABEL) or next(iter(named), None)
 
 
 def _read_launcher_config() -> LauncherConfig | None:

@@ -83,6 +83,10 @@ class ResourcesConfig(Section):
     workers: Positive = 1
     cpus_per_worker: Annotated[float, Field(gt=0)] = 1
     gpus_per_worker: Annotated[float, Field(ge=0)] = 0
+    pack: Literal["strict", "pack", "spread"] = "pack"
+    """Workers of a trial lie on one node, on as few nodes as possible, or on as many as possible."""
+    accelerator: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")] | None = None
+    """The kind of GPU, as Ray's label `ray.io/accelerator-type` names it, such as `A100`. Unset: any."""
 
     @property
     def gpus(self) -> float:

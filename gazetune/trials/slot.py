@@ -29,12 +29,16 @@ from ray.train.v2.api.config import FailureConfig, ScalingConfig
 from ray.train.v2.api.exceptions import ControllerError, PreemptionError, WorkerGroupError
 from ray.util.placement_group import PlacementGroup, placement_group, placement_group_table, remove_placement_group
 
+from gazetune.cluster.nodes import ACCELERATOR_LABEL
 from gazetune.config import ResourcesConfig
 from gazetune.trials.board import NAMESPACE, Board
 from gazetune.trials.messages import WorkerSettings
 
 _NODE_LABEL = "ray.io/node-id"
 """Label that each node of a cluster has."""
+
+_STRATEGIES = {"strict": "STRICT_PACK", "pack": "PACK", "spread": "SPREAD"}
+"""Ray's strategy of placement for each value of `resources.pack`."""
 
 MEMORY_KILL = (
     "out of memory: a worker's node ran low on memory, so Ray ended the worker; what helps: fewer resources.workers on "
@@ -81,11 +85,14 @@ class Slot:
         self.error: Exception | None = None
         """Why its worker group ended, when it was not told to."""
         self._thread: threading.Thread | None = None
-        self._label_selector = {_NODE_LABEL: f"!in({','.join(sorted(refused_nodes))})"} if refused_nodes else {}
+        self._has_refused_nodes = bool(refused_nodes)
+        selector = _worker_selector(shape)
+        if refused_nodes:
+            selector[_NODE_LABEL] = f"!in({','.join(sorted(refused_nodes))})"
         self._placement: PlacementGroup | None = placement_group(
             [_worker_resources(shape) for _ in range(shape.workers)],
-            strategy="PACK",
-            bundle_label_selector=[self._label_selector for _ in range(shape.workers)],
+            strategy=_STRATEGIES[shape.pack],
+            bundle_label_selector=[selector for _ in range(shape.workers)],
         )
 
     @property
@@ -134,7 +141,11 @@ class Slot:
     def _run_group(self, nodes: Sequence[str]) -> None:
         # Ray Train is bound to the nodes only where some node is refused. Otherwise that would keep an autoscaler from
         # using another node, once the granted one was taken away as idle in this very moment.
-        selectors = [{_NODE_LABEL: node} for node in nodes] if self._label_selector else None
+        selectors = None
+        if self._has_refused_nodes:
+            selectors = [{_NODE_LABEL: node} for node in nodes]
+        elif wanted := _worker_selector(self.shape):
+            selectors = [wanted for _ in nodes]
         try:
             _create_trainer(self.number, self.shape, self._settings, selectors).fit()
         except Exception as error:
@@ -176,6 +187,7 @@ def _create_trainer(
         num_workers=resources.workers,
         use_gpu=resources.gpus_per_worker > 0,
         resources_per_worker=_worker_resources(resources),
+        placement_strategy=_STRATEGIES[resources.pack],
         label_selector=label_selectors,
     )
     worker_settings = WorkerSettings(
@@ -196,6 +208,11 @@ def _create_trainer(
             callbacks=[watch],
         ),
     )
+
+
+def _worker_selector(resources: ResourcesConfig) -> dict[str, str]:
+    """Return the labels that the node of a worker must have."""
+    return {} if resources.accelerator is None else {ACCELERATOR_LABEL: resources.accelerator}
 
 
 def _worker_resources(resources: ResourcesConfig) -> dict[str, float]:

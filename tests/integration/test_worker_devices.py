@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,15 @@ import pytest
 import ray
 from ray import cloudpickle
 from ray.train.v2.api.exceptions import WorkerGroupError
-from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.placement_group import placement_group, placement_group_table, remove_placement_group
 
 from gazetune.cluster.connect import ClusterSize, connect_to_cluster, disconnect_from_cluster
 from gazetune.config import Config, ResourcesConfig
 from gazetune.gaze.predictors.planted import PlantedPredictor
 from gazetune.gaze.store.parallel import RayPrediction
 from gazetune.trials.messages import WorkerSettings
-from gazetune.trials.slot import SlotSettings, _create_trainer
+from gazetune.trials.slot import Slot, SlotSettings, _create_trainer
+from tests.commands import BOUND
 from tests.ray_clusters import start_cluster
 
 CPU = ResourcesConfig()
@@ -43,7 +45,7 @@ def size(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterSize]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DS_ACCELERATOR", "cuda")
         patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-        cluster = start_cluster(CPUS, gpus=GPUS)
+        cluster = start_cluster(CPUS, gpus=GPUS, labels={"ray.io/accelerator-type": "A100"})
         yield connect_to_cluster(cluster.address, SHAPES, tmp_path_factory.mktemp("storage"))
         disconnect_from_cluster()
         cluster.shutdown()
@@ -103,6 +105,26 @@ def test_a_worker_of_each_shape_gets_its_own_gpus_and_one_of_a_cpu_shape_none(
     for worker in (one, share, first, second):
         assert "joined" not in worker, "there is no such GPU, and a CPU must not stand in for it"
         assert "asks for a GPU for worker" in worker["refused"] and "torch sees 0 GPU(s)" in worker["refused"]
+
+
+def test_a_placement_is_strict_and_on_the_kind_of_gpu_that_is_wanted_or_is_none(
+    size: ClusterSize, tmp_path: Path
+) -> None:
+    settings = SlotSettings("board", tmp_path, tmp_path)
+    wanted = {"workers": 2, "gpus_per_worker": 1, "pack": "strict"}
+    here = Slot(0, ResourcesConfig.model_validate({**wanted, "accelerator": "A100"}), settings)
+    nowhere = Slot(1, ResourcesConfig.model_validate({**wanted, "accelerator": "H100"}), settings)
+    try:
+        deadline = time.monotonic() + BOUND
+        while len(here.granted_nodes()) != 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert nowhere.granted_nodes() == [], "there is no such GPU"
+        group = here._placement
+        assert group is not None and placement_group_table(group)["strategy"] == "STRICT_PACK"
+    finally:
+        here.withdraw_request()
+        nowhere.withdraw_request()
 
 
 class WithGpu(PlantedPredictor):

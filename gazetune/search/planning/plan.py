@@ -99,7 +99,11 @@ def plan_search(space: SearchSpace, nodes: Sequence[NodeResources], sizes: Trial
         refuse.
     """
     config = space.config
-    shapes = {shape: min(require_slots(nodes, shape), config.search.trials) for shape in space.resource_shapes()}
+    # What kind of GPU the nodes of a plan have is not said: each has the one that is asked for.
+    shapes = {
+        shape: min(require_slots(nodes, shape.model_copy(update={"accelerator": None})), config.search.trials)
+        for shape in space.resource_shapes()
+    }
     check_objectives(config.search, shapes, space.origin)
     check_scheduler(config.search, space.origin)
     check_caps(config.search, shapes, space.origin)

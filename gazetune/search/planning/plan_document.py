@@ -232,7 +232,7 @@ def _require_this_machine(needed: ResourcesConfig, before: str, after: str) -> N
     """Return this machine, or refuse when it does not hold one trial, with words before and after the reason."""
     here = NodeResources("this machine", count_machine_cpus(), torch.cuda.device_count())
     try:
-        require_slots([here], needed)
+        require_slots([here], needed.model_copy(update={"accelerator": None}))
     except InputError as error:
         raise InputError(f"{before}{error}{after}") from None
     return here

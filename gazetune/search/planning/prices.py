@@ -60,10 +60,10 @@ class Instance:
         A machine that holds several slots costs each its share; a slot that needs several machines pays for them all.
         """
         machine = NodeResources(self.name, self.cpus, self.gpus)
-        workers = count_slots([machine], resources.model_copy(update={"workers": 1}))
+        workers = count_slots([machine], resources.model_copy(update={"workers": 1, "accelerator": None}))
         if workers == 0:
             return None
-        slots = count_slots([machine], resources)
+        slots = count_slots([machine], resources.model_copy(update={"accelerator": None}))
         machines = 1 / slots if slots else math.ceil(resources.workers / workers)
         return hours * machines * self.price
 

@@ -87,6 +87,11 @@ def check_gpu_share(resources: ResourcesConfig) -> None:
     A worker computes on one GPU, and NCCL does not connect two workers on one GPU.
     """
     gpus = resources.gpus_per_worker
+    if resources.accelerator is not None and not gpus:
+        raise InputError(
+            f"resources.accelerator: {resources.accelerator} is a kind of GPU, and resources.gpus_per_worker is 0; "
+            "accepted: null, or resources.gpus_per_worker 1"
+        )
     if gpus > 1:
         raise InputError(
             f"resources.gpus_per_worker: a worker computes on one GPU, got {gpus:g}; accepted: 0, 1, or with "

@@ -74,6 +74,27 @@ def test_for_trials_that_are_alike_both_counts_agree(have: list[tuple[float, flo
     assert all_trials_fit(nodes(*have), [need] * slots) and not all_trials_fit(nodes(*have), [need] * (slots + 1))
 
 
+STRICT = ResourcesConfig(workers=2, pack="strict")
+A100 = ResourcesConfig(gpus_per_worker=1, accelerator="A100")
+
+
+def test_a_trial_that_is_packed_strictly_lies_on_one_node() -> None:
+    assert count_slots(nodes((3, 0), (3, 0)), STRICT) == 2
+    assert all_trials_fit(nodes((3, 0), (3, 0)), [STRICT, STRICT, needs(1), needs(1)])
+    assert not all_trials_fit(nodes((3, 0), (3, 0)), [STRICT, STRICT, needs(2), needs(1)])
+    assert count_slots(nodes((1, 0), (1, 0)), STRICT) == 0 and count_slots(nodes((1, 0), (1, 0)), needs(2)) == 1
+    with pytest.raises(InputError, match=r"2 workers of 1 CPUs each on one node \(resources.pack: strict\)"):
+        require_slots(nodes((1, 0), (1, 0)), STRICT)
+
+
+def test_only_nodes_with_the_wanted_kind_of_gpu_count() -> None:
+    have = [NodeResources("a", 8, 2, accelerator="A100"), NodeResources("t", 8, 4, accelerator="T4")]
+    assert count_slots(have, A100) == 2 and count_slots(have, needs(1, gpus=1)) == 6
+    assert all_trials_fit(have, [A100, A100, needs(1, gpus=1)]) and not all_trials_fit(have, [A100] * 3)
+    with pytest.raises(InputError, match=r"1 GPUs of the kind A100 .*: t has 8 CPUs and 4 GPUs \(T4\)"):
+        require_slots(have[1:], A100)
+
+
 def test_the_largest_resources_have_the_most_gpus_and_then_the_most_cpus() -> None:
     assert largest_resources([needs(8), needs(2, gpus=1), needs(1, cpus=4, gpus=2)]) == needs(1, cpus=4, gpus=2)
 

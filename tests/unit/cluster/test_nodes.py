@@ -29,6 +29,18 @@ def test_the_limit_over_all_types_holds_and_gpu_types_come_first() -> None:
     assert [node.name for node in found] == ["10.0.0.1", "p4d", "p4d", "p4d", "cpu"]
 
 
+def test_the_kind_of_gpus_to_come_is_read_from_the_label_or_what_ray_up_wrote() -> None:
+    label = {"ray.io/accelerator-type": "H100"}
+    found = possible_nodes(
+        [HEAD],
+        launcher(
+            labelled={"resources": {"CPU": 8, "GPU": 2}, "labels": label, "max_workers": 1},
+            known={"resources": {"CPU": 8, "GPU": 1, "accelerator_type:A10G": 1}, "max_workers": 1},
+        ),
+    )
+    assert [node.accelerator for node in found] == [None, "H100", "A10G"]
+
+
 def test_workers_that_run_already_are_not_counted_twice() -> None:
     alive = [HEAD, NodeResources("10.0.0.2", 8, 1)]
     found = possible_nodes(alive, launcher(g5={"resources": {"CPU": 8, "GPU": 1}, "max_workers": 2}))
