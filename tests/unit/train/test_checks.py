@@ -37,7 +37,7 @@ def test_a_worker_may_have_a_share_of_a_gpu_or_all_of_it() -> None:
         ),
         (
             {"resources": {"accelerator": "A100"}},
-            "resources.accelerator: A100 is a kind of GPU, .*gpus_per_worker is 0",
+            "resources.accelerator: A100 is .*gpus_per_worker is 0",
         ),
         ({"resources": {"gpus_per_worker": 2}}, "resources.gpus_per_worker: .* one GPU, got 2; accepted: 0, 1"),
         ({"resources": {"workers": 2, "gpus_per_worker": 0.5}}, "resources.gpus_per_worker: .*is for one worker, got"),
