@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -14,6 +15,9 @@ from gazetune.config.section import (
     Positive,
     Section,
 )
+
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+"""What Ray takes as the value of a node's label."""
 
 Cap = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
@@ -85,8 +89,15 @@ class ResourcesConfig(Section):
     gpus_per_worker: Annotated[float, Field(ge=0)] = 0
     pack: Literal["strict", "pack", "spread"] = "pack"
     """Workers of a trial lie on one node, on as few nodes as possible, or on as many as possible."""
-    accelerator: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")] | None = None
+    accelerator: str | None = None
     """The kind of GPU, as Ray's label `ray.io/accelerator-type` names it, such as `A100`. Unset: any."""
+
+    @field_validator("accelerator")
+    @classmethod
+    def _check_label(cls, value: str | None) -> str | None:
+        if value is not None and not _LABEL.fullmatch(value):
+            raise ValueError("must be a name as Ray's labels have it: at most 63 letters, digits, '.', '_' and '-'")
+        return value
 
     @property
     def gpus(self) -> float:

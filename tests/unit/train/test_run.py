@@ -1,4 +1,4 @@
-"""`gazetune train` under a name that is there already."""
+"""What `gazetune train` refuses before it starts: a name that is there already, GPUs that are not there."""
 
 from __future__ import annotations
 
@@ -30,3 +30,13 @@ def test_a_config_that_trains_otherwise_is_another_run(changes: dict[str, Any], 
         train_model(Config.model_validate(changes), "mine", tmp_path)
     assert str(caught.value).startswith(f"--name: 'mine' in {tmp_path} has another config ({shown}")
     assert [path.name for path in tmp_path.iterdir()] == ["mine"], "nothing was started"
+
+
+def test_more_workers_with_a_gpu_than_torch_sees_gpus_are_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    config = Config.model_validate({"resources": {"workers": 2, "gpus_per_worker": 1}})
+    with pytest.raises(InputError, match=r"^resources.workers: 2 worker\(s\) .* torch sees 0 .*gpus_per_worker 0$"):
+        train_model(config, "mine", tmp_path)
+    assert list(tmp_path.iterdir()) == []
