@@ -147,7 +147,9 @@ def test_it_is_fatal_only_after_the_nodes_were_gone_for_long_enough(open_slots: 
 class Ended(Slot):
     """A slot whose worker group has ended with an error."""
 
-    has_ended = True
+    @property
+    def has_ended(self) -> bool:
+        return True
 
 
 def test_a_node_whose_gpus_fail_again_and_again_is_left_out_and_no_job_fails_for_it(
