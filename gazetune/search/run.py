@@ -19,6 +19,7 @@ from gazetune.errors import Interrupted, RunError
 from gazetune.files.paths import resolve_path
 from gazetune.report.document import SearchDocument
 from gazetune.report.wording import resume_command
+from gazetune.search.earlier_defaults import keep_earlier_defaults
 from gazetune.search.exit_message import ExitMessage
 from gazetune.search.folder import SearchFolder
 from gazetune.search.space.search_space import SearchSpace
@@ -144,6 +145,7 @@ def resume_search(
     given = parse_overrides(caps)
     load_config(None, caps)  # refuses a wrong value before the folder is locked
     folder, space = SearchFolder.open_to_resume(storage, name, new_caps=bool(given))
+    space = keep_earlier_defaults(space, folder)
     for key, value in given.items():
         set_key(space.base, key, value)
     from gazetune.search.preparation import check_search
