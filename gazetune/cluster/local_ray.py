@@ -13,12 +13,12 @@ from typing import Any
 
 import psutil
 import ray
-from ray._private import services
+from ray._private import ray_constants, services
 
 from gazetune.errors import RunError
 
 NODE_START_SECONDS = 120.0
-"""How long Ray's node may take to start. Ray itself gives up after 30 s and has no setting for that."""
+"""How long Ray's node may take to start, and then its dashboard. Ray itself gives up after 30 s, and 60 s."""
 
 NOTICE_SECONDS = 20.0
 """A start that takes longer is told."""
@@ -76,7 +76,7 @@ def own_sigterm_handler() -> Iterator[None]:
 
 @contextlib.contextmanager
 def patient_node_start() -> Iterator[None]:
-    """Let `ray.init` wait `NODE_START_SECONDS` for its node.
+    """Let `ray.init` wait `NODE_START_SECONDS` for its node, and as long for its dashboard.
 
     Ray asks for the node in a loop that ends after 30 s, and looks at the clock only after an answer. So the answer
     waits for the node as long as it may still come.
@@ -97,11 +97,14 @@ def patient_node_start() -> Iterator[None]:
                     told = True
                 time.sleep(0.5)  # looking at the processes costs a busy machine time
 
+    dashboard_seconds = ray_constants.RAY_DASHBOARD_STARTUP_TIMEOUT_S
     services.get_node = wait_for_node
+    ray_constants.RAY_DASHBOARD_STARTUP_TIMEOUT_S = max(dashboard_seconds, int(NODE_START_SECONDS))
     try:
         yield
     finally:
         services.get_node = get_node
+        ray_constants.RAY_DASHBOARD_STARTUP_TIMEOUT_S = dashboard_seconds
 
 
 def _is_raylet_alive() -> bool:
@@ -116,7 +119,9 @@ def _is_raylet_alive() -> bool:
 def _is_slow_start(error: Exception) -> bool:
     """Tell an error of a start that ran out of time from others; Ray has no class of its own for it."""
     message = str(error).lower()
-    return isinstance(error, TimeoutError) or "timed out" in message or "failed to start" in message
+    # Where the dashboard was too slow, the message has the last lines of its log and does not say so.
+    slow = ("timed out", "failed to start", "dashboard.log")
+    return isinstance(error, TimeoutError) or any(words in message for words in slow)
 
 
 def _end_processes(processes: set[psutil.Process]) -> None:

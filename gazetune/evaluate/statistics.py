@@ -11,6 +11,9 @@ scipy has them for other inputs only:
   where all items are equal. Here an item's difference takes at most five values (-1, -1/2, 0, 1/2, 1). A resample is
   therefore one multinomial draw of their counts: the same distribution, at a cost that does not depend on n. A test
   compares both.
+
+`scipy.stats` takes seconds to import, and workers that train import this file without asking for an interval. So the
+functions that need it import it.
 """
 
 from __future__ import annotations
@@ -20,7 +23,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 RESAMPLES = 10_000
 
@@ -63,6 +65,8 @@ def accuracy_interval(correct: NDArray[np.float64], level: float = 0.95) -> tupl
     if n == 0:
         raise ValueError("an interval needs at least one item, got none")
     share = float(np.mean(correct))
+    from scipy import stats
+
     z = float(stats.norm.ppf(0.5 + level / 2.0))
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
@@ -106,6 +110,8 @@ def paired_difference(
     items = np.asarray(correct_a, dtype=np.float64) - np.asarray(correct_b, dtype=np.float64)
     if np.isnan(items).any():
         raise ValueError(f"item {int(np.flatnonzero(np.isnan(items))[0])} is NaN")
+    from scipy import stats
+
     better, worse = int((items > 0).sum()), int((items < 0).sum())
     p = float(stats.binomtest(better, better + worse, 0.5).pvalue) if better + worse else 1.0
     low, high = _bca_interval(items, level, np.random.default_rng(seed))
@@ -127,6 +133,8 @@ def mcnemar_p_less(correct: NDArray[np.float64], best: NDArray[np.float64]) -> f
     >>> mcnemar_p_less(np.array([0.0, 0.0, 0.0, 1.0]), np.array([1.0, 1.0, 1.0, 1.0]))  # 1/8: three of three lost
     0.125
     """
+    from scipy import stats
+
     items = correct - best
     better, worse = int((items > 0).sum()), int((items < 0).sum())
     return float(stats.binomtest(better, better + worse, 0.5, alternative="less").pvalue) if better + worse else 1.0
@@ -134,6 +142,8 @@ def mcnemar_p_less(correct: NDArray[np.float64], best: NDArray[np.float64]) -> f
 
 def paired_t_p_less(scores: NDArray[np.float64], best: NDArray[np.float64]) -> float:
     """Return the one-sided p of the paired t-test that `scores` [n] have a smaller mean than `best` [n]."""
+    from scipy import stats
+
     items = scores - best
     if np.ptp(items) == 0.0:  # no spread to compare the mean with
         return 0.0 if items[0] < 0 else 1.0
@@ -142,6 +152,8 @@ def paired_t_p_less(scores: NDArray[np.float64], best: NDArray[np.float64]) -> f
 
 def _bca_interval(items: NDArray[np.float64], level: float, rng: np.random.Generator) -> tuple[float, float]:
     """Return the bias-corrected and accelerated bootstrap interval of the mean of `items` [n]."""
+    from scipy import stats
+
     values, counts = np.unique(items, return_counts=True)
     mean = float(items.mean())
     if len(values) == 1:

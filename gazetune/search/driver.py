@@ -2,8 +2,8 @@
 
 ::
 
-    PreparedSearch -> slots start -> ActiveSearch -> trials are run -> winner and baselines -> SearchDocument
-                                                     trial_phase.py    comparison.py
+    PreparedSearch and slots -> ActiveSearch -> trials are run -> winner and baselines -> SearchDocument
+                                                trial_phase.py    comparison.py
 
 What happened is read from the study. A driver therefore goes on where another one stopped.
 """
@@ -11,15 +11,13 @@ What happened is read from the study. A driver therefore goes on where another o
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from pathlib import Path
 
-from gazetune.cluster.node_watch import NodeWatch
-from gazetune.config import ResourcesConfig
 from gazetune.config.config_file import dump_config
 from gazetune.errors import RunError
 from gazetune.report.document import SearchDocument
 from gazetune.search.active_search import ActiveSearch, PreparedSearch
+from gazetune.search.cluster_start import SLOT_END_SECONDS
 from gazetune.search.comparison import compare_on_test
 from gazetune.search.kept_models import KeptModels
 from gazetune.search.stopping.caps import Caps
@@ -30,12 +28,9 @@ from gazetune.search.trial_phase import run_trials
 from gazetune.trials.ledger import Ledger, fingerprint_tags
 from gazetune.trials.slot_pool import SlotPool
 
-SLOT_END_SECONDS = 60.0
-"""How long a slot may take to give its CPUs back."""
 
-
-def drive_search(prepared: PreparedSearch) -> SearchDocument:
-    """Start the slots, search, compare with the baselines, and write the report.
+def drive_search(prepared: PreparedSearch, slots: SlotPool) -> SearchDocument:
+    """Search with the slots, compare with the baselines, and write the report.
 
     Raises
     ------
@@ -46,7 +41,7 @@ def drive_search(prepared: PreparedSearch) -> SearchDocument:
     """
     parent_run = _open_parent_run(prepared)
     try:
-        active = _start_search(prepared, parent_run)
+        active = _start_search(prepared, parent_run, slots)
     except BaseException:
         prepared.tracker.end_all_running(parent_run)
         raise
@@ -68,10 +63,9 @@ def drive_search(prepared: PreparedSearch) -> SearchDocument:
     return document
 
 
-def _start_search(prepared: PreparedSearch, parent_run: str) -> ActiveSearch:
-    """Open the study, put in order what an earlier driver left, and start the slots."""
+def _start_search(prepared: PreparedSearch, parent_run: str, slots: SlotPool) -> ActiveSearch:
+    """Open the study, and put in order what an earlier driver left."""
     folder, search = prepared.folder, prepared.config.search
-    folder.requests.announce_driver(0)
     folder.requests.announce_phase("running")
     prepared.progress.print_stage("starting workers")
     ledger = Ledger(folder, prepared.tracker, parent_run, prepared.progress)
@@ -81,15 +75,6 @@ def _start_search(prepared: PreparedSearch, parent_run: str) -> ActiveSearch:
     models.drop_others()
     caps = Caps(search, folder.path)
     caps.add_earlier_trials(own_trials(study))
-    slots = SlotPool(
-        prepared.space.resource_shapes(),
-        search.node_patience,
-        NodeWatch(prepared.cluster.joined, folder.path.parent),
-        search.trials - len(finished_trials(study)),
-        folder.slots,
-        folder.cache,
-        lambda count, loss: _announce_slots(prepared, count, loss),
-    )
     return ActiveSearch(prepared, parent_run, study, ledger, models, caps, slots)
 
 
@@ -104,12 +89,6 @@ def _open_parent_run(prepared: PreparedSearch) -> str:
     else:
         prepared.tracker.reopen_run(run)
     return run
-
-
-def _announce_slots(prepared: PreparedSearch, count: Counter[ResourcesConfig], loss: str | None) -> None:
-    prepared.folder.requests.announce_driver(count.total())
-    each = [f"{slots} slot(s) of {shape.workers} worker(s)" for shape, slots in count.items()] or ["0 slot(s)"]
-    prepared.progress.print_line(", ".join(each) + (f": {loss}" if loss else ""))
 
 
 def _finish_search(active: ActiveSearch, document: SearchDocument) -> None:

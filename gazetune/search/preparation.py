@@ -2,68 +2,37 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 
-from gazetune.cluster.connect import ClusterSize, connect_to_cluster, disconnect_from_cluster
 from gazetune.config import Config
 from gazetune.gaze.store.parallel import RayPrediction
 from gazetune.reward.data.prepared_data import PreparedData, is_prepared, prepare_data
 from gazetune.reward.model.pair_losses import check_scores
 from gazetune.search.active_search import PreparedSearch
+from gazetune.search.cluster_start import ClusterStart
 from gazetune.search.folder import SearchFolder
 from gazetune.search.input_checks import check_backbones, check_sources
 from gazetune.search.space.search_space import SearchSpace
-from gazetune.search.stopping.caps import check_caps
-from gazetune.search.stopping.schedulers import check_same_pairs, check_scheduler, plan_rungs
-from gazetune.search.study.objectives import check_objectives
-from gazetune.search.study.samplers import check_sampler
+from gazetune.search.stopping.schedulers import check_same_pairs, plan_rungs
 from gazetune.search.study.seeding import seed_study
-from gazetune.search.study.storage import check_study_storage, open_study
+from gazetune.search.study.storage import open_study
 from gazetune.search.study.warm_start import with_history
-from gazetune.tracking.location import check_tracking_uri, log_unwritten_secret
 from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.train.steps import StepPlan
 from gazetune.trials.progress import ProgressDisplay
 from gazetune.trials.run_folder import RunFacts
 
 
-def check_search(space: SearchSpace, storage: Path) -> None:
-    """Raise `InputError` for what can be seen to be wrong before anything is written, prepared or started."""
-    check_objectives(space.config.search, space.resource_shapes(), space.origin)
-    check_scheduler(space.config.search, space.origin)
-    check_sampler(space)
-    check_caps(space.config.search, space.resource_shapes(), space.origin)
-    check_tracking_uri(space.config.tracking.uri, storage)
-    check_study_storage(space.config.search.storage, space.name, storage / space.name)
-    log_unwritten_secret(space.config.tracking.uri, f"gazetune search --resume {space.name}")
-
-
-class ClusterConnection:
-    """The cluster of a search, joined when it is first asked for. It is left when the stack ends."""
-
-    def __init__(self, address: str | None, space: SearchSpace, stack: ExitStack) -> None:
-        self._address, self._shapes, self._stack = address, space.resource_shapes(), stack
-        self._size: ClusterSize | None = None
-
-    def join(self, storage: Path) -> ClusterSize:
-        """Join the cluster, or start Ray on this machine, unless that was done already."""
-        if self._size is None:
-            self._size = connect_to_cluster(self._address, self._shapes, storage)
-            self._stack.callback(disconnect_from_cluster)
-        return self._size
-
-
 def prepare_search(
     space: SearchSpace,
     folder: SearchFolder,
-    connection: ClusterConnection,
+    cluster: ClusterStart,
     warm_start: str | None,
     progress: ProgressDisplay,
 ) -> PreparedSearch:
-    """Prepare the data, join the cluster, and open study and tracking.
+    """Prepare the data while the cluster and its slots start, and open study and tracking.
 
-    The cluster is joined earlier only when there are so many reading measures to predict that it pays.
+    The slots give their CPUs and GPUs up when there are so many reading measures to predict that other processes pay.
 
     Raises
     ------
@@ -71,26 +40,22 @@ def prepare_search(
         For whatever is wrong with data, storage, tracking server, cluster, or the search that `warm_start` names.
     """
     storage = folder.path.parent
-
-    def join_cluster() -> ClusterSize:
-        return connection.join(storage)
-
-    data = _prepare_data(space, folder.cache, progress, RayPrediction(join_cluster))
+    data = _prepare_data(space, folder.cache, progress, RayPrediction(cluster.free_resources))
     check_same_pairs(space.config.search, [each.facts.data_fingerprint for each in data])
     rungs = plan_rungs(space.config.search, _full_budget(space.config, data[0]))
     facts = RunFacts(" ".join(sorted({each.facts.data_fingerprint for each in data})), rungs.budget)
     if warm_start is not None:
         space = with_history(space, warm_start, storage, facts)
     progress.print_stage("joining the cluster")
-    cluster = join_cluster()
-    if cluster.gpus and not any(shape.gpus for shape in space.resource_shapes()):
-        progress.print_line(f"{cluster.gpus:g} GPU(s) stay unused, as resources.gpus_per_worker is 0")
+    size = cluster.wait()
+    if size.gpus and not any(shape.gpus for shape in space.resource_shapes()):
+        progress.print_line(f"{size.gpus:g} GPU(s) stay unused, as resources.gpus_per_worker is 0")
     tracker = Tracker.open(space.config.tracking.uri, storage, "gazetune")
     folder.write_space(space)
     folder.write_facts(facts)
     seed_study(open_study(space.name, space.config.search, folder.path), space)
     folder.finish_preparation()
-    return PreparedSearch(space, folder, tracker, data, rungs, cluster, progress)
+    return PreparedSearch(space, folder, tracker, data, rungs, size, progress)
 
 
 def _prepare_data(

@@ -30,6 +30,7 @@ from gazetune.trials.progress import ProgressDisplay
 
 if TYPE_CHECKING:
     from gazetune.search.active_search import PreparedSearch
+    from gazetune.search.cluster_start import ClusterStart
 
 
 def run_search(
@@ -92,7 +93,7 @@ def run_search(
         set_key(searched.base, "tracking.uri", stored_tracking_uri(uri))
     storage = resolve_path(storage, "--storage")
     SearchFolder.check_name_is_free(storage, searched)
-    from gazetune.search.preparation import check_search
+    from gazetune.search.early_checks import check_search
 
     check_search(searched, storage)
     if warm_start is not None:
@@ -148,7 +149,7 @@ def resume_search(
     space = keep_earlier_defaults(space, folder)
     for key, value in given.items():
         set_key(space.base, key, value)
-    from gazetune.search.preparation import check_search
+    from gazetune.search.early_checks import check_search
 
     check_search(space, storage)
     return _run_in_folder(space, folder, address, folder.read_warm_start())
@@ -158,7 +159,7 @@ def _run_in_folder(
     space: SearchSpace, folder: SearchFolder, address: str | None, warm_start: str | None
 ) -> SearchDocument:
     """Prepare the search of a folder and run its driver. If it is stopped or killed, one line says how to go on."""
-    from gazetune.search.preparation import ClusterConnection, prepare_search
+    from gazetune.search.cluster_start import ClusterStart
 
     resume = resume_command(space.name, folder.path.parent)
     killed = (
@@ -171,21 +172,25 @@ def _run_in_folder(
         stack.enter_context(ExitMessage()).print_if_killed(f"gazetune: error: {killed}")
         stack.callback(folder.unlock)
         folder.requests.announce_phase("preparing")
+        cluster = stack.enter_context(ClusterStart(address, space, folder, progress))
         try:
-            prepared = prepare_search(space, folder, ClusterConnection(address, space, stack), warm_start, progress)
-            return _run_driver(prepared, killed.replace("its process or its Ray", "its Ray"))
+            # Imported while the cluster starts: it takes seconds.
+            from gazetune.search.preparation import prepare_search
+
+            prepared = prepare_search(space, folder, cluster, warm_start, progress)
+            return _run_driver(prepared, cluster, killed.replace("its process or its Ray", "its Ray"))
         except KeyboardInterrupt:
             when = " while it was prepared" if folder.is_in_preparation() else ""
             raise Interrupted(f"search '{space.name}' was stopped{when}; go on with: {resume}") from None
 
 
-def _run_driver(prepared: PreparedSearch, killed: str) -> SearchDocument:
+def _run_driver(prepared: PreparedSearch, cluster: ClusterStart, killed: str) -> SearchDocument:
     from ray.exceptions import RayError, RayTaskError
 
     from gazetune.search.driver import drive_search
 
     try:
-        return drive_search(prepared)
+        return drive_search(prepared, cluster.take_slots())
     except RayError as error:
         if isinstance(error, RayTaskError) and not isinstance(error.cause, RayError):
             raise  # an error of our own code, in a Ray that is well

@@ -17,8 +17,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -115,19 +113,3 @@ class ShardedCheckpoint:
 
     def _failures(self) -> contextlib.AbstractContextManager[None]:
         return translate_save_errors(self._folder)
-
-
-def save_margins(run: Path, examples: int, margins: NDArray[np.float64]) -> None:
-    """Write the validation margins [pairs] of the evaluation at `examples` training pairs, as float32."""
-    with replace_saved_folder(_margins_folder(run, examples)) as partial:
-        np.save(partial / "margins.npy", margins.astype(np.float32))
-
-
-def load_margins(run: Path, examples: int) -> NDArray[np.float64] | None:
-    """Return the validation margins [pairs] of the run in folder `run` at `examples`, or None when there are none."""
-    file = _margins_folder(run, examples) / "margins.npy"
-    return np.load(file).astype(np.float64) if file.exists() else None
-
-
-def _margins_folder(run: Path, examples: int) -> Path:
-    return run / "margins" / str(examples)

@@ -53,6 +53,7 @@ from gazetune.train.prefetch import PassPrefetcher
 from gazetune.train.processes.deepspeed_engine import destroy_engine, start_training_engine
 from gazetune.train.processes.worker_group import Worker
 from gazetune.train.progress import EvaluationReport, Progress, ReportCallback
+from gazetune.train.rung_margins import save_margins
 from gazetune.train.schedule import create_schedule
 from gazetune.train.state.training_state import TrainingState
 from gazetune.train.steps import StepPlan
@@ -215,7 +216,7 @@ class Training:
         if not math.isfinite(metrics["val/loss"]):
             raise TrainingFailed(f"validation loss is {metrics['val/loss']} at step {step}")
         margins = rewards[:, 0] - rewards[:, 1]
-        self._save(lambda: checkpoint.save_margins(self.folder, self.plan.examples_after(step), margins))
+        self._save(lambda: save_margins(self.folder, self.plan.examples_after(step), margins))
         if metrics["val/accuracy"] >= self.progress.best_accuracy:
             self.progress.best_accuracy, self.progress.best_step = metrics["val/accuracy"], step
             weights = self.state.gather_weights()

@@ -130,6 +130,7 @@ def check_equal(store: GazeStore, expected: GazeStore) -> None:
     assert (keys[:-1] < keys[1:]).all()
 
 
+@pytest.mark.long("gaze")
 def test_two_processes_build_the_store_of_one_though_one_of_them_dies(
     pairs: Path, undisturbed: GazeStore, tmp_path: Path
 ) -> None:
@@ -173,6 +174,7 @@ def kill_often(times: int, seed: int, pairs: Path, undisturbed: GazeStore, folde
     check_equal(store, undisturbed)
 
 
+@pytest.mark.long("gaze")
 def test_a_build_that_is_killed_twice_ends_with_the_same_store(
     pairs: Path, undisturbed: GazeStore, tmp_path: Path
 ) -> None:
@@ -185,7 +187,9 @@ def test_a_build_that_is_killed_ten_times_ends_with_the_same_store(tmp_path: Pat
     kill_often(10, 1, pairs, build_undisturbed(pairs, tmp_path / "serial"), tmp_path / "killed")
 
 
-def test_an_interrupted_build_says_how_to_go_on(pairs: Path, undisturbed: GazeStore, tmp_path: Path) -> None:
+def test_an_interrupted_build_says_how_to_go_on_and_ends_with_the_store_of_one_process(
+    pairs: Path, undisturbed: GazeStore, tmp_path: Path
+) -> None:
     build = Build(pairs, tmp_path)
     build.wait_until("in 2 processes")
     children = build.children()
@@ -194,6 +198,7 @@ def test_an_interrupted_build_says_how_to_go_on(pairs: Path, undisturbed: GazeSt
     last = " ".join(build.log.read_text().split("gazetune: error: ")[-1].split())
     assert last.startswith("stopped; ") and last.endswith("the same command goes on from there")
     everything_ends(children)
+    check_equal(Build(pairs, tmp_path).finish(), undisturbed)
 
 
 IN_PROCESSES = """

@@ -1,6 +1,6 @@
 """Workers, drivers and whole Ray instances are killed, and the user interrupts; resuming finishes the search each time.
 
-One search in the usual run; at random moments in the long ones, whose seed a failure prints.
+One driver in the usual run; at random moments in the long ones, whose seed a failure prints.
 """
 
 from __future__ import annotations
@@ -193,6 +193,19 @@ def errors_in(log: Path) -> list[str]:
     return [line for line in log.read_text().splitlines() if line.startswith("gazetune: error: ")]
 
 
+def test_a_search_whose_driver_is_killed_goes_on_and_is_finished_whole(tmp_path: Path) -> None:
+    search = Search(tmp_path, 2)
+    with search.running() as process:
+        search.next_evaluation(process)
+        agents = all_gone(kill_the_driver(process, random.Random(0)))
+        assert GO_ON in errors_in(search.log)[-1]
+    assert read_status(search.runs, "disturbed").state == "interrupted"
+    with search.running() as process:
+        search.check_it_is_whole(process)
+    assert not psutil.wait_procs(agents, timeout=60)[1]
+
+
+@pytest.mark.long("kills")
 def test_nothing_is_lost_when_worker_ray_and_driver_are_killed(tmp_path: Path) -> None:
     search, choose = Search(tmp_path, 4), random.Random(0)
     with search.running() as process:

@@ -51,7 +51,10 @@ def dump(postgres: str) -> str:
     return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
 
 
-@pytest.mark.parametrize(("driver", "workers"), [("postgresql", "1"), ("postgresql+psycopg", "2")])
+@pytest.mark.parametrize(
+    ("driver", "workers"),
+    [("postgresql", "1"), pytest.param("postgresql+psycopg", "2", marks=pytest.mark.long("training"))],
+)
 def test_a_trained_model_and_its_runs_in_postgresql_hold_no_password(
     driver: str, workers: str, postgres: str, tmp_path: Path
 ) -> None:
@@ -69,6 +72,7 @@ def test_a_trained_model_and_its_runs_in_postgresql_hold_no_password(
     assert load_config(runs / name / "best" / "config.yaml").tracking.uri == f"{driver}://tester@{postgres}/runs"
 
 
+@pytest.mark.long("rules")
 def test_a_search_and_its_ray_hold_no_password_and_it_goes_on_with_one_of_the_environment(
     postgres: str, tmp_path: Path
 ) -> None:

@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.commands import gazetune
 
 SPACE = """
@@ -22,6 +24,7 @@ search: {trials: 2, sampler: grid, scheduler: none}
 """
 
 
+@pytest.mark.long("nodes")
 def test_trials_of_each_shape_get_slots_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text(SPACE)
     done = gazetune("search", tmp_path / "space.yaml", "--storage", tmp_path / "runs", "--json")

@@ -136,6 +136,7 @@ def test_tables_of_another_optuna_are_refused(url: str, tmp_path: Path) -> None:
     assert "upgrade" in refused(url, tmp_path / "shared")
 
 
+@pytest.mark.long("rules")
 def test_a_search_keeps_its_study_in_the_database(url: str, tmp_path: Path) -> None:
     study_url = url.replace("+psycopg2", "")
     smoke = ["search", "smoke", "--set", "resources.cpus_per_worker=2", "--set", f"search.storage={study_url}"]

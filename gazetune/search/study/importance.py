@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import optuna
-from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState
 
 from gazetune.report.document import ImportanceRecord
@@ -56,6 +55,8 @@ def parameter_importance(
     """
     if len(trials) < ENOUGH:
         return ImportanceRecord(missing=f"that takes {ENOUGH} COMPLETE trials, and there are {len(trials)}")
+    from optuna.importance import PedAnovaImportanceEvaluator  # takes seconds, and is needed at the end of a search
+
     study = optuna.create_study(direction=direction)
     study.add_trials(trials)
     evaluator = PedAnovaImportanceEvaluator(target_quantile=max(0.1, _BEST / len(trials)))

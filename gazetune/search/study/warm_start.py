@@ -20,8 +20,6 @@ from gazetune.config.yaml_file import read_yaml
 from gazetune.errors import InputError, did_you_mean
 from gazetune.files.names import is_folder_name
 from gazetune.files.paths import path_exists, resolve_path, show_text
-from gazetune.reward.model.adapter import LOW_RANK_KINDS, choose_targets
-from gazetune.reward.model.backbone import empty_backbone
 from gazetune.search.folder import SearchFolder
 from gazetune.search.space.extras import PastTrial
 from gazetune.search.space.points import locate_point
@@ -146,6 +144,10 @@ def _compared_targets(space: SearchSpace, values: Mapping[str, object]) -> objec
     ours, theirs = space.config.adapter.targets, values.get("adapter.targets")
     if ours != "auto" or not isinstance(theirs, list):
         return theirs
+    # Imports torch, for searches that were begun with `auto` and are warm-started by ones with names, or the reverse.
+    from gazetune.reward.model.adapter import LOW_RANK_KINDS, choose_targets
+    from gazetune.reward.model.backbone import empty_backbone
+
     if values.get("adapter.kind") not in LOW_RANK_KINDS:
         return ours  # no module gets matrices
     chosen = choose_targets(empty_backbone(str(values["backbone"])), space.config.adapter)

@@ -17,31 +17,41 @@ from gazetune.errors import RunError
 from tests.commands import BOUND
 
 HELD_BACK = """
-import json, os, signal, threading, time
+import json, os, signal, sys, threading, time
 import psutil
 import ray
+from ray._private import ray_constants
 from gazetune.cluster import local_ray
 
+program, seconds = sys.argv[1], float(sys.argv[2])
 local_ray.ATTEMPTS = 1  # a second start would not be held back
+ray_constants.RAY_DASHBOARD_STARTUP_TIMEOUT_S = 5  # a minute is long for a test
 
-def hold_back_raylet():
+def hold_back():
     while True:
         for child in psutil.Process().children(recursive=True):
-            if child.name() == "raylet":
+            if any(part.endswith(program) for part in child.cmdline()[:3]):
                 child.send_signal(signal.SIGSTOP)
-                time.sleep(34)  # Ray itself gives up after 30
+                time.sleep(seconds)
                 child.send_signal(signal.SIGCONT)
                 return
         time.sleep(0.005)
 
-threading.Thread(target=hold_back_raylet, daemon=True).start()
-local_ray.start_local_ray(num_cpus=1, include_dashboard=False, log_to_driver=False, _temp_dir=os.environ["RAY_TMPDIR"])
+threading.Thread(target=hold_back, daemon=True).start()
+local_ray.start_local_ray(
+    num_cpus=1,
+    include_dashboard=program != "raylet",
+    log_to_driver=False,
+    _temp_dir=os.environ["RAY_TMPDIR"],
+)
 print(json.dumps(ray.get(ray.remote(lambda: 42).remote())))
 """
 
 
-def test_a_node_that_takes_longer_than_ray_waits_is_waited_for() -> None:
-    done = subprocess.run([sys.executable, "-c", HELD_BACK], capture_output=True, text=True, timeout=BOUND, check=False)
+@pytest.mark.parametrize(("program", "seconds"), [("raylet", 34), ("dashboard.py", 8)])  # Ray gives up after 30, and 5
+def test_what_takes_longer_than_ray_waits_is_waited_for(program: str, seconds: int) -> None:
+    line = [sys.executable, "-c", HELD_BACK, program, str(seconds)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=BOUND, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == 42
 

@@ -18,12 +18,12 @@ from gazetune.reward.data.prepared_data import PreparedData
 from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.saved.saved_model import load_reward_model
-from gazetune.train.checkpoint import load_margins
 from gazetune.train.evaluation import score_split
 from gazetune.train.loop import Training, TrainingFailed
 from gazetune.train.processes.deepspeed_engine import group_by_weight_decay
 from gazetune.train.processes.worker_group import Worker
 from gazetune.train.progress import EvaluationReport
+from gazetune.train.rung_margins import load_margins
 
 StartTraining = Callable[..., Training]
 LORA = {"kind": "lora"}
