@@ -1,0 +1,76 @@
+"""The cluster and its slots are started beside the main thread, which hears of errors where it waits."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import ray
+from rich.console import Console
+
+from gazetune.errors import InputError
+from gazetune.search.cluster_start import ClusterStart
+from gazetune.search.folder import SearchFolder
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.space.space_file import read_space
+from gazetune.trials.progress import ProgressDisplay
+from tests.commands import BOUND
+
+SPACE = """
+name: mine
+base: {gaze: {predictor: planted}, fusion: {kind: none}}
+space: {optim.learning_rate: {log_uniform: [1.0e-4, 1.0e-2]}}
+search: {trials: 3}
+"""
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> SearchSpace:
+    (tmp_path / "space.yaml").write_text(SPACE)
+    return read_space(tmp_path / "space.yaml")
+
+
+@pytest.fixture
+def folder(space: SearchSpace, tmp_path: Path) -> Iterator[SearchFolder]:
+    created = SearchFolder.create(tmp_path, space)
+    yield created
+    created.unlock()
+
+
+def quiet_progress() -> ProgressDisplay:
+    return ProgressDisplay(3, Console(file=io.StringIO()))
+
+
+def test_a_cluster_that_does_not_answer_is_told_to_those_who_wait(space: SearchSpace, folder: SearchFolder) -> None:
+    with ClusterStart("127.0.0.1:1", space, folder, quiet_progress()) as start:
+        for wait in (start.wait, start.free_resources, start.take_slots):
+            with pytest.raises(InputError, match=r"^--address '127.0.0.1:1': no Ray cluster answers"):
+                wait()
+    assert not [thread for thread in threading.enumerate() if thread.name == "cluster"]
+
+
+def test_slots_give_their_cpus_up_for_others_and_come_again(space: SearchSpace, folder: SearchFolder) -> None:
+    with ClusterStart(None, space, folder, quiet_progress()) as start:
+        size = start.wait()
+        wait_until(lambda: free_cpus() < size.cpus)
+        start.free_resources()
+        wait_until(lambda: free_cpus() == size.cpus)
+        slots = start.take_slots()
+        wait_until(lambda: free_cpus() < size.cpus)
+        assert start.take_slots() is slots, "a search has the slots that were started for it"
+    assert not ray.is_initialized()
+
+
+def free_cpus() -> float:
+    return ray.available_resources().get("CPU", 0.0)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + BOUND
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
