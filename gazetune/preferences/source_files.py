@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gazetune.errors import InputError
+from gazetune.files.folder_files import list_files
 from gazetune.preferences.sources.rows import SUFFIXES
 from gazetune.preferences.split_names import file_suffix, missing_shards, split_kind, split_name
 
@@ -32,10 +33,16 @@ def find_split_files(folder: Path) -> dict[str, list[Path]]:
     Raises
     ------
     InputError
-        When there is no data file, a file that names a split cannot be read, or a split is there in two formats.
+        When there is no data file, a folder, a link or a file that names a split cannot be read, or a split is there in
+        two formats.
     """
     folder = _choose_revision(folder)
-    there = sorted(item for item in folder.rglob("*") if not _is_hidden(item.relative_to(folder)) and item.is_file())
+
+    def refuse_unreadable(error: OSError) -> None:
+        if not _is_hidden(Path(error.filename).relative_to(folder)):  # editors lock files by hidden links to nothing
+            raise InputError(f"data.source: {error.filename}: cannot be read ({error.strerror})") from error
+
+    there = [file for file in list_files(folder, refuse_unreadable) if not _is_hidden(file.relative_to(folder))]
     files = [file for file in there if file_suffix(file.name) is not None and not _is_cache(file)]
     if not files:
         raise InputError(f"data.source: folder '{folder}' has no data files; accepted: {', '.join(SUFFIXES)}")

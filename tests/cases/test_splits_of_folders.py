@@ -201,3 +201,17 @@ def test_the_case_of_h4_splits_is_asked_about_or_read_once(shared: Path) -> None
     assert "has several test splits by name: test_gen, test_prefs, test_sft" in refusal(folder)
     pairs, splits = read_all(folder, split="train_prefs,test_prefs")
     assert len(pairs) == 80 and len(splits.test) == 20
+
+
+def test_a_split_in_a_linked_folder_is_read_and_a_link_to_nothing_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    write_rows(tmp_path / "elsewhere" / "a.jsonl", make_rows(60))
+    write_rows(folder / "test" / "a.jsonl", make_rows(20, start=1000))
+    (folder / "train").symlink_to(tmp_path / "elsewhere")
+    (folder / "test" / "loop").symlink_to(folder)
+    (folder / ".#train.jsonl").symlink_to(tmp_path / "gone")
+    pairs, splits = read_all(folder)
+    assert len(pairs) == 80 and prompts(splits.test) == {row["prompt"] for row in make_rows(20, start=1000)}
+    link = folder / "validation.jsonl"
+    link.symlink_to(tmp_path / "gone")
+    assert refusal(folder) == f"data.source: {link}: cannot be read (No such file or directory)"

@@ -32,6 +32,7 @@ from gazetune.config.config_file import with_absolute_paths
 from gazetune.errors import InputError
 from gazetune.files.atomic_write import write_atomically
 from gazetune.files.build_lock import build_lock
+from gazetune.files.folder_files import list_files
 from gazetune.files.replaced_folder import replace_folder
 from gazetune.gaze.controls import training_statistics
 from gazetune.gaze.networks.weights import FILES_BESIDE_WEIGHTS
@@ -208,7 +209,7 @@ def preparation_key(config: Config) -> str:
 def _file_states(name: str) -> list[list[str | int]]:
     """Return name, size and time of a local file or of a folder's files: a changed file changes the key."""
     path = Path(name)
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    files = list_files(path, lambda error: None) if path.is_dir() else [path]
     return [[str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()]
 
 
