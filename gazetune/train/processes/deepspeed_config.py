@@ -54,7 +54,7 @@ def deepspeed_config(config: Config, world_size: int, dtype: torch.dtype, traine
         zero["offload_optimizer"] = dict(target)
         if section.stage == 3:
             zero["offload_param"] = dict(target)
-    passes = max(config.train.accumulate, 2 if config.train.batch_tokens else 1)
+    passes = _count_passes(config)
     tree: dict[str, Any] = {
         "train_micro_batch_size_per_gpu": math.ceil(config.train.batch_size / world_size),
         # The loop tells DeepSpeed which pass ends a step. This number only has to say whether there may be several.
@@ -72,6 +72,16 @@ def deepspeed_config(config: Config, world_size: int, dtype: torch.dtype, traine
         # Gradients of many passes are summed. In bf16 a sum loses whatever is below 1/256 of it.
         tree["data_types"] = {"grad_accum_dtype": "fp32"}
     return _merge_trees(tree, section.override)
+
+
+def sums_in_bf16(config: Config, dtype: torch.dtype) -> bool:
+    """Tell whether gradients of several passes are summed in bf16, as DeepSpeed does at stage 0 and cannot help."""
+    return dtype == torch.bfloat16 and config.deepspeed.stage == 0 and _count_passes(config) > 1
+
+
+def _count_passes(config: Config) -> int:
+    """Return the number of passes of a step; 2 where the budget of positions says how many, and they may be several."""
+    return max(config.train.accumulate, 2 if config.train.batch_tokens else 1)
 
 
 def _merge_trees(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:

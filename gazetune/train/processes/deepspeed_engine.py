@@ -6,6 +6,7 @@ saved one on the worker's device for scoring.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -18,11 +19,13 @@ from gazetune.config import Config
 from gazetune.reward.model.backbone import load_backbone, model_dtype
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.model.sharding import full_shape
-from gazetune.train.processes.deepspeed_config import deepspeed_config
+from gazetune.train.processes.deepspeed_config import deepspeed_config, sums_in_bf16
 from gazetune.train.processes.worker_group import Worker
 
 if TYPE_CHECKING:  # DeepSpeed takes seconds to import, and reads environment variables that a worker sets first
     from deepspeed import DeepSpeedEngine
+
+logger = logging.getLogger(__name__)
 
 
 def load_worker_backbone(config: Config, worker: Worker) -> PreTrainedModel:
@@ -49,6 +52,10 @@ def start_training_engine(
     model.head.lower_weight(dtype)
     trained = sum(full_shape(parameter).numel() for group in groups for parameter in group["params"])
     settings = deepspeed_config(config, worker.world_size, dtype, trained)
+    if sums_in_bf16(config, dtype) and worker.is_main:
+        logger.warning(
+            "deepspeed.stage: at 0 DeepSpeed sums the gradients of a step's passes in bf16; from 1 on in fp32"
+        )
     engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=settings, dist_init_required=False)
     if not engine.zero_optimization():
         optimizer.state.clear()  # The allocating step must not count as one of Adam's steps either.

@@ -9,7 +9,7 @@ import torch
 
 from gazetune.config import Config
 from gazetune.errors import InputError
-from gazetune.train.processes.deepspeed_config import deepspeed_config
+from gazetune.train.processes.deepspeed_config import deepspeed_config, sums_in_bf16
 from gazetune.train.processes.deepspeed_override import check_deepspeed_settings
 
 
@@ -159,5 +159,6 @@ def test_communication_overlaps_as_deepspeed_has_it(stage: int) -> None:
 def test_gradients_of_several_bf16_passes_are_summed_in_float32(
     dtype: torch.dtype, stage: int, train: dict, summed: str | None
 ) -> None:
-    settings = deepspeed_config(config_of(train=train, deepspeed={"stage": stage}), 8, dtype)
-    assert settings.get("data_types", {}).get("grad_accum_dtype") == summed
+    config = config_of(train=train, deepspeed={"stage": stage})
+    assert deepspeed_config(config, 8, dtype).get("data_types", {}).get("grad_accum_dtype") == summed
+    assert sums_in_bf16(config, dtype) == (stage == 0)
