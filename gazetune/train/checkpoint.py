@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from gazetune.errors import InputError
-from gazetune.files.replaced_folder import partial_folder, recover_folder, swap_folders
+from gazetune.files.replaced_folder import recover_folder, swap_folders
 from gazetune.reward.saved.saved_model import replace_saved_folder, translate_save_errors
 from gazetune.reward.saved.tensor_stream import TensorStream
 from gazetune.train.progress import Progress
@@ -85,13 +85,16 @@ class ShardedCheckpoint:
     A worker killed at any moment leaves the old checkpoint or the new one whole. Each step raises `SaveFailed`.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._partial = folder, partial_folder(folder)
+    def __init__(self, folder: Path, step: int) -> None:
+        # Each checkpoint has a name of its own while it is written. On a network file system another node may take a
+        # name that it knows for the folder that had it before, which is the old checkpoint now.
+        self._folder, self._partial = folder, folder.with_name(f".{folder.name}.partial-{step}")
 
     def begin(self) -> None:
         """Make the folder, without what a killed run left there."""
         with self._failures():
-            shutil.rmtree(self._partial, ignore_errors=True)
+            for left in {self._partial, *self._folder.parent.glob(f".{self._folder.name}.partial*")}:
+                shutil.rmtree(left, ignore_errors=True)
             self._partial.mkdir(parents=True)
 
     def save_shard(

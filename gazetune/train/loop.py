@@ -255,11 +255,12 @@ class Training:
             state = self.state.gather()
             self._save(lambda: checkpoint.save_checkpoint(folder, state, self.progress), state)
             return
-        shards = checkpoint.ShardedCheckpoint(folder)
-        slices, values = self.state.list_slices(), self.state.read_slices()
+        shards = checkpoint.ShardedCheckpoint(folder, self.progress.step)
+        slices, values = self.state.list_slices(), TensorStream({}, self.state.read_slices())
         try:
             self._save(shards.begin)
-            self._save(lambda: shards.save_shard(slices, values, worker.rank, worker.world_size), on_all=True)
+            ranks = worker.rank, worker.world_size
+            self._save(lambda: shards.save_shard(slices, values.tensors, *ranks), values, on_all=True)
             self._save(lambda: shards.finish(self.progress))
         except TrainingFailed:
             if worker.is_main:
@@ -289,7 +290,7 @@ class Training:
     def _save(self, write: Callable[[], None], gathered: TensorStream | None = None, on_all: bool = False) -> None:
         """Write on rank 0 or on all workers. If that fails on one, the run ends on every worker alike.
 
-        The group may then take the next run. `gathered` is what rank 0 writes; the others take part in gathering it.
+        The group may then take the next run. `gathered` is what is written; all workers take part in gathering it.
         """
         problem = ""
         if self.worker.is_main or on_all:

@@ -13,7 +13,7 @@ a run may therefore resume with others. Where the values are depends on the stag
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 import torch.distributed as dist
@@ -29,6 +29,9 @@ if TYPE_CHECKING:  # as in `deepspeed_engine.py`
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 """Adam's names of its two moments."""
+
+_Divided: TypeAlias = Any
+"""An `nn.Parameter` with attributes of DeepSpeed that say how it is divided."""
 
 
 class TrainingState:
@@ -49,7 +52,7 @@ class TrainingState:
         Every worker must take all of the stream. Each tensor is whole on rank 0, where it is on the CPU, and empty
         anywhere else: no worker holds more than one of them.
         """
-        buffers = gaze_buffers(self._engine.module)
+        buffers = self._buffers()
         shapes = {name: TensorShape(full_shape(each)) for name, each in self._trained().items()}
         shapes |= {name: TensorShape(full_shape(each), each.dtype) for name, each in buffers.items()}
 
@@ -89,14 +92,14 @@ class TrainingState:
         """Return which part of each tensor of `gather` this worker writes; those of all workers make it whole."""
         rank, workers = dist.get_rank(), dist.get_world_size()
         unsharded = self._unsharded_weights()
-        slices = {}
+        slices: dict[str, TensorSlice] = {}
         for name, parameter in self._trained().items():
             start, stop = _held_range(parameter)
             if unsharded:  # every worker has all of it
                 start, stop = stop * rank // workers, stop * (rank + 1) // workers
             slices |= {_key(name, key): TensorSlice(start, stop, full_shape(parameter)) for key in (None, *MOMENTS)}
-        shapes = {name: full_shape(each) for name, each in gaze_buffers(self._engine.module).items()}
-        for name, shape in {**shapes, "step": ()}.items():  # they are small
+        small: dict[str, tuple[int, ...]] = {name: full_shape(each) for name, each in self._buffers().items()}
+        for name, shape in {**small, "step": ()}.items():
             slices[name] = TensorSlice(0, torch.Size(shape).numel() if rank == 0 else 0, shape)
         return slices
 
@@ -112,7 +115,7 @@ class TrainingState:
                 if each.stop > each.start:
                     flat = held.flatten()
                     yield _key(name, key), (flat[each.start : each.stop] if unsharded else flat).float().cpu()
-        for name, buffer in gaze_buffers(self._engine.module).items():
+        for name, buffer in self._buffers().items():
             with gathered_parameters(buffer):
                 kept = _keep_on_main(buffer)
             if slices[name].stop:
@@ -136,6 +139,9 @@ class TrainingState:
             start, stop = _held_range(parameter)
             for key in (None, *MOMENTS):
                 _set_held_values(parameter, read_values(state, _key(name, key), start, stop), key)
+
+    def _buffers(self) -> dict[str, Tensor]:
+        return gaze_buffers(self._engine.module)
 
     def _trained(self) -> dict[str, nn.Parameter]:
         return trained_parameters(self._engine.module)
@@ -211,7 +217,7 @@ def _gather_values(
     return utils.safe_get_full_optimizer_state(parameter, key)
 
 
-def _held_range(parameter: nn.Parameter) -> tuple[int, int]:
+def _held_range(parameter: _Divided) -> tuple[int, int]:
     """Return which values of a flat weight this worker holds in float32: the first one, and the one after the last."""
     if hasattr(parameter, "ds_tensor"):  # ZeRO-3 pads the flat parameter and gives each rank an equal part of it
         size, values = parameter.ds_tensor.numel(), parameter.ds_numel
@@ -225,7 +231,7 @@ def _held_range(parameter: nn.Parameter) -> tuple[int, int]:
 
 
 def _held_values(
-    parameter: nn.Parameter,
+    parameter: _Divided,
     key: str | None,
     unsharded: Mapping[nn.Parameter, Tensor],
     optimizer: torch.optim.Optimizer,
@@ -247,7 +253,7 @@ def _held_values(
     return torch.empty(0) if parameter._hp_mapping is None else parameter._hp_mapping.get_hp_fragment(key)
 
 
-def _set_held_values(parameter: nn.Parameter, values: Tensor, key: str | None) -> None:
+def _set_held_values(parameter: _Divided, values: Tensor, key: str | None) -> None:
     """Write `_held_range` of a flat tensor into this worker's float32 weights (`key` None) or into a moment."""
     if hasattr(parameter, "ds_tensor"):
         from deepspeed import utils

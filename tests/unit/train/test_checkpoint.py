@@ -46,7 +46,7 @@ def write(folder: Path, step: int) -> None:
 
 def write_shards(folder: Path, step: int) -> None:
     """As two workers do, one of which has a third of the weight."""
-    checkpoint = ShardedCheckpoint(folder)
+    checkpoint = ShardedCheckpoint(folder, step)
     checkpoint.begin()
     for rank, (start, stop) in enumerate([(0, 1), (1, 3)]):
         values = iter([("weight", torch.full((stop - start,), float(step)))])
