@@ -21,6 +21,7 @@ from gazetune.search.study.storage import find_study, own_study_url
 from gazetune.trials.disk import folder_bytes
 from gazetune.trials.driver_requests import DriverNote, Phase
 from gazetune.trials.messages import StudyRecord, trial_id_of
+from gazetune.trials.trial_state import ended_state
 
 SHOWN_STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING")
 
@@ -130,7 +131,7 @@ def read_status(storage: Path, name: str) -> SearchStatus:
     seconds = sum(StudyRecord.read(trial).seconds for trial in trials)
     gpu_hours = sum(StudyRecord.read(trial).gpu_seconds or 0.0 for trial in trials) / 3600
     ended_by = None if document is None else SearchFolder.read_ended_by(document)
-    states = Counter(trial.state.name for trial in trials)
+    states = Counter(ended_state(trial) if trial.state.is_finished() else trial.state.name for trial in trials)
     slots = max(1, len(running) if driver is None else driver.slots)
     return SearchStatus(
         name=name,
@@ -159,7 +160,7 @@ def _begun_trials(folder: SearchFolder, space: SearchSpace) -> list[FrozenTrial]
 def _failures_by_reason(trials: Sequence[FrozenTrial]) -> dict[str, list[str]]:
     failures: dict[str, list[str]] = {}
     for trial in trials:
-        if trial.state == TrialState.FAIL:
+        if trial.state.is_finished() and ended_state(trial) == "FAIL":
             failures.setdefault(StudyRecord.read(trial).reason or "no reason", []).append(trial_id_of(trial.number))
     return failures
 
@@ -183,7 +184,7 @@ def _best_trial(trials: Sequence[FrozenTrial], budget: int | None) -> TrialStatu
 def _hours_left(trials: Sequence[FrozenTrial], wanted: int, slots: int) -> float | None:
     """Return the hours until the last of the wanted trials ends; None before any has ended without a failure."""
     ended = [trial for trial in trials if trial.state.is_finished()]
-    seconds = [StudyRecord.read(trial).seconds for trial in ended if trial.state != TrialState.FAIL]
+    seconds = [StudyRecord.read(trial).seconds for trial in ended if ended_state(trial) != "FAIL"]
     if len(ended) >= wanted:
         return 0.0
     if not seconds:

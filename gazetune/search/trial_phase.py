@@ -24,6 +24,7 @@ from gazetune.search.study.samplers import SamplerFactory
 from gazetune.search.study.searcher import StudySearcher
 from gazetune.trials.feeder import Feeder, FeederConfig
 from gazetune.trials.messages import StudyRecord
+from gazetune.trials.trial_state import ended_state
 
 _TUNE_ENVIRONMENT = {
     "TUNE_FORCE_TRIAL_CLEANUP_S": "5",  # a stopped search does not wait for reports that nobody reads
@@ -91,7 +92,7 @@ class TrialPhase:
 
     def end_trial(self, trial_id: str, ended: FrozenTrial) -> None:
         """Count a failure, drop a model that is no longer needed, and take the job off the board."""
-        self._failures.count_trial(StudyRecord.read(ended).reason if ended.state == TrialState.FAIL else None)
+        self._failures.count_trial(StudyRecord.read(ended).reason if ended_state(ended) == "FAIL" else None)
         if ended.state == TrialState.COMPLETE:
             self._active.models.drop_others()
         self._active.slots.finish_job(trial_id)

@@ -66,6 +66,10 @@ class TrainingFailed(RunError):
     """This run cannot go on, and every worker knows it: the process group is whole and may take the next run."""
 
 
+class InfeasibleConfig(TrainingFailed):
+    """A run ended by what its config asks for: memory that is not there, or steps after which a loss is no number."""
+
+
 class Training:
     """One run: model, engine and progress. Every worker of the group makes one and calls `run`."""
 
@@ -136,8 +140,10 @@ class Training:
 
         Raises
         ------
-        TrainingFailed
+        InfeasibleConfig
             When the loss is no longer a number, or a worker without others ran out of memory.
+        TrainingFailed
+            When something could not be saved.
         OutOfMemory
             When one of several workers ran out of memory.
         """
@@ -154,7 +160,7 @@ class Training:
                 if not is_out_of_memory(error):
                     raise
                 # With other workers in the middle of a step the process group is of no more use.
-                kind = TrainingFailed if self.worker.world_size == 1 else OutOfMemory
+                kind = InfeasibleConfig if self.worker.world_size == 1 else OutOfMemory
                 raise kind(f"step {step + 1}: {out_of_memory_message(self.config)}") from error
             if evaluated is not None:
                 last = evaluated
@@ -214,7 +220,7 @@ class Training:
         )
         metrics = {"train/loss": float(np.mean(losses)), **split_metrics(rewards, "val")}
         if not math.isfinite(metrics["val/loss"]):
-            raise TrainingFailed(f"validation loss is {metrics['val/loss']} at step {step}")
+            raise InfeasibleConfig(f"validation loss is {metrics['val/loss']} at step {step}")
         margins = rewards[:, 0] - rewards[:, 1]
         self._save(lambda: save_margins(self.folder, self.plan.examples_after(step), margins))
         if metrics["val/accuracy"] >= self.progress.best_accuracy:
@@ -232,16 +238,16 @@ class Training:
 
         Raises
         ------
-        TrainingFailed
+        InfeasibleConfig
             When one of them is no number, or DeepSpeed skipped a step.
         """
         losses = self.worker.sum_over_workers(torch.stack(self._losses)).tolist() if self._losses else []
         for offset, loss in enumerate(losses):
             if not math.isfinite(loss):
-                raise TrainingFailed(f"loss is {loss} at step {step - len(losses) + offset + 2}")
+                raise InfeasibleConfig(f"loss is {loss} at step {step - len(losses) + offset + 2}")
         if self.engine.skipped_steps:
             # DeepSpeed silently skips a step whose gradient is no number: the run would learn nothing more.
-            raise TrainingFailed(f"the gradient is nan or inf at step {step + 1} or shortly before")
+            raise InfeasibleConfig(f"the gradient is nan or inf at step {step + 1} or shortly before")
         return losses
 
     def _save_best_model(self, step: int, weights: TensorStream, margins: NDArray[np.float64]) -> None:

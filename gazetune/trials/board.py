@@ -197,10 +197,10 @@ class Board:
             _end_job(self._jobs[job_id], result)
 
     @ray.method
-    async def fail_job(self, job_id: str, slot: int, reason: str) -> None:
+    async def fail_job(self, job_id: str, slot: int, failure: JobFailure) -> None:
         """Pass a failure on: the job is not tried again."""
         if self._job_at.get(slot) == job_id:
-            _end_job(self._jobs[job_id], JobFailure(reason))
+            _end_job(self._jobs[job_id], failure)
 
     @ray.method
     async def report_device_failure(self, slot: int, failure: DeviceFailure) -> None:
@@ -212,10 +212,10 @@ class Board:
     # What the slots' keeper calls, on the driver's side.
 
     @ray.method
-    async def fail_job_at(self, slot: int, reason: str) -> None:
+    async def fail_job_at(self, slot: int, failure: JobFailure) -> None:
         """Fail the job of a slot whose workers died of something that would kill them again."""
         if slot in self._job_at:
-            _end_job(self._jobs[self._job_at[slot]], JobFailure(reason))
+            _end_job(self._jobs[self._job_at[slot]], failure)
 
     @ray.method
     async def read_state(self) -> BoardState:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import cast
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -24,13 +23,14 @@ from optuna.trial import FrozenTrial
 from gazetune.config import Config
 from gazetune.config.config_file import dump_config, write_config
 from gazetune.config.keys import get_key
-from gazetune.report.document import TrialRecord, TrialState
+from gazetune.report.document import TrialRecord
 from gazetune.reward.data.prepared_data import is_prepared, prepared_facts
 from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.trials.disk import MARGINS, drop_model
 from gazetune.trials.messages import StudyRecord, TrainingReport, trial_id_of
 from gazetune.trials.progress import ProgressDisplay
 from gazetune.trials.run_folder import RunFolder
+from gazetune.trials.trial_state import ended_state
 
 ALWAYS_SHOWN = ("fusion.kind", "gaze.features")
 """Config keys whose values every trial's record has, whether or not the trials differ in them."""
@@ -79,14 +79,14 @@ class Ledger:
         self._end_mlflow_run(trial)
         self._clear_folder(trial)
         record = StudyRecord.read(trial)
-        self._progress.show_end(trial_id_of(trial.number), trial.state.name, record.val_accuracy, record.reason)
+        self._progress.show_end(trial_id_of(trial.number), ended_state(trial), record.val_accuracy, record.reason)
 
     def end_earlier_trials(self, trials: Iterable[FrozenTrial]) -> None:
         """Bring MLflow and the folder in line with the trials that an earlier driver saw finished."""
         ended = self._tracker.list_ended_runs(self._parent_run)
         for trial in trials:
             # A run gets its margins before it ends, so one that has ended has all.
-            if ended.get(StudyRecord.read(trial).mlflow_run) != _state_of(trial):
+            if ended.get(StudyRecord.read(trial).mlflow_run) != ended_state(trial):
                 self._end_mlflow_run(trial)
             self._clear_folder(trial)
 
@@ -95,14 +95,14 @@ class Ledger:
         margins = self._folder.trial_folder(trial_id_of(trial.number)) / "best" / MARGINS
         if margins.exists():
             self._tracker.log_file(record.mlflow_run, margins, "validation")
-        self._tracker.finish_run(record.mlflow_run, _state_of(trial), record.reason)
+        self._tracker.finish_run(record.mlflow_run, ended_state(trial), record.reason)
 
     def _clear_folder(self, trial: FrozenTrial) -> None:
         """Remove what a finished trial needs no more: only a COMPLETE one may keep its model."""
         folder = self._folder.trial_folder(trial_id_of(trial.number))
         for left in (folder / "last", *folder.glob(".last.*")):  # a killed save leaves the latter
             shutil.rmtree(left, ignore_errors=True)
-        if _state_of(trial) != "COMPLETE":
+        if ended_state(trial) != "COMPLETE":
             drop_model(folder)
 
 
@@ -129,7 +129,7 @@ def record_of_finished(trial: FrozenTrial) -> TrialRecord:
     record = StudyRecord.read(trial)
     return TrialRecord(
         id=trial_id_of(trial.number),
-        state=_state_of(trial),
+        state=ended_state(trial),
         params=record.params,
         examples=record.examples,
         val_accuracy=record.val_accuracy,
@@ -137,7 +137,3 @@ def record_of_finished(trial: FrozenTrial) -> TrialRecord:
         mlflow_run=record.mlflow_run,
         reason=record.reason,
     )
-
-
-def _state_of(trial: FrozenTrial) -> TrialState:
-    return cast(TrialState, trial.state.name)  # Optuna's names are ours

@@ -125,6 +125,8 @@ class JobFailure:
     """A job that ended without its result and is not tried again."""
 
     reason: str
+    is_infeasible: bool = False
+    """Whether its config cannot be trained here: no memory for it, or a loss that is no number."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from ray.util.placement_group import PlacementGroup, placement_group, placement_
 from gazetune.cluster.nodes import ACCELERATOR_LABEL
 from gazetune.config import ResourcesConfig
 from gazetune.trials.board import NAMESPACE, Board
-from gazetune.trials.messages import WorkerSettings
+from gazetune.trials.messages import JobFailure, WorkerSettings
 
 _NODE_LABEL = "ray.io/node-id"
 """Label that each node of a cluster has."""
@@ -163,7 +163,7 @@ class MemoryWatch(UserCallback):
         """Look at why workers of the slot ended, before the slot counts as lost."""
         if any(isinstance(cause, OutOfMemoryError) for cause in _unwrap_errors(worker_exceptions.values())):
             board: ActorProxy[Board] = ray.get_actor(self._board, namespace=NAMESPACE)
-            ray.get(board.fail_job_at.remote(self._slot, MEMORY_KILL))
+            ray.get(board.fail_job_at.remote(self._slot, JobFailure(MEMORY_KILL, is_infeasible=True)))
 
 
 def run_worker(loop_config: dict[str, WorkerSettings]) -> None:

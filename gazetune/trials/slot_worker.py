@@ -24,7 +24,7 @@ from gazetune.train.checks import check_config
 from gazetune.train.evaluation import score_saved_model
 from gazetune.train.limits.device_errors import classify_device_error
 from gazetune.train.limits.out_of_memory import OutOfMemory, is_out_of_memory, out_of_memory_message
-from gazetune.train.loop import Training
+from gazetune.train.loop import InfeasibleConfig, Training
 from gazetune.train.processes.backbone_cache import BackboneCache
 from gazetune.train.processes.device_memory import release_device_memory
 from gazetune.train.processes.worker_group import Worker, join_worker_group
@@ -36,6 +36,7 @@ from gazetune.trials.messages import (
     EvaluateJob,
     EvaluationResult,
     Job,
+    JobFailure,
     TrainingReport,
     TrainJob,
     WorkerSettings,
@@ -127,12 +128,12 @@ class SlotWorker:
                 self.evaluate(job)
         except OutOfMemory as error:
             # Perhaps of this rank alone, in the middle of a step: the group has to end.
-            self._fail_job(job.id, str(error))
+            self._fail_job(job.id, JobFailure(str(error), is_infeasible=True))
             raise
         except GazetuneError as error:
             # Every rank raised it at the same place: the group is whole and takes the next job.
             if self._worker.is_main:
-                self._fail_job(job.id, str(error))
+                self._fail_job(job.id, JobFailure(str(error), isinstance(error, InfeasibleConfig)))
         except Exception as error:
             # Only this rank may have failed: it says why and lets the slot end. A rank that only lost another one, or
             # its GPU, does not fail the job, so that it is handed out again.
@@ -141,8 +142,8 @@ class SlotWorker:
                 self._fail_job(job.id, describe_failure(error, job.config))
             raise
 
-    def _fail_job(self, job_id: str, reason: str) -> None:
-        ray.get(self._board.fail_job.remote(job_id, self._settings.slot, reason))
+    def _fail_job(self, job_id: str, failure: JobFailure) -> None:
+        ray.get(self._board.fail_job.remote(job_id, self._settings.slot, failure))
 
 
 def make_report(made: EvaluationReport, gpus: float) -> TrainingReport:
@@ -171,11 +172,11 @@ def report_device_error(board: ActorProxy[Board], slot: int, job_id: str | None,
     return True
 
 
-def describe_failure(error: Exception, config: Config) -> str:
-    """Return in one line why a run failed, with what helps where it ran out of memory."""
+def describe_failure(error: Exception, config: Config) -> JobFailure:
+    """Return the message about a run that failed: a line that says why, with what helps where it ran out of memory."""
     if is_out_of_memory(error):  # before the first step, as the model was built
-        return out_of_memory_message(config)
-    return _first_line(error)
+        return JobFailure(out_of_memory_message(config), is_infeasible=True)
+    return JobFailure(_first_line(error))
 
 
 def _first_line(error: Exception) -> str:

@@ -1,8 +1,9 @@
 """The study as Ray Tune's searcher: it proposes trials, and every trial ends in the study as what it was.
 
 Only a trial that used its full budget is COMPLETE. One that the scheduler stopped is PRUNED with its intermediate
-values, and one that failed is FAIL with its reason. Ray's own `OptunaSearch` is not used, because it calls a stopped
-trial COMPLETE and swallows a NaN.
+values, and one that failed is FAIL with its reason. One that cannot be trained at all breaks a constraint besides
+(`trials/trial_state.py`). Ray's own `OptunaSearch` is not used, because it calls a stopped trial COMPLETE and swallows
+a NaN.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from gazetune.search.study.tried_configs import read_tried
 from gazetune.trials.feeder import FeederConfig, message_in
 from gazetune.trials.ledger import Ledger
 from gazetune.trials.messages import JobFailure, TrainingReport, trial_id_of
+from gazetune.trials.trial_state import tell_failure
 
 
 class TrialHost(Protocol):
@@ -103,7 +105,7 @@ class StudySearcher(Searcher):
         self._record_report(trial, message)
         if isinstance(message, JobFailure):
             self._ledger.record_reason(trial, message.reason)
-            ended = self._study.tell(trial, state=TrialState.FAIL)
+            ended = tell_failure(self._study, trial, message.is_infeasible)
         elif message.done:
             self._ledger.record_reason(trial, None)
             ended = self._study.tell(trial, objective_values(self._search, message))

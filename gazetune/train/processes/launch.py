@@ -15,7 +15,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from gazetune.errors import GazetuneError, InputError, RunError
 
 _LOG = logging.getLogger(__name__)
-_FAILURES = frozenset(["RunError", "TrainingFailed", "SaveFailed", "OutOfMemory"])
+_FAILURES = frozenset(["RunError", "TrainingFailed", "InfeasibleConfig", "SaveFailed", "OutOfMemory"])
 """Names of the errors whose message alone is shown; other errors are bugs and get a traceback in the log."""
 
 

@@ -67,7 +67,7 @@ def test_a_failure_is_delivered_and_not_tried_again() -> None:
         board = Board()
         await submit(board, "a", "b")
         await board.take_job(0, ONE, 1.0)
-        await board.fail_job("a", 0, "loss is nan at step 3")
+        await board.fail_job("a", 0, JobFailure("loss is nan at step 3"))
         await board.remove_slot(0, placement_lost=False)
         assert await board.next_message("a") == JobFailure("loss is nan at step 3")
         assert await taken(board, 1) == "b"
@@ -161,13 +161,13 @@ def test_closing_stops_a_running_job_at_its_report() -> None:
 def test_a_job_that_fails_where_it_runs_is_not_handed_out_again() -> None:
     async def scenario() -> None:
         board = Board(max_attempts=2)
-        await board.fail_job_at(0, "out of memory")
+        await board.fail_job_at(0, JobFailure("out of memory", True))
         await submit(board, "a", "b")
         assert await taken(board, 0) == "a"
-        await board.fail_job_at(1, "another slot")
-        await board.fail_job_at(0, "out of memory")
+        await board.fail_job_at(1, JobFailure("another slot"))
+        await board.fail_job_at(0, JobFailure("out of memory", True))
         await board.remove_slot(0, placement_lost=False)
-        assert await board.next_message("a") == JobFailure("out of memory")
+        assert await board.next_message("a") == JobFailure("out of memory", True)
         assert await taken(board, 1) == "b", "a is not tried again"
 
     ends(scenario())

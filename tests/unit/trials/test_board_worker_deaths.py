@@ -190,7 +190,7 @@ def test_a_lost_slot_cannot_report_for_the_slot_that_has_its_job_now() -> None:
         await board.remove_slot(0, placement_lost=False)
         await taken(board, 1)
         assert await board.deliver_report("a", 0, training_report(10)) is False
-        await board.fail_job("a", 0, "from the dead")
+        await board.fail_job("a", 0, JobFailure("from the dead"))
         await board.deliver_result("a", 0, EvaluationResult(np.zeros((0, 2))))
         waiting = asyncio.create_task(board.deliver_report("a", 1, training_report(10)))
         assert await board.next_message("a") == training_report(10), "nothing of the lost slot came before it"

@@ -42,7 +42,7 @@ def test_a_job_whose_worker_ray_killed_for_memory_fails_and_one_whose_worker_die
     watch.after_exception(None, {1: WorkerHealthCheckFailedError("lost", ActorDiedError())})
     assert ray.wait([message := board.next_message.remote("a")], timeout=0.5)[0] == [], "this one is handed out again"
     watch.after_exception(None, {1: WorkerHealthCheckFailedError("lost", OutOfMemoryError("node running low"))})
-    assert ray.get(message) == JobFailure(MEMORY_KILL)
+    assert ray.get(message) == JobFailure(MEMORY_KILL, is_infeasible=True)
     assert ray.get(board.take_job.remote(0, Config().resources, 1.0)).id == "b"
 
 

@@ -16,7 +16,7 @@ from gazetune.train.loop import Training
 from gazetune.train.processes.backbone_cache import BackboneCache
 from gazetune.train.processes.worker_group import Worker
 from gazetune.train.progress import EvaluationReport
-from gazetune.trials.messages import TrainJob, WorkerSettings
+from gazetune.trials.messages import JobFailure, TrainJob, WorkerSettings
 from gazetune.trials.slot_worker import SlotWorker, describe_failure, make_report
 
 StartTraining = Callable[..., Training]
@@ -83,5 +83,6 @@ def test_no_memory_for_a_model_is_told_with_what_helps() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(10**15)
     config = Config.model_validate({"train": {"batch_size": 8}})
-    assert describe_failure(caught.value, config).startswith("out of memory; what helps: train.batch_tokens")
-    assert describe_failure(RuntimeError("else\nmore"), config) == "RuntimeError: else"
+    failure = describe_failure(caught.value, config)
+    assert failure.reason.startswith("out of memory; what helps: train.batch_tokens") and failure.is_infeasible
+    assert describe_failure(RuntimeError("else\nmore"), config) == JobFailure("RuntimeError: else")
