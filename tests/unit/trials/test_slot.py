@@ -72,7 +72,7 @@ def test_who_gets_the_work_of_a_slot_and_does_none_imports_nothing_that_trains()
     code = (
         "import sys, pickle; from gazetune.trials import slot; from ray import cloudpickle\n"
         "pickle.loads(cloudpickle.dumps(slot.run_worker))\n"
-        "print([name for name in ('gazetune.train', 'transformers', 'peft', 'deepspeed') if name in sys.modules])"
+        "print([name for name in ('gazetune.train.loop', 'transformers', 'peft', 'deepspeed') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=BOUND)
     assert done.stdout == "[]\n", done.stderr
