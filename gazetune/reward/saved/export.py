@@ -97,7 +97,12 @@ def _attach_head(model: GazeRewardModel, file: Path) -> PreTrainedModel:
     prefix = classifier.base_model_prefix
     score = getattr(classifier, "score", None)
     plain = isinstance(score, nn.Linear) and score.bias is None and score.weight.shape == model.head.weight.shape
-    if not plain or not model.layout.causal or type(getattr(classifier, prefix, None)) is not type(backbone):
+    if (
+        score is None
+        or not plain
+        or not model.layout.causal
+        or type(getattr(classifier, prefix, None)) is not type(backbone)
+    ):
         raise refusal
     merged = model.backbone.merge_and_unload() if isinstance(model.backbone, PeftModel) else backbone
     setattr(classifier, prefix, merged)
