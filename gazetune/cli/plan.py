@@ -79,7 +79,8 @@ def _describe_trial(document: PlanDocument) -> list[str]:
         f"Activations: {document['pairs_per_worker']} pair(s) of two conversations of up to {document['positions']} "
         f"positions take {_show_size(activations['kept'])}, with gradient checkpointing "
         f"{_show_size(activations['checkpointed'])} (now {'on' if document['gradient_checkpointing'] else 'off'})",
-        f"Disk of a run: checkpoint {_show_size(disk['last'])}, best model {_show_size(disk['best'])}",
+        f"Disk of a run: checkpoint {_show_size(disk['last'])}, best model {_show_size(disk['best'])}, "
+        f"at its peak {_show_size(disk['peak'])}",
     ]
 
 

@@ -81,6 +81,10 @@ class SearchConfig(Section):
         return parse_size(value) if isinstance(value, str) else value
 
 
+WORKER_TIMEOUT = 1800
+"""The default of `resources.worker_timeout`: time for the slowest of many workers to load a backbone."""
+
+
 class ResourcesConfig(Section):
     """What one trial occupies."""
 
@@ -91,6 +95,8 @@ class ResourcesConfig(Section):
     """Workers of a trial lie on one node, on as few nodes as possible, or on as many as possible."""
     accelerator: str | None = None
     """The kind of GPU, as Ray's label `ray.io/accelerator-type` names it, such as `A100`. Unset: any."""
+    worker_timeout: Annotated[int, Field(ge=10)] = WORKER_TIMEOUT
+    """Seconds that a worker waits for another one of its group before the group ends."""
 
     @field_validator("accelerator")
     @classmethod
@@ -103,6 +109,17 @@ class ResourcesConfig(Section):
     def gpus(self) -> float:
         """GPUs of all workers of the trial."""
         return self.workers * self.gpus_per_worker
+
+
+def process_group_backend(device: str) -> str:
+    """Return torch's name of what workers on a kind of device talk over.
+
+    Examples
+    --------
+    >>> process_group_backend("cuda"), process_group_backend("cpu")
+    ('cpu:gloo,cuda:nccl', 'gloo')
+    """
+    return "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
 
 
 class TrackingConfig(Section):

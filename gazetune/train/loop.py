@@ -311,8 +311,7 @@ class Training:
 
     def _goes_on(self, last: EvaluationReport, report: ReportCallback) -> bool:
         """Report on rank 0, and tell every worker alike whether there is another step to take."""
-        wanted = report(last) if self.worker.is_main else True
-        return self.worker.broadcast_flag(wanted) and not last.done
+        return self.worker.ask_main(lambda: report(last)) and not last.done
 
     def _schedule_length(self) -> int:
         """Return the number of steps that the schedule is made for, which need not be that of the run."""

@@ -97,7 +97,7 @@ def _measure_as_worker(tree: dict[str, object], folder: str) -> None:
     warnings.simplefilter("ignore", FutureWarning)  # as in `gazetune train`
     config, parent = build_config(tree, "--calibrate"), Path(folder)
     torch.set_num_threads(max(1, int(config.resources.cpus_per_worker)))  # as a slot does
-    worker = join_worker_group(config.resources.gpus_per_worker)
+    worker = join_worker_group(config.resources.gpus_per_worker, config.resources.worker_timeout)
     try:
         data = prepare_data(config, parent / "cache")
         plan = StepPlan.from_config(config.train, len(data.train))

@@ -20,7 +20,12 @@ from gazetune.reward.data.prepared_data import PreparedData, prepare_data
 from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.train.loop import Training, TrainingFailed
 from gazetune.train.processes.backbone_cache import BackboneCache
-from gazetune.train.processes.worker_group import Worker, join_worker_group, leave_worker_group
+from gazetune.train.processes.lost_worker import translate_lost_workers
+from gazetune.train.processes.worker_group import (
+    Worker,
+    join_worker_group,
+    leave_worker_group,
+)
 from gazetune.train.progress import EvaluationReport, ReportCallback
 from gazetune.train.score_test_pairs import ResultDocument, score_test_pairs
 
@@ -40,8 +45,10 @@ def train_worker(tree: dict[str, object], storage: str, name: str, run: str, uri
     if config.resources.workers > 1:
         # By default every worker would use all cores, and the workers would slow each other down.
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // config.resources.workers))
-    worker = join_worker_group(config.resources.gpus_per_worker)
+    timeout = config.resources.worker_timeout
+    worker = join_worker_group(config.resources.gpus_per_worker, timeout)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(translate_lost_workers(timeout))
         stack.callback(leave_worker_group)
         lines = stack.enter_context(ActivityLines(Console(stderr=True, log_path=False, quiet=not worker.is_main)))
         lines.begin("loading the model")

@@ -23,7 +23,7 @@ import ray
 from ray.actor import ActorProxy
 from ray.exceptions import ActorDiedError, OutOfMemoryError
 from ray.train import RunConfig, UserCallback
-from ray.train.torch import TorchTrainer
+from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2._internal.exceptions import InsufficientClusterResourcesError, WorkerGroupStartupTimeoutError
 from ray.train.v2.api.config import FailureConfig, ScalingConfig
 from ray.train.v2.api.exceptions import ControllerError, PreemptionError, WorkerGroupError
@@ -31,6 +31,8 @@ from ray.util.placement_group import PlacementGroup, placement_group, placement_
 
 from gazetune.cluster.nodes import ACCELERATOR_LABEL
 from gazetune.config import ResourcesConfig
+from gazetune.config.search import process_group_backend
+from gazetune.train.processes.lost_worker import LostWorker
 from gazetune.trials.board import NAMESPACE, Board
 from gazetune.trials.messages import JobFailure, WorkerSettings
 
@@ -109,6 +111,14 @@ class Slot:
     def lost_placement(self) -> bool:
         """Whether it ended because a node of its workers went away, or somebody else took its resources."""
         return self.error is not None and any(_is_placement_loss(cause) for cause in _failure_causes(self.error))
+
+    def describe_loss(self) -> str:
+        """Return in words why its worker group ended, when it was not told to."""
+        if self.lost_placement:
+            return "a slot lost its place"
+        causes = [] if self.error is None else _failure_causes(self.error)
+        said = [str(cause) for cause in causes if isinstance(cause, LostWorker)]
+        return f"workers of a slot died: {said[0]}" if said else "workers of a slot died"
 
     def granted_nodes(self) -> list[str]:
         """Return the id of each worker's node, once the placement was granted; else an empty list."""
@@ -200,6 +210,10 @@ def _create_trainer(
     return TorchTrainer(
         run_worker,
         train_loop_config={"settings": worker_settings},
+        torch_config=TorchConfig(
+            backend=process_group_backend("cuda" if resources.gpus_per_worker else "cpu"),
+            timeout_s=resources.worker_timeout,
+        ),
         scaling_config=scaling,
         run_config=RunConfig(
             name=f"slot-{number}",

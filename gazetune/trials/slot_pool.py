@@ -212,7 +212,7 @@ class SlotPool:
                 self._slots.remove(slot)
             if slot.error is not None:
                 self._deaths.add_death(slot.number, time.monotonic())
-                loss = "a slot lost its place" if slot.lost_placement else "workers of a slot died"
+                loss = slot.describe_loss()
             if failure is not None:
                 loss = f"a GPU failed ({failure.reason})"
                 self._count_device_failure(failure)

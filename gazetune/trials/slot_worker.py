@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import ray
 import torch
-import torch.distributed as dist
 from ray.actor import ActorProxy
 
 from gazetune.config import Config
@@ -27,7 +26,11 @@ from gazetune.train.limits.out_of_memory import OutOfMemory, is_out_of_memory, o
 from gazetune.train.loop import InfeasibleConfig, Training
 from gazetune.train.processes.backbone_cache import BackboneCache
 from gazetune.train.processes.device_memory import release_device_memory
-from gazetune.train.processes.worker_group import Worker, join_worker_group
+from gazetune.train.processes.lost_worker import describe_lost_worker, translate_lost_workers
+from gazetune.train.processes.worker_group import (
+    Worker,
+    join_worker_group,
+)
 from gazetune.train.progress import EvaluationReport
 from gazetune.trials.board import NAMESPACE, Board
 from gazetune.trials.messages import (
@@ -50,12 +53,13 @@ def run_worker_loop(settings: WorkerSettings) -> None:
     """Work on jobs from the board until it says close."""
     torch.set_num_threads(settings.threads)
     board = ray.get_actor(settings.board, namespace=NAMESPACE)
-    try:
-        worker = join_worker_group(settings.resources.gpus_per_worker)
-    except Exception as error:
-        report_device_error(board, settings.slot, None, error)
-        raise
-    SlotWorker(board, worker, settings).run()
+    with translate_lost_workers(settings.resources.worker_timeout):
+        try:
+            worker = join_worker_group(settings.resources.gpus_per_worker)
+        except Exception as error:
+            report_device_error(board, settings.slot, None, error)
+            raise
+        SlotWorker(board, worker, settings).run()
 
 
 class SlotWorker:
@@ -112,12 +116,11 @@ class SlotWorker:
 
     def _take_job(self) -> Job | Close | None:
         """Rank 0 asks the board; all ranks get the answer. None: there is no job now."""
-        answers: list[Job | Close | None] = [None]
+        answer: Job | Close | None = None
         if self._worker.is_main:
             taking = self._board.take_job.remote(self._settings.slot, self._settings.resources, PATIENCE)
-            answers = [ray.get(taking)]
-        dist.broadcast_object_list(answers, src=0)
-        return answers[0]
+            answer = ray.get(taking)
+        return self._worker.share_object(answer)
 
     def _run_job(self, job: Job) -> None:
         """Run a job. After some errors the process group is of no more use: these are raised and end the slot."""
@@ -138,7 +141,7 @@ class SlotWorker:
             # Only this rank may have failed: it says why and lets the slot end. A rank that only lost another one, or
             # its GPU, does not fail the job, so that it is handed out again.
             failed = report_device_error(self._board, self._settings.slot, job.id, error)
-            if not failed and not _is_lost_peer(error):
+            if not failed and describe_lost_worker(error, self._settings.resources.worker_timeout) is None:
                 self._fail_job(job.id, describe_failure(error, job.config))
             raise
 
@@ -182,13 +185,3 @@ def describe_failure(error: Exception, config: Config) -> JobFailure:
 def _first_line(error: Exception) -> str:
     text = hide_secrets(str(error)).strip().splitlines()
     return f"{type(error).__name__}: {text[0] if text else 'no message'}"
-
-
-def _is_lost_peer(error: Exception) -> bool:
-    """Tell whether a collective failed because another worker is gone, or could not be reached.
-
-    Gloo has no exception of its own for that. NCCL says `ncclInvalid...` of calls that no other place would mend.
-    """
-    if isinstance(error, dist.DistBackendError | dist.DistNetworkError):
-        return "ncclInvalid" not in str(error)
-    return isinstance(error, RuntimeError) and ("/gloo/" in str(error) or "ncclRemoteError" in str(error))

@@ -230,6 +230,21 @@ def test_nothing_is_lost_when_worker_ray_and_driver_are_killed(tmp_path: Path) -
 
 
 @pytest.mark.long("kills")
+def test_a_search_goes_on_when_a_worker_stalls(tmp_path: Path) -> None:
+    search = Search(tmp_path, 2)
+    space = (tmp_path / "space.yaml").read_text()
+    (tmp_path / "space.yaml").write_text(space.replace("workers: 2", "workers: 2, worker_timeout: 15"))
+    with search.running() as process:
+        search.next_evaluation(process)
+        stalled = workers_of(process)[0]
+        stalled.suspend()
+        search.check_it_is_whole(process)
+        assert not psutil.wait_procs([stalled], timeout=60)[1], "what stalled is left behind"
+    assert "another worker gave no sign of life for 15 s (resources.worker_timeout)" in search.log.read_text()
+    assert "FAIL" not in search.log.read_text()
+
+
+@pytest.mark.long("kills")
 def test_an_interrupted_search_says_how_to_go_on_and_leaves_nothing(tmp_path: Path) -> None:
     search = Search(tmp_path, 3)
     with search.running() as process:

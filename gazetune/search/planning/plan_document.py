@@ -159,7 +159,7 @@ def _describe_memory(kind: Literal["train", "search"], config: Config, plan: Mem
         "gradient_checkpointing": config.train.gradient_checkpointing,
         "activations": {"kept": plan.activations_kept, "checkpointed": plan.activations_checkpointed},
         "memory_per_worker": _list_memory_rows(config, plan),
-        "disk_per_run": {"last": plan.checkpoint, "best": plan.saved_model},
+        "disk_per_run": {"last": plan.checkpoint, "best": plan.saved_model, "peak": plan.peak_disk},
     }
 
 

@@ -105,6 +105,11 @@ class MemoryEstimate:
     saved_model: int
     """Bytes on disk of its best model (`best/`)."""
 
+    @property
+    def peak_disk(self) -> int:
+        """Bytes on disk of a run at its peak: the next checkpoint or model is complete before the old one goes."""
+        return self.checkpoint + self.saved_model + max(self.checkpoint, self.saved_model)
+
 
 def estimate_memory(config: Config) -> MemoryEstimate:
     """Return what a run of `config` needs, by building its model without weights.

@@ -20,7 +20,7 @@ from gazetune.reward.model.backbone import load_backbone, model_dtype
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.model.sharding import full_shape
 from gazetune.train.processes.deepspeed_config import deepspeed_config, sums_in_bf16
-from gazetune.train.processes.worker_group import Worker
+from gazetune.train.processes.worker_group import Worker, limit_waits
 
 if TYPE_CHECKING:  # DeepSpeed takes seconds to import, and reads environment variables that a worker sets first
     from deepspeed import DeepSpeedEngine
@@ -57,6 +57,7 @@ def start_training_engine(
             "deepspeed.stage: at 0 DeepSpeed sums the gradients of a step's passes in bf16; from 1 on in fp32"
         )
     engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=settings, dist_init_required=False)
+    limit_waits(config.resources.worker_timeout)
     if not engine.zero_optimization():
         optimizer.state.clear()  # The allocating step must not count as one of Adam's steps either.
     engine.train()

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from gazetune.errors import GazetuneError, InputError, RunError
 
 _LOG = logging.getLogger(__name__)
-_FAILURES = frozenset(["RunError", "TrainingFailed", "InfeasibleConfig", "SaveFailed", "OutOfMemory"])
+_FAILURES = frozenset(["RunError", "TrainingFailed", "InfeasibleConfig", "SaveFailed", "OutOfMemory", "LostWorker"])
 """Names of the errors whose message alone is shown; other errors are bugs and get a traceback in the log."""
 
 
@@ -63,15 +63,25 @@ def _unhandled_signals() -> list[str]:
 
 def _translate_error(error: ChildFailedError, workers: int) -> GazetuneError:
     """Return the error of the first worker that failed, as an error of this process."""
-    rank, failure = error.get_first_failure()
-    # A worker that raised left a mapping, although torch annotates a string; one that was killed left nothing.
-    message: object = failure.message
-    details: dict[str, Any] = message if isinstance(message, dict) else {"message": message}
-    kind, _, text = str(details["message"]).strip().partition(": ")
+    # A worker that only lost another one may have failed before that one was seen to be gone.
+    rank, failure = min(
+        error.failures.items(), key=lambda item: (_read_failure(item[1])[0] == "LostWorker", item[1].timestamp)
+    )
+    kind, text = _read_failure(failure)
     if kind == InputError.__name__:
         return InputError(text)
     if kind in _FAILURES:
         return RunError(text)
-    _LOG.error("%s", details.get("extraInfo", {}).get("py_callstack", ""))
-    reason = f"killed by {failure.signal_name()}" if failure.exitcode < 0 else " ".join(str(details["message"]).split())
+    if isinstance(failure.message, dict):
+        _LOG.error("%s", failure.message.get("extraInfo", {}).get("py_callstack", ""))
+    reason = f"killed by {failure.signal_name()}" if failure.exitcode < 0 else " ".join(f"{kind}: {text}".split())
     return RunError(f"worker {rank} of {workers} ended: {reason}")
+
+
+def _read_failure(failure: ProcessFailure) -> tuple[str, str]:
+    """Return the name of the error of a worker, and what it says."""
+    # A worker that raised left a mapping, although torch annotates a string; one that was killed left nothing.
+    message: object = failure.message
+    details: dict[str, Any] = message if isinstance(message, dict) else {"message": message}
+    kind, _, text = str(details["message"]).strip().partition(": ")
+    return kind, text

@@ -2,22 +2,37 @@
 
 The workers are started before this: by Ray Train, by torchrun, or by `launch_workers`, which set `RANK` and the other
 environment variables of torch's process groups. Without them this process is a group by itself.
+
+Tensors of a model travel over NCCL between GPUs. Decisions of rank 0, problems and waiting travel over gloo, on the
+CPU: a worker that waits for them keeps no GPU busy. None waits for another one longer than `resources.worker_timeout`.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from datetime import timedelta
+from threading import Thread
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed import distributed_c10d
 
+from gazetune.config.search import WORKER_TIMEOUT, process_group_backend
 from gazetune.devices import ACCELERATOR_VARIABLE, choose_worker_device, hide_gpus
 from gazetune.errors import InputError
 from gazetune.train.processes.deepspeed_op import prepare_op
 from gazetune.train.processes.device_memory import prefer_expandable_segments
+
+SIGN_OF_LIFE_SECONDS = 2.0
+"""How often rank 0 is heard of while the others wait for something that it does alone."""
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
@@ -40,11 +55,31 @@ class Worker:
         dist.all_reduce(summed)
         return summed
 
-    def broadcast_flag(self, flag: bool) -> bool:
-        """Return rank 0's `flag` on every worker."""
-        decided = torch.tensor([int(flag)], device=self.device)
-        dist.broadcast(decided, src=0)
-        return bool(decided.item())
+    def ask_main(self, question: Callable[[], bool]) -> bool:
+        """Return on every worker what `question` returns on rank 0, which alone calls it, however long that takes.
+
+        Meanwhile the workers hear of one another, so that no limit is reached unless one of them stalls.
+        """
+        if self.world_size == 1:
+            return question()
+        if not self.is_main:
+            while not self._share_flag(False):  # not answered yet
+                pass
+            return self._share_flag(False)
+        answering: Future[bool] = Future()
+        Thread(target=_answer, args=(question, answering), daemon=True).start()
+        while not wait([answering], SIGN_OF_LIFE_SECONDS).done:
+            self._share_flag(False)
+        answer = answering.result()
+        self._share_flag(True)
+        return self._share_flag(answer)
+
+    def share_object(self, value: _Answer) -> _Answer:
+        """Return rank 0's `value`, which can be pickled, on every worker."""
+        values = [value]
+        dist.broadcast_object_list(values, src=0)
+        self.wait_for_all()  # rank 0 would otherwise not see that another one stalls
+        return values[0]
 
     def share_problem(self, problem: str) -> str:
         """Return on every worker the problem of the first one that has one; an empty text where none has."""
@@ -54,10 +89,16 @@ class Worker:
 
     def wait_for_all(self) -> None:
         """Return once every worker has called this."""
-        dist.barrier()
+        self._share_flag(False)
+
+    def _share_flag(self, flag: bool) -> bool:
+        """Return rank 0's `flag` on every worker, each of which has come here then."""
+        decided = torch.tensor([int(flag and self.is_main)])  # on the CPU, whatever the device is
+        dist.all_reduce(decided)
+        return bool(decided.item())
 
 
-def join_worker_group(gpus: float | None = None) -> Worker:
+def join_worker_group(gpus: float | None = None, timeout: float = WORKER_TIMEOUT) -> Worker:
     """Join the process group: the one Ray Train or torchrun prepared, or a group of this process alone.
 
     Parameters
@@ -65,6 +106,8 @@ def join_worker_group(gpus: float | None = None) -> Worker:
     gpus
         `resources.gpus_per_worker` of the run; with 0 this process sees no GPU from here on. None where no run says so:
         then a GPU is taken where there is one.
+    timeout
+        Seconds that no worker waits longer for another one. A group that Ray Train made has its own limit.
 
     Raises
     ------
@@ -81,12 +124,25 @@ def join_worker_group(gpus: float | None = None) -> Worker:
     prepare_op()
     import deepspeed
 
-    backend = "nccl" if device.type == "cuda" else "gloo"
+    backend, limit = process_group_backend(device.type), timedelta(seconds=timeout)
     if is_alone:
         # Nobody has to find this group, so it needs no port, which another process might take first.
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
-    deepspeed.init_distributed(dist_backend=backend, auto_mpi_discovery=False, verbose=False)
+    elif not dist.is_initialized():
+        # Workers may start long after one another: the limit is for those that have found one another.
+        store, rank, world_size = next(dist.rendezvous("env://"))
+        dist.init_process_group(backend, store=store, rank=rank, world_size=world_size, timeout=limit)
+    deepspeed.init_distributed(dist_backend=backend, auto_mpi_discovery=False, verbose=False, timeout=limit)
     return Worker(dist.get_rank(), dist.get_world_size(), device)
+
+
+def limit_waits(timeout: float) -> None:
+    """Let no worker wait longer than `timeout` seconds in any process group of this process.
+
+    DeepSpeed makes groups of its own when an engine is made, and gives them no limit; torch's default is half an hour.
+    """
+    for group in list(distributed_c10d._world.pg_map):
+        distributed_c10d._set_pg_timeout(timedelta(seconds=timeout), group)
 
 
 def leave_worker_group() -> None:
@@ -96,6 +152,13 @@ def leave_worker_group() -> None:
 
         # torch's own function would leave DeepSpeed with groups that no longer exist.
         comm.destroy_process_group()
+
+
+def _answer(question: Callable[[], bool], answering: Future[bool]) -> None:
+    try:
+        answering.set_result(question())
+    except BaseException as error:
+        answering.set_exception(error)
 
 
 def _take_device(gpus: float | None) -> torch.device:

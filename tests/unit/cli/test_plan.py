@@ -33,6 +33,8 @@ def test_every_stage_is_planned_and_the_configured_one_is_marked(file: Path, cap
     for row in rows:
         parts = ("parameters", "gradients", "optimizer", "gathered", "activations")
         assert row["device"] == sum(row[part] for part in parts)
+    disk = document["disk_per_run"]
+    assert disk["peak"] == 2 * disk["last"] + disk["best"], "the next checkpoint is complete before the old one goes"
 
 
 def test_what_the_table_refuses_is_marked_and_checkpointing_counts(

@@ -18,6 +18,7 @@ from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
 from gazetune.cluster.local_ray import start_local_ray
 from gazetune.config import Config
+from gazetune.train.processes.lost_worker import LostWorker
 from gazetune.train.processes.worker_group import Worker
 from gazetune.trials.board import NAMESPACE, Board
 from gazetune.trials.messages import DeviceFailure, JobFailure, TrainJob, WorkerSettings
@@ -65,6 +66,16 @@ def test_a_slot_lost_its_place_with_its_node_or_to_somebody_else_but_not_when_wo
     ):
         slot.error = error
         assert slot.lost_placement is expected, error
+    slot.withdraw_request()
+
+
+def test_a_slot_whose_worker_stalled_says_so(board: Any, tmp_path: Path) -> None:
+    slot = Slot(0, Config().resources, SlotSettings("board", tmp_path, tmp_path))
+    said = "another worker gave no sign of life for 15 s (resources.worker_timeout)"
+    slot.error = WorkerGroupError("", {0: LostWorker(said)})
+    assert slot.describe_loss() == f"workers of a slot died: {said}"
+    slot.error = WorkerGroupError("", {0: RuntimeError("LostWorker: is a word")})
+    assert slot.describe_loss() == "workers of a slot died"
     slot.withdraw_request()
 
 

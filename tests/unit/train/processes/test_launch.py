@@ -16,6 +16,9 @@ FAILING = """
 import os, signal
 from gazetune.errors import InputError, RunError
 
+class LostWorker(RunError):
+    pass
+
 class TrainingFailed(RunError):  # named like that of the loop, which takes seconds to import
     pass
 
