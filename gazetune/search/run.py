@@ -19,12 +19,12 @@ from gazetune.errors import Interrupted, RunError
 from gazetune.files.paths import resolve_path
 from gazetune.report.document import SearchDocument
 from gazetune.report.wording import resume_command
-from gazetune.search.earlier_defaults import keep_earlier_defaults
 from gazetune.search.exit_message import ExitMessage
 from gazetune.search.folder import SearchFolder
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.shipped_spaces import find_space_file
 from gazetune.search.space.space_file import read_space
+from gazetune.search.study.earlier_defaults import keep_earlier_defaults
 from gazetune.tracking.location import stored_tracking_uri
 from gazetune.trials.progress import ProgressDisplay
 

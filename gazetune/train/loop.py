@@ -53,8 +53,8 @@ from gazetune.train.prefetch import PassPrefetcher
 from gazetune.train.processes.deepspeed_engine import destroy_engine, start_training_engine
 from gazetune.train.processes.worker_group import Worker
 from gazetune.train.progress import EvaluationReport, Progress, ReportCallback
-from gazetune.train.rung_margins import save_margins
 from gazetune.train.schedule import create_schedule
+from gazetune.train.state.rung_margins import save_margins
 from gazetune.train.state.training_state import TrainingState
 from gazetune.train.steps import StepPlan
 

@@ -34,10 +34,9 @@ from gazetune.cluster.nodes import alive_nodes
 from gazetune.config import ResourcesConfig
 from gazetune.errors import InputError
 from gazetune.trials.board import NAMESPACE, Board, BoardState
-from gazetune.trials.device_failures import MOST_FAILURES, DeviceFailures
 from gazetune.trials.messages import DeviceFailure
 from gazetune.trials.slot import Slot, SlotSettings
-from gazetune.trials.worker_deaths import WorkerDeaths
+from gazetune.trials.slot_losses import MOST_FAILURES, DeviceFailures, WorkerDeaths
 
 ADJUST_SECONDS = 0.5
 """How often the slots are brought in line."""

@@ -30,7 +30,7 @@ from gazetune.search.stopping.schedulers import create_scheduler
 from gazetune.search.study.constrained_sampling import propose_values
 from gazetune.search.study.samplers import SamplerFactory
 from gazetune.search.study.tried_configs import read_tried
-from gazetune.train.rung_margins import save_margins
+from gazetune.train.state.rung_margins import save_margins
 from gazetune.trials.messages import trial_id_of
 from tests.bench.search_table import MANY, SPACE, Table, numbers
 

@@ -19,7 +19,7 @@ from gazetune.search.space.space_file import read_space
 from gazetune.train.evaluation import split_metrics
 from gazetune.train.processes.worker_group import Worker
 from gazetune.train.progress import EvaluationReport, ReportCallback
-from gazetune.train.rung_margins import save_margins
+from gazetune.train.state.rung_margins import save_margins
 from gazetune.trials import slot_worker
 from gazetune.trials.messages import WorkerSettings
 from tests.bench.search_table import SPACE, Table, numbers

@@ -27,7 +27,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from gazetune.evaluate.accuracy import pair_correctness, pair_log_likelihoods
 from gazetune.evaluate.statistics import mcnemar_p_less, paired_t_p_less
-from gazetune.train.rung_margins import load_margins
+from gazetune.train.state.rung_margins import load_margins
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from gazetune.train.loop import Training, TrainingFailed
 from gazetune.train.processes.deepspeed_engine import group_by_weight_decay
 from gazetune.train.processes.worker_group import Worker
 from gazetune.train.progress import EvaluationReport
-from gazetune.train.rung_margins import load_margins
+from gazetune.train.state.rung_margins import load_margins
 
 StartTraining = Callable[..., Training]
 LORA = {"kind": "lora"}

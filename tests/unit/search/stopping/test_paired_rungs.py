@@ -16,7 +16,7 @@ from scipy.stats import norm
 from gazetune.search.stopping.combined_scheduler import CombinedScheduler
 from gazetune.search.stopping.paired_rungs import COMPARISONS, PairedRungs, PairedRungTests
 from gazetune.search.study.objectives import OBJECTIVES
-from gazetune.train.rung_margins import save_margins
+from gazetune.train.state.rung_margins import save_margins
 from tests.unit.trials.messages import train_job
 
 RUNGS = (100, 300)

@@ -27,7 +27,7 @@ from gazetune.search.stopping.schedulers import (
 )
 from gazetune.search.stopping.schedulers.registry import scheduler
 from gazetune.search.study.objectives import OBJECTIVES
-from gazetune.train.rung_margins import save_margins
+from gazetune.train.state.rung_margins import save_margins
 from tests.unit.search.markdown_tables import table_rows
 from tests.unit.trials.messages import train_job
 

@@ -12,10 +12,10 @@ import yaml
 from gazetune.config.config_file import write_config
 from gazetune.config.presets import ADDED_LATER
 from gazetune.errors import InputError
-from gazetune.search.earlier_defaults import keep_earlier_defaults
 from gazetune.search.folder import SearchFolder
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
+from gazetune.search.study.earlier_defaults import keep_earlier_defaults
 
 SPACE = """
 name: mine

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from gazetune.trials.worker_deaths import ATTRIBUTION_SECONDS, WorkerDeaths
+from gazetune.trials.slot_losses import ATTRIBUTION_SECONDS, WorkerDeaths
 
 
 def test_workers_failed_by_themselves_once_no_node_was_lost_for_long_enough() -> None:
