@@ -2,8 +2,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
-# Processes that run tests: more than cores, for what starts Ray waits more than it computes.
-PROCESSES ?= 3
+# Processes that run tests. What starts Ray has processes of its own, so more than cores would only wait for each other.
+PROCESSES ?= 2
 # Extra arguments for pytest: make test ARGS='tests/unit/cli -k flags'
 ARGS ?=
 

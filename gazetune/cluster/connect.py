@@ -161,6 +161,8 @@ def _start_local_instance(shapes: Sequence[ResourcesConfig]) -> None:
     port = find_free_port()
     # An instance on one machine does not come back once it has ended. Its agents wait so long for it, then end too.
     os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(LOST_HEAD_SECONDS))
+    # Nobody announces that he takes this machine away; the watcher would be one more process for each slot.
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
     start_local_ray(
         num_cpus=int(cpus),
         # Ray Train frees the placement group of a stopped run only with the dashboard's state API.

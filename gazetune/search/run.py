@@ -93,9 +93,10 @@ def run_search(
         set_key(searched.base, "tracking.uri", stored_tracking_uri(uri))
     storage = resolve_path(storage, "--storage")
     SearchFolder.check_name_is_free(storage, searched)
-    from gazetune.search.early_checks import check_search
+    from gazetune.search.early_checks import check_search, check_small_sources
 
     check_search(searched, storage)
+    check_small_sources(searched)
     if warm_start is not None:
         from gazetune.search.study.warm_start import check_warm_start
 

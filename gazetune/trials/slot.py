@@ -24,7 +24,9 @@ from ray.actor import ActorProxy
 from ray.exceptions import ActorDiedError, OutOfMemoryError
 from ray.train import RunConfig, UserCallback
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2._internal.callbacks import DatasetsCallback
 from ray.train.v2._internal.exceptions import InsufficientClusterResourcesError, WorkerGroupStartupTimeoutError
+from ray.train.v2._internal.execution.callback import RayTrainCallback
 from ray.train.v2.api.config import FailureConfig, ScalingConfig
 from ray.train.v2.api.exceptions import ControllerError, PreemptionError, WorkerGroupError
 from ray.util.placement_group import PlacementGroup, placement_group, placement_group_table, remove_placement_group
@@ -58,6 +60,14 @@ class SlotSettings:
     """Where Ray Train keeps what it knows of the worker groups."""
     cache: Path
     """Folder of prepared data."""
+
+
+class SlotTrainer(TorchTrainer):
+    """Ray Train without what serves Ray Data's data sets, which would be one more process for each slot."""
+
+    def _create_default_callbacks(self) -> list[RayTrainCallback]:
+        callbacks = super()._create_default_callbacks()  # type: ignore[misc]  # Ray has two classes of this name
+        return [each for each in callbacks if not isinstance(each, DatasetsCallback)]
 
 
 class Slot:
@@ -207,7 +217,7 @@ def _create_trainer(
         cache=settings.cache,
         threads=max(1, int(resources.cpus_per_worker)),
     )
-    return TorchTrainer(
+    return SlotTrainer(
         run_worker,
         train_loop_config={"settings": worker_settings},
         torch_config=TorchConfig(

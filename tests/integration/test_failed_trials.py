@@ -11,6 +11,7 @@ import mlflow
 import optuna
 import pytest
 
+from gazetune.trials.trial_state import ended_state
 from tests.commands import BOUND, command, ended
 
 SPACE = """
@@ -79,7 +80,7 @@ def test_trials_that_cannot_be_trained_fail_with_reasons_and_the_search_ends_as_
     assert trials["changes"]["reason"] == changed
     assert document["best"]["params"]["arm"] in ("good", "better")
     study = optuna.load_study(study_name="failing", storage=f"sqlite:///{tmp_path}/runs/failing/study.db")
-    assert sorted(trial.state.name for trial in study.trials) == ["COMPLETE"] * 2 + ["FAIL"] * 4
+    assert sorted(ended_state(trial) for trial in study.trials) == ["COMPLETE"] * 2 + ["FAIL"] * 4
     client = mlflow.MlflowClient(document["tracking_uri"])
     for trial in trials.values():
         status = client.get_run(trial["mlflow_run"]).info.status

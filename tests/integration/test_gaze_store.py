@@ -219,7 +219,7 @@ def free():
     return [found.get("CPU", 0), found.get("GPU", 0)]
 
 def all_come_back():
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while free() != [3, 2] and time.monotonic() < deadline:
         time.sleep(0.05)
     return free()

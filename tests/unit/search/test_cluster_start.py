@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import ray
+from ray.util.state import list_actors
 from rich.console import Console
 
 from gazetune.errors import InputError
@@ -62,6 +63,11 @@ def test_slots_give_their_cpus_up_for_others_and_come_again(space: SearchSpace, 
         slots = start.take_slots()
         wait_until(lambda: free_cpus() < size.cpus)
         assert start.take_slots() is slots, "a search has the slots that were started for it"
+        wait_until(lambda: bool(ray.get(slots.board.read_state.remote()).ready))
+        gcs = ray.get_runtime_context().gcs_address  # other instances of Ray may run on this machine
+        actors = {actor.class_name for actor in list_actors(address=gcs, filters=[("state", "=", "ALIVE")])}
+        assert "RayTrainWorker" in actors
+        assert not actors & {"DatasetManager", "PreemptionWatcher"}, "processes that a slot has no use for"
     assert not ray.is_initialized()
 
 
