@@ -2,8 +2,8 @@
 
 ::
 
-    PreparedSearch and slots -> ActiveSearch -> trials are run -> winner and baselines -> SearchDocument
-                                                trial_phase.py    comparison.py
+    PreparedSearch -> slots start -> ActiveSearch -> trials are run -> winner and baselines -> SearchDocument
+                                                     trial_phase.py    comparison.py
 
 What happened is read from the study. A driver therefore goes on where another one stopped.
 """
@@ -11,13 +11,14 @@ What happened is read from the study. A driver therefore goes on where another o
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from gazetune.config.config_file import dump_config
 from gazetune.errors import RunError
 from gazetune.report.document import SearchDocument
 from gazetune.search.active_search import ActiveSearch, PreparedSearch
-from gazetune.search.cluster_start import SLOT_END_SECONDS
+from gazetune.search.cluster_connection import SLOT_END_SECONDS
 from gazetune.search.comparison import compare_on_test
 from gazetune.search.kept_models import KeptModels
 from gazetune.search.stopping.caps import Caps
@@ -29,8 +30,8 @@ from gazetune.trials.ledger import Ledger, fingerprint_tags
 from gazetune.trials.slot_pool import SlotPool
 
 
-def drive_search(prepared: PreparedSearch, slots: SlotPool) -> SearchDocument:
-    """Search with the slots, compare with the baselines, and write the report.
+def drive_search(prepared: PreparedSearch, start_slots: Callable[[], SlotPool]) -> SearchDocument:
+    """Start the slots, search, compare with the baselines, and write the report.
 
     Raises
     ------
@@ -41,7 +42,7 @@ def drive_search(prepared: PreparedSearch, slots: SlotPool) -> SearchDocument:
     """
     parent_run = _open_parent_run(prepared)
     try:
-        active = _start_search(prepared, parent_run, slots)
+        active = _start_search(prepared, parent_run, start_slots)
     except BaseException:
         prepared.tracker.end_all_running(parent_run)
         raise
@@ -63,9 +64,10 @@ def drive_search(prepared: PreparedSearch, slots: SlotPool) -> SearchDocument:
     return document
 
 
-def _start_search(prepared: PreparedSearch, parent_run: str, slots: SlotPool) -> ActiveSearch:
-    """Open the study, and put in order what an earlier driver left."""
+def _start_search(prepared: PreparedSearch, parent_run: str, start_slots: Callable[[], SlotPool]) -> ActiveSearch:
+    """Open the study, put in order what an earlier driver left, and start the slots."""
     folder, search = prepared.folder, prepared.config.search
+    folder.requests.announce_driver(0)
     folder.requests.announce_phase("running")
     prepared.progress.print_stage("starting workers")
     ledger = Ledger(folder, prepared.tracker, parent_run, prepared.progress)
@@ -75,7 +77,7 @@ def _start_search(prepared: PreparedSearch, parent_run: str, slots: SlotPool) ->
     models.drop_others()
     caps = Caps(search, folder.path)
     caps.add_earlier_trials(own_trials(study))
-    return ActiveSearch(prepared, parent_run, study, ledger, models, caps, slots)
+    return ActiveSearch(prepared, parent_run, study, ledger, models, caps, start_slots())
 
 
 def _open_parent_run(prepared: PreparedSearch) -> str:

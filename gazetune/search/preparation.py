@@ -9,7 +9,7 @@ from gazetune.gaze.store.parallel import RayPrediction
 from gazetune.reward.data.prepared_data import PreparedData, is_prepared, prepare_data
 from gazetune.reward.model.pair_losses import check_scores
 from gazetune.search.active_search import PreparedSearch
-from gazetune.search.cluster_start import ClusterStart
+from gazetune.search.cluster_connection import ClusterConnection
 from gazetune.search.folder import SearchFolder
 from gazetune.search.input_checks import check_backbones, check_sources
 from gazetune.search.space.search_space import SearchSpace
@@ -26,13 +26,13 @@ from gazetune.trials.run_folder import RunFacts
 def prepare_search(
     space: SearchSpace,
     folder: SearchFolder,
-    cluster: ClusterStart,
+    cluster: ClusterConnection,
     warm_start: str | None,
     progress: ProgressDisplay,
 ) -> PreparedSearch:
-    """Prepare the data while the cluster and its slots start, and open study and tracking.
+    """Prepare the data, join the cluster, and open study and tracking.
 
-    The slots give their CPUs and GPUs up when there are so many reading measures to predict that other processes pay.
+    The cluster is joined earlier only when there are so many reading measures to predict that it pays.
 
     Raises
     ------
@@ -40,14 +40,14 @@ def prepare_search(
         For whatever is wrong with data, storage, tracking server, cluster, or the search that `warm_start` names.
     """
     storage = folder.path.parent
-    data = _prepare_data(space, folder.cache, progress, RayPrediction(cluster.free_resources))
+    data = _prepare_data(space, folder.cache, progress, RayPrediction(cluster.join))
     check_same_pairs(space.config.search, [each.facts.data_fingerprint for each in data])
     rungs = plan_rungs(space.config.search, _full_budget(space.config, data[0]))
     facts = RunFacts(" ".join(sorted({each.facts.data_fingerprint for each in data})), rungs.budget)
     if warm_start is not None:
         space = with_history(space, warm_start, storage, facts)
     progress.print_stage("joining the cluster")
-    size = cluster.wait()
+    size = cluster.join()
     if size.gpus and not any(shape.gpus for shape in space.resource_shapes()):
         progress.print_line(f"{size.gpus:g} GPU(s) stay unused, as resources.gpus_per_worker is 0")
     tracker = Tracker.open(space.config.tracking.uri, storage, "gazetune")

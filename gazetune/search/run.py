@@ -30,7 +30,7 @@ from gazetune.trials.progress import ProgressDisplay
 
 if TYPE_CHECKING:
     from gazetune.search.active_search import PreparedSearch
-    from gazetune.search.cluster_start import ClusterStart
+    from gazetune.search.cluster_connection import ClusterConnection
 
 
 def run_search(
@@ -160,7 +160,7 @@ def _run_in_folder(
     space: SearchSpace, folder: SearchFolder, address: str | None, warm_start: str | None
 ) -> SearchDocument:
     """Prepare the search of a folder and run its driver. If it is stopped or killed, one line says how to go on."""
-    from gazetune.search.cluster_start import ClusterStart
+    from gazetune.search.cluster_connection import ClusterConnection
 
     resume = resume_command(space.name, folder.path.parent)
     killed = (
@@ -173,9 +173,8 @@ def _run_in_folder(
         stack.enter_context(ExitMessage()).print_if_killed(f"gazetune: error: {killed}")
         stack.callback(folder.unlock)
         folder.requests.announce_phase("preparing")
-        cluster = stack.enter_context(ClusterStart(address, space, folder, progress))
+        cluster = stack.enter_context(ClusterConnection(address, space, folder, progress))
         try:
-            # Imported while the cluster starts: it takes seconds.
             from gazetune.search.preparation import prepare_search
 
             prepared = prepare_search(space, folder, cluster, warm_start, progress)
@@ -185,13 +184,13 @@ def _run_in_folder(
             raise Interrupted(f"search '{space.name}' was stopped{when}; go on with: {resume}") from None
 
 
-def _run_driver(prepared: PreparedSearch, cluster: ClusterStart, killed: str) -> SearchDocument:
+def _run_driver(prepared: PreparedSearch, cluster: ClusterConnection, killed: str) -> SearchDocument:
     from ray.exceptions import RayError, RayTaskError
 
     from gazetune.search.driver import drive_search
 
     try:
-        return drive_search(prepared, cluster.take_slots())
+        return drive_search(prepared, cluster.start_slots)
     except RayError as error:
         if isinstance(error, RayTaskError) and not isinstance(error.cause, RayError):
             raise  # an error of our own code, in a Ray that is well

@@ -149,11 +149,6 @@ class SlotPool:
             slot.wait_for_end(max(0.0, deadline - time.monotonic()))
         ray.kill(self.board)  # type: ignore[arg-type]  # an actor's proxy is its handle
 
-    def abandon(self) -> None:
-        """Look after the slots no longer, as the cluster is left and everything ends with it."""
-        self._closing.set()
-        self._thread.join()
-
     def _watch_slots(self) -> None:
         while not self._closing.wait(ADJUST_SECONDS):
             try:

@@ -1,9 +1,8 @@
-"""The cluster and its slots are started beside the main thread, which hears of errors where it waits."""
+"""The cluster of a search is joined on demand, and a slot of it has no process too many."""
 
 from __future__ import annotations
 
 import io
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from ray.util.state import list_actors
 from rich.console import Console
 
 from gazetune.errors import InputError
-from gazetune.search.cluster_start import ClusterStart
+from gazetune.search.cluster_connection import ClusterConnection
 from gazetune.search.folder import SearchFolder
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
@@ -46,28 +45,27 @@ def quiet_progress() -> ProgressDisplay:
     return ProgressDisplay(3, Console(file=io.StringIO()))
 
 
-def test_a_cluster_that_does_not_answer_is_told_to_those_who_wait(space: SearchSpace, folder: SearchFolder) -> None:
-    with ClusterStart("127.0.0.1:1", space, folder, quiet_progress()) as start:
-        for wait in (start.wait, start.free_resources, start.take_slots):
+def test_a_cluster_that_does_not_answer_is_told(space: SearchSpace, folder: SearchFolder) -> None:
+    with ClusterConnection("127.0.0.1:1", space, folder, quiet_progress()) as connection:
+        for ask in (connection.join, connection.start_slots):
             with pytest.raises(InputError, match=r"^--address '127.0.0.1:1': no Ray cluster answers"):
-                wait()
-    assert not [thread for thread in threading.enumerate() if thread.name == "cluster"]
+                ask()
 
 
-def test_slots_give_their_cpus_up_for_others_and_come_again(space: SearchSpace, folder: SearchFolder) -> None:
-    with ClusterStart(None, space, folder, quiet_progress()) as start:
-        size = start.wait()
-        wait_until(lambda: free_cpus() < size.cpus)
-        start.free_resources()
-        wait_until(lambda: free_cpus() == size.cpus)
-        slots = start.take_slots()
-        wait_until(lambda: free_cpus() < size.cpus)
-        assert start.take_slots() is slots, "a search has the slots that were started for it"
+def test_slots_have_the_processes_that_they_need_and_give_their_cpus_back(
+    space: SearchSpace, folder: SearchFolder
+) -> None:
+    with ClusterConnection(None, space, folder, quiet_progress()) as connection:
+        size = connection.join()
+        assert connection.join() is size
+        slots = connection.start_slots()
         wait_until(lambda: bool(ray.get(slots.board.read_state.remote()).ready))
         gcs = ray.get_runtime_context().gcs_address  # other instances of Ray may run on this machine
         actors = {actor.class_name for actor in list_actors(address=gcs, filters=[("state", "=", "ALIVE")])}
         assert "RayTrainWorker" in actors
         assert not actors & {"DatasetManager", "PreemptionWatcher"}, "processes that a slot has no use for"
+        slots.close(BOUND)
+        wait_until(lambda: free_cpus() == size.cpus)
     assert not ray.is_initialized()
 
 

@@ -1,0 +1,87 @@
+"""The cluster of a search and its slots: joined when it is first asked for, and left at the end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from gazetune.cluster.connect import ClusterSize, connect_to_cluster, disconnect_from_cluster
+from gazetune.cluster.node_watch import NodeWatch
+from gazetune.config import ResourcesConfig
+from gazetune.search.folder import SearchFolder
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.study.own_trials import own_trials
+from gazetune.search.study.storage import find_study, own_study_url
+from gazetune.trials.progress import ProgressDisplay
+
+if TYPE_CHECKING:
+    from gazetune.trials.slot_pool import SlotPool
+
+SLOT_END_SECONDS = 60.0
+"""How long a slot may take to give its CPUs back."""
+
+
+class ClusterConnection:
+    """Joins the cluster and starts the slots on demand. Leaving the context leaves the cluster."""
+
+    def __init__(
+        self, address: str | None, space: SearchSpace, folder: SearchFolder, progress: ProgressDisplay
+    ) -> None:
+        """`address` as in `connect_to_cluster`; the slots have the shapes of the space's trials."""
+        self._address, self._space, self._folder, self._progress = address, space, folder, progress
+        self._size: ClusterSize | None = None
+
+    def __enter__(self) -> ClusterConnection:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._size is not None:
+            disconnect_from_cluster()
+
+    def join(self) -> ClusterSize:
+        """Join the cluster, or start Ray on this machine, unless that was done already.
+
+        Raises
+        ------
+        InputError, RunError
+            As `connect_to_cluster`.
+        """
+        if self._size is None:
+            self._size = connect_to_cluster(self._address, self._space.resource_shapes(), self._folder.path.parent)
+        return self._size
+
+    def start_slots(self) -> SlotPool:
+        """Start the slots for the trials that are still to come. Who asks for them closes them.
+
+        Raises
+        ------
+        InputError, RunError
+            As `join`.
+        """
+        # Imports Ray Train, and with it torch.
+        from gazetune.trials.slot_pool import SlotPool
+
+        size, search = self.join(), self._space.config.search
+        return SlotPool(
+            self._space.resource_shapes(),
+            search.node_patience,
+            NodeWatch(size.joined, self._folder.path.parent),
+            search.trials - self._count_finished(),
+            self._folder.slots,
+            self._folder.cache,
+            self._announce_slots,
+        )
+
+    def _count_finished(self) -> int:
+        """Return how many trials of the search a driver before this one has finished."""
+        search = self._space.config.search
+        study = find_study(search.storage or own_study_url(self._folder.path), self._space.name)
+        return 0 if study is None else sum(trial.state.is_finished() for trial in own_trials(study))
+
+    def _announce_slots(self, count: Counter[ResourcesConfig], loss: str | None) -> None:
+        self._folder.requests.announce_driver(count.total())
+        each = [f"{slots} slot(s) of {shape.workers} worker(s)" for shape, slots in count.items()] or ["0 slot(s)"]
+        self._progress.print_line(", ".join(each) + (f": {loss}" if loss else ""))
