@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gazetune.config import Config
-from gazetune.reward.model import fusion as fusions
-from gazetune.reward.model.fusion_registry import register_fusion
+from gazetune.reward.model import fusion_registry as fusions
+from gazetune.reward.model.fusion_registry import fusion_class, register_fusion
 from gazetune.reward.model.fusions.none import NoFusion
 from gazetune.train.limits.activations import conversation_positions
 
@@ -34,6 +34,7 @@ def test_no_more_text_is_read_than_the_most_tokens() -> None:
 
 
 def test_a_fusion_that_joins_later_says_itself_how_many_positions_it_adds(monkeypatch: pytest.MonkeyPatch) -> None:
+    fusion_class("concat")  # registered for good, and not in the copy alone
     monkeypatch.setattr(fusions, "_FUSIONS", dict(fusions._FUSIONS))
 
     @register_fusion("beside")
