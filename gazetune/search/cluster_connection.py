@@ -11,8 +11,6 @@ from gazetune.cluster.node_watch import NodeWatch
 from gazetune.config import ResourcesConfig
 from gazetune.search.folder import SearchFolder
 from gazetune.search.space.search_space import SearchSpace
-from gazetune.search.study.own_trials import own_trials
-from gazetune.search.study.storage import find_study, own_study_url
 from gazetune.trials.progress import ProgressDisplay
 
 if TYPE_CHECKING:
@@ -53,8 +51,8 @@ class ClusterConnection:
             self._size = connect_to_cluster(self._address, self._space.resource_shapes(), self._folder.path.parent)
         return self._size
 
-    def start_slots(self) -> SlotPool:
-        """Start the slots for the trials that are still to come. Who asks for them closes them.
+    def start_slots(self, jobs: int) -> SlotPool:
+        """Start the slots for so many trials that are still to come. Who asks for them closes them.
 
         Raises
         ------
@@ -64,22 +62,16 @@ class ClusterConnection:
         # Imports Ray Train, and with it torch.
         from gazetune.trials.slot_pool import SlotPool
 
-        size, search = self.join(), self._space.config.search
+        size = self.join()
         return SlotPool(
             self._space.resource_shapes(),
-            search.node_patience,
+            self._space.config.search.node_patience,
             NodeWatch(size.joined, self._folder.path.parent),
-            search.trials - self._count_finished(),
+            jobs,
             self._folder.slots,
             self._folder.cache,
             self._announce_slots,
         )
-
-    def _count_finished(self) -> int:
-        """Return how many trials of the search a driver before this one has finished."""
-        search = self._space.config.search
-        study = find_study(search.storage or own_study_url(self._folder.path), self._space.name)
-        return 0 if study is None else sum(trial.state.is_finished() for trial in own_trials(study))
 
     def _announce_slots(self, count: Counter[ResourcesConfig], loss: str | None) -> None:
         self._folder.requests.announce_driver(count.total())

@@ -30,7 +30,7 @@ from gazetune.trials.ledger import Ledger, fingerprint_tags
 from gazetune.trials.slot_pool import SlotPool
 
 
-def drive_search(prepared: PreparedSearch, start_slots: Callable[[], SlotPool]) -> SearchDocument:
+def drive_search(prepared: PreparedSearch, start_slots: Callable[[int], SlotPool]) -> SearchDocument:
     """Start the slots, search, compare with the baselines, and write the report.
 
     Raises
@@ -64,7 +64,7 @@ def drive_search(prepared: PreparedSearch, start_slots: Callable[[], SlotPool]) 
     return document
 
 
-def _start_search(prepared: PreparedSearch, parent_run: str, start_slots: Callable[[], SlotPool]) -> ActiveSearch:
+def _start_search(prepared: PreparedSearch, parent_run: str, start_slots: Callable[[int], SlotPool]) -> ActiveSearch:
     """Open the study, put in order what an earlier driver left, and start the slots."""
     folder, search = prepared.folder, prepared.config.search
     folder.requests.announce_driver(0)
@@ -77,7 +77,8 @@ def _start_search(prepared: PreparedSearch, parent_run: str, start_slots: Callab
     models.drop_others()
     caps = Caps(search, folder.path)
     caps.add_earlier_trials(own_trials(study))
-    return ActiveSearch(prepared, parent_run, study, ledger, models, caps, start_slots())
+    slots = start_slots(search.trials - len(finished_trials(study)))
+    return ActiveSearch(prepared, parent_run, study, ledger, models, caps, slots)
 
 
 def _open_parent_run(prepared: PreparedSearch) -> str:

@@ -32,7 +32,7 @@ def check_search(space: SearchSpace, storage: Path) -> None:
 
 
 def check_small_sources(space: SearchSpace) -> None:
-    """Read each small source of pairs once, so that a bad row is refused before Ray and the workers start.
+    """Read each small source of pairs once, so that a bad row is refused before torch is imported.
 
     Large ones, and those of the hub, are read when the data are prepared.
 

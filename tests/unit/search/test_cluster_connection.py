@@ -47,7 +47,7 @@ def quiet_progress() -> ProgressDisplay:
 
 def test_a_cluster_that_does_not_answer_is_told(space: SearchSpace, folder: SearchFolder) -> None:
     with ClusterConnection("127.0.0.1:1", space, folder, quiet_progress()) as connection:
-        for ask in (connection.join, connection.start_slots):
+        for ask in (connection.join, lambda: connection.start_slots(3)):
             with pytest.raises(InputError, match=r"^--address '127.0.0.1:1': no Ray cluster answers"):
                 ask()
 
@@ -58,7 +58,7 @@ def test_slots_have_the_processes_that_they_need_and_give_their_cpus_back(
     with ClusterConnection(None, space, folder, quiet_progress()) as connection:
         size = connection.join()
         assert connection.join() is size
-        slots = connection.start_slots()
+        slots = connection.start_slots(3)
         wait_until(lambda: bool(ray.get(slots.board.read_state.remote()).ready))
         gcs = ray.get_runtime_context().gcs_address  # other instances of Ray may run on this machine
         actors = {actor.class_name for actor in list_actors(address=gcs, filters=[("state", "=", "ALIVE")])}
