@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from gazetune.devices import ACCELERATOR_VARIABLE, VISIBLE_VARIABLE
+
 # Before any test module imports torch, Ray or MLflow; worker processes inherit it.
 os.environ.update(HF_HUB_OFFLINE="1", RAY_USAGE_STATS_ENABLED="0", MLFLOW_DISABLE_TELEMETRY="true")
 os.environ.setdefault("DS_ACCELERATOR", "cpu")  # a run of the gpu tests sets cuda
@@ -65,6 +67,18 @@ def own_log_level() -> Iterator[None]:
     level = log.level
     yield
     log.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def own_devices() -> Iterator[None]:
+    """Give each test the devices that the run began with: a command called in this process hides the GPUs from it."""
+    before = {name: os.environ.get(name) for name in (VISIBLE_VARIABLE, ACCELERATOR_VARIABLE)}
+    yield
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 @pytest.fixture(scope="session")

@@ -250,8 +250,9 @@ print(json.dumps(found))
 
 
 def test_processes_get_gpus_give_everything_back_and_say_what_was_wrong() -> None:
+    visible = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
     done = subprocess.run(
-        [sys.executable, "-c", IN_PROCESSES], capture_output=True, text=True, timeout=BOUND, check=False
+        [sys.executable, "-c", IN_PROCESSES], capture_output=True, text=True, timeout=BOUND, check=False, env=visible
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))  # Ray prints too
