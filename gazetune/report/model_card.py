@@ -19,7 +19,7 @@ from gazetune.errors import InputError
 from gazetune.evaluate.accuracy import pair_correctness
 from gazetune.evaluate.statistics import accuracy_interval
 from gazetune.files.paths import path_exists
-from gazetune.reward.data.prepared_data import DatasetFacts
+from gazetune.reward.data.dataset import DatasetFacts
 
 _TEMPLATE = Path(__file__).with_name("reward_model_card.md")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")

@@ -13,7 +13,7 @@ from gazetune.cluster.connect import ClusterSize
 from gazetune.config import Config
 from gazetune.errors import Interrupted, RunError
 from gazetune.report.wording import resume_command
-from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.data.dataset import PreparedData
 from gazetune.search.folder import SearchFolder
 from gazetune.search.kept_models import KeptModels
 from gazetune.search.space.search_space import SearchSpace

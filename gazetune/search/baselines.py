@@ -23,7 +23,7 @@ from gazetune.evaluate.accuracy import pair_correctness
 from gazetune.evaluate.length import shorter_baseline
 from gazetune.evaluate.statistics import accuracy_interval, paired_difference
 from gazetune.report.document import BaselineRecord, BestRecord, TestRecord, TrialRecord
-from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.data.dataset import PreparedData
 from gazetune.trials.messages import EvaluateJob, EvaluationResult
 
 

@@ -9,7 +9,8 @@ from gazetune.config.config_file import dump_config
 from gazetune.errors import RunError
 from gazetune.report.document import SearchDocument
 from gazetune.report.markdown import write_report
-from gazetune.reward.data.prepared_data import PreparedData, prepare_data, prepared_facts
+from gazetune.reward.data.dataset import PreparedData
+from gazetune.reward.data.prepared_data import prepare_data, prepared_facts
 from gazetune.search.active_search import ActiveSearch
 from gazetune.search.baselines import BaselineCandidate, baseline_name, compare_winner
 from gazetune.search.study.finished_trials import trial_records

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from gazetune.config import Config
 from gazetune.gaze.store.parallel import RayPrediction
-from gazetune.reward.data.prepared_data import PreparedData, is_prepared, prepare_data
+from gazetune.reward.data.dataset import PreparedData
+from gazetune.reward.data.prepared_data import is_prepared, prepare_data
 from gazetune.reward.model.pair_losses import check_scores
 from gazetune.search.active_search import PreparedSearch
 from gazetune.search.cluster_connection import ClusterConnection

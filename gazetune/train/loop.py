@@ -30,7 +30,7 @@ from transformers import PreTrainedModel
 from gazetune.config import Config
 from gazetune.errors import InputError, RunError
 from gazetune.report.model_card import render_model_card
-from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.layout.batching import split_rewards
 from gazetune.reward.model.adapter import name_targets
 from gazetune.reward.model.backbone import model_dtype

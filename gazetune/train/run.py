@@ -20,7 +20,8 @@ from gazetune.devices import count_device_files, without_gpus
 from gazetune.errors import InputError, Interrupted
 from gazetune.files.paths import resolve_path
 from gazetune.report.activity import ActivityLines
-from gazetune.reward.data.prepared_data import PreparedData, is_prepared, prepare_data
+from gazetune.reward.data.dataset import PreparedData
+from gazetune.reward.data.prepared_data import is_prepared, prepare_data
 from gazetune.reward.model.backbone import check_backbone_weights
 from gazetune.reward.model.checks.backbone import check_backbone
 from gazetune.reward.model.pair_losses import check_scores

@@ -16,7 +16,8 @@ from gazetune.config import Config
 from gazetune.config.config_file import build_config
 from gazetune.files.atomic_write import write_atomically
 from gazetune.report.activity import ActivityLines
-from gazetune.reward.data.prepared_data import PreparedData, prepare_data
+from gazetune.reward.data.dataset import PreparedData
+from gazetune.reward.data.prepared_data import prepare_data
 from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.train.loop import Training, TrainingFailed
 from gazetune.train.processes.backbone_cache import BackboneCache

@@ -14,7 +14,7 @@ import numpy as np
 from transformers import PreTrainedModel
 
 from gazetune.config import Config
-from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.data.dataset import PreparedData
 from gazetune.search.space.space_file import read_space
 from gazetune.train.evaluation import split_metrics
 from gazetune.train.processes.worker_group import Worker

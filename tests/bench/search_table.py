@@ -37,8 +37,9 @@ from gazetune.config import Config
 from gazetune.config.keys import get_key
 from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.preferences.planted import make_planted_data
+from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.data.gaze_chat_encoder import GazeChatEncoder
-from gazetune.reward.data.prepared_data import PreparedData, prepare_data
+from gazetune.reward.data.prepared_data import prepare_data
 from gazetune.reward.layout.batching import EncodedSplit
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space

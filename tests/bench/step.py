@@ -33,7 +33,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.data.dataset import PreparedData
+from gazetune.reward.data.prepared_data import prepare_data
 from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.model.fusion_registry import fusion_names
 from gazetune.train.processes.worker_group import Worker, join_worker_group, leave_worker_group
@@ -42,6 +43,7 @@ from tests.bench.step_memory import measure_peak_bytes, measure_zero_parameter_b
 from tests.bench.step_sides import OurStep, TrlStep
 
 THREADS = 2
+HH_PAIRS = 800
 WARM_UP = 1
 """Steps that are not counted."""
 STEPS = {"full": 5, "quick": 1}
@@ -49,6 +51,12 @@ CLOCKS = {"seconds": time.perf_counter, "cpu_seconds": time.process_time}
 
 Times = dict[str, list[dict[str, float]]]
 """For each side, its readings of both clocks at each step."""
+
+
+def hh_data(file: Path, cache: Path) -> PreparedData:
+    """Prepare the first pairs of the file, with measures of the lexical predictor."""
+    data = {"source": str(file), "pairs": HH_PAIRS}
+    return prepare_data(step_data.config_of(data=data, gaze={"predictor": "lexical"}), cache)
 
 
 def time_steps_in_turn(sides: dict[str, OurStep | TrlStep], steps: int) -> tuple[Times, float]:
@@ -138,7 +146,7 @@ def measure(quick: bool) -> dict[str, Any]:
     torch.set_num_threads(THREADS)
     with tempfile.TemporaryDirectory() as name:
         folder, file = Path(name), step_data.shared_pairs()
-        kinds = {} if file is None else {"hh": step_data.hh_data(file, folder)}
+        kinds = {} if file is None else {"hh": hh_data(file, folder)}
         kinds |= {
             "helpsteer2_like": step_data.helpsteer2_like(generator),
             "equal": step_data.equal_lengths(generator),

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from transformers import LlamaConfig, LlamaModel, PreTrainedModel
 
 from gazetune.config import Config
-from gazetune.reward.data.prepared_data import DatasetFacts, PreparedData, prepare_data
+from gazetune.reward.data.dataset import DatasetFacts, PreparedData
 from gazetune.reward.layout.batching import EncodedSplit
 from gazetune.reward.model.tiny import POSITIONS, VOCABULARY
 
 PAIRS = 16
 """Pairs of a batch."""
-HH_PAIRS = 800
 MADE_UP_PAIRS = 320
 HELPSTEER2_TOKENS = {"prompt": 175, "response": 370}
 """Mean tokens; lengths are drawn from log-normal distributions."""
@@ -66,12 +65,6 @@ def shared_pairs() -> Path | None:
     folder = Path(os.environ.get("GAZETUNE_SHARED") or Path(__file__).parents[3] / "shared")
     file = folder / "data" / "hh_harmless_pairs.jsonl.gz"
     return file if file.exists() else None
-
-
-def hh_data(file: Path, cache: Path) -> PreparedData:
-    """Prepare the first pairs of the file, with measures of the lexical predictor."""
-    data = {"source": str(file), "pairs": HH_PAIRS}
-    return prepare_data(config_of(data=data, gaze={"predictor": "lexical"}), cache)
 
 
 def helpsteer2_like(generator: np.random.Generator, pairs: int = MADE_UP_PAIRS) -> PreparedData:

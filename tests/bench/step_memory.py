@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.distributed._tools.mem_tracker import MemTracker
 
-from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.layout.batching import split_rewards
 from gazetune.reward.model.pair_losses import create_loss

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from transformers import LlamaForSequenceClassification, PreTrainedModel
 
 from gazetune.config import Config
-from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.model.tiny import tiny_tokenizer
 from gazetune.train.loop import Training
 from gazetune.train.processes.worker_group import Worker

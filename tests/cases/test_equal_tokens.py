@@ -12,7 +12,8 @@ import pytest
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.preferences.splits import load_splits
-from gazetune.reward.data.prepared_data import PreparedData, prepare_data
+from gazetune.reward.data.dataset import PreparedData
+from gazetune.reward.data.prepared_data import prepare_data
 from tests.cases.pair_files import make_rows, write_rows
 
 

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from gazetune.gaze.predictors import bilstm, roberta
-from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.layout.varlen import has_varlen
 from gazetune.reward.model.reward_model import GazeRewardModel

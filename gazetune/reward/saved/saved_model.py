@@ -27,7 +27,7 @@ from gazetune.config.config_file import dump_config, load_config
 from gazetune.errors import InputError, RunError
 from gazetune.files.lfs_pointer import refuse_lfs_pointer
 from gazetune.files.replaced_folder import recover_folder, replace_folder
-from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.model.sharding import full_shape, gathered_parameters

@@ -20,9 +20,10 @@ from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.preferences.pair import PreferencePair, collect_margins
 from gazetune.preferences.pairs_to_score import load_pairs_to_score
 from gazetune.reward.data.conversation import CUT_NOTE, ChatEncoder
+from gazetune.reward.data.dataset import describe_counts
 from gazetune.reward.data.encoding import TextRows
 from gazetune.reward.data.pair_encoding import PairEncoder, distort_measures, gather_measures
-from gazetune.reward.data.prepared_data import check_context, count_response_words, describe_counts
+from gazetune.reward.data.prepared_data import check_context, count_response_words
 from gazetune.reward.data.rendered_length import create_counter, load_pair_splits
 from gazetune.reward.data.stored_gaze import texts_to_predict
 from gazetune.reward.layout.batching import EncodedSplit

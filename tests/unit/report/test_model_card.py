@@ -11,7 +11,7 @@ from huggingface_hub import ModelCard
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.report.model_card import render_classifier_card, render_model_card, shareable_name
-from gazetune.reward.data.prepared_data import DatasetFacts
+from gazetune.reward.data.dataset import DatasetFacts
 
 FACTS = DatasetFacts(
     data_fingerprint="0123abcd",

@@ -11,7 +11,8 @@ import torch
 from transformers import AutoConfig, AutoModel
 
 from gazetune.config import Config
-from gazetune.reward.data.prepared_data import PreparedData, prepare_data
+from gazetune.reward.data.dataset import PreparedData
+from gazetune.reward.data.prepared_data import prepare_data
 from gazetune.reward.model.tiny import VOCABULARY
 
 SMALL = {

@@ -12,7 +12,8 @@ import torch
 from transformers import PreTrainedModel
 
 from gazetune.config import Config
-from gazetune.reward.data.prepared_data import PreparedData, prepare_data
+from gazetune.reward.data.dataset import PreparedData
+from gazetune.reward.data.prepared_data import prepare_data
 from gazetune.reward.model.backbone import load_backbone, model_dtype
 from gazetune.train.loop import Training
 from gazetune.train.processes.worker_group import Worker, join_worker_group, leave_worker_group

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from gazetune.preferences.splits import load_splits
-from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.saved.export import export_classifier
 from gazetune.reward.saved.reward_scorer import RewardScorer

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gazetune.errors import InputError
-from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.model.backbone import load_backbone, model_dtype
 from gazetune.train.evaluation import score_split
 from gazetune.train.loop import Training

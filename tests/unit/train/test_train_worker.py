@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from gazetune.config import Config
 from gazetune.report.activity import ActivityLines
-from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.data.dataset import PreparedData
 from gazetune.train.processes import backbone_cache
 from gazetune.train.processes.backbone_cache import BackboneCache
 from gazetune.train.processes.deepspeed_engine import load_worker_backbone

@@ -15,9 +15,10 @@ from gazetune.gaze.predictors.planted import planted_measures
 from gazetune.gaze.predictors.registry import check_predictor, create_predictor
 from gazetune.preferences.pair import PreferencePair
 from gazetune.preferences.splits import load_splits
+from gazetune.reward.data.dataset import SPLITS, PreparedData
 from gazetune.reward.data.gaze_chat_encoder import GazeChatEncoder
 from gazetune.reward.data.gaze_context import BETWEEN_MESSAGES, find_passages
-from gazetune.reward.data.prepared_data import SPLITS, PreparedData, preparation_key, prepare_data
+from gazetune.reward.data.prepared_data import preparation_key, prepare_data
 from gazetune.reward.data.stored_gaze import store_pair_gaze
 from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.layout.batching import EncodedSplit

@@ -15,8 +15,9 @@ from gazetune.config import MEASURES, Config
 from gazetune.gaze.measures import TextGaze
 from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.preferences.splits import load_splits
+from gazetune.reward.data.dataset import SPLITS, PreparedData
 from gazetune.reward.data.gaze_unit import gaze_unit
-from gazetune.reward.data.prepared_data import SPLITS, PreparedData, preparation_key, prepare_data
+from gazetune.reward.data.prepared_data import preparation_key, prepare_data
 from gazetune.reward.layout.batching import ARRAYS, EncodedSplit
 
 TRT = MEASURES.index("TRT")

@@ -17,7 +17,8 @@ from gazetune.config import MEASURES, Config
 from gazetune.errors import InputError
 from gazetune.files.replaced_folder import partial_folder
 from gazetune.preferences.splits import load_splits
-from gazetune.reward.data.prepared_data import SPLITS, PreparedData, preparation_key, prepare_data
+from gazetune.reward.data.dataset import SPLITS, PreparedData
+from gazetune.reward.data.prepared_data import preparation_key, prepare_data
 from gazetune.reward.layout.batching import ARRAYS, EncodedSplit
 
 BackboneFolder = Callable[..., Path]

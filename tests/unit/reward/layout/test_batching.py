@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.layout.attention import Segments
 from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.layout.batching import ARRAYS, EncodedSplit, PairBatch, split_rewards

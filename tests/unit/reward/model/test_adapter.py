@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModel
 
 from gazetune.config import Config
 from gazetune.errors import InputError
-from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.model.adapter import apply_adapter, choose_targets, name_targets
 from gazetune.reward.model.backbone import load_backbone, load_tokenizer
 from gazetune.reward.model.reward_model import GazeRewardModel

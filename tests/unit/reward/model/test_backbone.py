@@ -15,7 +15,7 @@ from transformers.utils.logging import enable_progress_bar
 
 from gazetune.config import Config
 from gazetune.errors import InputError
-from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.model.backbone import context_length, is_encoder, load_backbone, load_tokenizer, model_dtype
 from gazetune.reward.model.reward_model import GazeRewardModel
 

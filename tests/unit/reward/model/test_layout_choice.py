@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from gazetune.config import Config
 from gazetune.errors import InputError
-from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.layout.batching import split_rewards
 from gazetune.reward.model import layout_choice

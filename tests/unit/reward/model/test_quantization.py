@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from gazetune.config import Config
-from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.model.backbone import load_backbone, model_dtype
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.saved.saved_model import (

@@ -10,7 +10,7 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from gazetune.config import Config
 from gazetune.errors import InputError
-from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.layout.attention import SEGMENT_ATTENTION
 from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.layout.batching import PairBatch, split_rewards

@@ -15,7 +15,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.preferences.splits import load_splits
-from gazetune.reward.data.prepared_data import PreparedData
+from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.saved.export import PADDING, export_classifier

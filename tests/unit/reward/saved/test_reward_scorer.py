@@ -19,7 +19,8 @@ from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.preferences.pair import Message
 from gazetune.preferences.splits import load_splits
-from gazetune.reward.data.prepared_data import PreparedData, prepare_data
+from gazetune.reward.data.dataset import PreparedData
+from gazetune.reward.data.prepared_data import prepare_data
 from gazetune.reward.layout.batching import split_rewards
 from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.model.fusion_registry import fusion_names
