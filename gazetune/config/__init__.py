@@ -15,7 +15,7 @@ from typing import Literal
 
 from pydantic import field_validator, model_validator
 
-from gazetune.config.model import AdapterConfig, DataConfig, FusionConfig, GazeConfig, ProjectorConfig
+from gazetune.config.model import AdapterConfig, DataConfig, FusionConfig, GazeConfig, ProjectorConfig, is_control
 from gazetune.config.presets import add_defaults, check_preset
 from gazetune.config.search import ResourcesConfig, SearchConfig, TrackingConfig
 from gazetune.config.section import (
@@ -55,6 +55,7 @@ __all__ = [
     "Seed",
     "TrackingConfig",
     "TrainConfig",
+    "is_control",
     "parse_feature_mask",
 ]
 

@@ -85,6 +85,20 @@ class AdapterConfig(Section):
     """`nf4`: the scales of the weights are quantised, too."""
 
 
+def is_control(control: object) -> bool:
+    """Tell whether a value of `gaze.control` makes a run a control, which has no measures of its own texts.
+
+    A control is there to be beaten. No choice of a model takes one: it is no winner and no baseline, and it says
+    nothing about which keys matter.
+
+    Examples
+    --------
+    >>> is_control("shuffled"), is_control("none")
+    (True, False)
+    """
+    return control != "none"
+
+
 class GazeConfig(Section):
     """Which reading measures the model sees, of which text, and where on the tokens they land."""
 

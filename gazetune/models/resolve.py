@@ -3,7 +3,8 @@
     gazetune_runs/mine/best      a folder with a saved model, or one that has it in `best`
     mine                         a run of `gazetune train`: its best model
     demo                         a finished search: the model of its best trial
-    demo:2                       a finished search: the model of the trial of rank 2 in its table; rank 1 is the winner
+    demo:2                       a finished search: the model of the trial of rank 2 in its table; rank 1 is the winner,
+                                 and controls have no rank
     3f2b...                      the MLflow run of a training run, a search, a trial or a baseline
 
 A folder is looked for first, as it is given and below the storage folder, then the other forms.
@@ -12,10 +13,11 @@ A folder is looked for first, as it is given and below the storage folder, then 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
+from gazetune.config import is_control
 from gazetune.errors import InputError
 from gazetune.files.paths import find_path_fault, resolve_path, show_text
 from gazetune.files.replaced_folder import recover_folder
@@ -34,6 +36,9 @@ class _Trial(TypedDict):
     state: TrialState
     val_accuracy: float | None
     mlflow_run: str | None
+    params: Mapping[str, object]
+    control: NotRequired[str]
+    """Missing in what an older version wrote."""
 
 
 class _Document(TypedDict):
@@ -99,9 +104,11 @@ def _model_in(folder: Path) -> Path | None:
     document = _read_document(search)
     if document is None:
         return None
-    if document["best"] is None:
-        raise InputError(f"{folder}: this search has no best trial")
-    return search.trial_folder(str(document["best"]["id"])) / "best"
+    # Not `best` itself: an older version may have named a control.
+    ranked = _rank_candidates(search, document)
+    if document["best"] is None or not ranked or ranked[0]["state"] != "COMPLETE":
+        raise InputError(f"{folder}: this search has no best trial{'' if ranked else '; all its trials are controls'}")
+    return search.trial_folder(str(ranked[0]["id"])) / "best"
 
 
 def _holds_model(folder: Path) -> bool:
@@ -116,15 +123,29 @@ def _read_document(search: SearchFolder) -> _Document | None:
 
 def _model_of_rank(search: SearchFolder, document: _Document, rank: int) -> Path:
     """Return the model of the trial of this rank in the table of the search, which counts from 1."""
-    trials = sorted(document["trials"], key=lambda trial: rank_key(trial["state"], trial["val_accuracy"]))
+    trials = _rank_candidates(search, document)
     folders = [search.trial_folder(str(trial["id"])) / "best" for trial in trials]
     if 1 <= rank <= len(folders) and recover_folder(folders[rank - 1]):
         return folders[rank - 1]
     kept = [str(number) for number, folder in enumerate(folders, start=1) if folder.is_dir()]
-    reason = "keeps no model of that rank" if 1 <= rank <= len(folders) else f"has {len(folders)} trials"
+    beside = "" if len(trials) == len(document["trials"]) else " beside its controls"
+    reason = "keeps no model of that rank" if 1 <= rank <= len(folders) else f"has {len(folders)} trials{beside}"
     raise InputError(
         f"{search.path.name}:{rank}: this search {reason}; accepted: rank {', '.join(kept) or '(none has a model)'}"
     )
+
+
+def _rank_candidates(search: SearchFolder, document: _Document) -> list[_Trial]:
+    """Return the trials that may win, best first, as the table of the search has them."""
+    # A document of an older version does not say which trials are controls; the space and their parameters do.
+    is_old = any("control" not in trial for trial in document["trials"])
+    space = SearchFolder.find(search.path.parent, search.path.name)[1] if is_old else None
+    candidates = [
+        trial
+        for trial in document["trials"]
+        if not is_control(trial["control"] if space is None else space.control_of(trial["params"]))
+    ]
+    return sorted(candidates, key=lambda trial: rank_key(trial["state"], trial["val_accuracy"]))
 
 
 def _model_of_run(run_id: str, storage: Path) -> Path | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+from gazetune.config import is_control
 
 TrialState = Literal["COMPLETE", "PRUNED", "FAIL"]
 
@@ -27,6 +29,13 @@ class TrialRecord:
     mlflow_run: str | None
     reason: str | None = None
     """Why a trial is FAIL or PRUNED."""
+    control: str = "none"
+    """Its `gaze.control`."""
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is there to be beaten, and so neither wins nor is a baseline."""
+        return is_control(self.control)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +52,7 @@ class TestRecord:
 
 @dataclass(frozen=True, slots=True)
 class BestRecord:
-    """The COMPLETE trial with the highest validation accuracy."""
+    """The COMPLETE trial with the highest validation accuracy, controls left out."""
 
     id: str
     params: Mapping[str, object]
@@ -63,8 +72,21 @@ class BaselineRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ControlRecord:
+    """What a control reached at its best: the COMPLETE trial with it that has the highest validation accuracy."""
+
+    id: str
+    params: Mapping[str, object]
+    val_accuracy: float
+    trials: int
+    """COMPLETE trials with this control."""
+    test: BaselineRecord | None
+    """On the test pairs of the winner; None without a winner, or with one on other pairs."""
+
+
+@dataclass(frozen=True, slots=True)
 class ParetoRecord:
-    """A COMPLETE trial that no other one is better than, or as good as, on every objective and better on one."""
+    """A COMPLETE trial, no control, that no other one is as good as on every objective and better than on one."""
 
     id: str
     values: Mapping[str, float]
@@ -78,7 +100,7 @@ class ImportanceRecord:
     shares: Mapping[str, float] = field(default_factory=dict)
     """By dotted key, the largest first."""
     trials: int = 0
-    """COMPLETE trials that they were found with."""
+    """COMPLETE trials that they were found with, controls left out."""
     missing: str | None = None
     """Why there are no shares."""
 
@@ -107,11 +129,13 @@ class SearchDocument:
     mlflow_parent_run: str
     trials: tuple[TrialRecord, ...]
     best: BestRecord | None
-    """None when no trial is COMPLETE."""
+    """None when no trial is COMPLETE, or controls alone are."""
     baselines: Mapping[str, BaselineRecord | None]
     """`no_gaze` and `shorter`; None where a baseline could not be had."""
     report: str
     """Path of `report.md`."""
+    controls: Mapping[str, ControlRecord] = field(default_factory=dict)
+    """What each control reached that trials had, by its name."""
     pareto: tuple[ParetoRecord, ...] = ()
     """With several objectives: the trials of the Pareto front, by id."""
     importance: ImportanceRecord = field(default_factory=ImportanceRecord)
@@ -125,8 +149,15 @@ class SearchDocument:
     """What was run, for the report only: `data`, `gaze`, `code version` and whatever else identifies it."""
 
     def rank_trials(self) -> list[TrialRecord]:
-        """Return the trials, best first: COMPLETE before PRUNED before FAIL, then by validation accuracy."""
-        return sorted(self.trials, key=lambda trial: rank_key(trial.state, trial.val_accuracy))
+        """Return the trials that may win, best first: COMPLETE before PRUNED before FAIL, then by validation accuracy.
+
+        The rank of a trial is its place in this list. Controls have none; `list_controls` has them.
+        """
+        return _sort_trials(trial for trial in self.trials if not trial.is_control)
+
+    def list_controls(self) -> list[TrialRecord]:
+        """Return the trials with a control in the same order."""
+        return _sort_trials(trial for trial in self.trials if trial.is_control)
 
     def to_json(self) -> dict[str, object]:
         """Return the document of `--json`. It holds only what JSON can: NaN and infinity become null."""
@@ -139,6 +170,10 @@ class SearchDocument:
             "trials": [_record_fields(trial) for trial in self.trials],
             "best": None if best is None else {**_record_fields(best), "test": best.test and _record_fields(best.test)},
             "baselines": {name: record and _record_fields(record) for name, record in self.baselines.items()},
+            "controls": {
+                name: {**_record_fields(record), "test": record.test and _record_fields(record.test)}
+                for name, record in self.controls.items()
+            },
             "pareto": [_record_fields(record) for record in self.pareto],
             "importance": dict(self.importance.shares),
             "ended_by": self.ended_by and _record_fields(self.ended_by),
@@ -150,6 +185,10 @@ class SearchDocument:
     def to_json_text(self) -> str:
         """Return `to_json` as text, indented."""
         return json.dumps(self.to_json(), indent=2, allow_nan=False)
+
+
+def _sort_trials(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
+    return sorted(trials, key=lambda trial: rank_key(trial.state, trial.val_accuracy))
 
 
 def rank_key(state: TrialState, val_accuracy: float | None) -> tuple[int, float]:
@@ -165,7 +204,7 @@ def rank_key(state: TrialState, val_accuracy: float | None) -> tuple[int, float]
 
 
 def _record_fields(
-    record: TrialRecord | BestRecord | TestRecord | BaselineRecord | ParetoRecord | EndedRecord,
+    record: TrialRecord | BestRecord | TestRecord | BaselineRecord | ControlRecord | ParetoRecord | EndedRecord,
 ) -> dict[str, object]:
     # dataclasses.asdict does not serve here: it makes deep copies, and a mappingproxy cannot be copied.
     return {name: getattr(record, name) for name in record.__slots__}

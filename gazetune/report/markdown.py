@@ -9,6 +9,7 @@ from gazetune.report.document import ImportanceRecord, SearchDocument
 from gazetune.report.wording import (
     BASELINE_TITLES,
     best_line,
+    control_rows,
     ended_line,
     format_interval,
     format_percent,
@@ -17,6 +18,7 @@ from gazetune.report.wording import (
     pareto_rows,
     short_params,
     state_verdict,
+    trials_with_ranks,
 )
 
 
@@ -40,13 +42,16 @@ def render_report(document: SearchDocument) -> str:
     if baselines:
         head = ["baseline", "test accuracy % (95 % interval)", "best minus baseline, points (95 % interval)", "pairs"]
         parts += ["## Baselines on the same test pairs", _render_table(head, baselines)]
+    if document.controls:
+        head, *rows = control_rows(document)
+        parts += ["## Controls, which cannot win", _render_table(head, rows)]
     if document.pareto:
         head, *rows = pareto_rows(document.pareto)
         parts += ["## Pareto front", _render_table(head, rows)]
     parts += _render_importance(document.importance)
     trials = [
         [
-            str(rank),
+            rank,
             trial.id,
             trial.state,
             short_params(trial.params),
@@ -56,7 +61,7 @@ def render_report(document: SearchDocument) -> str:
             trial.mlflow_run or "",
             trial.reason or "",
         ]
-        for rank, trial in enumerate(document.rank_trials(), start=1)
+        for rank, trial in trials_with_ranks(document)
     ]
     head = ["rank", "trial", "state", "params", "examples", "val accuracy %", "seconds", "MLflow run", "reason"]
     parts += ["## Trials", _render_table(head, trials), "## What was run", _list_facts(document)]

@@ -10,6 +10,7 @@ from gazetune.report.document import SearchDocument
 from gazetune.report.wording import (
     BASELINE_TITLES,
     best_line,
+    control_rows,
     ended_line,
     format_interval,
     format_percent,
@@ -18,6 +19,7 @@ from gazetune.report.wording import (
     pareto_rows,
     short_params,
     state_verdict,
+    trials_with_ranks,
 )
 
 MAX_ROWS = 40
@@ -33,11 +35,13 @@ def print_table(document: SearchDocument, console: Console) -> None:
     if document.ended_by is not None:
         console.print(Text(ended_line(document.ended_by)))
     if document.pareto:
-        console.print(_make_pareto_table(document))
+        console.print(_make_text_table("Pareto front", pareto_rows(document.pareto)))
     if document.best is not None:
         console.print(Text(best_line(document.best)))
         if any(document.baselines.values()):
             console.print(_make_baselines_table(document))
+    if document.controls:
+        console.print(_make_text_table("Controls, which cannot win", control_rows(document)))
     console.print(Text(state_verdict(document)))
     if told := importance_line(document.importance):
         console.print(Text(told))
@@ -53,19 +57,20 @@ def _make_trials_table(document: SearchDocument) -> Table:
     table.add_column("params", ratio=1, overflow="fold")
     table.add_column("examples", justify="right", no_wrap=True)
     table.add_column("val acc %", justify="right", no_wrap=True)
-    for rank, trial in enumerate(document.rank_trials()[:MAX_ROWS], start=1):
+    for rank, trial in trials_with_ranks(document)[:MAX_ROWS]:
         told = short_params(trial.params)
         if trial.state == "FAIL" and trial.reason:
             told = f"{told}\n{trial.reason.splitlines()[0]}"
-        row = [str(rank), trial.id, trial.state, told, str(trial.examples), format_percent(trial.val_accuracy)]
+        row = [rank, trial.id, trial.state, told, str(trial.examples), format_percent(trial.val_accuracy)]
         # Text, not str: a reason may hold square brackets, which rich would take for markup.
         table.add_row(*(Text(cell) for cell in row))
     return table
 
 
-def _make_pareto_table(document: SearchDocument) -> Table:
-    table = Table(title=Text("Pareto front"), title_justify="left")
-    head, *rows = pareto_rows(document.pareto)
+def _make_text_table(title: str, lines: list[list[str]]) -> Table:
+    """Return a table of a head and rows."""
+    table = Table(title=Text(title), title_justify="left")
+    head, *rows = lines
     for name in head:
         table.add_column(name, justify="right")
     for row in rows:

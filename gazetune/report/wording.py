@@ -11,10 +11,12 @@ from pathlib import Path
 from gazetune.report.document import (
     BaselineRecord,
     BestRecord,
+    ControlRecord,
     EndedRecord,
     ImportanceRecord,
     ParetoRecord,
     SearchDocument,
+    TrialRecord,
 )
 
 _GAZE_KEYS = ("gaze.", "projector.", "fusion.")
@@ -97,6 +99,12 @@ def _short_value(key: str, value: object) -> str:
     return str(value)
 
 
+def trials_with_ranks(document: SearchDocument) -> list[tuple[str, TrialRecord]]:
+    """Return the trials in the order of the table, each with its rank; the controls come last and have none."""
+    ranked = [(str(rank), trial) for rank, trial in enumerate(document.rank_trials(), start=1)]
+    return ranked + [("control", trial) for trial in document.list_controls()]
+
+
 def pareto_rows(front: Sequence[ParetoRecord]) -> list[list[str]]:
     """Return the Pareto front as rows of text, its objectives for a head."""
     names = list(front[0].values)
@@ -120,6 +128,21 @@ def ended_line(ended: EndedRecord) -> str:
     return f"Ended early: {ended.cap} {limit} was reached with {ended.trials} of {ended.planned} trials begun."
 
 
+def control_rows(document: SearchDocument) -> list[list[str]]:
+    """Return what each control reached at its best, as rows of text below a head."""
+    head = ["control", "best trial", "validation accuracy %", "test accuracy % (95 % interval)"]
+    rows = []
+    for name, record in document.controls.items():
+        shown = f"{record.id}: {short_params(record.params)}"
+        row = [name, shown, format_percent(record.val_accuracy)]
+        if record.test is None:
+            rows.append([*row, "-", "-"])
+            continue
+        accuracy = f"{format_percent(record.test.accuracy)} ({format_interval(record.test.ci95)})"
+        rows.append([*row, accuracy, format_points(record.test.difference, record.test.difference_ci95)])
+    return [[*head, "best minus control, points (95 % interval)"], *rows]
+
+
 def best_line(best: BestRecord) -> str:
     """Return what the best trial is and how right it is on validation and test."""
     line = (
@@ -140,11 +163,36 @@ def state_verdict(document: SearchDocument) -> str:
         return f"No gain of gaze: the best trial, {best.id}, is a run without gaze."
     if best.test is None or no_gaze is None:
         return "Whether gaze helps is not known: the best trial was not compared with a run without gaze on test pairs."
+    if no_gaze.difference_ci95[0] > 0 and (matched := _control_that_matches(document.controls)) is not None:
+        return _not_of_gaze(no_gaze, *matched)
     return _compare_with_no_gaze(no_gaze)
+
+
+def _control_that_matches(controls: Mapping[str, ControlRecord]) -> tuple[str, BaselineRecord] | None:
+    """Return the control that came closest to the winner on test, if the winner is not shown to be better than it."""
+    tested = {name: record.test for name, record in controls.items() if record.test is not None}
+    name = min(tested, key=lambda each: tested[each].difference, default=None)
+    return None if name is None or tested[name].difference_ci95[0] > 0 else (name, tested[name])
+
+
+def _not_of_gaze(no_gaze: BaselineRecord, name: str, control: BaselineRecord) -> str:
+    return (
+        f"No gain of gaze is shown: the best trial is right {100 * no_gaze.difference:.1f} points more often than the "
+        f"best run without gaze on the same {no_gaze.n} test pairs, but not more often than the control {name}, whose "
+        "measures say nothing about a text (best minus control "
+        f"{format_points(control.difference, control.difference_ci95)})."
+    )
 
 
 def _without_winner(document: SearchDocument) -> str:
     states = Counter(trial.state for trial in document.trials)
+    controls = [trial.control for trial in document.trials if trial.is_control and trial.state == "COMPLETE"]
+    if controls:
+        names = ", ".join(sorted(set(controls)))
+        return (
+            f"No winner: all {len(controls)} trials that ran their full budget are controls (gaze.control: {names}), "
+            "which are there to be beaten. Nothing is said about gaze without a trial that has real measures or none."
+        )
     told = ", ".join(f"{states[state]} {state}" for state in ("PRUNED", "FAIL") if states[state]) or "no trial ran"
     reasons = [trial.reason for trial in document.trials if trial.state == "FAIL" and trial.reason]
     last = f"; the first failure: {reasons[0].splitlines()[0]}" if reasons else ""

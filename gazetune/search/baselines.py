@@ -6,12 +6,15 @@ Two baselines answer on the same pairs as the winner:
 - `no_gaze` is a model with fusion `none` and the full budget. There are two candidates, and the one with the better
   validation accuracy is taken: the winner's own config without gaze, and the search's best trial without gaze. The
   first is trained for the comparison; so is the second, where the search had stopped it.
+
+Controls are there to be beaten: a trial with one is neither winner nor baseline. The best trial of each control answers
+on the same pairs too, and what it reached stands beside the winner.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +25,7 @@ from gazetune.config import Config
 from gazetune.evaluate.accuracy import pair_correctness
 from gazetune.evaluate.length import shorter_baseline
 from gazetune.evaluate.statistics import accuracy_interval, paired_difference
-from gazetune.report.document import BaselineRecord, BestRecord, TestRecord, TrialRecord
+from gazetune.report.document import BaselineRecord, BestRecord, ControlRecord, TestRecord, TrialRecord
 from gazetune.reward.data.dataset import PreparedData
 from gazetune.trials.messages import EvaluateJob, EvaluationResult
 
@@ -42,16 +45,45 @@ RunEvaluation = Callable[[EvaluateJob], EvaluationResult]
 """Runs an evaluation in a warm slot and returns its result."""
 
 
+@dataclass(frozen=True)
+class TestComparison:
+    """What was found on the test pairs of the winner."""
+
+    __test__ = False  # pytest takes classes named Test* for tests
+
+    best: BestRecord | None
+    """The winner; None when no trial may win."""
+    baselines: Mapping[str, BaselineRecord | None]
+    """By name; None where there is none."""
+    controls: Mapping[str, ControlRecord]
+    """What each control reached at its best, by its name."""
+
+
 def best_trial(trials: Sequence[TrialRecord]) -> TrialRecord | None:
-    """Return the COMPLETE trial with the highest validation accuracy, the earliest on ties."""
-    complete = [trial for trial in trials if trial.state == "COMPLETE" and trial.val_accuracy is not None]
-    return max(complete, key=lambda trial: trial.val_accuracy or 0.0, default=None)
+    """Return the COMPLETE trial, no control, with the highest validation accuracy, the earliest on ties."""
+    return _highest_complete(trial for trial in trials if not trial.is_control)
 
 
 def best_trial_without_gaze(trials: Sequence[TrialRecord]) -> TrialRecord | None:
     """Return the best trial with fusion `none`: among the COMPLETE ones, or else among those that were stopped."""
-    without = [trial for trial in trials if trial.params["fusion.kind"] == "none" and trial.val_accuracy is not None]
+    without = [
+        trial
+        for trial in trials
+        if trial.params["fusion.kind"] == "none" and trial.val_accuracy is not None and not trial.is_control
+    ]
     return max(without, key=lambda trial: (trial.state == "COMPLETE", trial.val_accuracy), default=None)
+
+
+def best_of_controls(trials: Sequence[TrialRecord]) -> dict[str, TrialRecord]:
+    """Return for each control, by its name, the COMPLETE trial with it that is best on validation."""
+    names = sorted({trial.control for trial in trials if trial.is_control})
+    found = {name: _highest_complete(trial for trial in trials if trial.control == name) for name in names}
+    return {name: trial for name, trial in found.items() if trial is not None}
+
+
+def _highest_complete(trials: Iterable[TrialRecord]) -> TrialRecord | None:
+    complete = [trial for trial in trials if trial.state == "COMPLETE" and trial.val_accuracy is not None]
+    return max(complete, key=lambda trial: trial.val_accuracy or 0.0, default=None)
 
 
 def baseline_name(role: str, config: Config) -> str:
@@ -70,28 +102,27 @@ def compare_winner(
     train_baseline: TrainBaseline,
     run_evaluation: RunEvaluation,
     load_data: Callable[[Config], PreparedData],
-) -> tuple[BestRecord | None, dict[str, BaselineRecord | None]]:
-    """Evaluate the winner and its baselines on the winner's test split.
+) -> TestComparison:
+    """Evaluate the winner, its baselines and the best trial of each control on the winner's test split.
 
     Parameters
     ----------
     trials
-        The finished trials. Without a COMPLETE one there is no winner and nothing to compare.
-    configs, folders
-        The config of each trial, and the folder of its saved model, by trial id.
+        The finished trials. Where none of them is COMPLETE and no control there is no winner and nothing to compare.
+    configs
+        The config of each trial, by its id.
+    folders
+        The folder of its saved model, by its id, of each trial that has one. A search that an older version began may
+        have dropped what is needed now; then nothing is compared.
     train_baseline, run_evaluation
         What the slots do.
     load_data
         Returns the prepared data of a config.
-
-    Returns
-    -------
-    tuple
-        The winner with its test accuracy, and each baseline by name; None where there is none.
     """
     winner = best_trial(trials)
-    if winner is None:
-        return None, {"no_gaze": None, "shorter": None}
+    if winner is None or winner.id not in folders:
+        best = None if winner is None else _winner_record(winner, None)
+        return TestComparison(best, {"no_gaze": None, "shorter": None}, _controls_on_validation(trials))
     config = configs[winner.id]
     right = _score_on_test(run_evaluation, f"best-{winner.id}", config, folders[winner.id])
     shorter = shorter_baseline(load_data(config).response_words("test"))
@@ -108,7 +139,12 @@ def compare_winner(
         chosen = max(candidates, key=lambda candidate: candidate.val_accuracy)
         without_gaze = _score_on_test(run_evaluation, "no-gaze", chosen.config, chosen.folder)
         baselines["no_gaze"] = _compare_with_winner(right, without_gaze)
-    return _winner_record(winner, right), baselines
+    controls = _controls_on_validation(trials)
+    for name, trial in best_of_controls([each for each in trials if has_same_pairs(configs[each.id])]).items():
+        if trial.id in folders:
+            scored = _score_on_test(run_evaluation, f"control-{trial.id}", configs[trial.id], folders[trial.id])
+            controls[name] = _control_record(trials, trial, _compare_with_winner(right, scored))
+    return TestComparison(_winner_record(winner, right), baselines, controls)
 
 
 def _no_gaze_candidates(
@@ -124,7 +160,7 @@ def _no_gaze_candidates(
     if winner.fusion.kind != "none":
         candidates.append(train_baseline("winner-without-gaze", _config_without_gaze(winner)))
     searched = best_trial_without_gaze([trial for trial in trials if has_same_pairs(configs[trial.id])])
-    if searched is not None and searched.state == "COMPLETE":
+    if searched is not None and searched.id in folders and searched.state == "COMPLETE":
         accuracy = float(searched.val_accuracy or 0.0)
         candidates.append(BaselineCandidate(configs[searched.id], folders[searched.id], accuracy))
     elif searched is not None:
@@ -154,7 +190,17 @@ def _compare_with_winner(winner: NDArray[np.float64], baseline: NDArray[np.float
     )
 
 
-def _winner_record(trial: TrialRecord, right: NDArray[np.float64]) -> BestRecord:
-    """Return the winner with its test accuracy; `right` [n] is its correctness on the test pairs."""
-    test = TestRecord(accuracy=float(right.mean()), n=len(right), ci95=accuracy_interval(right))
+def _controls_on_validation(trials: Sequence[TrialRecord]) -> dict[str, ControlRecord]:
+    return {name: _control_record(trials, trial, None) for name, trial in best_of_controls(trials).items()}
+
+
+def _control_record(trials: Sequence[TrialRecord], trial: TrialRecord, test: BaselineRecord | None) -> ControlRecord:
+    """Return what a control reached: its best trial, and how that compares with the winner on test pairs."""
+    count = sum(each.control == trial.control and each.state == "COMPLETE" for each in trials)
+    return ControlRecord(trial.id, trial.params, float(trial.val_accuracy or 0.0), count, test)
+
+
+def _winner_record(trial: TrialRecord, right: NDArray[np.float64] | None) -> BestRecord:
+    """Return the winner with its test accuracy; `right` [n] is its correctness on the test pairs, None if unknown."""
+    test = None if right is None else TestRecord(float(right.mean()), len(right), accuracy_interval(right))
     return BestRecord(id=trial.id, params=trial.params, val_accuracy=float(trial.val_accuracy or 0.0), test=test)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from gazetune.config import Config
 from gazetune.config.config_file import dump_config
 from gazetune.errors import RunError
-from gazetune.report.document import SearchDocument
+from gazetune.files.replaced_folder import recover_folder
+from gazetune.report.document import SearchDocument, TrialRecord
 from gazetune.report.markdown import write_report
 from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.data.prepared_data import prepare_data, prepared_facts
+from gazetune.reward.saved.saved_files import WEIGHTS
 from gazetune.search.active_search import ActiveSearch
 from gazetune.search.baselines import BaselineCandidate, baseline_name, compare_winner
+from gazetune.search.folder import SearchFolder
 from gazetune.search.study.finished_trials import trial_records
 from gazetune.search.study.importance import measure_importance
 from gazetune.search.study.pareto_front import find_pareto_front
@@ -31,17 +35,17 @@ def compare_on_test(active: ActiveSearch) -> SearchDocument:
     """
     prepared, study = active.prepared, active.study
     active.slots.keep_one_slot()
-    trials = trial_records(study)
+    trials = trial_records(study, prepared.space)
     configs = {trial.id: prepared.space.trial_config(trial.params) for trial in trials}
     prepared.progress.print_stage("evaluating the best trial and the baselines on the test split")
 
     def evaluate_in_slot(job: EvaluateJob) -> EvaluationResult:
         return run_evaluation(active.slots.board, job, active.check_interrupted)
 
-    best, baselines = compare_winner(
+    compared = compare_winner(
         trials,
         configs,
-        {trial_id: prepared.folder.trial_folder(trial_id) / "best" for trial_id in configs},
+        _find_saved_models(prepared.folder, trials),
         lambda role, config: _train_baseline(active, role, config),
         evaluate_in_slot,
         lambda config: prepare_data(config, prepared.folder.cache),
@@ -52,9 +56,10 @@ def compare_on_test(active: ActiveSearch) -> SearchDocument:
         tracking_uri=prepared.tracker.shown_uri,
         mlflow_parent_run=active.parent_run,
         trials=trials,
-        best=best,
-        baselines=baselines,
-        pareto=find_pareto_front(study, prepared.config.search),
+        best=compared.best,
+        baselines=compared.baselines,
+        controls=compared.controls,
+        pareto=find_pareto_front(study, prepared.space),
         importance=measure_importance(study, prepared.space),
         ended_by=active.caps.end_record(trials),
         data=prepared.list_pair_counts(),
@@ -64,6 +69,12 @@ def compare_on_test(active: ActiveSearch) -> SearchDocument:
     )
     write_report(document, prepared.folder.report)
     return document
+
+
+def _find_saved_models(folder: SearchFolder, trials: Sequence[TrialRecord]) -> dict[str, Path]:
+    """Return the folder of the saved model of each trial that has one, by trial id."""
+    folders = {trial.id: folder.trial_folder(trial.id) / "best" for trial in trials}
+    return {trial_id: best for trial_id, best in folders.items() if recover_folder(best) and (best / WEIGHTS).is_file()}
 
 
 def _train_baseline(active: ActiveSearch, role: str, config: Config) -> BaselineCandidate | None:

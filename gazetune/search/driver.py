@@ -98,7 +98,8 @@ def _finish_search(active: ActiveSearch, document: SearchDocument) -> None:
     """Close the search's MLflow run and write its document."""
     prepared = active.prepared
     prepared.tracker.log_file(active.parent_run, Path(document.report))
-    prepared.tracker.finish_run(active.parent_run, "COMPLETE" if document.best else "FAIL", None)
+    any_complete = any(trial.state == "COMPLETE" for trial in document.trials)
+    prepared.tracker.finish_run(active.parent_run, "COMPLETE" if any_complete else "FAIL", None)
     # Last, since a search with this file counts as finished.
     prepared.folder.write_document(document.to_json_text())
     # Until now they were needed: a search that is resumed before would train the baselines again.

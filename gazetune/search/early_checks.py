@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from gazetune.config import is_control
 from gazetune.files.paths import path_exists
 from gazetune.preferences.splits import load_splits
 from gazetune.search.space.search_space import SearchSpace
@@ -15,6 +16,8 @@ from gazetune.search.study.samplers import check_sampler
 from gazetune.search.study.storage import check_study_storage
 from gazetune.tracking.location import check_tracking_uri, log_unwritten_secret
 from gazetune.trials.disk import folder_bytes
+
+_LOG = logging.getLogger(__name__)
 
 READ_AT_ONCE_BYTES = 64_000_000
 """Size of a source on disk up to which reading it before anything is started takes a second or two."""
@@ -28,7 +31,20 @@ def check_search(space: SearchSpace, storage: Path) -> None:
     check_caps(space.config.search, space.resource_shapes(), space.origin)
     check_tracking_uri(space.config.tracking.uri, storage)
     check_study_storage(space.config.search.storage, space.name, storage / space.name)
+    _log_controls_alone(space)
     log_unwritten_secret(space.config.tracking.uri, f"gazetune search --resume {space.name}")
+
+
+def _log_controls_alone(space: SearchSpace) -> None:
+    """Warn of a space that can only give controls, which never win."""
+    controls = {config.gaze.control for config in space.data_configs()}
+    if all(map(is_control, controls)):
+        _LOG.warning(
+            "%s: every trial is a control (gaze.control: %s) and none can win; accepted for a winner: none among the "
+            "values of gaze.control",
+            space.origin,
+            ", ".join(sorted(controls)),
+        )
 
 
 def check_small_sources(space: SearchSpace) -> None:

@@ -16,6 +16,7 @@ from gazetune.report.document import EndedRecord
 from gazetune.search.folder import SearchFolder
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.stopping.caps import HOURS_FILE, WorkingTime
+from gazetune.search.study.candidates import is_candidate
 from gazetune.search.study.own_trials import own_trials
 from gazetune.search.study.storage import find_study, own_study_url
 from gazetune.trials.disk import folder_bytes
@@ -64,7 +65,7 @@ class SearchStatus:
     failures: Mapping[str, Sequence[str]]
     """Trial ids by the reason for which they FAILed."""
     best: TrialStatus | None
-    """The COMPLETE trial with the highest validation accuracy."""
+    """The COMPLETE trial with the highest validation accuracy, controls left out."""
     running: Sequence[TrialStatus]
     trial_hours: float
     """Hours of training, summed over trials."""
@@ -141,7 +142,7 @@ def read_status(storage: Path, name: str) -> SearchStatus:
         trials=space.config.search.trials,
         states={state: states[state] for state in SHOWN_STATES},
         failures=_failures_by_reason(trials),
-        best=_best_trial(trials, budget),
+        best=_best_trial(trials, space, budget),
         running=[_trial_status(trial, budget) for trial in running],
         trial_hours=seconds / 3600,
         gpu_hours=gpu_hours,
@@ -176,8 +177,8 @@ def _cap_uses(search: SearchConfig, folder: Path, gpu_hours: float) -> list[CapU
     return caps
 
 
-def _best_trial(trials: Sequence[FrozenTrial], budget: int | None) -> TrialStatus | None:
-    complete = [_trial_status(trial, budget) for trial in trials if trial.state == TrialState.COMPLETE]
+def _best_trial(trials: Sequence[FrozenTrial], space: SearchSpace, budget: int | None) -> TrialStatus | None:
+    complete = [_trial_status(trial, budget) for trial in trials if is_candidate(trial, space)]
     return max(complete, key=lambda trial: trial.val_accuracy or 0.0, default=None)
 
 

@@ -20,7 +20,7 @@ from dataclasses import replace
 import optuna
 from optuna.trial import FrozenTrial
 
-from gazetune.config import Config
+from gazetune.config import Config, is_control
 from gazetune.config.config_file import dump_config, write_config
 from gazetune.config.keys import get_key
 from gazetune.report.document import TrialRecord
@@ -55,7 +55,7 @@ class Ledger:
             tags = {**fingerprint_tags(facts.data_fingerprint, facts.gaze_fingerprint), **facts.count_tags()}
         run = self._tracker.start_trial(self._parent_run, trial_id, shown, dump_config(config), tags)
         replace(StudyRecord.read(trial), params=shown, mlflow_run=run).write(trial)
-        self._progress.show_start(trial_id)
+        self._progress.show_start(trial_id, is_control(config.gaze.control))
 
     def add_report(self, trial: optuna.Trial, report: TrainingReport) -> None:
         """Write down one evaluation: its metrics to MLflow, how far the trial is to its record."""
@@ -124,8 +124,8 @@ def log_report(tracker: Tracker, run: str, report: TrainingReport) -> None:
     tracker.log_metrics(run, {**report.metrics, "examples": report.examples}, report.step)
 
 
-def record_of_finished(trial: FrozenTrial) -> TrialRecord:
-    """Return what a document says of a finished trial."""
+def record_of_finished(trial: FrozenTrial, control: str) -> TrialRecord:
+    """Return what a document says of a finished trial with this `gaze.control`."""
     record = StudyRecord.read(trial)
     return TrialRecord(
         id=trial_id_of(trial.number),
@@ -136,4 +136,5 @@ def record_of_finished(trial: FrozenTrial) -> TrialRecord:
         seconds=record.seconds,
         mlflow_run=record.mlflow_run,
         reason=record.reason,
+        control=control,
     )

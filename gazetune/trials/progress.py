@@ -23,6 +23,7 @@ class ProgressDisplay:
         self.console = console or Console(stderr=True, log_path=False)
         self._running: dict[str, str] = {}
         self._best: tuple[float, str] | None = None
+        self._controls: set[str] = set()
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -63,8 +64,10 @@ class ProgressDisplay:
         """Print what was found out, while the run goes on with what it does."""
         self._print_line(text)
 
-    def show_start(self, trial_id: str) -> None:
-        """Show that a trial was handed out."""
+    def show_start(self, trial_id: str, is_control: bool = False) -> None:
+        """Show that a trial was handed out; a control is never called the best one."""
+        if is_control:
+            self._controls.add(trial_id)
         self._running[trial_id] = "starting"
         self._update_status()
 
@@ -78,7 +81,8 @@ class ProgressDisplay:
     def show_end(self, trial_id: str, state: str, accuracy: float | None, reason: str | None) -> None:
         """Print how a trial ended, and advance the bar."""
         self._running.pop(trial_id, None)
-        if state == "COMPLETE" and accuracy is not None and (self._best is None or accuracy > self._best[0]):
+        is_candidate = state == "COMPLETE" and trial_id not in self._controls
+        if is_candidate and accuracy is not None and (self._best is None or accuracy > self._best[0]):
             self._best = (accuracy, trial_id)
         shown = "" if accuracy is None else f" validation accuracy {accuracy:.3f}"
         why = f" ({reason})" if reason else ""

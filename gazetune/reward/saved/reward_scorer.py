@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from gazetune.config import Config
+from gazetune.config import Config, is_control
 from gazetune.errors import InputError
 from gazetune.gaze.measures import GazePredictor
 from gazetune.gaze.predictors.registry import create_predictor
@@ -139,7 +139,7 @@ def _load_predictor(folder: Path, config: Config, trained_with: str) -> GazePred
     """Return the predictor that the model was trained with, by its fingerprint; None for a model without gaze."""
     if config.fusion.kind == "none":
         return None
-    if config.gaze.control != "none":
+    if is_control(config.gaze.control):
         raise InputError(
             f"{folder / CONFIG}: gaze.control: '{config.gaze.control}': this model was trained with measures that "
             "say nothing about a text, to be compared with another one on the same pairs; accepted: none"

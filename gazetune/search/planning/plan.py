@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gazetune.cluster.capacity import NodeResources, largest_resources, require_slots
-from gazetune.config import ResourcesConfig
+from gazetune.config import ResourcesConfig, is_control
 from gazetune.reward.data.rendered_length import load_pair_splits
 from gazetune.search.planning.expected_work import TrainingWork
 from gazetune.search.space.search_space import SearchSpace
@@ -132,8 +132,12 @@ def _count_kept_models(space: SearchSpace) -> int:
     search = space.config.search
     if len(objectives_of(search)) > 1:  # any number of them may be on the Pareto front
         return search.trials
-    data_sets = len({config.data for config in space.data_configs()})
-    return min(search.trials, search.keep_models + data_sets)
+    configs = space.data_configs()
+    without_gaze = {(config.data, config.backbone) for config in configs}
+    controls = {
+        (config.data, config.backbone, config.gaze.control) for config in configs if is_control(config.gaze.control)
+    }
+    return min(search.trials, search.keep_models + len(without_gaze) + len(controls))
 
 
 def _peak_disk_bytes(trials: int, slots: int, kept: int, sizes: TrialSizes, evaluations: int, pairs: int) -> int:

@@ -55,6 +55,10 @@ class SearchSpace:
         except KeyError:
             return None
 
+    def control_of(self, params: Mapping[str, object]) -> str:
+        """Return the `gaze.control` of a trial with these parameters (`config.is_control` tells what it means)."""
+        return str(self.value_of("gaze.control", params))
+
     def values_for(self, condition: Condition, chosen: Mapping[str, object]) -> dict[str, object]:
         """Return the values that a condition asks for, where these values were chosen."""
         return {key: self.value_of(key, chosen) for key in condition.keys}

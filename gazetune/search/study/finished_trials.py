@@ -6,6 +6,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from gazetune.report.document import TrialRecord
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.study.candidates import control_of
 from gazetune.search.study.own_trials import own_trials
 from gazetune.trials.ledger import record_of_finished
 
@@ -17,6 +19,6 @@ def finished_trials(study: optuna.Study) -> list[FrozenTrial]:
     return own_trials(study, _FINISHED)
 
 
-def trial_records(study: optuna.Study) -> tuple[TrialRecord, ...]:
+def trial_records(study: optuna.Study, space: SearchSpace) -> tuple[TrialRecord, ...]:
     """Return what the document of a search says of each finished trial, by number."""
-    return tuple(record_of_finished(trial) for trial in finished_trials(study))
+    return tuple(record_of_finished(trial, control_of(trial, space)) for trial in finished_trials(study))

@@ -9,23 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from gazetune.report.document import ImportanceRecord
 from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.study.candidates import list_candidates
 from gazetune.search.study.objectives import directions_of
-from gazetune.search.study.own_trials import own_trials
 from gazetune.trials.objective import Direction
 
 ENOUGH = 10
-"""COMPLETE trials below which nothing is said."""
+"""COMPLETE trials, controls left out, below which nothing is said."""
 
 _BEST = 5
 """Trials that stand for the best ones, or a tenth of all where that is more; fewer say little about an axis."""
 
 
 def measure_importance(study: optuna.Study, space: SearchSpace) -> ImportanceRecord:
-    """Return how much each searched key mattered among the COMPLETE trials of the search; of one objective alone."""
+    """Return how much each searched key mattered among the COMPLETE trials that may win; with one objective alone."""
     directions = directions_of(space.config.search)
     if len(directions) > 1:
         return ImportanceRecord(missing="there are several objectives; the Pareto front says which trials are good")
@@ -35,7 +35,7 @@ def measure_importance(study: optuna.Study, space: SearchSpace) -> ImportanceRec
         for value in axis.example_values()
         for name in axis.optuna_parameters(value)
     }
-    return parameter_importance(own_trials(study, (TrialState.COMPLETE,)), directions[0], keys)
+    return parameter_importance(list_candidates(study, space), directions[0], keys)
 
 
 def parameter_importance(

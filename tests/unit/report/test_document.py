@@ -7,7 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from gazetune.report.document import EndedRecord, ParetoRecord, SearchDocument, TrialRecord
+from gazetune.report.document import (
+    BaselineRecord,
+    ControlRecord,
+    EndedRecord,
+    ParetoRecord,
+    SearchDocument,
+    TrialRecord,
+)
+from gazetune.report.wording import trials_with_ranks
 
 Maker = Callable[..., SearchDocument]
 
@@ -22,13 +30,14 @@ def test_the_document_has_the_keys_it_promises(document: Maker) -> None:
         "trials",
         "best",
         "baselines",
+        "controls",
         "pareto",
         "importance",
         "ended_by",
         "data",
         "report",
     ]
-    trial = {"id", "state", "params", "examples", "val_accuracy", "seconds", "mlflow_run", "reason"}
+    trial = {"id", "state", "params", "examples", "val_accuracy", "seconds", "mlflow_run", "reason", "control"}
     assert set(made["trials"][0]) == trial
     assert set(made["best"]) == {"id", "params", "val_accuracy", "test"}
     assert set(made["best"]["test"]) == {"accuracy", "n", "ci95"}
@@ -85,3 +94,18 @@ def test_trials_rank_by_state_then_accuracy_with_nan_last(document: Maker) -> No
     unmeasured = TrialRecord("0004", "PRUNED", {}, 1, math.nan, 1.0, None)
     made = document(trials=(unmeasured, *document().trials))
     assert [trial.id for trial in made.rank_trials()] == ["0003", "0000", "0002", "0004", "0001"]
+
+
+def test_controls_have_no_rank_and_come_last(document: Maker) -> None:
+    control = TrialRecord("0004", "COMPLETE", {}, 1, 0.99, 1.0, None, control="noise")
+    made = document(trials=(control, *document().trials))
+    assert [trial.id for trial in made.rank_trials()] == ["0003", "0000", "0002", "0001"]
+    assert [(rank, trial.id) for rank, trial in trials_with_ranks(made)][0::4] == [("1", "0003"), ("control", "0004")]
+    assert json.loads(made.to_json_text())["trials"][0]["control"] == "noise"
+
+
+def test_what_controls_reached_is_in_the_document(document: Maker) -> None:
+    test = BaselineRecord(0.7, 450, (0.65, 0.75), 0.15, (0.1, 0.2))
+    controls = {"noise": ControlRecord("0004", {"fusion.kind": "add"}, 0.7, 3, test)}
+    made = json.loads(document(controls=controls).to_json_text())["controls"]["noise"]
+    assert (made["id"], made["val_accuracy"], made["trials"], made["test"]["difference"]) == ("0004", 0.7, 3, 0.15)

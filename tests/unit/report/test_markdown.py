@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from gazetune.report.document import EndedRecord, ImportanceRecord, ParetoRecord, SearchDocument
+from gazetune.report.document import (
+    BaselineRecord,
+    ControlRecord,
+    EndedRecord,
+    ImportanceRecord,
+    ParetoRecord,
+    SearchDocument,
+)
 from gazetune.report.markdown import render_report, write_report
 from gazetune.report.wording import best_line, ended_line, state_verdict
 
@@ -70,3 +77,15 @@ def test_a_report_that_cannot_be_made_leaves_the_old_one(document: Maker, tmp_pa
     with pytest.raises(UnicodeEncodeError):
         write_report(document(name="\ud800"), path)
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_control_reached_stands_in_the_report(document: Maker) -> None:
+    test = BaselineRecord(0.7, 450, (0.655, 0.745), 0.153, (0.1, 0.2))
+    controls = {
+        "noise": ControlRecord("0004", {"fusion.kind": "add"}, 0.71, 2, test),
+        "shuffled": ControlRecord("0005", {"fusion.kind": "add"}, 0.7, 1, None),
+    }
+    text = render_report(document(controls=controls))
+    assert "| noise | 0004: fusion=add | 71.0 | 70.0 (65.5 to 74.5) | +15.3 (+10.0 to +20.0) |" in text
+    assert "| shuffled | 0005: fusion=add | 70.0 | - | - |" in text
+    assert "## Controls" not in render_report(document())

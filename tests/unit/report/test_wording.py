@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from gazetune.report.document import BaselineRecord, EndedRecord, SearchDocument
+from gazetune.report.document import BaselineRecord, ControlRecord, EndedRecord, SearchDocument
 from gazetune.report.wording import ended_line, short_params, state_verdict
 
 Maker = Callable[..., SearchDocument]
@@ -72,3 +72,20 @@ def test_params_are_short_but_never_ambiguous() -> None:
 def test_a_search_that_a_cap_ended_says_which_and_with_how_many_trials(cap: str, limit: float, shown: str) -> None:
     said = ended_line(EndedRecord(cap, limit, trials=12, planned=30))
     assert said == f"Ended early: {cap} {shown} was reached with 12 of 30 trials begun."
+
+
+def with_control(document: Maker, low: float) -> str:
+    control = ControlRecord("0004", {}, 0.8, 2, BaselineRecord(0.7, 450, (0.6, 0.8), 0.02, (low, 0.05)))
+    return state_verdict(document(controls={"shuffled": control}))
+
+
+def test_a_gain_that_a_control_shows_too_is_no_gain_of_gaze(document: Maker) -> None:
+    said = with_control(document, -0.01)
+    assert said.startswith("No gain of gaze is shown") and "control shuffled" in said and "+2.0 (-1.0 to +5.0)" in said
+    assert with_control(document, 0.01).startswith("Gaze helps")
+
+
+def test_controls_alone_give_no_winner_and_the_verdict_says_why(document: Maker) -> None:
+    trials = tuple(replace(trial, control="shuffled") for trial in document().trials)
+    said = state_verdict(document(best=None, trials=trials))
+    assert said.startswith("No winner: all 2 trials that ran their full budget are controls (gaze.control: shuffled)")

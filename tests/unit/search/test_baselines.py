@@ -10,6 +10,7 @@ from gazetune.config import Config
 from gazetune.report.document import TrialRecord
 from gazetune.search.baselines import (
     BaselineCandidate,
+    TestComparison,
     baseline_name,
     best_trial,
     best_trial_without_gaze,
@@ -18,9 +19,9 @@ from gazetune.search.baselines import (
 from gazetune.trials.messages import EvaluateJob, EvaluationResult
 
 
-def trial(number: int, state: str, kind: str, accuracy: float | None) -> TrialRecord:
+def trial(number: int, state: str, kind: str, accuracy: float | None, control: str = "none") -> TrialRecord:
     params = {"fusion.kind": kind, "gaze.features": ["FFD"]}
-    return TrialRecord(f"{number:04d}", state, params, 10, accuracy, 1.0, None)
+    return TrialRecord(f"{number:04d}", state, params, 10, accuracy, 1.0, None, control=control)
 
 
 def config(kind: str) -> Config:
@@ -49,8 +50,12 @@ class Lab:
         return np.array([[1, 2]] * 60 + [[2, 1]] * 40, dtype=np.int32)
 
     def compare(self, trials: list[TrialRecord]) -> tuple[Any, dict[str, Any]]:
+        found = self.compare_all(trials)
+        return found.best, dict(found.baselines)
+
+    def compare_all(self, trials: list[TrialRecord], dropped: tuple[str, ...] = ()) -> TestComparison:
         configs = {record.id: config(record.params["fusion.kind"]) for record in trials}
-        folders = {record.id: Path(record.id) for record in trials}
+        folders = {record.id: Path(record.id) for record in trials if record.id not in dropped}
         return compare_winner(trials, configs, folders, self.train, self.evaluate, lambda _: self)
 
 
@@ -112,3 +117,41 @@ def test_a_baseline_of_another_config_has_another_name_and_caps_are_nothing_to_i
     assert baseline_name("winner-without-gaze", config("add")) != name
     capped = Config.model_validate({"fusion": {"kind": "none"}, "search": {"max_hours": 3.0}})
     assert baseline_name("winner-without-gaze", capped) == name
+
+
+def test_a_control_neither_wins_nor_is_the_baseline_and_what_it_reached_stands_beside_the_winner() -> None:
+    trials = [
+        trial(0, "COMPLETE", "add", 0.9, "shuffled"),
+        trial(1, "COMPLETE", "add", 0.8),
+        trial(2, "COMPLETE", "none", 0.75, "noise"),
+        trial(3, "COMPLETE", "add", 0.7, "shuffled"),
+        trial(4, "PRUNED", "add", 0.95, "constant"),
+    ]
+    lab = Lab({"0000": 0.88, "0001": 0.82, "0002": 0.7, "winner-without-gaze": 0.6})
+    found = lab.compare_all(trials)
+    assert found.best is not None and found.best.id == "0001"
+    no_gaze = found.baselines["no_gaze"]
+    assert no_gaze is not None and no_gaze.accuracy == pytest.approx(0.6), "trial 0002 is a control"
+    shuffled = found.controls["shuffled"]
+    assert (shuffled.id, shuffled.trials, shuffled.val_accuracy) == ("0000", 2, 0.9)
+    assert shuffled.test is not None and shuffled.test.difference == pytest.approx(0.82 - 0.88)
+    assert list(found.controls) == ["noise", "shuffled"], "a control that was stopped reached nothing"
+
+
+def test_controls_alone_have_no_winner_and_are_told() -> None:
+    found = Lab({}).compare_all(
+        [trial(0, "COMPLETE", "add", 0.9, "shuffled"), trial(1, "COMPLETE", "add", 0.8, "noise")]
+    )
+    assert found.best is None and found.baselines == {"no_gaze": None, "shorter": None}
+    assert {name: (each.val_accuracy, each.test) for name, each in found.controls.items()} == {
+        "noise": (0.8, None),
+        "shuffled": (0.9, None),
+    }
+
+
+def test_a_search_whose_older_version_dropped_the_models_still_names_its_winner() -> None:
+    trials = [trial(0, "COMPLETE", "add", 0.9, "shuffled"), trial(1, "COMPLETE", "add", 0.8)]
+    found = Lab({"0000": 0.9}).compare_all(trials, dropped=("0001",))
+    assert found.best is not None and (found.best.id, found.best.test) == ("0001", None)
+    found = Lab({"0001": 0.8, "winner-without-gaze": 0.6}).compare_all(trials, dropped=("0000",))
+    assert found.best is not None and found.best.test is not None and found.controls["shuffled"].test is None

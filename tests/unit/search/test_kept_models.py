@@ -84,7 +84,7 @@ def test_what_the_end_needs_is_there_after_every_trial_and_nothing_that_stays_ou
         if number == 20:
             kept = KeptModels(study, space, folder)  # another driver
         kept.drop_others()
-        trials = trial_records(study)
+        trials = trial_records(study, space)
         winner = best_trial(trials)
         assert winner is not None
         needed = {str(winner.id)}

@@ -44,7 +44,7 @@ def test_trials_that_were_running_are_pruned_with_the_reason_and_keep_what_they_
         begun.report(0.6, 12)
         study.ask()  # its driver was killed before it noted anything
         prune_unfinished_trials(study, space, ledger, "search.max_hours reached")
-    records = trial_records(study)
+    records = trial_records(study, space)
     assert [(each.id, each.state, each.reason) for each in records] == [
         ("0000", "PRUNED", "search.max_hours reached"),
         ("0001", "PRUNED", "search.max_hours reached"),

@@ -257,7 +257,7 @@ def test_several_objectives_give_a_pareto_front_of_complete_trials(tmp_path: Pat
     searcher.on_trial_complete("failed", failure(0, 1.0))
     study = open_study(space.name, space.config.search, tmp_path)
     study.add_trial(optuna.trial.create_trial(values=[0.1, 1.0], user_attrs={"gazetune:from": "another:0007"}))
-    front = find_pareto_front(study, space.config.search)
+    front = find_pareto_front(study, space)
     assert [(record.id, dict(record.values)) for record in front] == [
         ("0000", {"train_seconds": 5.0, "val/accuracy": 0.8}),
         ("0002", {"train_seconds": 2.0, "val/accuracy": 0.6}),
@@ -288,4 +288,4 @@ def test_several_objectives_have_a_pareto_front_and_no_importance(tmp_path: Path
 
 
 def test_one_objective_has_no_pareto_front(space: SearchSpace, tmp_path: Path) -> None:
-    assert find_pareto_front(open_study(space.name, space.config.search, tmp_path), space.config.search) == ()
+    assert find_pareto_front(open_study(space.name, space.config.search, tmp_path), space) == ()

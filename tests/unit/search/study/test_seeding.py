@@ -92,7 +92,7 @@ def test_complete_trials_of_another_search_become_history_that_is_no_trial_of_th
     assert [trial.params for trial in history] == [trial.params for trial in old.trials[:3]]
     assert [trial.distributions for trial in history] == [trial.distributions for trial in old.trials[:3]]
     assert [trial.state for trial in own_trials(study)] == [TrialState.WAITING] * 2
-    assert trial_records(study) == ()
+    assert trial_records(study, space) == ()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,26 @@
+"""Which trials of a search may win: its own COMPLETE ones that are no controls."""
+
+from __future__ import annotations
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from gazetune.config import is_control
+from gazetune.search.space.search_space import SearchSpace
+from gazetune.search.study.own_trials import own_trials
+from gazetune.trials.messages import StudyRecord
+
+
+def list_candidates(study: optuna.Study, space: SearchSpace) -> list[FrozenTrial]:
+    """Return the trials of a search that may win, by number."""
+    return [trial for trial in own_trials(study) if is_candidate(trial, space)]
+
+
+def is_candidate(trial: FrozenTrial, space: SearchSpace) -> bool:
+    """Tell whether a trial that the search itself began may win: it is COMPLETE and no control."""
+    return trial.state == TrialState.COMPLETE and not is_control(control_of(trial, space))
+
+
+def control_of(trial: FrozenTrial, space: SearchSpace) -> str:
+    """Return the `gaze.control` of a trial that was started."""
+    return space.control_of(StudyRecord.read(trial).params)
