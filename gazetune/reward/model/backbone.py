@@ -36,7 +36,7 @@ from gazetune.reward.model.checks.weights import (
     refuse_wrong_weights,
 )
 from gazetune.reward.model.precision import cast_parameters
-from gazetune.reward.model.quantization import Nf4Options, configure_quantized_layers, nf4_options
+from gazetune.reward.model.quantization import LoadingOptions, configure_quantized_layers, nf4_options
 from gazetune.reward.model.reference_tokens import ADDED_TOKENS, add_reference_tokens
 from gazetune.reward.model.tiny import POSITIONS, tiny_backbone, tiny_tokenizer
 
@@ -124,8 +124,12 @@ def load_backbone(
     quantization: str = "none",
     sharded: Mapping[str, object] | None = None,
     double_quantization: bool = True,
+    device: torch.device | None = None,
 ) -> PreTrainedModel:
-    """Return the backbone without a head, in `dtype`, on the CPU.
+    """Return the backbone without a head, in `dtype`.
+
+    On a device other than the CPU each weight goes there as soon as it is read. So the workers of a host, each of
+    which loads the backbone, never hold one in the host's memory, and they share what the system keeps of its files.
 
     Parameters
     ----------
@@ -140,6 +144,8 @@ def load_backbone(
         weight is divided over them as soon as it is read, so that no worker ever holds the whole model.
     double_quantization : bool
         `nf4`: whether the scales of the weights are quantised, too.
+    device : torch.device, optional
+        Where weights that are neither quantised nor divided are to lie; the CPU by default. `tiny` lies on the CPU.
 
     Raises
     ------
@@ -150,7 +156,11 @@ def load_backbone(
         tiny = tiny_backbone()
         cast_parameters(tiny, dtype)
         return tiny
-    options: Nf4Options = nf4_options(dtype, double_quantization) if quantization == "nf4" else {}
+    options: LoadingOptions = {}
+    if quantization == "nf4":
+        options = nf4_options(dtype, double_quantization)
+    elif sharded is None and device is not None and device.type != "cpu":
+        options = {"device_map": {"": device}}
     made = tiny_backbone() if backbone == "tiny" else None
     if made is None:
         check_backbone_weights(backbone)

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from transformers import BitsAndBytesConfig
 
 
-class Nf4Options(TypedDict, total=False):
-    """Arguments of `from_pretrained` that quantise linear layers; none for a model that is not quantised."""
+class LoadingOptions(TypedDict, total=False):
+    """Arguments of `from_pretrained` that say where weights go, and in how many bits."""
 
     quantization_config: BitsAndBytesConfig
-    device_map: dict[str, int | str]
+    device_map: dict[str, int | str | torch.device]
 
 
 def has_bitsandbytes() -> bool:
@@ -31,7 +31,7 @@ def check_quantization(quantization: str) -> None:
         raise InputError("adapter.quantization: nf4 needs bitsandbytes: pip install 'gazetune[quant]'; accepted: none")
 
 
-def nf4_options(dtype: torch.dtype, double: bool = True) -> Nf4Options:
+def nf4_options(dtype: torch.dtype, double: bool = True) -> LoadingOptions:
     """Return what makes `from_pretrained` quantise linear layers, on the current GPU where there is one.
 
     NF4 weights in blocks of 64, computing in `dtype`, whose scales are quantised again where `double` is set (QLoRA,

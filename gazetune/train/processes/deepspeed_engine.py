@@ -33,7 +33,9 @@ def load_worker_backbone(config: Config, worker: Worker) -> PreTrainedModel:
     dtype = model_dtype(config, worker.device)
     settings = deepspeed_config(config, worker.world_size, dtype) if _shards_parameters(config, worker) else None
     adapter = config.adapter
-    return load_backbone(config.backbone, dtype, adapter.quantization, settings, adapter.double_quantization)
+    return load_backbone(
+        config.backbone, dtype, adapter.quantization, settings, adapter.double_quantization, worker.device
+    )
 
 
 def start_training_engine(

@@ -18,6 +18,8 @@ from gazetune.errors import InputError
 from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.model.backbone import context_length, is_encoder, load_backbone, load_tokenizer, model_dtype
 from gazetune.reward.model.reward_model import GazeRewardModel
+from gazetune.train.processes.deepspeed_engine import load_worker_backbone
+from gazetune.train.processes.worker_group import Worker
 
 BackboneFolder = Callable[..., Path]
 DECODERS = ["llama", "mistral", "qwen2"]
@@ -45,6 +47,15 @@ def test_weights_are_read_without_a_bar_and_downloads_keep_theirs(
     load_backbone(str(folder), torch.float32)
     assert capfd.readouterr().err == ""
     assert not are_progress_bars_disabled()
+
+
+def test_weights_lie_on_the_device_as_soon_as_they_are_read(backbone_folder: BackboneFolder) -> None:
+    folder = str(backbone_folder("llama"))
+    worker = Worker(rank=0, world_size=1, device=torch.device("meta"))  # keeps nothing, so a copy elsewhere shows
+    loaded = load_worker_backbone(Config(backbone=folder), worker)
+    assert {weight.device.type for weight in loaded.parameters()} == {"meta"}
+    on_cpu = load_worker_backbone(Config(backbone=folder), Worker(0, 1, torch.device("cpu")))
+    assert {weight.device.type for weight in on_cpu.parameters()} == {"cpu"}
 
 
 def rewards(model: GazeRewardModel, data: PreparedData, pairs: list[int]) -> np.ndarray:
