@@ -131,6 +131,7 @@ def _describe_search(document: SearchDocument) -> list[str]:
         f"({100 * share:.0f} %) with it, if {examples['assumption']}",
         f"Disk of the search at its peak: {_show_size(document['disk_peak'])}, with {document['kept_models']} saved "
         "models",
+        _describe_head(document["head_memory"]),
     ]
     measured, hours, gpu_hours = document["calibration"], document["hours"], document["gpu_hours"]
     if measured is not None:
@@ -150,6 +151,14 @@ def _describe_search(document: SearchDocument) -> list[str]:
         shown = "no worker fits" if row["price"] is None else f"{row['price']:.2f}"
         lines.append(f"Price of both{'' if row['instance'] is None else ' on ' + row['instance']}: {shown}")
     return lines
+
+
+def _describe_head(head: dict[str, int]) -> str:
+    """Return what the machine needs where the driver runs."""
+    parts = f"driver {_show_size(head['driver'])}, Ray {_show_size(head['ray'])}"
+    slots = f"{head['slots']} slot(s) of {_show_size(head['per_slot'])}"
+    total = _show_size(head["total"])
+    return f"Memory of the head, where the driver runs, beside workers that are there: {total} ({parts}, {slots})"
 
 
 def _describe_shapes(document: SearchDocument) -> str:

@@ -113,6 +113,8 @@ class Board:
         """Jobs that fail unless a node was lost, by the slot whose loss was the last one they may have."""
         self._device_failures: dict[int, DeviceFailure] = {}
         """Slots whose GPU has failed, until they are removed."""
+        self._placements: dict[int, str] = {}
+        """The placement group of each slot whose workers were started, until the slot is removed."""
         self._changed = asyncio.Event()
         """Set when a slot that waits for a job should look again."""
         self._closed = False
@@ -209,6 +211,11 @@ class Board:
         if failure.job is not None:
             self._jobs[failure.job].device_error = failure.reason
 
+    @ray.method
+    async def note_placement(self, slot: int, placement: str) -> None:
+        """Note the id, in hex, of the placement group that the workers of a slot were started in."""
+        self._placements[slot] = placement
+
     # What the slots' keeper calls, on the driver's side.
 
     @ray.method
@@ -257,6 +264,11 @@ class Board:
     async def pop_device_failure(self, slot: int) -> DeviceFailure | None:
         """Return the failure of a GPU for which a slot has ended."""
         return self._device_failures.pop(slot, None)
+
+    @ray.method
+    async def pop_placement(self, slot: int) -> str | None:
+        """Return the placement group that a slot had, which has ended; None where no worker of it was started."""
+        return self._placements.pop(slot, None)
 
     @ray.method
     async def attribute_to_node_loss(self, slot: int) -> None:

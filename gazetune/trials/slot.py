@@ -20,13 +20,16 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray import PlacementGroupID
 from ray.actor import ActorProxy
 from ray.exceptions import ActorDiedError, OutOfMemoryError
 from ray.train import RunConfig, UserCallback
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2._internal.callbacks import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.exceptions import InsufficientClusterResourcesError, WorkerGroupStartupTimeoutError
-from ray.train.v2._internal.execution.callback import RayTrainCallback
+from ray.train.v2._internal.execution.callback import RayTrainCallback, WorkerGroupCallback
+from ray.train.v2._internal.execution.worker_group import WorkerGroup
 from ray.train.v2.api.config import FailureConfig, ScalingConfig
 from ray.train.v2.api.exceptions import ControllerError, PreemptionError, WorkerGroupError
 from ray.util.placement_group import PlacementGroup, placement_group, placement_group_table, remove_placement_group
@@ -63,11 +66,39 @@ class SlotSettings:
 
 
 class SlotTrainer(TorchTrainer):
-    """Ray Train without what serves Ray Data's data sets, which would be one more process for each slot."""
+    """Ray Train without two processes that it has for each slot on the head.
+
+    One serves data sets of Ray Data. The other asks once a second whether the controller is alive, and removes the
+    placement group when it is not; here the driver does so, see `remove_group_placement`.
+    """
 
     def _create_default_callbacks(self) -> list[RayTrainCallback]:
         callbacks = super()._create_default_callbacks()  # type: ignore[misc]  # Ray has two classes of this name
-        return [each for each in callbacks if not isinstance(each, DatasetsCallback)]
+        kept = [each for each in callbacks if not isinstance(each, DatasetsCallback | PlacementGroupCleanerCallback)]
+        # First, so that the placement is known when the process group cannot be set up.
+        return [PlacementNote(self.train_loop_config["settings"]), *kept]
+
+
+class PlacementNote(WorkerGroupCallback):
+    """Tells the board which placement group a slot has, before its workers form a process group."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._board, self._slot = settings.board, settings.slot
+
+    def after_worker_group_start(self, worker_group: WorkerGroup) -> None:
+        """Note the placement group; the worker processes are there, and nothing of the backend is."""
+        handle = worker_group.get_worker_group_state().placement_group_handle
+        board: ActorProxy[Board] = ray.get_actor(self._board, namespace=NAMESPACE)
+        ray.get(board.note_placement.remote(self._slot, handle.placement_group.id.hex()))
+
+
+def remove_group_placement(placement: str) -> None:
+    """Remove the placement group with this id in hex, if it is still there.
+
+    Ray Train does so itself unless its controller died or the process group could not be set up. Then Ray would keep it
+    until the driver ends, and no other slot could have its resources.
+    """
+    remove_placement_group(PlacementGroup(PlacementGroupID(bytes.fromhex(placement))))
 
 
 class Slot:

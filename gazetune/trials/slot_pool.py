@@ -35,7 +35,7 @@ from gazetune.config import ResourcesConfig
 from gazetune.errors import InputError
 from gazetune.trials.board import NAMESPACE, Board, BoardState
 from gazetune.trials.messages import DeviceFailure
-from gazetune.trials.slot import Slot, SlotSettings
+from gazetune.trials.slot import Slot, SlotSettings, remove_group_placement
 from gazetune.trials.slot_losses import MOST_FAILURES, DeviceFailures, WorkerDeaths
 
 ADJUST_SECONDS = 0.5
@@ -202,9 +202,12 @@ class SlotPool:
         for slot in [slot for slot in self._slots if slot.has_ended]:
             served = ray.get(self.board.remove_slot.remote(slot.number, slot.lost_placement))
             failure = ray.get(self.board.pop_device_failure.remote(slot.number))
+            placement = ray.get(self.board.pop_placement.remote(slot.number))
             with self._lock:
                 self._slots.remove(slot)
             if slot.error is not None:
+                if placement is not None:
+                    remove_group_placement(placement)
                 self._deaths.add_death(slot.number, time.monotonic())
                 loss = slot.describe_loss()
             if failure is not None:

@@ -25,6 +25,7 @@ from gazetune.cluster.connect import ClusterSize, connect_to_cluster, disconnect
 from gazetune.config import Config, ResourcesConfig
 from gazetune.gaze.predictors.planted import PlantedPredictor
 from gazetune.gaze.store.parallel import RayPrediction
+from gazetune.trials.board import NAMESPACE, Board
 from gazetune.trials.messages import WorkerSettings
 from gazetune.trials.slot import Slot, SlotSettings, _create_trainer
 from tests.commands import BOUND
@@ -47,7 +48,10 @@ def size(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterSize]:
         patch.setenv("DS_ACCELERATOR", "cuda")
         patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         cluster = start_cluster(CPUS, gpus=GPUS, labels={"ray.io/accelerator-type": "A100"})
-        yield connect_to_cluster(cluster.address, SHAPES, tmp_path_factory.mktemp("storage"))
+        size = connect_to_cluster(cluster.address, SHAPES, tmp_path_factory.mktemp("storage"))
+        board = ray.remote(Board).options(num_cpus=0, name="board", namespace=NAMESPACE).remote()
+        yield size
+        ray.kill(board)
         disconnect_from_cluster()
         cluster.shutdown()
 

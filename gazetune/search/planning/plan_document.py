@@ -22,6 +22,7 @@ from gazetune.errors import InputError
 from gazetune.reward.model.checks.backbone import check_backbone
 from gazetune.search.input_checks import check_backbones, check_sources
 from gazetune.search.planning.expected_work import ASSUMPTION
+from gazetune.search.planning.head_memory import estimate_head_memory
 from gazetune.search.planning.largest_trial import find_largest_trial
 from gazetune.search.planning.plan import SearchPlan, TrialSeconds, TrialSizes, plan_search
 from gazetune.search.planning.plan_options import PlanOptions
@@ -81,6 +82,8 @@ class SearchDocument(TypedDict):
     examples: ExamplesDocument
     kept_models: int
     disk_peak: int
+    head_memory: dict[str, int]
+    """Memory of the machine where the driver runs, beside the workers that may be there; see `HeadMemory`."""
     calibration: dict[str, float] | None
     hours: HoursRow | None
     gpu_hours: HoursRow | None
@@ -248,6 +251,7 @@ def _find_speed(options: PlanOptions, measured: Calibration | None) -> TrialSeco
 
 def _describe_search(plan: SearchPlan, nodes: Sequence[NodeResources], measured: Calibration | None) -> SearchDocument:
     """Return the document without hours and price, which need a speed."""
+    head = estimate_head_memory(plan.slots)
     return {
         "trials": plan.trials,
         "slots": plan.slots,
@@ -262,6 +266,7 @@ def _describe_search(plan: SearchPlan, nodes: Sequence[NodeResources], measured:
         },
         "kept_models": plan.kept_models,
         "disk_peak": plan.peak_disk,
+        "head_memory": {**asdict(head), "total": head.total},
         "calibration": None if measured is None else asdict(measured),
         "hours": None,
         "gpu_hours": None,

@@ -37,6 +37,8 @@ def test_a_described_cluster_decides_the_slots_and_a_given_speed_the_hours(
     document = planned(capfd, space, *cluster)
     assert (document["slots"], document["hours"], document["calibration"]) == (4, None, None)
     assert document["nodes"] == [{"name": f"node {n}", "cpus": 4.0, "gpus": 1.0} for n in (1, 2)]
+    head = document["head_memory"]
+    assert head["slots"] == 4 and head["total"] == head["driver"] + head["ray"] + 4 * head["per_slot"]
     timed = planned(capfd, space, *cluster, "--examples-per-second", "0.5", "--price", "3")
     expected = timed["examples"]["expected"] * 2 / 3600
     assert timed["hours"]["trials"] == pytest.approx(expected / 4, rel=0.01)

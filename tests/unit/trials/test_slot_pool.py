@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import ray
 from ray.train.v2.api.exceptions import WorkerGroupError
@@ -215,6 +216,25 @@ def test_a_placement_on_a_node_that_turns_out_to_be_of_no_use_is_given_back(
     assert len(placement_group_table()) == asked, "it waits for another node, and is not granted this one again"
     assert pending_requests() == 1 and not slots.has_capacity([])
     assert ray.available_resources()["CPU"] == 1.0
+
+
+def controllers() -> list[psutil.Process]:
+    """The processes of Ray Train that look after one slot each."""
+    return [each for each in psutil.Process().children(recursive=True) if "TrainController" in " ".join(each.cmdline())]
+
+
+def test_another_slot_follows_one_whose_controller_died(cluster: None, tmp_path: Path) -> None:
+    slots = SlotPool(
+        [ResourcesConfig()], 60.0, NodeWatch(False, tmp_path), 2, tmp_path, tmp_path, lambda count, why: None
+    )
+    comes_about(lambda: ray.get(slots.board.read_state.remote()).ready == [0])
+    assert ray.available_resources().get("CPU", 0.0) == 0.0
+    (controller,) = controllers()
+    controller.kill()
+    comes_about(lambda: [slot.number for slot in slots._slots if slot.is_started] == [1])
+    assert slots.fatal_reason is None
+    slots.close(60.0)
+    comes_about(lambda: ray.available_resources().get("CPU") == 1.0)
 
 
 @pytest.mark.long("nodes")
