@@ -73,10 +73,12 @@ class SlotTrainer(TorchTrainer):
     """
 
     def _create_default_callbacks(self) -> list[RayTrainCallback]:
-        callbacks = super()._create_default_callbacks()  # type: ignore[misc]  # Ray has two classes of this name
+        trainer: Any = super()  # Ray has two classes of this name, and the other one is declared
+        callbacks: list[RayTrainCallback] = trainer._create_default_callbacks()
         kept = [each for each in callbacks if not isinstance(each, DatasetsCallback | PlacementGroupCleanerCallback)]
         # First, so that the placement is known when the process group cannot be set up.
-        return [PlacementNote(self.train_loop_config["settings"]), *kept]
+        settings: WorkerSettings = vars(self)["train_loop_config"]["settings"]
+        return [PlacementNote(settings), *kept]
 
 
 class PlacementNote(WorkerGroupCallback):
