@@ -27,8 +27,13 @@ def tell_failure(study: optuna.Study, trial: optuna.Trial, is_infeasible: bool) 
     return study.tell(trial, state=OptunaState.PRUNED)
 
 
+def is_infeasible(trial: FrozenTrial) -> bool:
+    """Tell whether a trial of a study could not be trained, see `tell_failure`."""
+    return trial.state == OptunaState.PRUNED and trial.constraints.get(_CONSTRAINT, 0.0) > 0
+
+
 def ended_state(trial: FrozenTrial) -> TrialState:
     """Return how a finished trial ended: COMPLETE, PRUNED or FAIL."""
-    if trial.state == OptunaState.PRUNED and trial.constraints.get(_CONSTRAINT, 0.0) > 0:
+    if is_infeasible(trial):
         return "FAIL"
     return cast(TrialState, trial.state.name)  # Optuna's names are ours
