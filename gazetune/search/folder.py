@@ -6,9 +6,7 @@ import json
 from pathlib import Path
 from typing import TypedDict, cast
 
-import yaml
-
-from gazetune.config.yaml_file import read_yaml
+from gazetune.config.yaml_file import parse_yaml_value, read_yaml
 from gazetune.errors import InputError
 from gazetune.files.atomic_write import write_atomically
 from gazetune.files.names import is_folder_name
@@ -160,7 +158,7 @@ def _name_taken(path: Path, space: SearchSpace) -> InputError:
     begun = path / "space.yaml"
     if not begun.is_file():
         return InputError(f"--name: '{path.name}' is in {path.parent} already and is no search; choose another --name")
-    changes = describe_changes(read_yaml(begun), yaml.safe_load(space.to_yaml()))
+    changes = describe_changes(read_yaml(begun), parse_yaml_value(space.to_yaml()))
     if changes:
         return InputError(f"{taken} with another space: {changes}; choose another --name")
     return InputError(f"{taken}; choose another --name, or go on with --resume {path.name}")

@@ -173,6 +173,13 @@ def _read_list(values: object, origin: str) -> list[object]:
     """Return a list that is neither empty nor has a value twice."""
     if not isinstance(values, list) or not values:
         raise InputError(f"{origin}: needs a list of at least one value, got {json.dumps(values, default=str)}")
-    if len({json.dumps(value, sort_keys=True, default=str) for value in values}) != len(values):
+    if len({json.dumps(_comparable(value), sort_keys=True, default=str) for value in values}) != len(values):
         raise InputError(f"{origin}: a value stands twice in {json.dumps(values, default=str)}")
     return values
+
+
+def _comparable(value: object) -> object:
+    """Return a value in which 8 and 8.0 are the same, also inside of lists."""
+    if isinstance(value, list):
+        return [_comparable(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

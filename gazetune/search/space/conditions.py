@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeGuard
 
-import yaml
-
+from gazetune.config.yaml_file import parse_yaml_value
 from gazetune.errors import InputError
 
 _CLAUSE = re.compile(r"^\s*([A-Za-z_][\w.]*)(?:\s*(==|!=|<=|>=|<|>)\s*|\s+(not\s+in|in)\s+)(\S.*?)\s*$")
@@ -20,8 +19,6 @@ _ORDER: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-# PyYAML reads 1e-4 as a text; see `config/yaml_file.py`.
-_EXPONENT = re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
 
 
 @dataclass(frozen=True)
@@ -128,14 +125,13 @@ def _parse_clause(part: str, origin: str) -> Clause:
         )
     sign = " ".join((found[2] or found[3]).split())
     try:
-        value = yaml.safe_load(found[4])
-    except yaml.YAMLError:
+        value = parse_yaml_value(found[4])
+    except InputError:
         raise InputError(f"{origin}: '{part}': {found[4]} is no YAML value") from None
     if sign.endswith("in"):
         if not isinstance(value, list):
             raise InputError(f"{origin}: '{part}' needs a list in square brackets after '{sign}'")
-        return Clause(found[1], sign, [_read_exponent(each) for each in value])
-    value = _read_exponent(value)
+        return Clause(found[1], sign, value)
     if sign in _ORDER and not is_number(value):
         raise InputError(f"{origin}: '{part}' needs a number after '{sign}'")
     return Clause(found[1], sign, value)
@@ -163,7 +159,3 @@ def shown_value(value: object) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(shown_value, value))}]"
     return value if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def _read_exponent(value: object) -> object:
-    return float(value) if isinstance(value, str) and _EXPONENT.match(value) else value

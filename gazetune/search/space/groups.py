@@ -26,9 +26,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import yaml
-
 from gazetune.config.keys import accepted_values, config_keys, config_sections, key_hint
+from gazetune.config.yaml_file import parse_yaml_value
 from gazetune.errors import InputError, did_you_mean
 from gazetune.search.space.axes import Axis, ChoiceAxis, FixedAxis
 from gazetune.search.space.axis_file import is_axis, parse_axis, read_kind
@@ -165,7 +164,7 @@ def _read_group(key: str, entry: object, location: str) -> list[_GroupChoice] | 
                 f"{location}: {key}: choice: {label}: needs a mapping of keys to values or axes, got "
                 f"{shown_value(members)}"
             )
-        value = yaml.safe_load(label) if listed or key in config_keys() else label
+        value = parse_yaml_value(label) if listed or key in config_keys() else label
         found.append(_GroupChoice(label, value, members or {}))
     return found
 

@@ -54,6 +54,12 @@ def test_trials_and_name_can_be_given(tmp_path: Path) -> None:
         ("[none, concat, add]", "[none, concat, ad]", r"fusion.kind: unknown fusion 'ad'; did you mean 'add'\?"),
         ("[none, concat, add]", "[]", r"fusion.kind: choice: needs a list of at least one value"),
         ("[none, concat, add]", "[add, add]", r"a value stands twice"),
+        ("fusion.kind: {choice: [none,", "train.batch_size: {choice: [8, 8.0,", r"a value stands twice in \[8, 8.0"),
+        (
+            MASK_CONDITION,
+            MASK_CONDITION.replace("fusion.kind != none", "train.batch_size > 010"),
+            r"needs a number after",
+        ),
         ("subsets: [nFix,", "subsets: [nfix,", r"space.yaml:5: gaze.features: .*'nfix' is no reading measure"),
         (MASK_CONDITION, MASK_CONDITION.replace("kind", "kin"), r"when: unknown key 'fusion.kin'"),
         (MASK_CONDITION, MASK_CONDITION.replace(" != none", ""), r"'fusion.kind' is no condition"),
