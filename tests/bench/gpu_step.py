@@ -6,8 +6,7 @@ The weights are random and made on the GPU: nothing is downloaded. Ours is `Trai
 with its cast to bf16, its DeepSpeed engine (stage 2), its optimiser and its prefetched batches.
 The other side is a plain loop in torch without DeepSpeed, which takes pairs as they come and pads them. Both read the
 same pairs, without gradient checkpointing, in passes of at most `--pass-tokens` positions. Tokens a second count the
-tokens of the pairs, each once a conversation. Model FLOP: per position 4 for each frozen and 6 for each trained weight
-of the backbone's matrices, and attention; what is computed for padding is no model FLOP.
+tokens of the pairs, each once a conversation. `tests/bench/model_flop.py` counts the model FLOP.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,13 +26,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 from transformers import MistralConfig, MistralModel, PreTrainedModel
 
 from gazetune.config import Config
-from gazetune.reward.data.prepared_data import PreparedData
-from gazetune.reward.layout.attention import Segments
-from gazetune.reward.layout.batching import EncodedSplit, PairBatch, split_rewards
+from gazetune.reward.data.dataset import PreparedData
+from gazetune.reward.layout.batching import EncodedSplit, split_rewards
 from gazetune.reward.model.backbone import model_dtype
 from gazetune.reward.model.layout_choice import choose_layout
 from gazetune.reward.model.pair_losses import create_loss
@@ -45,10 +42,9 @@ from gazetune.train.processes.deepspeed_config import MAX_GRADIENT_NORM
 from gazetune.train.processes.deepspeed_engine import group_by_weight_decay
 from gazetune.train.processes.device_memory import release_device_memory
 from gazetune.train.processes.worker_group import Worker, join_worker_group, leave_worker_group
+from tests.bench.model_flop import count_model_flop, peak_flop
 from tests.bench.step_data import config_of, helpsteer2_like
 
-PEAK_FLOP = 989e12
-"""Dense bf16 FLOP a second of an H100 or H200 SXM."""
 SHAPES: dict[str, dict[str, int]] = {
     "mistral-7b": {},  # the defaults of MistralConfig are those of Mistral-7B-v0.1, but for the window below
     "tiny": {
@@ -69,16 +65,21 @@ class Figures:
 
     tokens_per_second: float
     model_flop_utilisation: float | None
+    """None on a device whose peak is not known."""
     peak_gigabytes: float | None
-    """None of both without a GPU."""
+    """None without a GPU."""
     step_flop: float
     passes: int
 
 
+def mistral_shape(size: str) -> MistralConfig:
+    """Return the config of a Mistral without a window."""
+    return MistralConfig(**{"sliding_window": None, "pad_token_id": 0, **SHAPES[size]})
+
+
 def random_backbone(size: str, weights: str, device: torch.device) -> PreTrainedModel:
     """Return a Mistral of random bf16 weights on `device`, its linear layers NF4 if asked."""
-    dtype = torch.bfloat16
-    shape = MistralConfig(**{"sliding_window": None, "pad_token_id": 0, **SHAPES[size]})
+    dtype, shape = torch.bfloat16, mistral_shape(size)
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
@@ -91,42 +92,6 @@ def random_backbone(size: str, weights: str, device: torch.device) -> PreTrained
         made = MistralModel.from_pretrained(None, config=shape, state_dict=state, dtype=dtype, **nf4_options(dtype))
         configure_quantized_layers(made)
     return made
-
-
-def count_matrix_weights(backbone: nn.Module) -> tuple[int, int]:
-    """Return how many weights the backbone's linear layers have: frozen and trained."""
-    counts = [0, 0]
-    for module in backbone.modules():
-        # A layer that LoRA wraps is a module of this class itself; a packed 4-bit weight does not tell its size.
-        if isinstance(module, nn.Linear):
-            counts[module.weight.requires_grad] += module.in_features * module.out_features
-    return counts[0], counts[1]
-
-
-def count_attention_flop(segments: Segments, width: int, layers: int) -> int:
-    """Return the FLOP of causal attention over segments, forward and backward, heads of `width` altogether.
-
-    A query that sees k keys costs 2 k width for its scores and as much for its values; backward costs twice that.
-    """
-    seen = 0
-    for queries, keys, (_, shared) in zip(segments.queries, segments.keys, segments.shared, strict=True):
-        seen += queries * (keys + shared) - queries * (queries - 1) // 2
-    return 12 * width * layers * seen
-
-
-def count_model_flop(model: GazeRewardModel, batch: PairBatch) -> int:
-    """Return the model FLOP of a pass of a causal model; fusion and head, thousands of times smaller, do not count."""
-    segments = batch.segments
-    if batch.attention_mask is not None:
-        lengths = batch.attention_mask.sum(1).tolist()
-        segments = Segments.from_lengths(lengths, ((0, 0),) * len(lengths), causal=True)
-    assert segments is not None
-    frozen, trained = count_matrix_weights(model.backbone)
-    shape = model.bare_backbone().config
-    width = shape.num_attention_heads * shape.head_dim
-    return (4 * frozen + 6 * trained) * sum(segments.queries) + count_attention_flop(
-        segments, width, shape.num_hidden_layers
-    )
 
 
 def divide_padded_passes(lengths: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
@@ -142,15 +107,13 @@ def divide_padded_passes(lengths: NDArray[np.int64], budget: int) -> list[NDArra
 
 def time_training(
     config: Config, data: PreparedData, backbone: PreTrainedModel, worker: Worker, steps: int
-) -> tuple[str, Figures]:
-    """Take `steps` steps of `Training`, after one that does not count; return the layout that it chose, too."""
+) -> tuple[Training, Figures]:
+    """Take `steps` steps of `Training`, after one that does not count; the caller closes it."""
     with tempfile.TemporaryDirectory() as folder:
         run = Training(config, data, Path(folder), worker, backbone)
-
     batches = [data.train.batch_pairs(pairs, run.model.layout) for pairs in run.prefetcher.own_pairs(0)]
-    figures = time_steps(run.train_step, run.model, batches, data.train, steps, worker.device)
-    run.close()
-    return run.model.layout.kind, figures
+    flop = sum(count_model_flop(run.model, batch) for batch in batches)
+    return run, time_steps(run.train_step, flop, len(batches), data.train, steps, worker.device)
 
 
 def time_padded_loop(
@@ -174,19 +137,22 @@ def time_padded_loop(
         optimizer.step()
         optimizer.zero_grad()
 
-    batches = [data.train.batch_pairs(share, model.layout) for share in shares]
-    return time_steps(take_step, model, batches, data.train, steps, worker.device)
+    flop = sum(count_model_flop(model, data.train.batch_pairs(share, model.layout)) for share in shares)
+    return time_steps(take_step, flop, len(shares), data.train, steps, worker.device)
 
 
 def time_steps(
     take_step: Callable[[int], None],
-    model: GazeRewardModel,
-    batches: Sequence[PairBatch],
+    flop: int,
+    passes: int,
     split: EncodedSplit,
     steps: int,
     device: torch.device,
 ) -> Figures:
-    """Return the figures of `steps` steps after one that does not count; every step reads the pairs of `batches`."""
+    """Return the figures of `steps` steps after one that does not count; each reads the whole split in `passes`.
+
+    `flop` is the model FLOP of a step.
+    """
     seconds = []
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -197,15 +163,13 @@ def time_steps(
         _synchronize(device)
         if step:
             seconds.append(time.perf_counter() - start)
-    taken = statistics.median(seconds)
-    flop = sum(count_model_flop(model, batch) for batch in batches)
-    on_gpu = device.type == "cuda"
+    taken, peak = statistics.median(seconds), peak_flop(device)
     return Figures(
         tokens_per_second=round(float(split.token_starts[-1]) / taken, 1),
-        model_flop_utilisation=round(flop / taken / PEAK_FLOP, 4) if on_gpu else None,
-        peak_gigabytes=round(torch.cuda.max_memory_allocated() / 1e9, 2) if on_gpu else None,
+        model_flop_utilisation=None if peak is None else round(flop / taken / peak, 4),
+        peak_gigabytes=round(torch.cuda.max_memory_allocated() / 1e9, 2) if device.type == "cuda" else None,
         step_flop=float(flop),
-        passes=len(batches),
+        passes=passes,
     )
 
 
@@ -214,12 +178,20 @@ def _synchronize(device: torch.device) -> None:
         torch.cuda.synchronize()
 
 
-def bench_config(weights: str, fusion: str, batching: str, pairs: int, budget: int) -> Config:
+def bench_config(
+    weights: str, fusion: str, batching: str, pairs: int, budget: int, checkpointing: bool = False
+) -> Config:
     """Return the config of a side: LoRA in bf16, all `pairs` in a step, at most `budget` positions in a pass."""
     return config_of(
         adapter={"kind": "lora", "dropout": 0.0, "quantization": "nf4" if weights == "nf4" else "none"},
         fusion={"kind": fusion},
-        train={"batching": batching, "batch_size": pairs, "batch_tokens": budget, "precision": "bf16"},
+        train={
+            "batching": batching,
+            "batch_size": pairs,
+            "batch_tokens": budget,
+            "precision": "bf16",
+            "gradient_checkpointing": checkpointing,
+        },
         deepspeed={"stage": 2},
     )
 
@@ -228,7 +200,10 @@ def measure(size: str, weights: str, fusion: str, budget: int, steps: int, worke
     """Return the figures of both sides for one kind of weights and one fusion."""
     data = helpsteer2_like(np.random.default_rng(0), PAIRS[size])
     ours, padded = (bench_config(weights, fusion, kind, PAIRS[size], budget) for kind in ("auto", "padded"))
-    batching, figures = time_training(ours, data, random_backbone(size, weights, worker.device), worker, steps)
+    run, figures = time_training(ours, data, random_backbone(size, weights, worker.device), worker, steps)
+    batching = run.model.layout.kind
+    run.close()
+    del run
     release_device_memory(worker.device)
     plain = time_padded_loop(padded, data, random_backbone(size, weights, worker.device), worker, steps)
     release_device_memory(worker.device)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,16 +12,10 @@ import torch
 from gazetune.reward.layout.attention import Segments
 from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.model.reward_model import GazeRewardModel
-from tests.bench.gpu_step import (
-    count_attention_flop,
-    count_matrix_weights,
-    count_model_flop,
-    divide_padded_passes,
-    random_backbone,
-)
+from tests.bench.gpu_step import divide_padded_passes, main, random_backbone
+from tests.bench.model_flop import count_attention_flop, count_matrix_weights, count_model_flop
 from tests.bench.step_data import config_of, made_up
 
-ROOT = Path(__file__).parents[2]
 # Hidden size 32, feed-forward 64, 4 query heads and 2 key heads of 8: q and o, k and v, gate, up and down; two layers.
 FROZEN = 2 * (2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 64)
 # LoRA of rank 8 on q (32 to 32) and v (32 to 16).
@@ -63,17 +55,16 @@ def test_padded_passes_hold_every_pair_within_the_budget() -> None:
     assert [each.tolist() for each in divide_padded_passes(lengths, 20)] == [[0, 1], [2], [3]]
 
 
-def test_the_bench_runs_tiny_on_a_cpu_and_prints_its_fields() -> None:
-    command = [sys.executable, "-m", "tests.bench.gpu_step", "--size", "tiny", "--weights", "bf16", "--steps", "1"]
-    done = subprocess.run(
-        [*command, "--json", "--pass-tokens", "3000", "--fusion", "none", "concat"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    rows = json.loads(done.stdout)["figures"]
+def test_the_bench_runs_tiny_on_a_cpu_and_prints_its_fields(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--size", "tiny", "--weights", "bf16", "--steps", "1", "--pass-tokens", "3000", "--json"]
+    monkeypatch.setattr(sys, "argv", ["gpu_step", *arguments, "--fusion", "none", "concat"])
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):  # what the bench sets of them goes with the test
+        monkeypatch.setenv(name, "0")
+        monkeypatch.delenv(name)
+    main()
+    rows = json.loads(capsys.readouterr().out)["figures"]
     assert [(row["weights"], row["fusion"]) for row in rows] == [("bf16", kind) for kind in ("none", "concat")]
     for row in rows:
         assert row["ours"]["batching"] in ("packed", "shared")

@@ -9,16 +9,15 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from torch import Tensor
 
 from gazetune.gaze.predictors import bilstm, roberta
 from gazetune.reward.data.dataset import PreparedData
-from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.layout.varlen import has_varlen
-from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.train.loop import Training
 from gazetune.train.processes.worker_group import join_worker_group, leave_worker_group
 from tests.bench.step_data import config_of, helpsteer2_like, measured_backbone
+from tests.gpu.smoke.layouts import CASES, Case, compare_case, compute_case
+from tests.gpu.smoke.sizes import FULL
 
 pytestmark = [
     pytest.mark.gpu,
@@ -32,36 +31,18 @@ def data() -> PreparedData:
     return helpsteer2_like(np.random.default_rng(0), PAIRS)
 
 
-def rewards_and_gradient(layout_kind: str, kind: str, data: PreparedData) -> tuple[Tensor, Tensor]:
-    """Return the rewards [S] in bf16 and the gradient of their spread at the first query matrix."""
-    config = config_of(fusion={"kind": kind, "position": "after"}, projector={"dropout": [0.0, 0.0]})
-    model = GazeRewardModel(config, measured_backbone())
-    model.cast_weights(torch.bfloat16)
-    model.to("cuda")
-    gaze_tokens = model.layout.gaze_tokens
-    layout = BatchLayout(layout_kind, gaze_tokens=gaze_tokens, sees_gaze=model.layout.sees_gaze)
-    model.use_layout(layout)
-    rewards = model(data.train.batch_pairs(np.arange(PAIRS), layout).to(torch.device("cuda")))
-    (rewards[:PAIRS] - rewards[PAIRS:]).sum().backward()
-    gradient = model.backbone.layers[0].self_attn.q_proj.weight.grad
-    return rewards.detach().float().cpu(), gradient.float().cpu()
-
-
-@pytest.mark.parametrize("kind", ["none", "add", "concat"])
-@pytest.mark.parametrize("layout_kind", ["packed", "shared"])
-def test_layouts_without_padding_equal_padding_in_bf16(layout_kind: str, kind: str, data: PreparedData) -> None:
-    ours, our_gradient = rewards_and_gradient(layout_kind, kind, data)
-    padded, padded_gradient = rewards_and_gradient("padded", kind, data)
-    torch.testing.assert_close(ours, padded, rtol=0, atol=0.05)
-    largest = float(padded_gradient.abs().max())
-    torch.testing.assert_close(our_gradient, padded_gradient, rtol=0, atol=0.05 * largest)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_layouts_without_padding_in_bf16_equal_padding_in_float32(case: Case, data: PreparedData) -> None:
+    found = compare_case(case, data, FULL.window, torch.device("cuda"))
+    assert not [each["problem"] for each in found if each["problem"]]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available() or not has_varlen(0), reason="no varlen_attn here")
 @pytest.mark.parametrize("layout_kind", ["packed", "shared"])
-def test_the_flash_kernel_computes_in_bf16(layout_kind: str, data: PreparedData) -> None:
+@pytest.mark.parametrize("case", [CASES[0], Case("gqa", "none", key_heads=2), Case("window", "none", has_window=True)])
+def test_the_flash_kernel_computes_in_bf16(case: Case, layout_kind: str, data: PreparedData) -> None:
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
-        rewards_and_gradient(layout_kind, "none", data)
+        compute_case(case, layout_kind, data, FULL.window, torch.device("cuda"), torch.bfloat16)
     names = {event.key for event in seen.key_averages()}
     assert any("varlen_attn" in name for name in names), sorted(names)
     assert not any("scaled_dot_product" in name for name in names), sorted(names)

@@ -4,79 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor, nn
-from transformers import LlamaConfig, LlamaForSequenceClassification
+from torch import nn
 
-from gazetune.reward.layout.batch_layout import BatchLayout
-from gazetune.reward.layout.batching import EncodedSplit
 from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.model.precision import RewardHead, cast_parameters
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.model.tiny import tiny_backbone
-from tests.bench.step_data import config_of, made_up
+from tests.bench.step_data import config_of
+from tests.gpu.smoke.precision import LARGEST_RATIO, llama_shape, measure_errors
 
-TEXTS, POSITIONS, WORDS = 50, 2048, 64
-SHAPE = LlamaConfig(
-    vocab_size=WORDS,
-    hidden_size=32,
-    intermediate_size=64,
-    num_hidden_layers=1,
-    num_attention_heads=1,
-    num_key_value_heads=1,
-    max_position_embeddings=POSITIONS,
-    rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
-    pad_token_id=0,
-)
-
-
-def classifier() -> LlamaForSequenceClassification:
-    """A random Llama whose attention is sharp, so that rewards depend on where tokens stand."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        made = LlamaForSequenceClassification(LlamaConfig(**{**SHAPE.to_dict(), "num_labels": 1}))
-        for name, weight in made.named_parameters():
-            if name.endswith(("q_proj.weight", "k_proj.weight")):
-                nn.init.normal_(weight, std=0.6)
-            elif weight.ndim == 2:
-                nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
-    return made.eval()
-
-
-def texts() -> EncodedSplit:
-    """Random texts of 2,048 tokens, of which the last two are equal."""
-    prompts, replies = np.full(TEXTS // 2, 1), np.full((TEXTS // 2, 2), POSITIONS - 1)
-    split = made_up(np.random.default_rng(0), prompts, replies, WORDS).train
-    split.ids[-POSITIONS:] = split.ids[-2 * POSITIONS : -POSITIONS]
-    return split
+TEXTS, POSITIONS = 50, 2048
 
 
 def test_bf16_is_as_near_to_float32_as_a_bf16_load_of_transformers(tmp_path: Path) -> None:
-    made, split = classifier(), texts()
-    made.save_pretrained(tmp_path / "classifier")
-    made.model.save_pretrained(tmp_path / "backbone")
-    theirs = LlamaForSequenceClassification.from_pretrained(tmp_path / "classifier", dtype=torch.bfloat16).eval()
-    ids = torch.from_numpy(split.ids).long().reshape(TEXTS, POSITIONS)
-    with torch.no_grad():
-        of_theirs = torch.cat([theirs(row).logits[:, 0].float() for row in ids.split(10)])
-
-    def rewards_in(dtype: torch.dtype) -> Tensor:
-        model = GazeRewardModel(config_of(), load_backbone(str(tmp_path / "backbone"), dtype)).eval()
-        model.head.load_state_dict(made.score.state_dict())
-        model.cast_weights(dtype)
-        model.use_layout(BatchLayout("packed"))
-        assert model.backbone.layers[0].mlp.up_proj.weight.dtype == dtype
-        assert torch.equal(model.backbone.rotary_emb.inv_freq, made.model.rotary_emb.inv_freq)
-        with torch.no_grad():
-            tens = np.arange(TEXTS).reshape(-1, 10)
-            return torch.cat([model(split.batch_single_texts(each, model.layout)) for each in tens])
-
-    exact, ours = rewards_in(torch.float32), rewards_in(torch.bfloat16)
-    error, their_error = ((rewards - exact).abs().median() for rewards in (ours, of_theirs))
-    assert error < 0.1 * exact.std(), "rewards say nothing of the texts"
-    assert error <= 1.2 * their_error
-    assert len(ours.unique()) >= TEXTS - 1
+    shape = llama_shape(POSITIONS, hidden=32, heads=1, group=1)
+    found = measure_errors(shape, TEXTS, tmp_path, torch.device("cpu"))
+    assert found["frequencies_are_exact"]
+    assert found["median_error"] < 0.1 * found["spread"], "rewards say nothing of the texts"
+    assert found["median_error"] <= LARGEST_RATIO * found["median_error_of_transformers"]
+    assert found["distinct_rewards"] >= TEXTS - 1
 
 
 def test_only_parameters_are_cast() -> None:
