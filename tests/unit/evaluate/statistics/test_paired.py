@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gazetune.evaluate.statistics import accuracy_interval, paired_difference
+from gazetune.evaluate.statistics import accuracy_interval, paired_difference, paired_effect_size, sign_flip_p
 
 
 def test_wilson_interval_is_the_one_of_scipy() -> None:
@@ -35,18 +35,6 @@ def models(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
     b = np.where(rng.random(n) < 0.3, rng.random(n) < 0.68, shared < 0.68).astype(float)
     b[rng.random(n) < 0.04] = 0.5
     return a, b
-
-
-def test_paired_interval_covers_about_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(2)
-    a, b = models(rng, 400_000)
-    truth = float((a - b).mean())
-    covered = []
-    for _ in range(600):
-        at = rng.integers(0, len(a), 150)
-        found = paired_difference(a[at], b[at])
-        covered.append(found.low <= truth <= found.high)
-    assert np.mean(covered) == pytest.approx(0.95, abs=0.025)
 
 
 def test_paired_interval_agrees_with_the_bootstrap_of_scipy() -> None:
@@ -116,3 +104,41 @@ def test_the_seed_repeats_the_interval() -> None:
 def test_what_cannot_be_paired_is_refused(a: list[float], b: list[float], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         paired_difference(np.array(a), np.array(b))
+
+
+def test_one_item_a_prompt_is_the_same_as_no_prompts() -> None:
+    a, b = models(np.random.default_rng(8), 200)
+    assert paired_difference(a, b, groups=np.arange(200)) == paired_difference(a, b)
+    assert sign_flip_p(a, b, groups=np.arange(200)) == sign_flip_p(a, b)
+
+
+def test_copies_of_a_pair_make_nothing_surer_when_they_share_a_prompt() -> None:
+    a, b = models(np.random.default_rng(9), 200)
+    prompts = np.repeat(np.arange(200), 4)
+    once, copied = paired_difference(a, b), paired_difference(np.repeat(a, 4), np.repeat(b, 4), groups=prompts)
+    assert (copied.low, copied.high) == pytest.approx((once.low, once.high), abs=0.004)
+    assert sign_flip_p(np.repeat(a, 4), np.repeat(b, 4), groups=prompts) == pytest.approx(sign_flip_p(a, b), abs=0.01)
+    naive = paired_difference(np.repeat(a, 4), np.repeat(b, 4))
+    assert naive.high - naive.low < 0.6 * (once.high - once.low)
+
+
+@pytest.mark.parametrize("alternative", ["two-sided", "less", "greater"])
+def test_sign_flips_are_those_of_scipy(alternative: str) -> None:
+    rng = np.random.default_rng(10)
+    for a, b in (models(rng, 120), (rng.normal(0.15, 1.0, 120), rng.normal(0.0, 1.0, 120))):
+        expected = stats.permutation_test(
+            (a - b,), np.mean, permutation_type="samples", alternative=alternative, vectorized=True, rng=rng
+        )
+        assert sign_flip_p(a, b, alternative) == pytest.approx(expected.pvalue, abs=0.02)  # type: ignore[arg-type]
+
+
+def test_discordance_counts_the_items_on_which_the_models_differ() -> None:
+    assert paired_difference(np.array([1.0, 0.0, 0.5, 1.0]), np.array([0.0, 1.0, 1.0, 1.0])).discordance == 0.75
+
+
+def test_effect_sizes_depend_on_the_share_of_wins_and_not_on_how_many_items_there_are() -> None:
+    a, b = np.array([1.0] * 8 + [0.0] * 2 + [1.0] * 10), np.array([0.0] * 8 + [1.0] * 2 + [1.0] * 10)
+    found, more = paired_effect_size(a, b), paired_effect_size(np.tile(a, 50), np.tile(b, 50))
+    assert found.g == pytest.approx(0.3) and found.d_z == pytest.approx((a - b).mean() / (a - b).std(ddof=1))
+    assert more.g == pytest.approx(found.g) and more.d_z == pytest.approx(found.d_z, rel=0.03)
+    assert paired_effect_size(a, a).g == 0.0 and paired_effect_size(a, a).d_z == 0.0
