@@ -11,7 +11,7 @@ from gazetune.cli.outcome import Outcome
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from gazetune.search.planning.plan_document import MemoryRow, PlanDocument, SearchDocument
+    from gazetune.search.planning.plan_document import MemoryRow, PlanDocument, SearchDocument, VisibleDocument
 
 MIB, GIB = 2**20, 2**30
 
@@ -133,6 +133,7 @@ def _describe_search(document: SearchDocument) -> list[str]:
         "models",
         _describe_head(document["head_memory"]),
     ]
+    lines.insert(1, _describe_visible(document["visible"]))
     measured, hours, gpu_hours = document["calibration"], document["hours"], document["gpu_hours"]
     if measured is not None:
         lines.append(
@@ -159,6 +160,17 @@ def _describe_head(head: dict[str, int]) -> str:
     slots = f"{head['slots']} slot(s) of {_show_size(head['per_slot'])}"
     total = _show_size(head["total"])
     return f"Memory of the head, where the driver runs, beside workers that are there: {total} ({parts}, {slots})"
+
+
+def _describe_visible(visible: VisibleDocument) -> str:
+    """Return what the comparison on test can show, for people."""
+    pairs, difference = visible["test_pairs"], visible["difference"]
+    size = "no gain" if difference is None else f"only gains above about {100 * difference:.0f} points"
+    power, share = f"{100 * visible['power']:.0f} %", f"{100 * visible['discordance']:.0f} %"
+    return (
+        f"{pairs} test pairs: {size} can show, with a chance of {power} where two models differ on {share} of the "
+        f"pairs; 5 points take {visible['pairs_for_5_points']} pairs"
+    )
 
 
 def _describe_shapes(document: SearchDocument) -> str:

@@ -69,6 +69,24 @@ class BaselineRecord:
     ci95: tuple[float, float]
     difference: float
     difference_ci95: tuple[float, float]
+    p: float | None = None
+    """Two-sided, of McNemar's exact test."""
+    detectable: float | None = None
+    """The smallest difference that these pairs find with a chance of 80 %; None where none is."""
+    pairs_needed: int | None = None
+    """Pairs that a difference of this size takes to be found so; None for no difference."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiagnosticsRecord:
+    """What else the winner's rewards tell on the test pairs."""
+
+    calibration_error: float
+    """Mean |accuracy - probability that the rewards stand for|, in bins of equally many pairs."""
+    prefers_longer: float
+    """Share of the pairs with replies of unequal length on which the winner prefers the longer one."""
+    labels_prefer_longer: float
+    """Share of these pairs on which the label does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +154,8 @@ class SearchDocument:
     """Path of `report.md`."""
     controls: Mapping[str, ControlRecord] = field(default_factory=dict)
     """What each control reached that trials had, by its name."""
+    diagnostics: DiagnosticsRecord | None = None
+    """Of the winner; None where it was not evaluated on test."""
     pareto: tuple[ParetoRecord, ...] = ()
     """With several objectives: the trials of the Pareto front, by id."""
     importance: ImportanceRecord = field(default_factory=ImportanceRecord)
@@ -174,6 +194,7 @@ class SearchDocument:
                 name: {**_record_fields(record), "test": record.test and _record_fields(record.test)}
                 for name, record in self.controls.items()
             },
+            "diagnostics": self.diagnostics and _record_fields(self.diagnostics),
             "pareto": [_record_fields(record) for record in self.pareto],
             "importance": dict(self.importance.shares),
             "ended_by": self.ended_by and _record_fields(self.ended_by),
@@ -204,7 +225,14 @@ def rank_key(state: TrialState, val_accuracy: float | None) -> tuple[int, float]
 
 
 def _record_fields(
-    record: TrialRecord | BestRecord | TestRecord | BaselineRecord | ControlRecord | ParetoRecord | EndedRecord,
+    record: TrialRecord
+    | BestRecord
+    | TestRecord
+    | BaselineRecord
+    | ControlRecord
+    | DiagnosticsRecord
+    | ParetoRecord
+    | EndedRecord,
 ) -> dict[str, object]:
     # dataclasses.asdict does not serve here: it makes deep copies, and a mappingproxy cannot be copied.
     return {name: getattr(record, name) for name in record.__slots__}

@@ -10,6 +10,7 @@ from gazetune.report.wording import (
     BASELINE_TITLES,
     best_line,
     control_rows,
+    diagnostics_line,
     ended_line,
     format_interval,
     format_percent,
@@ -29,6 +30,8 @@ def render_report(document: SearchDocument) -> str:
         parts.append(ended_line(document.ended_by))
     if document.best is not None:
         parts.append(best_line(document.best))
+    if document.diagnostics is not None:
+        parts.append(diagnostics_line(document.diagnostics))
     baselines = [
         [
             BASELINE_TITLES.get(name, name),

@@ -12,6 +12,7 @@ from gazetune.report.document import (
     BaselineRecord,
     BestRecord,
     ControlRecord,
+    DiagnosticsRecord,
     EndedRecord,
     ImportanceRecord,
     ParetoRecord,
@@ -128,6 +129,31 @@ def ended_line(ended: EndedRecord) -> str:
     return f"Ended early: {ended.cap} {limit} was reached with {ended.trials} of {ended.planned} trials begun."
 
 
+def _visible(record: BaselineRecord) -> str:
+    """Return what so many pairs can show, as sentences after a verdict; nothing where a document does not say it."""
+    if record.pairs_needed is None and record.detectable is None:
+        return ""
+    if record.detectable is None:
+        told = f" {record.n} pairs are too few to show any difference."
+    else:
+        told = f" {record.n} pairs can show differences above about {100 * record.detectable:.1f} points"
+        told += " (with a chance of 80 %)"
+    if record.pairs_needed is None:
+        return f"{told.removesuffix('.')}."
+    more = f"one of {abs(100 * record.difference):.1f} takes about {record.pairs_needed:,} pairs"
+    return f"{told.removesuffix('.')}; {more}."
+
+
+def diagnostics_line(diagnostics: DiagnosticsRecord) -> str:
+    """Return what the winner's rewards tell on test beside its accuracy."""
+    return (
+        f"Of test pairs whose replies differ in length the best trial prefers the longer one on "
+        f"{format_percent(diagnostics.prefers_longer)} %, the labels on "
+        f"{format_percent(diagnostics.labels_prefer_longer)} %. Calibration error of its rewards: "
+        f"{format_percent(diagnostics.calibration_error)} points."
+    )
+
+
 def control_rows(document: SearchDocument) -> list[list[str]]:
     """Return what each control reached at its best, as rows of text below a head."""
     head = ["control", "best trial", "validation accuracy %", "test accuracy % (95 % interval)"]
@@ -209,9 +235,9 @@ def _compare_with_no_gaze(no_gaze: BaselineRecord) -> str:
     if high < 0:
         return f"Gaze hurts: the best trial is right {size} less often {against}, larger than chance ({ends})."
     if no_gaze.difference == 0:
-        return f"No gain of gaze is shown: the best trial is right no more often {against} ({ends})."
+        return f"No gain of gaze is shown: the best trial is right no more often {against} ({ends}).{_visible(no_gaze)}"
     more = "more" if no_gaze.difference > 0 else "less"
     return (
         f"No gain of gaze is shown: the best trial is right {size} {more} often {against}, "
-        f"which chance alone could give ({ends}, includes 0)."
+        f"which chance alone could give ({ends}, includes 0).{_visible(no_gaze)}"
     )

@@ -24,8 +24,23 @@ from numpy.typing import NDArray
 from gazetune.config import Config
 from gazetune.evaluate.accuracy import pair_correctness
 from gazetune.evaluate.length import shorter_baseline
-from gazetune.evaluate.statistics import accuracy_interval, paired_difference
-from gazetune.report.document import BaselineRecord, BestRecord, ControlRecord, TestRecord, TrialRecord
+from gazetune.evaluate.statistics import (
+    TYPICAL_DISCORDANCE,
+    accuracy_interval,
+    measure_length_bias,
+    measure_reliability,
+    paired_difference,
+    pairs_needed,
+    smallest_detectable_difference,
+)
+from gazetune.report.document import (
+    BaselineRecord,
+    BestRecord,
+    ControlRecord,
+    DiagnosticsRecord,
+    TestRecord,
+    TrialRecord,
+)
 from gazetune.reward.data.dataset import PreparedData
 from gazetune.trials.messages import EvaluateJob, EvaluationResult
 
@@ -57,6 +72,8 @@ class TestComparison:
     """By name; None where there is none."""
     controls: Mapping[str, ControlRecord]
     """What each control reached at its best, by its name."""
+    diagnostics: DiagnosticsRecord | None = None
+    """Of the winner on the test pairs."""
 
 
 def best_trial(trials: Sequence[TrialRecord]) -> TrialRecord | None:
@@ -124,8 +141,9 @@ def compare_winner(
         best = None if winner is None else _winner_record(winner, None)
         return TestComparison(best, {"no_gaze": None, "shorter": None}, _controls_on_validation(trials))
     config = configs[winner.id]
-    right = _score_on_test(run_evaluation, f"best-{winner.id}", config, folders[winner.id])
-    shorter = shorter_baseline(load_data(config).response_words("test"))
+    margins = _score_margins(run_evaluation, f"best-{winner.id}", config, folders[winner.id])
+    right, words = pair_correctness(margins), load_data(config).response_words("test")
+    shorter = shorter_baseline(words)
     baselines: dict[str, BaselineRecord | None] = {"shorter": _compare_with_winner(right, shorter), "no_gaze": None}
 
     def has_same_pairs(other: Config) -> bool:
@@ -144,7 +162,7 @@ def compare_winner(
         if trial.id in folders:
             scored = _score_on_test(run_evaluation, f"control-{trial.id}", configs[trial.id], folders[trial.id])
             controls[name] = _control_record(trials, trial, _compare_with_winner(right, scored))
-    return TestComparison(_winner_record(winner, right), baselines, controls)
+    return TestComparison(_winner_record(winner, right), baselines, controls, _diagnose(margins, words))
 
 
 def _no_gaze_candidates(
@@ -174,19 +192,39 @@ def _config_without_gaze(config: Config) -> Config:
 
 def _score_on_test(run_evaluation: RunEvaluation, name: str, config: Config, folder: Path) -> NDArray[np.float64]:
     """Return [n], for each test pair, whether the saved model in `folder` orders it right (1, 0, or 0.5 on a tie)."""
+    return pair_correctness(_score_margins(run_evaluation, name, config, folder))
+
+
+def _score_margins(run_evaluation: RunEvaluation, name: str, config: Config, folder: Path) -> NDArray[np.float64]:
+    """Return the margins [n] of the saved model in `folder` on the test pairs."""
     rewards = run_evaluation(EvaluateJob(f"test-{name}", config, folder, "test")).rewards
-    return pair_correctness(rewards[:, 0] - rewards[:, 1])
+    margins: NDArray[np.float64] = rewards[:, 0] - rewards[:, 1]
+    return margins
+
+
+def _diagnose(margins: NDArray[np.float64], words: NDArray[np.int32]) -> DiagnosticsRecord | None:
+    """Return what margins [n] tell beside accuracy; nothing of a model whose rewards are no numbers."""
+    if np.isnan(margins).any():
+        return None
+    length = measure_length_bias(margins, words)
+    return DiagnosticsRecord(measure_reliability(margins).error, length.prefers_longer, length.labels_prefer_longer)
 
 
 def _compare_with_winner(winner: NDArray[np.float64], baseline: NDArray[np.float64]) -> BaselineRecord:
     """Compare the correctness [n] of the winner and of a baseline on the same test pairs, paired item by item."""
     difference = paired_difference(winner, baseline)
+    # Two runs that agree on every pair say nothing of how often others would.
+    discordance = difference.discordance or TYPICAL_DISCORDANCE
+    size = difference.difference
     return BaselineRecord(
         accuracy=float(baseline.mean()),
         n=len(baseline),
         ci95=accuracy_interval(baseline),
         difference=difference.difference,
         difference_ci95=(difference.low, difference.high),
+        p=difference.p,
+        detectable=smallest_detectable_difference(len(baseline), discordance),
+        pairs_needed=pairs_needed(size, discordance) if size else None,
     )
 
 

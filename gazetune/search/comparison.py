@@ -59,6 +59,7 @@ def compare_on_test(active: ActiveSearch) -> SearchDocument:
         best=compared.best,
         baselines=compared.baselines,
         controls=compared.controls,
+        diagnostics=compared.diagnostics,
         pareto=find_pareto_front(study, prepared.space),
         importance=measure_importance(study, prepared.space),
         ended_by=active.caps.end_record(trials),

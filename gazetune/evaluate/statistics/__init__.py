@@ -29,6 +29,7 @@ from gazetune.evaluate.statistics.paired import (
     sign_flip_p,
 )
 from gazetune.evaluate.statistics.power import (
+    POWER,
     TYPICAL_DISCORDANCE,
     pairs_needed,
     power_of_pairs,
@@ -39,6 +40,7 @@ from gazetune.evaluate.statistics.seeds import FEWEST_SEEDS_FOR_P, SeedsDifferen
 
 __all__ = [
     "FEWEST_SEEDS_FOR_P",
+    "POWER",
     "TYPICAL_DISCORDANCE",
     "EffectSize",
     "LengthBias",

@@ -72,7 +72,7 @@ def group_items(items: NDArray[np.float64], groups: Sequence[object] | NDArray[n
     if len(groups) != len(items):
         raise ValueError(f"each item needs a group, got {len(items)} items and {len(groups)} groups")
     _, member = np.unique(np.asarray(groups), return_inverse=True)
-    return GroupedItems(np.bincount(member, weights=items), np.bincount(member).astype(np.float64))
+    return GroupedItems(np.bincount(member, weights=items).astype(np.float64), np.bincount(member).astype(np.float64))
 
 
 def resample_means(items: GroupedItems, rng: np.random.Generator, resamples: int) -> NDArray[np.float64]:

@@ -31,13 +31,13 @@ def smallest_detectable_difference(
     pairs
         Items that both models are scored on.
     discordance
-        Share of them on which the models differ, in (0, 1].
+        Share of them on which the models differ, in (0, 1]; where the difference is larger, it is taken for the share.
     level, power
         Of the two-sided test, in (0, 1).
 
     Returns
     -------
-    In 0..1, or None where even one model being right on every discordant pair would not show.
+    In 0..1, or None where even a model that is right on every pair would not be found better than one that is never.
 
     Raises
     ------
@@ -48,18 +48,25 @@ def smallest_detectable_difference(
     --------
     >>> f"{100 * smallest_detectable_difference(74):.1f} points"
     '13.2 points'
-    >>> smallest_detectable_difference(10)
+    >>> f"{100 * smallest_detectable_difference(20):.1f} points"
+    '34.8 points'
     """
     if pairs < 1 or not 0 < discordance <= 1:
         raise ValueError(f"needs pairs and a discordance in (0, 1], got {pairs} and {discordance}")
     z_level, z_power = _quantiles(level, power)
     inside = pairs + z_power**2 - z_level**2
-    if inside < 0:
-        return None
-    difference = (
-        math.sqrt(discordance) * (math.sqrt(pairs) * z_level + z_power * math.sqrt(inside)) / (pairs + z_power**2)
-    )
-    return difference if difference <= discordance else None
+    if inside >= 0:
+        reach = math.sqrt(pairs) * z_level + z_power * math.sqrt(inside)
+        difference = math.sqrt(discordance) * reach / (pairs + z_power**2)
+        if difference <= discordance:
+            return difference
+    # So large a difference takes more discordant pairs: as many as it has at least.
+    from scipy.optimize import brentq
+
+    def excess(size: float) -> float:
+        return math.sqrt(size * pairs) - z_level - z_power * math.sqrt(1 - size)
+
+    return float(brentq(excess, discordance, 1.0)) if excess(1.0) >= 0 else None
 
 
 def pairs_needed(

@@ -56,6 +56,8 @@ class SearchPlan:
     """What a trial can occupy, and how many such trials run at a time: what the nodes hold, at most all trials."""
     pairs: tuple[int, int]
     """Training and validation pairs."""
+    test_pairs: int
+    """Pairs that the winner and the runs beside it are compared on."""
     evaluated_at: tuple[int, ...]
     """Training examples of a trial at each of its evaluations; the last one is the full budget."""
     without_pruning: TrainingWork
@@ -117,6 +119,7 @@ def plan_search(space: SearchSpace, nodes: Sequence[NodeResources], sizes: Trial
         trials=config.search.trials,
         shapes=shapes,
         pairs=(len(splits.train), len(splits.validation)),
+        test_pairs=len(splits.test),
         evaluated_at=evaluated_at,
         without_pruning=TrainingWork.without_pruning(config.search.trials, evaluated_at),
         with_pruning=TrainingWork.with_pruning(config.search, rungs, evaluated_at),

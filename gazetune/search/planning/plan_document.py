@@ -19,6 +19,12 @@ from gazetune.config import Config, ResourcesConfig
 from gazetune.config.config_file import load_config
 from gazetune.config.yaml_file import read_yaml
 from gazetune.errors import InputError
+from gazetune.evaluate.statistics import (
+    POWER,
+    TYPICAL_DISCORDANCE,
+    pairs_needed,
+    smallest_detectable_difference,
+)
 from gazetune.reward.model.checks.backbone import check_backbone
 from gazetune.search.input_checks import check_backbones, check_sources
 from gazetune.search.planning.expected_work import ASSUMPTION
@@ -78,6 +84,7 @@ class SearchDocument(TypedDict):
     shapes: list[dict[str, float]]
     nodes: list[dict[str, str | float]]
     pairs: dict[str, int]
+    visible: VisibleDocument
     evaluated_at: list[int]
     examples: ExamplesDocument
     kept_models: int
@@ -88,6 +95,20 @@ class SearchDocument(TypedDict):
     hours: HoursRow | None
     gpu_hours: HoursRow | None
     price: list[PriceRow] | None
+
+
+class VisibleDocument(TypedDict):
+    """What the comparison on test can show."""
+
+    test_pairs: int
+    discordance: float
+    """Share of the pairs on which two models are taken to differ."""
+    power: float
+    """Chance that a difference of this size is found."""
+    difference: float | None
+    """The smallest such difference of accuracies; None where no difference can show."""
+    pairs_for_5_points: int
+    """Test pairs that a difference of 5 points takes."""
 
 
 class ExamplesDocument(TypedDict):
@@ -224,6 +245,16 @@ def _plan_whole_search(
     return document
 
 
+def _describe_visible(pairs: int) -> VisibleDocument:
+    return {
+        "test_pairs": pairs,
+        "discordance": TYPICAL_DISCORDANCE,
+        "power": POWER,
+        "difference": smallest_detectable_difference(pairs) if pairs else None,
+        "pairs_for_5_points": pairs_needed(0.05),
+    }
+
+
 def _list_nodes(options: PlanOptions, needed: ResourcesConfig) -> list[NodeResources]:
     if options.cpus is None:
         return [_require_this_machine(needed, "", "; --nodes, --cpus and --gpus describe another cluster")]
@@ -258,6 +289,7 @@ def _describe_search(plan: SearchPlan, nodes: Sequence[NodeResources], measured:
         "shapes": [{**shape.model_dump(), "slots": slots} for shape, slots in plan.shapes.items()],
         "nodes": [{"name": node.name, "cpus": node.cpus, "gpus": node.gpus} for node in nodes],
         "pairs": {"train": plan.pairs[0], "validation": plan.pairs[1]},
+        "visible": _describe_visible(plan.test_pairs),
         "evaluated_at": list(plan.evaluated_at),
         "examples": {
             "without_pruning": plan.without_pruning.examples,

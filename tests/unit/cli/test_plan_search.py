@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gazetune.cli.main import main
+from gazetune.evaluate.statistics import smallest_detectable_difference
 
 SPACE = """
 name: planned
@@ -45,6 +46,16 @@ def test_a_described_cluster_decides_the_slots_and_a_given_speed_the_hours(
     assert timed["gpu_hours"]["trials"] == pytest.approx(expected / 2, rel=0.01)
     gpu_hours = timed["gpu_hours"]["trials"] + timed["gpu_hours"]["baselines_at_most"]
     assert timed["price"] == [{"instance": None, "price": pytest.approx(3 * gpu_hours)}]
+
+
+def test_a_plan_says_what_its_test_pairs_can_show(space: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    seen = planned(capfd, space, "--cpus", "2")["visible"]
+    assert 20 < seen["test_pairs"] < 45 and seen["difference"] > 0.17
+    seen = planned(capfd, space, "--cpus", "2", "--set", "data.splits=[0.4, 0.15, 0.45]")["visible"]
+    assert seen["difference"] == pytest.approx(smallest_detectable_difference(seen["test_pairs"]))
+    assert main(["plan", str(space), "--cpus", "2", "--set", "data.splits=[0.4, 0.15, 0.45]"]) == 0
+    told = f"{seen['test_pairs']} test pairs: only gains above about {100 * seen['difference']:.0f} points can show"
+    assert told in " ".join(capfd.readouterr().out.split())
 
 
 def test_a_table_prices_each_kind_of_machine(space: Path, capfd: pytest.CaptureFixture[str]) -> None:

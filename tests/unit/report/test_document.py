@@ -31,6 +31,7 @@ def test_the_document_has_the_keys_it_promises(document: Maker) -> None:
         "best",
         "baselines",
         "controls",
+        "diagnostics",
         "pareto",
         "importance",
         "ended_by",
@@ -42,7 +43,8 @@ def test_the_document_has_the_keys_it_promises(document: Maker) -> None:
     assert set(made["best"]) == {"id", "params", "val_accuracy", "test"}
     assert set(made["best"]["test"]) == {"accuracy", "n", "ci95"}
     assert set(made["baselines"]) == {"no_gaze", "shorter"}
-    assert set(made["baselines"]["shorter"]) == {"accuracy", "n", "ci95", "difference", "difference_ci95"}
+    of_pairs = {"p", "detectable", "pairs_needed"}
+    assert set(made["baselines"]["shorter"]) == {"accuracy", "n", "ci95", "difference", "difference_ci95"} | of_pairs
 
 
 def test_a_pareto_front_keeps_its_order_and_values(document: Maker) -> None:

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from gazetune.report.document import BaselineRecord, ControlRecord, EndedRecord, SearchDocument
-from gazetune.report.wording import ended_line, short_params, state_verdict
+from gazetune.report.document import BaselineRecord, ControlRecord, DiagnosticsRecord, EndedRecord, SearchDocument
+from gazetune.report.wording import diagnostics_line, ended_line, short_params, state_verdict
 
 Maker = Callable[..., SearchDocument]
 
@@ -89,3 +89,20 @@ def test_controls_alone_give_no_winner_and_the_verdict_says_why(document: Maker)
     trials = tuple(replace(trial, control="shuffled") for trial in document().trials)
     said = state_verdict(document(best=None, trials=trials))
     assert said.startswith("No winner: all 2 trials that ran their full budget are controls (gaze.control: shuffled)")
+
+
+def test_what_chance_could_give_stands_beside_what_so_many_pairs_can_show(document: Maker) -> None:
+    record = BaselineRecord(0.6, 450, (0.55, 0.65), 0.02, (-0.01, 0.05), 0.3, 0.0543, 3321)
+    said = state_verdict(document(baselines={"no_gaze": record, "shorter": None}))
+    assert (
+        "450 pairs can show differences above about 5.4 points" in said and "one of 2.0 takes about 3,321 pairs" in said
+    )
+    few = replace(record, n=12, detectable=None)
+    assert "12 pairs are too few" in state_verdict(document(baselines={"no_gaze": few, "shorter": None}))
+    clear = replace(record, difference_ci95=(0.01, 0.05))
+    assert "can show" not in state_verdict(document(baselines={"no_gaze": clear, "shorter": None}))
+
+
+def test_length_and_calibration_are_told_in_percent() -> None:
+    said = diagnostics_line(DiagnosticsRecord(0.031, 0.62, 0.5))
+    assert "prefers the longer one on 62.0 %, the labels on 50.0 %" in said and "3.1 points" in said

@@ -155,3 +155,16 @@ def test_a_search_whose_older_version_dropped_the_models_still_names_its_winner(
     assert found.best is not None and (found.best.id, found.best.test) == ("0001", None)
     found = Lab({"0001": 0.8, "winner-without-gaze": 0.6}).compare_all(trials, dropped=("0000",))
     assert found.best is not None and found.best.test is not None and found.controls["shuffled"].test is None
+
+
+def test_a_comparison_says_what_its_pairs_can_show_and_how_many_more_it_takes() -> None:
+    trials = [trial(0, "COMPLETE", "add", 0.8), trial(1, "COMPLETE", "none", 0.9)]
+    found = Lab({"0000": 0.74, "0001": 0.7, "winner-without-gaze": 0.5}).compare_all(trials[:1] + trials[1:])
+    no_gaze = found.baselines["no_gaze"]
+    assert no_gaze is not None and found.best is not None and found.best.id == "0001"
+    assert no_gaze.difference == 0.0 and no_gaze.pairs_needed is None and no_gaze.p == 1.0
+    assert no_gaze.detectable == pytest.approx(0.114, abs=0.001), "100 pairs of two models that differ on 17 % of them"
+    shorter = found.baselines["shorter"]
+    assert shorter is not None and shorter.pairs_needed is not None and shorter.detectable is not None
+    assert (shorter.pairs_needed > 100) == (shorter.difference < shorter.detectable)
+    assert found.diagnostics is not None and found.diagnostics.labels_prefer_longer == pytest.approx(0.4)

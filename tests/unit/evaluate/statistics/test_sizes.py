@@ -19,7 +19,7 @@ from gazetune.evaluate.statistics import (
 )
 
 
-@pytest.mark.parametrize("pairs", [60, 74, 489, 5_000])
+@pytest.mark.parametrize("pairs", [10, 30, 74, 489, 5_000])
 @pytest.mark.parametrize("discordance", [0.17, 0.3, 1.0])
 def test_pairs_that_are_needed_and_the_difference_that_they_find_are_each_others_inverse(
     pairs: int, discordance: float
@@ -27,14 +27,15 @@ def test_pairs_that_are_needed_and_the_difference_that_they_find_are_each_others
     difference = smallest_detectable_difference(pairs, discordance)
     assert difference is not None
     assert pairs_needed(difference, discordance) == pairs
-    assert power_of_pairs(pairs, difference, discordance) == pytest.approx(0.8, abs=1e-6)
+    assert power_of_pairs(pairs, difference, max(discordance, difference)) == pytest.approx(0.8, abs=1e-6)
 
 
 def test_more_pairs_find_smaller_differences_and_few_find_none() -> None:
     found = [smallest_detectable_difference(pairs) for pairs in (74, 300, 3_000)]
     assert found == sorted(found, reverse=True) and found[0] == pytest.approx(0.13, abs=0.005)
-    assert smallest_detectable_difference(20) is None, "at most 17 % of 20 pairs can differ"
-    assert smallest_detectable_difference(1, 1.0) is None
+    few = smallest_detectable_difference(20)
+    assert few is not None and few > 0.3
+    assert smallest_detectable_difference(3, 1.0) is None
 
 
 def test_seeds_without_spread_take_two_and_seeds_with_much_take_many() -> None:
