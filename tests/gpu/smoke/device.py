@@ -23,6 +23,14 @@ def count_allocated_bytes(device: torch.device) -> int:
     return sum(storages.values())
 
 
+def count_outside_bytes(device: torch.device) -> int | None:
+    """Return what is used of a GPU that torch's allocator has not: contexts, NCCL, other processes. None for a CPU."""
+    if device.type != "cuda":
+        return None
+    free, total = torch.cuda.mem_get_info(device)
+    return total - free - torch.cuda.memory_reserved(device)
+
+
 def describe_device(device: torch.device) -> dict[str, object]:
     """Return what the figures depend on."""
     if device.type != "cuda":

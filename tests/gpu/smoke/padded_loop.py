@@ -57,7 +57,8 @@ def wrap_classifier(config: Config, backbone: PreTrainedModel) -> Any:
         target_modules=["q_proj", "v_proj"],
     )
     made.requires_grad_(False)
-    return get_peft_model(made, lora).train()
+    # In the dtype of the backbone, as ours: PEFT's own float32 would only make this side slower.
+    return get_peft_model(made, lora, autocast_adapter_dtype=False).train()
 
 
 def pad_right(split: EncodedSplit, pairs: NDArray[np.int64], device: torch.device) -> tuple[Tensor, Tensor]:

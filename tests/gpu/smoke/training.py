@@ -19,7 +19,7 @@ from gazetune.reward.model.quantization import has_bitsandbytes
 from gazetune.train.processes.device_memory import release_device_memory
 from gazetune.train.processes.worker_group import Worker
 from tests.bench.gpu_step import bench_config, random_backbone, time_training
-from tests.gpu.smoke.device import count_allocated_bytes
+from tests.gpu.smoke.device import count_allocated_bytes, count_outside_bytes
 from tests.gpu.smoke.padded_loop import time_padded_loop
 from tests.gpu.smoke.sizes import Size, plan_device_bytes
 
@@ -74,7 +74,7 @@ def measure_setting(
     """Return what training reaches in a setting, and the backbone without its adapter."""
     run, figures = time_training(config, data, backbone, worker, steps)
     losses = [float(each) for each in run._losses]
-    held = count_allocated_bytes(worker.device)
+    held, outside = count_allocated_bytes(worker.device), count_outside_bytes(worker.device)
     planned = plan_device_bytes(config, data, size)
     layout = run.model.layout.kind
     backbone = run.close()
@@ -85,6 +85,7 @@ def measure_setting(
         "layout": layout,
         **asdict(figures),
         "held_gigabytes": round(held / 1e9, 6),
+        "outside_gigabytes": None if outside is None else round(outside / 1e9, 3),
         "planned_gigabytes": round(planned / 1e9, 6),
         "seen_over_planned": round(most / planned, 3),
         "losses": losses,
