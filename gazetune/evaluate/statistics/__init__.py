@@ -11,8 +11,8 @@ An item is a preference pair. Its correctness is 1, 0, or one half for a tie (se
     equivalence.py    "no difference larger than d"
     diagnostics.py    reliability of the rewards, accuracy by difference of length
 
-What scipy has is scipy's. `scipy.stats` takes seconds to import, and workers that train import these files without
-asking for an interval. So the functions that need it import it.
+What scipy has is scipy's. `scipy.stats` takes seconds to import, and workers that train ask for the interval of an
+accuracy alone, which does without. So the functions that need it import it.
 """
 
 from gazetune.evaluate.statistics.accuracy import accuracy_interval
