@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gazetune.search.planning.plan_document import MemoryRow, PlanDocument, SearchDocument, VisibleDocument
 
 MIB, GIB = 2**20, 2**30
+_SHORT = {"evaluation": "eval."}
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -64,8 +65,15 @@ def _print_plan(document: PlanDocument) -> None:
     searched = _describe_search(document["search"]) if "search" in document else []
     for line in [*searched, *_describe_trial(document)]:
         console.print(Text(line))
-    console.print(_build_memory_table(document["memory_per_worker"]))
+    rows = document["memory_per_worker"]
+    console.print(_build_memory_table(rows))
     console.print(Text("<: as configured; -: refused (gazetune doctor says why). Sizes are estimates."))
+    console.print(Text("device: what the largest of pass, step and evaluation takes; other: buffers, CUDA and NCCL."))
+    chosen = next(row for row in rows if row["chosen"])
+    console.print(_build_item_table(chosen))
+    if (workers := document["workers"]) > 1:
+        together = _show_size(chosen["host_of_all_workers"])
+        console.print(Text(f"CPU memory of {workers} workers on one machine: {together}"))
 
 
 def _describe_trial(document: PlanDocument) -> list[str]:
@@ -76,8 +84,9 @@ def _describe_trial(document: PlanDocument) -> list[str]:
         f"{whose}: {document['backbone']}, adapter {document['adapter']}, quantization {document['quantization']}, "
         f"{document['workers']} worker(s)",
         f"Parameters: {parameters['total']:,}, of which {parameters['trained']:,} train",
-        f"Activations: {document['pairs_per_worker']} pair(s) of two conversations of up to {document['positions']} "
-        f"positions take {_show_size(activations['kept'])}, with gradient checkpointing "
+        f"Activations: a pass of {document['positions_per_pass']} positions, as of {document['pairs_per_worker']} "
+        f"pair(s) of two conversations of {document['positions']}, takes {_show_size(activations['kept'])}, with "
+        "gradient checkpointing "
         f"{_show_size(activations['checkpointed'])} (now {'on' if document['gradient_checkpointing'] else 'off'})",
         f"Disk of a run: checkpoint {_show_size(disk['last'])}, best model {_show_size(disk['best'])}, "
         f"at its peak {_show_size(disk['peak'])}",
@@ -89,7 +98,7 @@ def _build_memory_table(rows: list[MemoryRow]) -> Table:
     from rich.table import Table
 
     unit, name = (GIB, "GiB") if max(row["device"] for row in rows) >= GIB else (MIB, "MiB")
-    headings = ("param.", "grad.", "optim.", "gather", "activ.", "device", "host", "nvme")
+    headings = ("param.", "grad.", "optim.", "live", "other", "act.", "device", "host", "nvme")
     table = Table(title=f"Memory of one worker, {name}", title_justify="left", box=None, pad_edge=False)
     for heading in ("ZeRO", "offload", *headings):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -99,15 +108,39 @@ def _build_memory_table(rows: list[MemoryRow]) -> Table:
             row["gradients"],
             row["optimizer"],
             row["gathered"],
+            row["buffers"] + row["outside"],
             row["activations"],
             row["device"],
             row["host"],
             row["nvme"],
         ]
-        cells = ["-" if row["refused"] else f"{size / unit:.2f}" for size in sizes]
+        cells = ["-" if row["refused"] else _show_number(size / unit) for size in sizes]
         mark = "<" if row["chosen"] else ""
         table.add_row(f"{row['stage']}{mark}", row["offload"], *cells, style="bold" if mark else None)
     return table
+
+
+def _build_item_table(row: MemoryRow) -> Table:
+    """Return the table of what one worker holds as configured, each item with what allocates it."""
+    from rich.table import Table
+
+    title = f"One worker with ZeRO-{row['stage']}, offload {row['offload']}"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("size", justify="right", no_wrap=True)
+    table.add_column("where", no_wrap=True)
+    table.add_column("when", no_wrap=True)
+    table.add_column("item", overflow="fold")
+    table.add_column("source", overflow="fold")
+    always = ["pass", "step", "evaluation"]
+    for item in row["items"]:
+        phases = [phase for phase in item["phases"] if phase != "start" or item["phases"] == ["start"]]
+        when = "always" if phases == always else "+".join(_SHORT.get(phase, phase) for phase in phases)
+        table.add_row(_show_size(item["bytes"]), item["place"], when, item["name"], item["source"])
+    return table
+
+
+def _show_number(size: float) -> str:
+    return f"{size:.0f}" if size >= 100 else f"{size:.2f}"
 
 
 def _show_size(count: float) -> str:

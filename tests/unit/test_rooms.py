@@ -34,7 +34,7 @@ ROOMS = (
 )
 """Each room imports itself and the rooms before it."""
 SUB_ROOMS = {
-    "train": ("limits", "processes", "state", "*"),
+    "train": ("processes", "limits", "state", "*"),
     "search": ("space", "study", "stopping", "planning"),
 }
 """In these rooms each folder imports itself and the folders before it.

@@ -10,9 +10,9 @@ from gazetune.search.space.axes import Axis
 from gazetune.search.space.conditions import is_number
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.train.checks import check_config
-from gazetune.train.limits.memory_estimate import MemoryEstimate, WorkerMemory, estimate_memory
+from gazetune.train.limits.memory_estimate import MemoryEstimate, configured_memory, estimate_memory
 
-_LARGEST_VALUE_KEYS = ("adapter.r", "train.batch_size")
+_LARGEST_VALUE_KEYS = ("adapter.r", "train.batch_size", "train.accumulate", "train.eval_tokens")
 """Keys whose largest value needs the most memory, whatever the others are."""
 _EVERY_VALUE_KEYS = (
     "backbone",
@@ -22,10 +22,12 @@ _EVERY_VALUE_KEYS = (
     "adapter.double_quantization",
     "fusion.kind",
     "train.precision",
+    "train.batch_tokens",
     "train.gradient_checkpointing",
     "deepspeed.stage",
     "deepspeed.offload",
     "data.max_chars",
+    "data.max_tokens",
     "resources.workers",
     "resources.gpus_per_worker",
 )
@@ -53,18 +55,12 @@ def find_largest_trial(space: SearchSpace) -> tuple[Config, MemoryEstimate]:
         except InputError as error:
             refused = refused or error
             continue
-        needed = configured_memory(config, plan).device_total + plan.activations
+        needed = configured_memory(config, plan).device_peak
         if largest is None or needed > largest[0]:
             largest = needed, config, plan
     if largest is None:
         raise refused or InputError(f"{space.origin}: space: nothing can be proposed")
     return largest[1], largest[2]
-
-
-def configured_memory(config: Config, plan: MemoryEstimate) -> WorkerMemory:
-    """Return what one worker holds with the ZeRO stage and offload that `config` has."""
-    wanted = (config.deepspeed.stage, config.deepspeed.offload)
-    return next(each for each in plan.worker_memory if (each.stage, each.offload) == wanted)
 
 
 def _values_to_try(axis: Axis) -> Sequence[object]:

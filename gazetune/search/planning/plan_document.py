@@ -39,6 +39,7 @@ from gazetune.search.space.space_file import read_space
 from gazetune.train.checks import check_config
 from gazetune.train.limits.compatibility import check_combination
 from gazetune.train.limits.memory_estimate import MemoryEstimate, estimate_memory
+from gazetune.train.limits.memory_items import MemoryItem
 from gazetune.train.speed_calibration import Calibration, measure_speed
 
 
@@ -55,10 +56,34 @@ class MemoryRow(TypedDict):
     gradients: int
     optimizer: int
     gathered: int
+    buffers: int
     activations: int
+    outside: int
+    """What CUDA and NCCL allocate beside torch."""
     device: int
+    """Of the phase that takes the most: not all of the items are there together."""
+    certain: int
+    """What of it no estimate is in."""
     host: int
+    """Of rank 0."""
+    host_of_all_workers: int
+    """Where all workers of a trial are on one machine."""
     nvme: int
+    items: list[ItemRow]
+
+
+class ItemRow(TypedDict):
+    """Something that a worker holds."""
+
+    name: str
+    kind: str
+    bytes: int
+    place: str
+    """`device`, `host` or `disk`."""
+    phases: list[str]
+    """When it is there: `start`, `pass`, `step`, `evaluation`."""
+    source: str
+    """File and setting of the library that allocates it, or who measured it."""
 
 
 class HoursRow(TypedDict):
@@ -130,6 +155,8 @@ class PlanDocument(TypedDict):
     workers: int
     pairs_per_worker: int
     positions: int
+    positions_per_pass: int
+    positions_per_evaluation_pass: int
     gradient_checkpointing: bool
     activations: dict[str, int]
     memory_per_worker: list[MemoryRow]
@@ -180,6 +207,8 @@ def _describe_memory(kind: Literal["train", "search"], config: Config, plan: Mem
         "workers": config.resources.workers,
         "pairs_per_worker": plan.pairs,
         "positions": plan.positions,
+        "positions_per_pass": plan.pass_positions,
+        "positions_per_evaluation_pass": plan.evaluation_positions,
         "gradient_checkpointing": config.train.gradient_checkpointing,
         "activations": {"kept": plan.activations_kept, "checkpointed": plan.activations_checkpointed},
         "memory_per_worker": _list_memory_rows(config, plan),
@@ -206,13 +235,29 @@ def _list_memory_rows(config: Config, plan: MemoryEstimate) -> list[MemoryRow]:
                 "gradients": each.gradients,
                 "optimizer": each.optimizer,
                 "gathered": each.gathered,
-                "activations": plan.activations,
-                "device": each.device_total + plan.activations,
+                "buffers": each.count_kind("buffers"),
+                "activations": each.count_kind("activations"),
+                "outside": each.count_kind("outside"),
+                "device": each.device_peak,
+                "certain": each.certain_peak,
                 "host": each.host,
+                "host_of_all_workers": each.count_host(config.resources.workers),
                 "nvme": each.disk,
+                "items": [_describe_item(item) for item in each.items if item.bytes],
             }
         )
     return rows
+
+
+def _describe_item(item: MemoryItem) -> ItemRow:
+    return {
+        "name": item.name,
+        "kind": item.kind,
+        "bytes": item.bytes,
+        "place": item.place,
+        "phases": list(item.phases),
+        "source": item.source,
+    }
 
 
 def _plan_whole_search(

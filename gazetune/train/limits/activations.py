@@ -1,4 +1,4 @@
-"""How much memory the activations of one forward pass take: an estimate from shapes alone."""
+"""How many positions a pass reads, and how much memory its activations take: an estimate from shapes alone."""
 
 from __future__ import annotations
 
@@ -42,6 +42,39 @@ def conversation_positions(config: Config, context: int | None) -> int:
     return math.ceil(longest) if math.isfinite(longest) else 4096
 
 
+def pass_positions(config: Config, positions: int) -> int:
+    """Return the most positions that one worker reads in one forward pass of training.
+
+    Parameters
+    ----------
+    config
+        Without `train.batch_tokens` a pass has `train.batch_size` pairs over all workers. With it, it has at most so
+        many positions, but always a pair, and never more than the pairs of a step.
+    positions
+        Of the longest conversation.
+
+    Examples
+    --------
+    >>> train = {"batch_size": 16, "accumulate": 4}
+    >>> config = Config.model_validate({"train": train, "resources": {"workers": 2}})
+    >>> pass_positions(config, positions=1000)  # 8 pairs
+    16000
+    >>> config = Config.model_validate({"train": {**train, "batch_tokens": 4000}, "resources": {"workers": 2}})
+    >>> pass_positions(config, positions=1000), pass_positions(config, positions=3000), pass_positions(config, 10)
+    (4000, 6000, 640)
+    """
+    train, workers = config.train, config.resources.workers
+    if train.batch_tokens is None:
+        return 2 * positions * math.ceil(train.batch_size / workers)
+    in_step = 2 * positions * math.ceil(train.batch_size * train.accumulate / workers)
+    return min(in_step, max(train.batch_tokens, 2 * positions))
+
+
+def evaluation_positions(config: Config, positions: int) -> int:
+    """Return the most positions that one worker reads in one pass of an evaluation: a pair, or `train.eval_tokens`."""
+    return max(config.train.eval_tokens, 2 * positions)
+
+
 def activation_bytes(shape: PreTrainedConfig, positions: int, value_bytes: int, checkpointing: bool) -> int:
     """Estimate the bytes that the backward pass keeps of `positions` positions (all rows of a pass together).
 
@@ -52,8 +85,19 @@ def activation_bytes(shape: PreTrainedConfig, positions: int, value_bytes: int, 
     dropout inside the backbone is not counted.
     """
     hidden, layers = int(shape.hidden_size), int(shape.num_hidden_layers)
-    feed_forward = int(getattr(shape, "intermediate_size", None) or 4 * hidden)
-    norms = 2 * (FLOAT32 + 2 * value_bytes) * hidden
-    layer = norms + 5 * value_bytes * hidden + 4 * value_bytes * feed_forward
+    layer = _layer_bytes(shape, value_bytes)
     kept = layers * value_bytes * hidden + layer if checkpointing else layers * layer
     return positions * kept
+
+
+def evaluation_bytes(shape: PreTrainedConfig, positions: int, value_bytes: int) -> int:
+    """Estimate the bytes of a pass without gradients: what goes into a layer and comes out of it, and the layer."""
+    return positions * (2 * value_bytes * int(shape.hidden_size) + _layer_bytes(shape, value_bytes))
+
+
+def _layer_bytes(shape: PreTrainedConfig, value_bytes: int) -> int:
+    """Return the bytes that one layer makes of one position; the docstring of `activation_bytes` counts them."""
+    hidden = int(shape.hidden_size)
+    feed_forward = int(getattr(shape, "intermediate_size", None) or 4 * hidden)
+    norms = 2 * (FLOAT32 + 2 * value_bytes) * hidden
+    return norms + 5 * value_bytes * hidden + 4 * value_bytes * feed_forward

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from gazetune.errors import InputError
-from gazetune.search.planning.largest_trial import configured_memory, find_largest_trial
+from gazetune.search.planning.largest_trial import find_largest_trial
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
+from gazetune.train.limits.memory_estimate import configured_memory
 
 
 def space_of(text: str, folder: Path) -> SearchSpace:
@@ -56,3 +57,14 @@ def test_combinations_that_are_refused_are_left_out(tmp_path: Path) -> None:
     find_largest_trial(space)
     with pytest.raises(InputError):
         space_of("base: {deepspeed: {stage: 1, offload: cpu}}\nspace: {adapter.r: {int: [1, 2]}}", tmp_path)
+
+
+def test_the_widest_pass_is_found_also_where_none_is_named(tmp_path: Path) -> None:
+    def widest(values: str) -> int | None:
+        axis = f"space: {{train.batch_tokens: {{choice: [{values}]}}}}"
+        return find_largest_trial(space_of(f"base: {{train: {{batch_size: 8}}}}\n{axis}", tmp_path))[
+            0
+        ].train.batch_tokens
+
+    assert widest("4096, 16384, 8192") == 16384
+    assert widest("4096, null") is None, "a pass of all pairs has more positions"
