@@ -113,14 +113,41 @@ class ParetoRecord:
 
 @dataclass(frozen=True, slots=True)
 class ImportanceRecord:
-    """How much each key decided whether a trial was among the best: shares of 1, or why there are none."""
+    """How much each key decided whether a trial was in the better half: shares of 1, or why there are none."""
 
     shares: Mapping[str, float] = field(default_factory=dict)
     """By dotted key, the largest first."""
     trials: int = 0
-    """COMPLETE trials that they were found with, controls left out."""
+    """Trials that they were found with: COMPLETE ones and those that the scheduler stopped, controls left out."""
     missing: str | None = None
     """Why there are no shares."""
+    by_measure: Mapping[str, float] = field(default_factory=dict)
+    """By reading measure, among the trials with gaze, where masks were searched; the largest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValueMean:
+    """The mean of the objective over the trials that have a key at a value, or in a third of its range."""
+
+    key: str
+    value: str
+    """As a space file has it. For masks: a measure that was seen, or `no` and one that was not."""
+    trials: int
+    mean: float
+    ci95: tuple[float, float] | None
+    """Of a t-distribution over the trials, as if these had been drawn independently; None with one trial."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeansRecord:
+    """Means by the value of each searched key, at the last evaluation that all judged trials had."""
+
+    objective: str
+    examples: int
+    """Training examples at that evaluation."""
+    trials: int
+    """COMPLETE trials and those that the scheduler stopped, controls left out."""
+    means: tuple[ValueMean, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +186,7 @@ class SearchDocument:
     pareto: tuple[ParetoRecord, ...] = ()
     """With several objectives: the trials of the Pareto front, by id."""
     importance: ImportanceRecord = field(default_factory=ImportanceRecord)
+    means: MeansRecord | None = None
     ended_by: EndedRecord | None = None
     """None for a search that had all its trials."""
     data: tuple[Mapping[str, Mapping[str, int]], ...] = ()
@@ -197,6 +225,9 @@ class SearchDocument:
             "diagnostics": self.diagnostics and _record_fields(self.diagnostics),
             "pareto": [_record_fields(record) for record in self.pareto],
             "importance": dict(self.importance.shares),
+            "importance_by_measure": dict(self.importance.by_measure),
+            "means_by_value": self.means
+            and {**_record_fields(self.means), "means": [_record_fields(mean) for mean in self.means.means]},
             "ended_by": self.ended_by and _record_fields(self.ended_by),
             "data": list(self.data),
             "report": self.report,
@@ -232,6 +263,8 @@ def _record_fields(
     | ControlRecord
     | DiagnosticsRecord
     | ParetoRecord
+    | MeansRecord
+    | ValueMean
     | EndedRecord,
 ) -> dict[str, object]:
     # dataclasses.asdict does not serve here: it makes deep copies, and a mappingproxy cannot be copied.

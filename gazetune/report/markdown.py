@@ -16,10 +16,17 @@ from gazetune.report.wording import (
     format_percent,
     format_points,
     importance_line,
+    mean_rows,
     pareto_rows,
     short_params,
     state_verdict,
     trials_with_ranks,
+)
+
+MEANS_NOTE = (
+    "Over all trials that were judged, at the last evaluation that all of them had. A sampler that learns proposes "
+    "more trials where values were good, and there the other keys have good values too. So a mean says what went "
+    "together, not what caused it. The intervals take the trials for independent."
 )
 
 
@@ -52,6 +59,9 @@ def render_report(document: SearchDocument) -> str:
         head, *rows = pareto_rows(document.pareto)
         parts += ["## Pareto front", _render_table(head, rows)]
     parts += _render_importance(document.importance)
+    if document.means is not None and document.means.means:
+        head, *rows = mean_rows(document.means)
+        parts += ["## Mean by value", MEANS_NOTE, _render_table(head, rows)]
     trials = [
         [
             rank,
@@ -80,8 +90,13 @@ def write_report(document: SearchDocument, path: Path) -> None:
 
 def _render_importance(importance: ImportanceRecord) -> list[str]:
     told = importance_line(importance)
-    shares = [[key, f"{100 * share:.1f}"] for key, share in importance.shares.items()]
+    shares, measures = (
+        [[name, f"{100 * share:.1f}"] for name, share in each.items()]
+        for each in (importance.shares, importance.by_measure)
+    )
     table = [_render_table(["key", "share %"], shares)] if shares else []
+    if measures:
+        table.append(_render_table(["measure", "share among the masks %"], measures))
     return ["## Importance of the searched keys", told, *table] if told else []
 
 

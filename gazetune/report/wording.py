@@ -15,6 +15,7 @@ from gazetune.report.document import (
     DiagnosticsRecord,
     EndedRecord,
     ImportanceRecord,
+    MeansRecord,
     ParetoRecord,
     SearchDocument,
     TrialRecord,
@@ -116,11 +117,33 @@ def pareto_rows(front: Sequence[ParetoRecord]) -> list[list[str]]:
 
 
 def importance_line(importance: ImportanceRecord) -> str:
-    """Return which keys decided most whether a trial was among the best; empty where nobody asked."""
+    """Return which keys decided most whether a trial was among the better ones; empty where nobody asked."""
     if importance.missing is not None:
         return f"What mattered most cannot be said: {importance.missing}."
-    ranked = ", ".join(f"{key} {100 * share:.0f} %" for key, share in list(importance.shares.items())[:MOST_IMPORTANT])
-    return f"What mattered most (PED-ANOVA, {importance.trials} COMPLETE trials): {ranked}." if ranked else ""
+    if not importance.shares:
+        return ""
+    of_what = f"PED-ANOVA; to be in the better half of {importance.trials} trials, stopped ones included"
+    line = f"What mattered most ({of_what}): {_list_shares(importance.shares)}."
+    return f"{line} Of the measures: {_list_shares(importance.by_measure)}." if importance.by_measure else line
+
+
+def _list_shares(shares: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {100 * share:.0f} %" for name, share in list(shares.items())[:MOST_IMPORTANT])
+
+
+def mean_rows(means: MeansRecord) -> list[list[str]]:
+    """Return the mean by value of each key as rows of text below a head."""
+    name, counts_percent = means.objective, means.objective.endswith("accuracy")
+
+    def show(value: float) -> str:
+        return f"{100 * value:.1f}" if counts_percent else f"{value:.3g}"
+
+    rows = []
+    for each in means.means:
+        interval = "-" if each.ci95 is None else f"{show(each.ci95[0])} to {show(each.ci95[1])}"
+        rows.append([each.key, each.value, str(each.trials), show(each.mean), interval])
+    head = f"mean {name}{' %' if counts_percent else ''} at {means.examples} examples"
+    return [["key", "value", "trials", head, "95 % interval"], *rows]
 
 
 def ended_line(ended: EndedRecord) -> str:

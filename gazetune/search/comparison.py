@@ -20,6 +20,7 @@ from gazetune.search.folder import SearchFolder
 from gazetune.search.study.finished_trials import trial_records
 from gazetune.search.study.importance import measure_importance
 from gazetune.search.study.pareto_front import find_pareto_front
+from gazetune.search.study.value_means import mean_by_value
 from gazetune.trials.jobs import run_evaluation, run_training
 from gazetune.trials.ledger import fingerprint_tags, log_report
 from gazetune.trials.messages import EvaluateJob, EvaluationResult, TrainingReport
@@ -62,6 +63,7 @@ def compare_on_test(active: ActiveSearch) -> SearchDocument:
         diagnostics=compared.diagnostics,
         pareto=find_pareto_front(study, prepared.space),
         importance=measure_importance(study, prepared.space),
+        means=mean_by_value(study, prepared.space),
         ended_by=active.caps.end_record(trials),
         data=prepared.list_pair_counts(),
         report=str(prepared.folder.report),

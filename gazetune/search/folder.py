@@ -158,7 +158,8 @@ def _name_taken(path: Path, space: SearchSpace) -> InputError:
     begun = path / "space.yaml"
     if not begun.is_file():
         return InputError(f"--name: '{path.name}' is in {path.parent} already and is no search; choose another --name")
-    changes = describe_changes(read_yaml(begun), parse_yaml_value(space.to_yaml()))
+    now = cast("dict[str, object]", parse_yaml_value(space.to_yaml()))
+    changes = describe_changes(read_yaml(begun), now)
     if changes:
         return InputError(f"{taken} with another space: {changes}; choose another --name")
     return InputError(f"{taken}; choose another --name, or go on with --resume {path.name}")

@@ -29,6 +29,9 @@ if TYPE_CHECKING:  # whoever only passes messages on does not import Optuna
 _RECORD = "record"
 """The user attribute of a study's trial that holds its `StudyRecord`."""
 
+STOPPED_AT = "stopped at "
+"""How the reason begins of a trial that a scheduler stopped; the number of its training examples follows."""
+
 
 def trial_id_of(number: int) -> str:
     """Return the trial id that study, folders, MLflow, messages and tables share; `number` is the study's.
@@ -181,6 +184,19 @@ class StudyRecord:
     """Whether the search has noted its end; the study may not know it yet."""
     reason: str | None = None
     """Why it FAILed or was PRUNED; None of a COMPLETE trial."""
+
+    @property
+    def measures(self) -> frozenset[str] | None:
+        """The reading measures that its model saw; None without gaze."""
+        features = self.params.get("gaze.features")
+        if self.params.get("fusion.kind") == "none" or not isinstance(features, list | tuple):
+            return None
+        return frozenset(map(str, features))
+
+    @property
+    def was_stopped_for_its_values(self) -> bool:
+        """Whether a scheduler stopped it, not a cap or somebody by hand."""
+        return self.reason is not None and self.reason.startswith(STOPPED_AT)
 
     @classmethod
     def read(cls, trial: FrozenTrial | optuna.Trial) -> StudyRecord:

@@ -28,6 +28,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from gazetune.evaluate.accuracy import pair_correctness, pair_log_likelihoods
 from gazetune.evaluate.statistics import mcnemar_p_less, paired_t_p_less
 from gazetune.train.state.rung_margins import load_margins
+from gazetune.trials.messages import STOPPED_AT
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ class PairedRungs(FIFOScheduler):
         if test is None or not test.stop:
             return TrialScheduler.CONTINUE
         self.reasons[trial.trial_id] = (
-            f"stopped at {result['examples']} examples: worse there than trial {test.best} on the same validation "
+            f"{STOPPED_AT}{result['examples']} examples: worse there than trial {test.best} on the same validation "
             f"pairs (one-sided p {test.p_value:.2g}, level {self._tests.level_per_test:.2g})"
         )
         return TrialScheduler.STOP

@@ -1,4 +1,4 @@
-"""Which trials of a search may win: its own COMPLETE ones that are no controls."""
+"""Which trials of a search may win: its own COMPLETE ones that are no controls. And which of them were judged."""
 
 from __future__ import annotations
 
@@ -14,6 +14,22 @@ from gazetune.trials.messages import StudyRecord
 def list_candidates(study: optuna.Study, space: SearchSpace) -> list[FrozenTrial]:
     """Return the trials of a search that may win, by number."""
     return [trial for trial in own_trials(study) if is_candidate(trial, space)]
+
+
+def list_judged_trials(study: optuna.Study, space: SearchSpace) -> list[FrozenTrial]:
+    """Return the trials, by number, that are COMPLETE or that the scheduler stopped for their values; no controls.
+
+    A trial that a cap or somebody stopped has not been judged.
+    """
+    return [
+        trial
+        for trial in own_trials(study, (TrialState.COMPLETE, TrialState.PRUNED))
+        if not is_control(control_of(trial, space))
+        and (
+            trial.state == TrialState.COMPLETE
+            or (trial.intermediate_values and StudyRecord.read(trial).was_stopped_for_its_values)
+        )
+    ]
 
 
 def is_candidate(trial: FrozenTrial, space: SearchSpace) -> bool:

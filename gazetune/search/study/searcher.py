@@ -23,7 +23,7 @@ from gazetune.search.study.samplers import SamplerFactory
 from gazetune.search.study.tried_configs import read_tried
 from gazetune.trials.feeder import FeederConfig, message_in
 from gazetune.trials.ledger import Ledger
-from gazetune.trials.messages import JobFailure, TrainingReport, trial_id_of
+from gazetune.trials.messages import STOPPED_AT, JobFailure, TrainingReport, trial_id_of
 from gazetune.trials.trial_state import tell_failure
 
 
@@ -110,7 +110,7 @@ class StudySearcher(Searcher):
             self._ledger.record_reason(trial, None)
             ended = self._study.tell(trial, objective_values(self._search, message))
         else:
-            reason = self._host.stop_reason(own_id) or f"stopped at {message.examples} examples"
+            reason = self._host.stop_reason(own_id) or f"{STOPPED_AT}{message.examples} examples"
             self._ledger.record_reason(trial, reason)
             ended = self._study.tell(trial, state=TrialState.PRUNED)
         self._ledger.end_trial(ended)

@@ -11,9 +11,11 @@ from gazetune.report.document import (
     BaselineRecord,
     ControlRecord,
     EndedRecord,
+    MeansRecord,
     ParetoRecord,
     SearchDocument,
     TrialRecord,
+    ValueMean,
 )
 from gazetune.report.wording import trials_with_ranks
 
@@ -34,6 +36,8 @@ def test_the_document_has_the_keys_it_promises(document: Maker) -> None:
         "diagnostics",
         "pareto",
         "importance",
+        "importance_by_measure",
+        "means_by_value",
         "ended_by",
         "data",
         "report",
@@ -52,6 +56,14 @@ def test_a_pareto_front_keeps_its_order_and_values(document: Maker) -> None:
     made = json.loads(document(pareto=front).to_json_text())["pareto"]
     assert made[0] == {"id": "0001", "values": {"val/accuracy": 0.8, "train_seconds": 2.0}}
     assert json.loads(document().to_json_text())["pareto"] == []
+
+
+def test_means_by_value_are_objects_or_null(document: Maker) -> None:
+    means = MeansRecord("val/loss", 256, 8, (ValueMean("fusion.kind", "add", 7, 0.6, (0.5, 0.7)),))
+    made = json.loads(document(means=means).to_json_text())["means_by_value"]
+    row = {"key": "fusion.kind", "value": "add", "trials": 7, "mean": 0.6, "ci95": [0.5, 0.7]}
+    assert made == {"objective": "val/loss", "examples": 256, "trials": 8, "means": [row]}
+    assert json.loads(document().to_json_text())["means_by_value"] is None
 
 
 def test_a_cap_that_ended_the_search_is_told(document: Maker) -> None:

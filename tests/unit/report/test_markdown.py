@@ -10,8 +10,10 @@ from gazetune.report.document import (
     ControlRecord,
     EndedRecord,
     ImportanceRecord,
+    MeansRecord,
     ParetoRecord,
     SearchDocument,
+    ValueMean,
 )
 from gazetune.report.markdown import render_report, write_report
 from gazetune.report.wording import best_line, ended_line, state_verdict
@@ -52,10 +54,20 @@ def test_a_pareto_front_stands_in_the_report_with_its_values(document: Maker) ->
 
 def test_the_importance_of_every_key_stands_in_the_report_or_why_there_is_none(document: Maker) -> None:
     text = render_report(document(importance=ImportanceRecord({"optim.learning_rate": 0.75, "fusion.kind": 0.25}, 12)))
-    assert "## Importance of the searched keys" in text and "PED-ANOVA, 12 COMPLETE trials" in text
+    assert "## Importance of the searched keys" in text and "in the better half of 12 trials" in text
     assert "| key | share % |\n| --- | --- |\n| optim.learning_rate | 75.0 |\n| fusion.kind | 25.0 |" in text
     assert "cannot be said: too few." in render_report(document(importance=ImportanceRecord(missing="too few")))
     assert "Importance" not in render_report(document())
+
+
+def test_the_mean_by_value_of_each_key_and_the_share_of_each_measure_stand_in_the_report(document: Maker) -> None:
+    importance = ImportanceRecord({"gaze.features": 1.0}, 12, by_measure={"TRT": 0.75, "FFD": 0.25})
+    rows = (ValueMean("fusion.kind", "add", 7, 0.676, (0.611, 0.741)), ValueMean("fusion.kind", "none", 1, 0.5, None))
+    text = render_report(document(importance=importance, means=MeansRecord("val/accuracy", 256, 8, rows)))
+    assert "Of the measures: TRT 75 %, FFD 25 %." in text and "| TRT | 75.0 |\n| FFD | 25.0 |" in text
+    assert "| key | value | trials | mean val/accuracy % at 256 examples | 95 % interval |" in text
+    assert "| fusion.kind | add | 7 | 67.6 | 61.1 to 74.1 |\n| fusion.kind | none | 1 | 50.0 | - |" in text
+    assert "Mean by value" not in render_report(document())
 
 
 def test_the_report_without_a_winner_says_so(document: Maker) -> None:

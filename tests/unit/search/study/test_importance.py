@@ -5,7 +5,7 @@ import math
 import optuna
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
-from optuna.trial import FrozenTrial, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from gazetune.search.study.importance import ENOUGH, parameter_importance
 
@@ -49,15 +49,53 @@ def test_shares_have_the_users_keys_whatever_optuna_calls_the_parameters() -> No
 
 def test_what_is_better_decides_what_matters() -> None:
     upper = [trial for trial in trials(200) if trial.params["optim.learning_rate"] > 1e-3]
+    middle = sorted(trial.params["optim.learning_rate"] for trial in upper)[len(upper) // 2]
     for trial in upper:
-        # Among the worst the learning rate says nothing, the weight decay all.
-        worst = 0.1 * trial.params["optim.weight_decay"]
-        trial.value = trial.value if trial.params["optim.learning_rate"] < 2e-3 else worst
+        # In the upper half of the learning rates the weight decay alone says how bad a trial is.
+        bad = 0.1 * trial.params["optim.weight_decay"]
+        trial.value = trial.value if trial.params["optim.learning_rate"] < middle else bad
     best = parameter_importance(upper, "maximize", KEYS)
-    worst_ones = parameter_importance(upper, "minimize", KEYS)
-    assert best.shares["optim.learning_rate"] > best.shares["optim.weight_decay"]
-    assert worst_ones.shares["optim.weight_decay"] > best.shares["optim.weight_decay"]
-    assert next(iter(worst_ones.shares)) == "optim.weight_decay"
+    assert next(iter(best.shares)) == "optim.learning_rate"
+    mirrored = [create_trial(value=-trial.value, params=trial.params, distributions=SPACE) for trial in upper]
+    assert parameter_importance(mirrored, "minimize", KEYS).shares == best.shares
+
+
+def stopped(trial: FrozenTrial, examples: int) -> FrozenTrial:
+    """A trial that a scheduler stopped: it has the values of its evaluations."""
+    values = dict.fromkeys(range(100, examples + 1, 100), trial.value)
+    return create_trial(
+        state=TrialState.PRUNED, params=trial.params, distributions=trial.distributions, intermediate_values=values
+    )
+
+
+def test_what_gets_trials_stopped_matters_though_no_complete_trial_shows_it() -> None:
+    """Without FFD every trial is stopped early, with the value that it would have had in the end."""
+    ended = [trial if trial.params["gaze.features.FFD"] else stopped(trial, 200) for trial in trials(60)]
+    each = {name: name for name in SPACE}
+    found = parameter_importance(ended, "maximize", each)
+    assert next(iter(found.shares)) == "gaze.features.FFD" and found.trials == 60
+    complete = [trial for trial in ended if trial.state == TrialState.COMPLETE]
+    assert parameter_importance(complete, "maximize", each).shares["gaze.features.FFD"] < 0.01
+
+
+def test_a_trial_that_went_further_is_before_one_that_was_stopped_earlier_with_a_better_value() -> None:
+    made = trials(40)
+    ended = [stopped(trial, 300 if trial.params["gaze.features.TRT"] else 100) for trial in made]
+    assert next(iter(parameter_importance(ended, "maximize", {name: name for name in SPACE}).shares)) == (
+        "gaze.features.TRT"
+    )
+
+
+def test_each_measure_of_the_masks_has_its_share_however_masks_are_searched() -> None:
+    masks = [frozenset({"FFD"} if number % 2 else {"GPT", "nFix"}) for number in range(24)]
+    made = [
+        create_trial(value=0.5 + 0.1 * ("FFD" in mask) + 0.001 * number, params=trial.params, distributions=SPACE)
+        for number, (trial, mask) in enumerate(zip(trials(24), masks, strict=True))
+    ]
+    found = parameter_importance(made, "maximize", KEYS, masks).by_measure
+    assert set(found) == {"nFix", "FFD", "GPT", "TRT", "fixProp"} and sum(found.values()) == pytest.approx(1.0)
+    assert max(found["TRT"], found["fixProp"]) < 0.01 and found["FFD"] == pytest.approx(found["GPT"])
+    assert parameter_importance(made, "maximize", KEYS, [None] * 24).by_measure == {}, "no trial has gaze"
 
 
 def test_an_axis_that_half_of_the_trials_have_is_judged_too() -> None:
@@ -68,7 +106,10 @@ def test_an_axis_that_half_of_the_trials_have_is_judged_too() -> None:
 
 def test_too_few_trials_say_nothing_but_why() -> None:
     found = parameter_importance(trials(ENOUGH - 1), "maximize", KEYS)
-    assert (found.shares, found.missing) == ({}, f"that takes {ENOUGH} COMPLETE trials, and there are {ENOUGH - 1}")
+    assert (found.shares, found.missing) == (
+        {},
+        f"that takes {ENOUGH} trials that were judged, and there are {ENOUGH - 1}",
+    )
     assert parameter_importance(trials(ENOUGH), "maximize", KEYS).shares
 
 
@@ -77,4 +118,4 @@ def test_trials_that_are_all_alike_say_nothing_but_why() -> None:
     for trial in alike:
         trial.value = 0.5
     found = parameter_importance(alike, "maximize", KEYS)
-    assert (found.shares, found.missing) == ({}, "the best COMPLETE trials are like all others")
+    assert (found.shares, found.missing) == ({}, "the better half of the trials is like all of them")
