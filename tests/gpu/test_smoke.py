@@ -86,7 +86,10 @@ def test_training_is_measured_beside_the_plan_and_a_padded_loop(parts: dict[str,
     # Neither recomputation nor padding is model FLOP.
     assert found["plain"]["step_flop"] == found["checkpointing"]["step_flop"] == found["padded_loop"]["step_flop"]
     assert 0 < found["plain"]["seen_over_planned"] < 1
-    assert found["checkpointing"]["planned_gigabytes"] < found["plain"]["planned_gigabytes"]
+    assert found["checkpointing"]["planned_bytes"]["activations"] < found["plain"]["planned_bytes"]["activations"]
+    assert sum(found["plain"]["planned_bytes"].values()) == pytest.approx(
+        1e9 * found["plain"]["planned_gigabytes"], 1e-3
+    )
     assert found["plain"]["losses"] == pytest.approx(found["checkpointing"]["losses"], abs=1e-3)
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from transformers import MistralConfig
 
 from gazetune.config import Config
 from gazetune.reward.data.dataset import PreparedData
-from gazetune.train.limits.memory_estimate import estimate_memory
+from gazetune.train.limits.memory_estimate import configured_memory, estimate_memory
+from gazetune.train.limits.memory_items import MemoryItem
 from tests.bench.gpu_step import mistral_shape
 from tests.bench.step_data import helpsteer2_like, made_up
 
@@ -71,26 +72,29 @@ SMALL = Size(
 )
 
 
-def plan_device_bytes(config: Config, data: PreparedData, size: Size) -> int:
-    """Return what `gazetune plan` says that a worker of `config` takes on its device with these pairs."""
+def plan_training(config: Config, data: PreparedData, size: Size) -> dict[str, int]:
+    """Return what `gazetune plan` lists on the device of a worker of `config` with these pairs, in bytes by item.
+
+    The plan reads a backbone's config from a folder, and counts the longest conversation by its tokens.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        return plan_bytes_of_shape(config, data, mistral_shape(size.backbone), Path(folder))
+        mistral_shape(size.backbone).save_pretrained(folder)
+        lengths = {"max_chars": None, "max_tokens": data.facts.longest["tokens"]}
+        update = {"backbone": folder, "data": config.data.model_copy(update=lengths)}
+        planned = config.model_copy(update=update)
+        memory = configured_memory(planned, estimate_memory(planned))
+    return largest_phase(memory.items)
 
 
-def plan_bytes_of_shape(config: Config, data: PreparedData, shape: MistralConfig, folder: Path) -> int:
-    """Write the backbone's config into `folder`, where the plan reads it, and return the bytes that it plans."""
-    shape.save_pretrained(folder)
-    longest = data.facts.longest["tokens"]
-    planned = config.model_copy(
-        update={
-            "backbone": str(folder),
-            "data": config.data.model_copy(update={"max_chars": None, "max_tokens": longest}),
-        }
-    )
-    estimate = estimate_memory(planned)
-    (held,) = (
-        each.device_total
-        for each in estimate.worker_memory
-        if (each.stage, each.offload) == (config.deepspeed.stage, config.deepspeed.offload)
-    )
-    return held + estimate.activations
+def largest_phase(items: Iterable[MemoryItem]) -> dict[str, int]:
+    """Return the bytes, by name, of what is on a device at once where a step takes most.
+
+    What CUDA and NCCL allocate beside torch is left out.
+    """
+    on_device = [each for each in items if each.place == "device" and each.kind != "outside"]
+    phases = [[each for each in on_device if phase in each.phases] for phase in ("pass", "step")]
+    largest = max(phases, key=lambda its: sum(each.bytes for each in its))
+    found = Counter[str]()
+    for each in largest:
+        found[each.name] += each.bytes
+    return dict(found)

@@ -21,7 +21,7 @@ from gazetune.train.processes.worker_group import Worker
 from tests.bench.gpu_step import bench_config, random_backbone, time_training
 from tests.gpu.smoke.device import count_allocated_bytes, count_outside_bytes
 from tests.gpu.smoke.padded_loop import time_padded_loop
-from tests.gpu.smoke.sizes import Size, plan_device_bytes
+from tests.gpu.smoke.sizes import Size, plan_training
 
 LEAST_UTILISATION = 0.5
 LEAST_SPEED = 2.0
@@ -75,7 +75,8 @@ def measure_setting(
     run, figures = time_training(config, data, backbone, worker, steps)
     losses = [float(each) for each in run._losses]
     held, outside = count_allocated_bytes(worker.device), count_outside_bytes(worker.device)
-    planned = plan_device_bytes(config, data, size)
+    items = plan_training(config, data, size)
+    planned = sum(items.values())
     layout = run.model.layout.kind
     backbone = run.close()
     del run
@@ -87,6 +88,7 @@ def measure_setting(
         "held_gigabytes": round(held / 1e9, 6),
         "outside_gigabytes": None if outside is None else round(outside / 1e9, 3),
         "planned_gigabytes": round(planned / 1e9, 6),
+        "planned_bytes": items,
         "seen_over_planned": round(most / planned, 3),
         "losses": losses,
         "problems": find_problems(config, most, planned, losses),
