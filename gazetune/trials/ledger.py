@@ -49,10 +49,13 @@ class Ledger:
         write_config(config, self._folder.trial_folder(trial_id) / "config.yaml")
         tree = config.model_dump(mode="json")
         shown = {**{key: get_key(tree, key) for key in ALWAYS_SHOWN}, **params}
-        tags = {}  # where the data has vanished since it was prepared, the trial itself says so
+        tags: dict[str, str] = {}
+        if is_control(config.gaze.control):
+            tags["gazetune.control"] = config.gaze.control
+        # Where the data has vanished since it was prepared, the trial itself says so.
         if is_prepared(config, self._folder.cache):
             facts = prepared_facts(config, self._folder.cache)
-            tags = {**fingerprint_tags(facts.data_fingerprint, facts.gaze_fingerprint), **facts.count_tags()}
+            tags |= {**fingerprint_tags(facts.data_fingerprint, facts.gaze_fingerprint), **facts.count_tags()}
         run = self._tracker.start_trial(self._parent_run, trial_id, shown, dump_config(config), tags)
         replace(StudyRecord.read(trial), params=shown, mlflow_run=run).write(trial)
         self._progress.show_start(trial_id, is_control(config.gaze.control))

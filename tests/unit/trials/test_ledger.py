@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import optuna
 import pytest
 from mlflow import MlflowClient
 from optuna.trial import FrozenTrial
+from rich.console import Console
 
 from gazetune.config import Config
 from gazetune.reward.data.prepared_data import prepare_data
@@ -55,6 +57,25 @@ def test_every_trial_has_the_fingerprints_of_the_data_set_that_it_trains_on(tmp_
         pairs = ", ".join(f"{count} {split}" for split, count in prepared[name].pairs.items())
         assert (run.data.tags["gazetune.pairs"], run.data.tags["gazetune.dropped"]) == (pairs, "none")
         assert run.data.tags["gazetune.gaze_fingerprint"] == prepared[name].gaze_fingerprint
+
+
+def test_a_control_has_a_tag_and_is_never_shown_as_the_best(tmp_path: Path) -> None:
+    tracker = Tracker.open(None, tmp_path, "gazetune")
+    parent = tracker.start_search("written", "", {}, {})
+    study = optuna.create_study(direction="maximize")
+    with ProgressDisplay(2, Console(file=io.StringIO(), force_terminal=True, width=200)) as progress:
+        ledger = Ledger(new_folder(tmp_path), tracker, parent, progress)
+        shown = []
+        for control, accuracy in (("shuffled", 0.9), ("none", 0.6)):
+            trial = study.ask()
+            ledger.start_trial(trial, Config.model_validate({"gaze": {"control": control}}), {})
+            progress.show_evaluation("0009", 1, 2, 0.5)
+            progress.show_end(f"{trial.number:04d}", "COMPLETE", accuracy, None)
+            shown.append(progress._describe_trials().split("  ")[0])
+    assert shown == ["0009 1/2 0.500", "best 0.600 (0001)"]
+    client = mlflow.MlflowClient(tracker.uri)
+    runs = [client.get_run(trial.user_attrs["record"]["mlflow_run"]) for trial in study.trials]
+    assert [run.data.tags.get("gazetune.control") for run in runs] == ["shuffled", None]
 
 
 def test_a_trial_whose_data_has_vanished_is_noted_all_the_same(tmp_path: Path) -> None:
