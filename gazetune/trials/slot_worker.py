@@ -21,6 +21,7 @@ from gazetune.errors.redact import hide_secrets
 from gazetune.reward.data.prepared_data import prepare_data
 from gazetune.train.checks import check_config
 from gazetune.train.evaluation import score_saved_model
+from gazetune.train.limits.device_capacity import describe_excess, read_device_capacity
 from gazetune.train.limits.device_errors import classify_device_error
 from gazetune.train.limits.out_of_memory import OutOfMemory, is_out_of_memory, out_of_memory_message
 from gazetune.train.loop import InfeasibleConfig, Training
@@ -86,9 +87,12 @@ class SlotWorker:
         ------
         InputError
             When the config cannot train, or the preference pairs are other ones than the search began with.
+        InfeasibleConfig
+            When the weights and states of a worker alone are larger than its device.
         """
         config = job.config
         check_config(config)
+        refuse_excess(config, self._worker, read_device_capacity(self._worker.device))
         data = prepare_data(config, self._settings.cache)
         if data.facts.data_fingerprint not in job.data_fingerprints:
             raise InputError(f"{config.data.source}: the preference pairs have changed since the search began")
@@ -147,6 +151,12 @@ class SlotWorker:
 
     def _fail_job(self, job_id: str, failure: JobFailure) -> None:
         ray.get(self._board.fail_job.remote(job_id, self._settings.slot, failure))
+
+
+def refuse_excess(config: Config, worker: Worker, capacity: int | None) -> None:
+    """Raise `InfeasibleConfig` on every worker where the device of one cannot hold what the run needs for certain."""
+    if problem := worker.share_problem(describe_excess(config, capacity) or ""):
+        raise InfeasibleConfig(problem)
 
 
 def make_report(made: EvaluationReport, gpus: float) -> TrainingReport:

@@ -12,12 +12,12 @@ import torch
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.reward.data.prepared_data import prepare_data
-from gazetune.train.loop import Training
+from gazetune.train.loop import InfeasibleConfig, Training
 from gazetune.train.processes.backbone_cache import BackboneCache
 from gazetune.train.processes.worker_group import Worker
 from gazetune.train.progress import EvaluationReport
 from gazetune.trials.messages import JobFailure, TrainJob, WorkerSettings
-from gazetune.trials.slot_worker import SlotWorker, describe_failure, make_report
+from gazetune.trials.slot_worker import SlotWorker, describe_failure, make_report, refuse_excess
 
 StartTraining = Callable[..., Training]
 
@@ -86,3 +86,11 @@ def test_no_memory_for_a_model_is_told_with_what_helps() -> None:
     failure = describe_failure(caught.value, config)
     assert failure.reason.startswith("out of memory; what helps: train.batch_tokens") and failure.is_infeasible
     assert describe_failure(RuntimeError("else\nmore"), config) == JobFailure("RuntimeError: else")
+
+
+def test_a_trial_that_its_device_cannot_hold_is_infeasible_before_it_is_read(worker: Worker) -> None:
+    config = Config.model_validate({"adapter": {"kind": "full"}})
+    with pytest.raises(InfeasibleConfig, match=r"weights, gradients and optimizer states take .* what helps: "):
+        refuse_excess(config, worker, 10**6)
+    refuse_excess(config, worker, 10**9)
+    refuse_excess(config, worker, None)
