@@ -13,8 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from gazetune.config import MEASURES, Config
+from gazetune.errors import InputError
 from gazetune.gaze.predictors.registry import predictor_names
 from gazetune.gaze.words import text_key, word_spans
+from gazetune.models.resolve import resolve_saved_model
 from gazetune.preferences.splits import load_splits
 from gazetune.reward.data.prepared_data import preparation_key
 from gazetune.search.space.space_file import read_space
@@ -100,6 +102,25 @@ def test_every_run_names_its_predictor_and_control(document: dict[str, Any]) -> 
         for key in ("gaze.predictor", "gaze.control", "fusion.kind"):
             assert run.data.params[key] == trial["params"][key]
         assert run.data.tags["gazetune.gaze_fingerprint"].startswith(f"{trial['params']['gaze.predictor']}-")
+
+
+def test_controls_have_no_rank_and_stand_beside_a_winner_that_is_none(document: dict[str, Any], space: Path) -> None:
+    assert document["best"]["params"]["gaze.control"] == "none"
+    of_control = {trial["id"]: trial["control"] for trial in document["trials"]}
+    assert of_control == {trial["id"]: trial["params"]["gaze.control"] for trial in document["trials"]}
+    assert set(document["controls"]) == set(CONTROLS) - {"none"}
+    for control, reached in document["controls"].items():
+        assert of_control[reached["id"]] == control
+        test = reached["test"]
+        assert test["difference"] == pytest.approx(document["best"]["test"]["accuracy"] - test["accuracy"])
+    client = mlflow.MlflowClient(document["tracking_uri"])
+    tags = {trial["id"]: client.get_run(trial["mlflow_run"]).data.tags for trial in document["trials"]}
+    assert {each: tags[each].get("gazetune.control", "none") for each in tags} == of_control
+    storage, name = space.parent / "runs", document["name"]
+    best = resolve_saved_model(name, storage)
+    assert best.parent.name == document["best"]["id"] and resolve_saved_model(f"{name}:1", storage) == best
+    with pytest.raises(InputError, match=f"has {list(of_control.values()).count('none')} trials beside its controls"):
+        resolve_saved_model(f"{name}:{len(of_control)}", storage)
 
 
 def test_one_data_set_was_prepared_for_each_predictor_control_and_unit(document: dict[str, Any], space: Path) -> None:
