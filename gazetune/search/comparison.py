@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gazetune.config import Config
 from gazetune.config.config_file import dump_config
+from gazetune.config.keys import config_keys, get_key
 from gazetune.errors import RunError
 from gazetune.files.replaced_folder import recover_folder
 from gazetune.report.document import SearchDocument, TrialRecord
@@ -21,6 +22,7 @@ from gazetune.search.study.finished_trials import trial_records
 from gazetune.search.study.importance import measure_importance
 from gazetune.search.study.pareto_front import find_pareto_front
 from gazetune.search.study.value_means import mean_by_value
+from gazetune.tracking.mlflow_runs import BEST_METRIC
 from gazetune.trials.jobs import run_evaluation, run_training
 from gazetune.trials.ledger import fingerprint_tags, log_report
 from gazetune.trials.messages import EvaluateJob, EvaluationResult, TrainingReport
@@ -88,9 +90,10 @@ def _train_baseline(active: ActiveSearch, role: str, config: Config) -> Baseline
     facts = prepared_facts(config, prepared.folder.cache)
     fingerprints = fingerprint_tags(facts.data_fingerprint, facts.gaze_fingerprint)
     tags = {"role": "baseline", **fingerprints, **facts.count_tags()}
-    run = prepared.tracker.start_trial(
-        active.parent_run, name, {"fusion.kind": config.fusion.kind}, dump_config(config), tags
-    )
+    tree = config.model_dump(mode="json")
+    searched = [axis.key for axis in prepared.space.axes if axis.key in config_keys()]  # others are groups of keys
+    params = {key: get_key(tree, key) for key in ("fusion.kind", *searched)}
+    run = prepared.tracker.start_trial(active.parent_run, name, params, dump_config(config), tags)
 
     def log_baseline_report(report: TrainingReport) -> None:
         log_report(prepared.tracker, run, report)
@@ -105,6 +108,7 @@ def _train_baseline(active: ActiveSearch, role: str, config: Config) -> Baseline
         prepared.tracker.finish_run(run, "FAIL", str(error))
         return None
     prepared.tracker.log_file(run, folder / "best" / "margins.npy", "validation")
+    prepared.tracker.log_metrics(run, {BEST_METRIC: last.val_accuracy}, last.examples)
     prepared.tracker.finish_run(run, "COMPLETE", None)
     return BaselineCandidate(config, folder / "best", last.val_accuracy)
 

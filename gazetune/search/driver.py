@@ -17,6 +17,7 @@ from pathlib import Path
 from gazetune.config.config_file import dump_config
 from gazetune.errors import RunError
 from gazetune.report.document import SearchDocument
+from gazetune.report.wording import best_line, state_verdict
 from gazetune.search.active_search import ActiveSearch, PreparedSearch
 from gazetune.search.cluster_connection import SLOT_END_SECONDS
 from gazetune.search.comparison import compare_on_test
@@ -26,6 +27,7 @@ from gazetune.search.study.finished_trials import finished_trials
 from gazetune.search.study.own_trials import own_trials
 from gazetune.search.study.storage import open_study
 from gazetune.search.trial_phase import run_trials
+from gazetune.tracking.mlflow_runs import BEST_METRIC, NOTE_TAG
 from gazetune.trials.ledger import Ledger, fingerprint_tags
 from gazetune.trials.slot_pool import SlotPool
 
@@ -94,10 +96,26 @@ def _open_parent_run(prepared: PreparedSearch) -> str:
     return run
 
 
+def _log_winner(active: ActiveSearch, document: SearchDocument) -> None:
+    """Write the verdict to the search's MLflow run, and what the winner scores on test pairs to that and to its own."""
+    tracker, best = active.prepared.tracker, document.best
+    lines = [state_verdict(document)] if best is None else [best_line(best), state_verdict(document)]
+    tracker.set_tags(active.parent_run, {NOTE_TAG: "\n\n".join(lines)})
+    if best is None or best.test is None:
+        return
+    (winner,) = (trial for trial in document.trials if trial.id == best.id)
+    # A resumed search may end with another winner; the last value is the one that holds.
+    for run, step in ((active.parent_run, len(document.trials)), (winner.mlflow_run, winner.examples)):
+        if run is not None:
+            tracker.log_test(run, best.test.accuracy, best.test.n, best.test.ci95, step)
+            tracker.log_metrics(run, {BEST_METRIC: best.val_accuracy}, step)
+
+
 def _finish_search(active: ActiveSearch, document: SearchDocument) -> None:
     """Close the search's MLflow run and write its document."""
     prepared = active.prepared
     prepared.tracker.log_file(active.parent_run, Path(document.report))
+    _log_winner(active, document)
     any_complete = any(trial.state == "COMPLETE" for trial in document.trials)
     prepared.tracker.finish_run(active.parent_run, "COMPLETE" if any_complete else "FAIL", None)
     # Last, since a search with this file counts as finished.

@@ -46,6 +46,17 @@ PARENT_TAG = "mlflow.parentRunId"
 TRIAL_TAG = "gazetune.trial"
 STATE_TAG = "gazetune.state"
 REASON_TAG = "gazetune.reason"
+NOTE_TAG = "mlflow.note.content"
+"""What MLflow shows as the description of a run, in Markdown."""
+BEST_METRIC = "val/accuracy_best"
+"""Validation accuracy of a run's saved model; `val/accuracy` ends with that of its last evaluation."""
+
+_EXPERIMENT_TAGS = {
+    # Without a kind MLflow 3 opens an experiment on an empty page about generative models.
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.experiment.primaryMetric.name": BEST_METRIC,
+    "mlflow.experiment.primaryMetric.greaterIsBetter": "True",
+}
 
 
 @dataclass(slots=True)
@@ -117,19 +128,25 @@ class Tracker:
         return self._create_run(name, config_yaml, params, {"gazetune.search": name, **tags})
 
     def start_trial(
-        self, parent: str, trial_id: int | str, params: Mapping[str, object], config_yaml: str, tags: Mapping[str, str]
+        self,
+        parent: str,
+        trial_id: int | str,
+        params: Mapping[str, object],
+        config_yaml: str,
+        tags: Mapping[str, str],
+        label: str = "",
     ) -> str:
         """Return the id of a trial's run, creating it under `parent` unless it is there.
 
         A run that is there and is not COMPLETE or PRUNED is set RUNNING again. Parameters are dotted config paths;
         `config_yaml` becomes the artifact `config.yaml`; `tags` hold data and gaze fingerprints and, for runs that are
-        no trials of the search, their `role`.
+        no trials of the search, their `role`. A trial's run is called by its id and `label`, which says what it tries.
         """
         with self._lock:
             here = f"tags.`{TRIAL_TAG}` = '{trial_id}' and tags.`{PARENT_TAG}` = '{parent}'"
             found = self._client.search_runs([self._experiment], here, max_results=1)
             if not found:
-                name = f"{tags.get('role', 'trial')} {trial_id}"
+                name = f"{tags['role']} {trial_id}" if "role" in tags else f"{trial_id} {label or 'trial'}"
                 return self._create_run(
                     name, config_yaml, params, {**tags, TRIAL_TAG: str(trial_id), PARENT_TAG: parent}
                 )
@@ -173,6 +190,11 @@ class Tracker:
         Steps of a key must therefore come in rising order; NaN and infinity are written as they are.
         """
         self._write_points(run_id, [(key, value, step) for key, value in metrics.items()])
+
+    def log_test(self, run_id: str, accuracy: float, pairs: int, ci95: tuple[float, float], step: int) -> None:
+        """Write what a run's model scores on test pairs, with the ends of the interval as metrics of their own."""
+        values = {"test/accuracy": accuracy, "test/accuracy_low": ci95[0], "test/accuracy_high": ci95[1]}
+        self.log_metrics(run_id, {**values, "test/pairs": pairs}, step)
 
     def log_series(self, run_id: str, key: str, values: Sequence[float], first_step: int) -> None:
         """Write one metric at consecutive steps; as with `log_metrics`, steps that are written already are left."""
@@ -289,7 +311,7 @@ def _find_experiment(client: MlflowClient, uri: str, storage: Path, name: str) -
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return str(client.create_experiment(name, artifact_location=artifacts))
+            return str(client.create_experiment(name, artifact_location=artifacts, tags=_EXPERIMENT_TAGS))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise

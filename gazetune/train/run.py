@@ -28,7 +28,7 @@ from gazetune.reward.model.pair_losses import check_scores
 from gazetune.reward.saved.saved_model import has_saved_template, read_facts, with_saved_template
 from gazetune.reward.saved.scored_pairs import ScoredPairs, encode_named_pairs, without_division
 from gazetune.tracking.location import check_tracking_uri, log_unwritten_secret, stored_tracking_uri
-from gazetune.tracking.mlflow_runs import Tracker
+from gazetune.tracking.mlflow_runs import BEST_METRIC, Tracker
 from gazetune.train.checks import check_config, check_storage
 from gazetune.train.processes.deepspeed_engine import load_worker_backbone
 from gazetune.train.processes.launch import launch_workers
@@ -107,6 +107,9 @@ def train_model(config: Config, name: str | None, storage: Path) -> TrainDocumen
         raise
     result: ResultDocument = json.loads((folder / RESULT).read_text())
     tracker.log_file(run, folder / "best" / "margins.npy", "validation")
+    tracker.log_metrics(run, {BEST_METRIC: result["val_accuracy"]}, result["examples"])
+    low, high = result["test"]["ci95"]
+    tracker.log_test(run, result["test"]["accuracy"], result["test"]["n"], (low, high), result["examples"])
     tracker.finish_run(run, "COMPLETE", None)
     return {
         "name": name,

@@ -24,8 +24,9 @@ from gazetune.config import Config, is_control
 from gazetune.config.config_file import dump_config, write_config
 from gazetune.config.keys import get_key
 from gazetune.report.document import TrialRecord
+from gazetune.report.wording import short_params
 from gazetune.reward.data.prepared_data import is_prepared, prepared_facts
-from gazetune.tracking.mlflow_runs import Tracker
+from gazetune.tracking.mlflow_runs import BEST_METRIC, Tracker
 from gazetune.trials.disk import MARGINS, drop_model
 from gazetune.trials.messages import StudyRecord, TrainingReport, trial_id_of
 from gazetune.trials.progress import ProgressDisplay
@@ -56,7 +57,8 @@ class Ledger:
         if is_prepared(config, self._folder.cache):
             facts = prepared_facts(config, self._folder.cache)
             tags |= {**fingerprint_tags(facts.data_fingerprint, facts.gaze_fingerprint), **facts.count_tags()}
-        run = self._tracker.start_trial(self._parent_run, trial_id, shown, dump_config(config), tags)
+        label = short_params(shown)
+        run = self._tracker.start_trial(self._parent_run, trial_id, shown, dump_config(config), tags, label)
         replace(StudyRecord.read(trial), params=shown, mlflow_run=run).write(trial)
         self._progress.show_start(trial_id, is_control(config.gaze.control))
 
@@ -98,6 +100,8 @@ class Ledger:
         margins = self._folder.trial_folder(trial_id_of(trial.number)) / "best" / MARGINS
         if margins.exists():
             self._tracker.log_file(record.mlflow_run, margins, "validation")
+        if record.val_accuracy is not None:
+            self._tracker.log_metrics(record.mlflow_run, {BEST_METRIC: record.val_accuracy}, record.examples)
         self._tracker.finish_run(record.mlflow_run, ended_state(trial), record.reason)
 
     def _clear_folder(self, trial: FrozenTrial) -> None:

@@ -121,6 +121,23 @@ def test_mlflow_has_a_parent_and_one_finished_run_a_trial(
         assert run.data.tags["gazetune.data_fingerprint"] and run.data.tags["gazetune.gaze_fingerprint"]
         assert run.data.tags["gazetune.code_version"]
         assert run.data.params["fusion.kind"] == trial["params"]["fusion.kind"]
+        assert run.info.run_name.startswith(f"{trial['id']} fusion={trial['params']['fusion.kind']}")
+        if trial["val_accuracy"] is not None:
+            assert run.data.metrics["val/accuracy_best"] == pytest.approx(trial["val_accuracy"])
+
+
+def test_mlflow_has_the_verdict_and_the_test_accuracy_of_the_winner(
+    document: dict[str, Any], client: mlflow.MlflowClient
+) -> None:
+    best = document["best"]
+    parent = client.get_run(document["mlflow_parent_run"])
+    (winner,) = (client.get_run(trial["mlflow_run"]) for trial in document["trials"] if trial["id"] == best["id"])
+    low, high = best["test"]["ci95"]
+    for run in (parent, winner):
+        found = [run.data.metrics[f"test/{name}"] for name in ("accuracy_low", "accuracy", "accuracy_high", "pairs")]
+        assert found == pytest.approx([low, best["test"]["accuracy"], high, best["test"]["n"]])
+    note = parent.data.tags["mlflow.note.content"]
+    assert f"Best trial {best['id']}" in note and note.splitlines()[-1] in Path(document["report"]).read_text()
 
 
 def test_mlflow_has_metrics_at_every_step_config_and_margins(

@@ -54,6 +54,26 @@ def test_opening_makes_the_database_and_keeps_artifacts_in_the_storage(template:
     assert experiment is not None and experiment.artifact_location == (template / "mlartifacts").as_uri()
 
 
+def test_an_experiment_opens_on_its_runs_and_knows_its_primary_metric(template: Path) -> None:
+    experiment = MlflowClient(f"sqlite:///{template}/mlflow.db").get_experiment_by_name("template")
+    assert experiment is not None and experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert experiment.tags["mlflow.experiment.primaryMetric.name"] == "val/accuracy_best"
+
+
+def test_a_trial_is_called_by_what_it_tries_and_has_the_ends_of_its_interval(tracker: Tracker) -> None:
+    parent, plain = start(tracker)
+    labelled = tracker.start_trial(parent, "0001", {}, "", {}, "fusion=add, features=FFD+TRT")
+    baseline = tracker.start_trial(parent, "no-gaze", {}, "", {"role": "baseline"})
+    names = [read(tracker, run).info.run_name for run in (plain, labelled, baseline)]
+    assert names == ["0 trial", "0001 fusion=add, features=FFD+TRT", "baseline no-gaze"]
+    for _ in range(2):  # a resumed driver writes it again
+        tracker.log_test(labelled, 0.8, 489, (0.76, 0.83), step=100)
+    found = {
+        key: steps(tracker, labelled, f"test/{key}") for key in ("accuracy", "accuracy_low", "accuracy_high", "pairs")
+    }
+    assert found == {key: [(100, value)] for key, value in zip(found, (0.8, 0.76, 0.83, 489.0), strict=True)}
+
+
 def test_opening_again_finds_the_same_experiment(storage: Path, tracker: Tracker) -> None:
     parent, _ = start(tracker)
     again = Tracker.open(None, storage, "demo")
