@@ -116,6 +116,9 @@ class _Builder:
             kind: Kind = "gradients" if settings.stage == 2 else "buffers"
             source = f"{_STAGE_1_AND_2}, averaged_gradients"
             items += [self._item("own gradients", kind, b * share, source, _TRAINING)]
+            if settings.workers > 1:  # a tensor of which another worker steps a part is there whole
+                whole = b * self.size.largest_trained
+                items += [self._item("gradient on the border", "buffers", whole, source, _TRAINING)]
             if settings.stage == 2 and settings.has_passes:
                 source = f"{_STAGE_1_AND_2}, all_grad_tensors"
                 items += [self._item("own gradients of one more pass", "buffers", b * share, source, _PASS)]
