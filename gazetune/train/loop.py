@@ -37,6 +37,7 @@ from gazetune.reward.model.backbone import model_dtype
 from gazetune.reward.model.layout_choice import choose_layout
 from gazetune.reward.model.pair_losses import check_scores, create_loss
 from gazetune.reward.model.reward_model import GazeRewardModel
+from gazetune.reward.saved.backbone_sample import sample_backbone
 from gazetune.reward.saved.saved_model import (
     SaveFailed,
     gaze_buffers,
@@ -111,6 +112,7 @@ class Training:
         check_scores(config.loss, config.data.source, data.train.scores)
 
         self.model = self._build_model(backbone)
+        self._backbone_sample = sample_backbone(self.model)
         found = self._load_checkpoint()
         self.progress = Progress(data.facts.data_fingerprint) if found is None else found.progress
         if config.train.early_stop is None:
@@ -252,7 +254,7 @@ class Training:
 
     def _save_best_model(self, step: int, weights: TensorStream, margins: NDArray[np.float64]) -> None:
         card = render_model_card(self.config, self.data.facts, margins, self.plan.examples_after(step))
-        save_reward_model(self.folder / "best", weights, self.config, self.data, margins, card)
+        save_reward_model(self.folder / "best", weights, self.config, self.data, margins, card, self._backbone_sample)
 
     def _save_checkpoint(self) -> None:
         """Write the training state: rank 0 a small one, all workers together a large one, which nobody gathers."""

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
@@ -31,7 +31,8 @@ from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.model.sharding import full_shape, gathered_parameters
-from gazetune.reward.saved.saved_files import CARD, CONFIG, FACTS, TEMPLATE, TOKENIZER, WEIGHTS
+from gazetune.reward.saved.backbone_sample import check_backbone_sample
+from gazetune.reward.saved.saved_files import BACKBONE_SAMPLE, CARD, CONFIG, FACTS, TEMPLATE, TOKENIZER, WEIGHTS
 from gazetune.reward.saved.tensor_stream import TensorStream
 
 
@@ -87,8 +88,11 @@ def save_reward_model(
     data: PreparedData,
     margins: NDArray[np.float64],
     card: str,
+    sample: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Write `state`, the config, tokenizer and facts of `data`, validation `margins` [pairs] and the model card.
+
+    With a `sample` of the frozen weights (`sample_backbone`) the model is refused on others when it is loaded.
 
     An older save in `folder` is replaced only when this one is complete.
 
@@ -100,6 +104,8 @@ def save_reward_model(
     with replace_saved_folder(folder) as partial:
         stream = state if isinstance(state, TensorStream) else TensorStream.from_state(state)
         stream.save(partial / WEIGHTS)
+        if sample:
+            save_file(dict(sample), partial / BACKBONE_SAMPLE)
         (partial / CONFIG).write_text(dump_config(config), encoding="utf-8")
         shutil.copytree(data.folder / "tokenizer", partial / TOKENIZER)
         (partial / FACTS).write_text(json.dumps(asdict(ModelFacts.from_data(data)), indent=1))
@@ -228,7 +234,8 @@ def load_reward_model(
     Raises
     ------
     InputError
-        When the folder holds no saved model or its weights are of another shape.
+        When the folder holds no saved model, its weights are of another shape, or the backbone's are others than it was
+        trained on.
     """
     config = config or read_saved_config(folder)
     if backbone is None:
@@ -249,6 +256,7 @@ def load_reward_model(
     except SafetensorError as error:
         raise InputError(f"{folder / WEIGHTS}: damaged ({error}); train or copy it again") from error
     load_weights(model, state, str(folder / WEIGHTS))
+    check_backbone_sample(model, folder)
     return model.eval()
 
 
