@@ -28,7 +28,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from gazetune.config import Config
-from gazetune.errors import InputError, RunError
+from gazetune.errors import InputError
 from gazetune.report.model_card import render_model_card
 from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.layout.batching import split_rewards
@@ -50,6 +50,7 @@ from gazetune.train import checkpoint
 from gazetune.train.early_stop import PlateauCounter
 from gazetune.train.evaluation import score_split, split_metrics
 from gazetune.train.limits.out_of_memory import OutOfMemory, is_out_of_memory, out_of_memory_message
+from gazetune.train.limits.run_failures import InfeasibleConfig, TrainingFailed
 from gazetune.train.prefetch import PassPrefetcher
 from gazetune.train.processes.deepspeed_engine import destroy_engine, start_training_engine
 from gazetune.train.processes.worker_group import Worker
@@ -61,14 +62,6 @@ from gazetune.train.steps import StepPlan
 
 NAN_CHECK_STEPS = 32
 """Steps between two checks of the losses; each check waits for the device."""
-
-
-class TrainingFailed(RunError):
-    """This run cannot go on, and every worker knows it: the process group is whole and may take the next run."""
-
-
-class InfeasibleConfig(TrainingFailed):
-    """A run ended by what its config asks for: memory that is not there, or steps after which a loss is no number."""
 
 
 class Training:

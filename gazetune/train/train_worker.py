@@ -19,7 +19,9 @@ from gazetune.report.activity import ActivityLines
 from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.data.prepared_data import prepare_data
 from gazetune.tracking.mlflow_runs import Tracker
-from gazetune.train.loop import Training, TrainingFailed
+from gazetune.train.limits.device_capacity import read_device_capacity, refuse_excess
+from gazetune.train.limits.run_failures import TrainingFailed
+from gazetune.train.loop import Training
 from gazetune.train.processes.backbone_cache import BackboneCache
 from gazetune.train.processes.lost_worker import translate_lost_workers
 from gazetune.train.processes.worker_group import (
@@ -70,8 +72,9 @@ def train_and_score(
     Raises
     ------
     TrainingFailed
-        When the run cannot go on.
+        When the run cannot go on, or the worker's device cannot hold its weights and states.
     """
+    refuse_excess(config, worker, read_device_capacity(worker.device))
     backbones = BackboneCache(worker)
     last = _train_to_the_end(config, data, folder, worker, backbones, lines, report)
     worker.wait_for_all()

@@ -21,10 +21,11 @@ from gazetune.errors.redact import hide_secrets
 from gazetune.reward.data.prepared_data import prepare_data
 from gazetune.train.checks import check_config
 from gazetune.train.evaluation import score_saved_model
-from gazetune.train.limits.device_capacity import describe_excess, read_device_capacity
+from gazetune.train.limits.device_capacity import read_device_capacity, refuse_excess
 from gazetune.train.limits.device_errors import classify_device_error
 from gazetune.train.limits.out_of_memory import OutOfMemory, is_out_of_memory, out_of_memory_message
-from gazetune.train.loop import InfeasibleConfig, Training
+from gazetune.train.limits.run_failures import InfeasibleConfig
+from gazetune.train.loop import Training
 from gazetune.train.processes.backbone_cache import BackboneCache
 from gazetune.train.processes.device_memory import release_device_memory
 from gazetune.train.processes.lost_worker import describe_lost_worker, translate_lost_workers
@@ -151,12 +152,6 @@ class SlotWorker:
 
     def _fail_job(self, job_id: str, failure: JobFailure) -> None:
         ray.get(self._board.fail_job.remote(job_id, self._settings.slot, failure))
-
-
-def refuse_excess(config: Config, worker: Worker, capacity: int | None) -> None:
-    """Raise `InfeasibleConfig` on every worker where the device of one cannot hold what the run needs for certain."""
-    if problem := worker.share_problem(describe_excess(config, capacity) or ""):
-        raise InfeasibleConfig(problem)
 
 
 def make_report(made: EvaluationReport, gpus: float) -> TrainingReport:

@@ -6,6 +6,8 @@ import torch
 
 from gazetune.config import Config
 from gazetune.train.limits.memory_estimate import configured_memory, estimate_memory
+from gazetune.train.limits.run_failures import InfeasibleConfig
+from gazetune.train.processes.worker_group import Worker
 
 GIB = 2**30
 
@@ -15,6 +17,18 @@ def read_device_capacity(device: torch.device) -> int | None:
     if device.type != "cuda":
         return None
     return int(torch.cuda.get_device_properties(device).total_memory)
+
+
+def refuse_excess(config: Config, worker: Worker, capacity: int | None) -> None:
+    """Refuse a run where the device of a worker cannot hold what it needs for certain. Every worker calls it.
+
+    Raises
+    ------
+    InfeasibleConfig
+        On every worker, with the reason of the first one that has one.
+    """
+    if problem := worker.share_problem(describe_excess(config, capacity) or ""):
+        raise InfeasibleConfig(problem)
 
 
 def describe_excess(config: Config, capacity: int | None) -> str | None:

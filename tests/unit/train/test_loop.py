@@ -20,7 +20,8 @@ from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.saved.saved_model import load_reward_model
 from gazetune.train.evaluation import score_split
-from gazetune.train.loop import Training, TrainingFailed
+from gazetune.train.limits.run_failures import TrainingFailed
+from gazetune.train.loop import Training
 from gazetune.train.processes.deepspeed_engine import group_by_weight_decay
 from gazetune.train.processes.worker_group import Worker
 from gazetune.train.progress import EvaluationReport

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from gazetune.train.loop import Training, TrainingFailed
+from gazetune.train.limits.run_failures import TrainingFailed
+from gazetune.train.loop import Training
 
 
 @pytest.mark.parametrize("part", ["best", "last"])

@@ -12,12 +12,14 @@ import torch
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.reward.data.prepared_data import prepare_data
-from gazetune.train.loop import InfeasibleConfig, Training
+from gazetune.train.limits.device_capacity import refuse_excess
+from gazetune.train.limits.run_failures import InfeasibleConfig
+from gazetune.train.loop import Training
 from gazetune.train.processes.backbone_cache import BackboneCache
 from gazetune.train.processes.worker_group import Worker
 from gazetune.train.progress import EvaluationReport
 from gazetune.trials.messages import JobFailure, TrainJob, WorkerSettings
-from gazetune.trials.slot_worker import SlotWorker, describe_failure, make_report, refuse_excess
+from gazetune.trials.slot_worker import SlotWorker, describe_failure, make_report
 
 StartTraining = Callable[..., Training]
 
