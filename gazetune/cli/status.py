@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from gazetune.cli.options import Subparsers, add_json_option, add_storage_option
 from gazetune.cli.outcome import Outcome
 from gazetune.files.paths import resolve_path
-from gazetune.report.wording import ended_line, resume_command
 
 if TYPE_CHECKING:
     from gazetune.search.status import CapUse, ListedSearch, SearchStatus, TrialStatus
@@ -53,6 +52,8 @@ def _print_list(storage: Path, searches: Sequence[ListedSearch]) -> None:
 
 def _describe_status(status: SearchStatus) -> list[str]:
     """Return the status for people, line by line."""
+    from gazetune.report.wording import ended_line
+
     counts = status.states
     over = counts["COMPLETE"] + counts["PRUNED"] + counts["FAIL"]
     begun = "running" if status.state == "running" else "begun"
@@ -78,6 +79,8 @@ def _describe_state(status: SearchStatus) -> str:
     if status.state == "finished":
         return f"finished; its report is {Path(status.storage) / 'report.md'}"
     if status.state == "interrupted":
+        from gazetune.report.wording import resume_command
+
         storage = Path(status.storage).parent
         return f"interrupted; go on with: {resume_command(status.name, storage)}"
     if status.driver is None:
