@@ -98,6 +98,13 @@ class Worker:
         return bool(decided.item())
 
 
+_ALONE = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
+"""What DeepSpeed looks for in the environment of a process without a launcher."""
+
+_before_alone: dict[str, str | None] = {}
+"""What stood there before."""
+
+
 def join_worker_group(gpus: float | None = None, timeout: float = WORKER_TIMEOUT) -> Worker:
     """Join the process group: the one Ray Train or torchrun prepared, or a group of this process alone.
 
@@ -118,7 +125,8 @@ def join_worker_group(gpus: float | None = None, timeout: float = WORKER_TIMEOUT
     device = _take_device(gpus)
     is_alone = not dist.is_initialized() and "MASTER_ADDR" not in os.environ
     if is_alone:
-        os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1")
+        _before_alone.update({name: os.environ.get(name) for name in _ALONE})
+        os.environ.update(_ALONE)
     # DeepSpeed reads the accelerator once, when it is imported. It would look for one by itself, and find another.
     os.environ[ACCELERATOR_VARIABLE] = device.type
     prepare_op()
@@ -146,12 +154,19 @@ def limit_waits(timeout: float) -> None:
 
 
 def leave_worker_group() -> None:
-    """Leave the process group, if there is one."""
+    """Leave the process group, if there is one; the environment is what it was before this process joined alone."""
     if dist.is_initialized():
         from deepspeed import comm
 
         # torch's own function would leave DeepSpeed with groups that no longer exist.
         comm.destroy_process_group()
+    # Other libraries in this process would take them for those of a launcher, and look for its address.
+    for name, value in _before_alone.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    _before_alone.clear()
 
 
 def _answer(question: Callable[[], bool], answering: Future[bool]) -> None:
