@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
 from gazetune.config.search import SAMPLER_NAMES
@@ -44,7 +46,10 @@ class SamplerFactory:
 
     def make_sampler(self, begun: int) -> BaseSampler:
         """Return the sampler that proposes the next trial when `begun` trials were begun."""
-        return self._make(int(np.random.SeedSequence([self._seed, begun]).generate_state(1)[0]))
+        with warnings.catch_warnings():
+            # What is experimental of Optuna in our samplers was chosen and is tested; one warning a trial says nothing.
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return self._make(int(np.random.SeedSequence([self._seed, begun]).generate_state(1)[0]))
 
 
 def sampler_names(accepts: Callable[[SamplerRecord], bool]) -> str:

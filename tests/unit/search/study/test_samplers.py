@@ -217,3 +217,9 @@ def test_tpe_uses_the_constant_liar_only_when_trials_run_at_once(read: ReadSpace
 
 def test_a_generation_is_a_fifth_of_the_trials_up_to_optunas_own() -> None:
     assert [generation_size(trials) for trials in (5, 100, 1000)] == [4, 20, 50]
+
+
+@pytest.mark.parametrize("name", sorted(SPACES))
+def test_a_proposal_warns_of_nothing(name: str, read: ReadSpace, recwarn: pytest.WarningsRecorder) -> None:
+    SamplerFactory(read(SPACES[name], name), parallel=True).make_sampler(0)
+    assert [str(each.message) for each in recwarn] == []
