@@ -19,7 +19,6 @@ from gazetune.errors import RunError
 from gazetune.report.document import SearchDocument
 from gazetune.report.wording import best_line, state_verdict
 from gazetune.search.active_search import ActiveSearch, PreparedSearch
-from gazetune.search.cluster_connection import SLOT_END_SECONDS
 from gazetune.search.comparison import compare_on_test
 from gazetune.search.kept_models import KeptModels
 from gazetune.search.stopping.caps import Caps
@@ -30,6 +29,7 @@ from gazetune.search.trial_phase import run_trials
 from gazetune.tracking.mlflow_runs import BEST_METRIC, NOTE_TAG
 from gazetune.trials.ledger import Ledger, fingerprint_tags
 from gazetune.trials.slot_pool import SlotPool
+from gazetune.trials.start.cluster_connection import SLOT_END_SECONDS
 
 
 def drive_search(prepared: PreparedSearch, start_slots: Callable[[int], SlotPool]) -> SearchDocument:

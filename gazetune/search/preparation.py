@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from gazetune.config import Config
 from gazetune.gaze.store.parallel import RayPrediction
 from gazetune.reward.data.dataset import PreparedData
-from gazetune.reward.data.prepared_data import is_prepared, prepare_data
-from gazetune.reward.model.pair_losses import check_scores
 from gazetune.search.active_search import PreparedSearch
-from gazetune.search.cluster_connection import ClusterConnection
 from gazetune.search.folder import SearchFolder
-from gazetune.search.input_checks import check_backbones, check_sources
+from gazetune.search.input_checks import check_space_backbones
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.stopping.schedulers import check_same_pairs, plan_rungs
 from gazetune.search.study.seeding import seed_study
@@ -22,6 +17,8 @@ from gazetune.tracking.mlflow_runs import Tracker
 from gazetune.train.steps import StepPlan
 from gazetune.trials.progress import ProgressDisplay
 from gazetune.trials.run_folder import RunFacts
+from gazetune.trials.start.cluster_connection import ClusterConnection
+from gazetune.trials.start.data_sets import prepare_data_sets
 
 
 def prepare_search(
@@ -41,7 +38,9 @@ def prepare_search(
         For whatever is wrong with data, storage, tracking server, cluster, or the search that `warm_start` names.
     """
     storage = folder.path.parent
-    data = _prepare_data(space, folder.cache, progress, RayPrediction(cluster.join))
+    progress.print_stage("preparing data and gaze")
+    check_space_backbones(space)
+    data = prepare_data_sets(space.data_configs(), folder.cache, progress, RayPrediction(cluster.join))
     check_same_pairs(space.config.search, [each.facts.data_fingerprint for each in data])
     rungs = plan_rungs(space.config.search, _full_budget(space.config, data[0]))
     facts = RunFacts(" ".join(sorted({each.facts.data_fingerprint for each in data})), rungs.budget)
@@ -57,26 +56,6 @@ def prepare_search(
     seed_study(open_study(space.name, space.config.search, folder.path), space)
     folder.finish_preparation()
     return PreparedSearch(space, folder, tracker, data, rungs, size, progress)
-
-
-def _prepare_data(
-    space: SearchSpace, cache: Path, progress: ProgressDisplay, prediction: RayPrediction
-) -> list[PreparedData]:
-    """Prepare every data set that trials can ask for; the first one is the base config's, where that is one of them."""
-    progress.print_stage("preparing data and gaze")
-    check_backbones(space)
-    configs = space.data_configs()
-    missing = [config for config in configs if not is_prepared(config, cache)]
-    if len(missing) > 1:  # `prepare_data` itself reads those of one before it writes
-        check_sources(missing)
-    prepared = []
-    for config in configs:
-        prepared.append(prepare_data(config, cache, remote_prediction=prediction))
-        check_scores(config.loss, config.data.source, prepared[-1].train.scores)
-    for data in {data.folder: data for data in prepared}.values():
-        for line in data.facts.describe_pairs():
-            progress.print_line(line)
-    return prepared
 
 
 def _full_budget(config: Config, data: PreparedData) -> int:

@@ -19,7 +19,6 @@ from gazetune.errors import Interrupted, RunError
 from gazetune.files.paths import resolve_path
 from gazetune.report.document import SearchDocument
 from gazetune.report.wording import resume_command
-from gazetune.search.exit_message import ExitMessage
 from gazetune.search.folder import SearchFolder
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.shipped_spaces import find_space_file
@@ -27,10 +26,12 @@ from gazetune.search.space.space_file import read_space
 from gazetune.search.study.earlier_defaults import keep_earlier_defaults
 from gazetune.tracking.location import stored_tracking_uri
 from gazetune.trials.progress import ProgressDisplay
+from gazetune.trials.start.early_checks import check_small_sources
+from gazetune.trials.start.exit_message import ExitMessage
 
 if TYPE_CHECKING:
     from gazetune.search.active_search import PreparedSearch
-    from gazetune.search.cluster_connection import ClusterConnection
+    from gazetune.trials.start.cluster_connection import ClusterConnection
 
 
 def run_search(
@@ -93,10 +94,10 @@ def run_search(
         set_key(searched.base, "tracking.uri", stored_tracking_uri(uri))
     storage = resolve_path(storage, "--storage")
     SearchFolder.check_name_is_free(storage, searched)
-    from gazetune.search.early_checks import check_search, check_small_sources
+    from gazetune.search.early_checks import check_search
 
     check_search(searched, storage)
-    check_small_sources(searched)
+    check_small_sources(searched.data_configs())
     if warm_start is not None:
         from gazetune.search.study.warm_start import check_warm_start
 
@@ -160,7 +161,7 @@ def _run_in_folder(
     space: SearchSpace, folder: SearchFolder, address: str | None, warm_start: str | None
 ) -> SearchDocument:
     """Prepare the search of a folder and run its driver. If it is stopped or killed, one line says how to go on."""
-    from gazetune.search.cluster_connection import ClusterConnection
+    from gazetune.trials.start.cluster_connection import ClusterConnection
 
     resume = resume_command(space.name, folder.path.parent)
     killed = (
@@ -173,7 +174,9 @@ def _run_in_folder(
         stack.enter_context(ExitMessage()).print_if_killed(f"gazetune: error: {killed}")
         stack.callback(folder.unlock)
         folder.requests.announce_phase("preparing")
-        cluster = stack.enter_context(ClusterConnection(address, space, folder, progress))
+        cluster = stack.enter_context(
+            ClusterConnection(address, space.resource_shapes(), space.config.search.node_patience, folder, progress)
+        )
         try:
             from gazetune.search.preparation import prepare_search
 

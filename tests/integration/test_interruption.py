@@ -21,8 +21,8 @@ import optuna
 import psutil
 import pytest
 
-from gazetune.search.exit_message import CHILD_SCRIPT
 from gazetune.search.status import read_status
+from gazetune.trials.start.exit_message import CHILD_SCRIPT
 from tests.commands import BOUND, command, ended
 
 SPACE = """

@@ -26,7 +26,7 @@ from gazetune.evaluate.statistics import (
     smallest_detectable_difference,
 )
 from gazetune.reward.model.checks.backbone import check_backbone
-from gazetune.search.input_checks import check_backbones, check_sources
+from gazetune.search.input_checks import check_space_backbones
 from gazetune.search.planning.expected_work import ASSUMPTION
 from gazetune.search.planning.head_memory import estimate_head_memory
 from gazetune.search.planning.largest_trial import find_largest_trial
@@ -41,6 +41,7 @@ from gazetune.train.limits.compatibility import check_combination
 from gazetune.train.limits.memory_estimate import MemoryEstimate, estimate_memory
 from gazetune.train.limits.memory_items import MemoryItem
 from gazetune.train.speed_calibration import Calibration, measure_speed
+from gazetune.trials.start.data_sets import check_sources
 
 
 class MemoryRow(TypedDict):
@@ -189,7 +190,7 @@ def plan_file(file: str, overrides: Sequence[str], options: PlanOptions) -> Plan
         options.refuse_all(file)
         return document
     space = read_space(path, overrides=overrides)
-    check_backbones(space)
+    check_space_backbones(space)
     check_sources(space.data_configs())
     largest, memory = find_largest_trial(space)
     document = _describe_memory("search", largest, memory)

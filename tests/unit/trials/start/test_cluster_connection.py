@@ -13,11 +13,11 @@ from ray.util.state import list_actors
 from rich.console import Console
 
 from gazetune.errors import InputError
-from gazetune.search.cluster_connection import ClusterConnection
 from gazetune.search.folder import SearchFolder
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
 from gazetune.trials.progress import ProgressDisplay
+from gazetune.trials.start.cluster_connection import ClusterConnection
 from tests.commands import BOUND
 
 SPACE = """
@@ -41,12 +41,13 @@ def folder(space: SearchSpace, tmp_path: Path) -> Iterator[SearchFolder]:
     created.unlock()
 
 
-def quiet_progress() -> ProgressDisplay:
-    return ProgressDisplay(3, Console(file=io.StringIO()))
+def connect(address: str | None, space: SearchSpace, folder: SearchFolder) -> ClusterConnection:
+    progress = ProgressDisplay(3, Console(file=io.StringIO()))
+    return ClusterConnection(address, space.resource_shapes(), 300.0, folder, progress)
 
 
 def test_a_cluster_that_does_not_answer_is_told(space: SearchSpace, folder: SearchFolder) -> None:
-    with ClusterConnection("127.0.0.1:1", space, folder, quiet_progress()) as connection:
+    with connect("127.0.0.1:1", space, folder) as connection:
         for ask in (connection.join, lambda: connection.start_slots(3)):
             with pytest.raises(InputError, match=r"^--address '127.0.0.1:1': no Ray cluster answers"):
                 ask()
@@ -55,7 +56,7 @@ def test_a_cluster_that_does_not_answer_is_told(space: SearchSpace, folder: Sear
 def test_slots_have_the_processes_that_they_need_and_give_their_cpus_back(
     space: SearchSpace, folder: SearchFolder
 ) -> None:
-    with ClusterConnection(None, space, folder, quiet_progress()) as connection:
+    with connect(None, space, folder) as connection:
         size = connection.join()
         assert connection.join() is size
         slots = connection.start_slots(3)

@@ -1,17 +1,17 @@
-"""The cluster of a search and its slots: joined when it is first asked for, and left at the end."""
+"""The cluster of a run and its slots: joined when it is first asked for, and left at the end."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from gazetune.cluster.connect import ClusterSize, connect_to_cluster, disconnect_from_cluster
 from gazetune.cluster.node_watch import NodeWatch
 from gazetune.config import ResourcesConfig
-from gazetune.search.folder import SearchFolder
-from gazetune.search.space.search_space import SearchSpace
 from gazetune.trials.progress import ProgressDisplay
+from gazetune.trials.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from gazetune.trials.slot_pool import SlotPool
@@ -24,10 +24,16 @@ class ClusterConnection:
     """Joins the cluster and starts the slots on demand. Leaving the context leaves the cluster."""
 
     def __init__(
-        self, address: str | None, space: SearchSpace, folder: SearchFolder, progress: ProgressDisplay
+        self,
+        address: str | None,
+        shapes: Sequence[ResourcesConfig],
+        node_patience: float,
+        folder: RunFolder,
+        progress: ProgressDisplay,
     ) -> None:
-        """`address` as in `connect_to_cluster`; the slots have the shapes of the space's trials."""
-        self._address, self._space, self._folder, self._progress = address, space, folder, progress
+        """`address` as in `connect_to_cluster`; `shapes` and `node_patience` as in `SlotPool`."""
+        self._address, self._shapes, self._node_patience = address, shapes, node_patience
+        self._folder, self._progress = folder, progress
         self._size: ClusterSize | None = None
 
     def __enter__(self) -> ClusterConnection:
@@ -48,7 +54,7 @@ class ClusterConnection:
             As `connect_to_cluster`.
         """
         if self._size is None:
-            self._size = connect_to_cluster(self._address, self._space.resource_shapes(), self._folder.path.parent)
+            self._size = connect_to_cluster(self._address, self._shapes, self._folder.path.parent)
         return self._size
 
     def start_slots(self, jobs: int) -> SlotPool:
@@ -64,8 +70,8 @@ class ClusterConnection:
 
         size = self.join()
         return SlotPool(
-            self._space.resource_shapes(),
-            self._space.config.search.node_patience,
+            self._shapes,
+            self._node_patience,
             NodeWatch(size.joined, self._folder.path.parent),
             jobs,
             self._folder.slots,

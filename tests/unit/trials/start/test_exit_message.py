@@ -10,7 +10,7 @@ import pytest
 
 PROGRAM = """
 import os, signal, subprocess, sys, time
-from gazetune.search.exit_message import ExitMessage
+from gazetune.trials.start.exit_message import ExitMessage
 with ExitMessage() as exit_message:
     exit_message.print_if_killed("go on 'so' & \\"$HOME\\"")
     END
