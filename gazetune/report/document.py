@@ -232,7 +232,7 @@ class SearchDocument:
             "data": list(self.data),
             "report": self.report,
         }
-        return {name: _to_json_value(value) for name, value in document.items()}
+        return {name: to_json_value(value) for name, value in document.items()}
 
     def to_json_text(self) -> str:
         """Return `to_json` as text, indented."""
@@ -271,16 +271,16 @@ def _record_fields(
     return {name: getattr(record, name) for name in record.__slots__}
 
 
-def _to_json_value(value: object) -> object:
+def to_json_value(value: object) -> object:
     """Return `value` in JSON's own types: tuples as lists, numpy scalars as numbers, non-finite numbers as None."""
     if isinstance(value, Mapping):
-        return {str(key): _to_json_value(item) for key, item in value.items()}
+        return {str(key): to_json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_to_json_value(item) for item in value]
+        return [to_json_value(item) for item in value]
     if value is None or isinstance(value, str | bool | int):
         return value
     if hasattr(value, "item"):
-        return _to_json_value(value.item())
+        return to_json_value(value.item())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return str(value)
