@@ -165,6 +165,65 @@ class EndedRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class CandidateRecord:
+    """A trial that might win, trained again on other folds of the pairs outside test."""
+
+    id: str
+    params: Mapping[str, object]
+    searched_accuracy: float
+    """Validation accuracy in the search."""
+    accuracy: float | None
+    """Over the validation pairs of all folds; None where one of its trainings failed."""
+    n: int
+    """These pairs."""
+    difference: float | None = None
+    """Chosen candidate minus this one, paired item by item; None of the chosen one, and without an accuracy."""
+    difference_ci95: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArmRecord:
+    """One config that a confirmation trained with several seeds on the usual split and scored on test."""
+
+    seeds: tuple[int, ...]
+    val_accuracies: tuple[float, ...]
+    """By seed."""
+    test_accuracies: tuple[float, ...]
+    """By seed."""
+    folders: tuple[str, ...]
+    """By seed: the folder of the run, below that of the search."""
+    test: TestRecord
+    """Of each pair's correctness, averaged over the seeds."""
+    compared: BaselineRecord | None
+    """Winner minus this arm, paired item by item after averaging over the seeds; None of the winner."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationRecord:
+    """How the winner was confirmed, or why it was not; what the search alone would have said stands in it."""
+
+    searched: BestRecord | None
+    """The best trial on validation; its test record is that of the search's own model."""
+    missing: str | None = None
+    """Why nothing was confirmed, so that the search's own choice stands; None of a confirmed one."""
+    folds: int = 0
+    candidates: tuple[CandidateRecord, ...] = ()
+    """By their rank in the search."""
+    arms: Mapping[str, ArmRecord] = field(default_factory=dict)
+    """Those that there are of `winner`, `winner-without-gaze`, `best-none-trial`, and `control-` with a name each."""
+    model: str | None = None
+    """The folder of the run whose model is kept as the best, below that of the search: the winner's best seed."""
+    seed: int | None = None
+    """`train.seed` of that run."""
+    trainings: int = 0
+    """Trainings of the confirmation that reached their end."""
+    failed: Mapping[str, str] = field(default_factory=dict)
+    """Why trainings failed, by name."""
+    notes: tuple[str, ...] = ()
+    """What else is to be known, such as that no candidate has gaze."""
+
+
+@dataclass(frozen=True, slots=True)
 class SearchDocument:
     """A finished search."""
 
@@ -189,6 +248,8 @@ class SearchDocument:
     means: MeansRecord | None = None
     ended_by: EndedRecord | None = None
     """None for a search that had all its trials."""
+    confirmation: ConfirmationRecord | None = None
+    """None with `search.confirm: off`, and of a search that an older version began."""
     data: tuple[Mapping[str, Mapping[str, int]], ...] = ()
     """Of each data set that trials could ask for: its `pairs` by split, those `dropped` by reason, and `notes`."""
     config: str = ""
@@ -199,9 +260,14 @@ class SearchDocument:
     def rank_trials(self) -> list[TrialRecord]:
         """Return the trials that may win, best first: COMPLETE before PRUNED before FAIL, then by validation accuracy.
 
-        The rank of a trial is its place in this list. Controls have none; `list_controls` has them.
+        The rank of a trial is its place in this list. A confirmed winner has the first one, whatever its accuracy in
+        the search was. Controls have none; `list_controls` has them.
         """
-        return _sort_trials(trial for trial in self.trials if not trial.is_control)
+        ranked = _sort_trials(trial for trial in self.trials if not trial.is_control)
+        if self.best is None or self.confirmation is None or self.confirmation.missing is not None:
+            return ranked
+        confirmed = self.best.id
+        return sorted(ranked, key=lambda trial: trial.id != confirmed)
 
     def list_controls(self) -> list[TrialRecord]:
         """Return the trials with a control in the same order."""
@@ -216,7 +282,7 @@ class SearchDocument:
             "tracking_uri": self.tracking_uri,
             "mlflow_parent_run": self.mlflow_parent_run,
             "trials": [_record_fields(trial) for trial in self.trials],
-            "best": None if best is None else {**_record_fields(best), "test": best.test and _record_fields(best.test)},
+            "best": best and _best_fields(best),
             "baselines": {name: record and _record_fields(record) for name, record in self.baselines.items()},
             "controls": {
                 name: {**_record_fields(record), "test": record.test and _record_fields(record.test)}
@@ -229,6 +295,7 @@ class SearchDocument:
             "means_by_value": self.means
             and {**_record_fields(self.means), "means": [_record_fields(mean) for mean in self.means.means]},
             "ended_by": self.ended_by and _record_fields(self.ended_by),
+            "confirmation": self.confirmation and _confirmation_fields(self.confirmation),
             "data": list(self.data),
             "report": self.report,
         }
@@ -255,12 +322,36 @@ def rank_key(state: TrialState, val_accuracy: float | None) -> tuple[int, float]
     return ("COMPLETE", "PRUNED", "FAIL").index(state), last
 
 
+def _best_fields(best: BestRecord) -> dict[str, object]:
+    return {**_record_fields(best), "test": best.test and _record_fields(best.test)}
+
+
+def _confirmation_fields(confirmation: ConfirmationRecord) -> dict[str, object]:
+    arms = {
+        name: {
+            **_record_fields(arm),
+            "test": _record_fields(arm.test),
+            "compared": arm.compared and _record_fields(arm.compared),
+        }
+        for name, arm in confirmation.arms.items()
+    }
+    return {
+        **_record_fields(confirmation),
+        "searched": confirmation.searched and _best_fields(confirmation.searched),
+        "candidates": [_record_fields(each) for each in confirmation.candidates],
+        "arms": arms,
+    }
+
+
 def _record_fields(
     record: TrialRecord
     | BestRecord
     | TestRecord
     | BaselineRecord
     | ControlRecord
+    | CandidateRecord
+    | ArmRecord
+    | ConfirmationRecord
     | DiagnosticsRecord
     | ParetoRecord
     | MeansRecord

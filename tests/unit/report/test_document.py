@@ -8,12 +8,17 @@ from dataclasses import replace
 import numpy as np
 
 from gazetune.report.document import (
+    ArmRecord,
     BaselineRecord,
+    BestRecord,
+    CandidateRecord,
+    ConfirmationRecord,
     ControlRecord,
     EndedRecord,
     MeansRecord,
     ParetoRecord,
     SearchDocument,
+    TestRecord,
     TrialRecord,
     ValueMean,
 )
@@ -39,6 +44,7 @@ def test_the_document_has_the_keys_it_promises(document: Maker) -> None:
         "importance_by_measure",
         "means_by_value",
         "ended_by",
+        "confirmation",
         "data",
         "report",
     ]
@@ -123,3 +129,25 @@ def test_what_controls_reached_is_in_the_document(document: Maker) -> None:
     controls = {"noise": ControlRecord("0004", {"fusion.kind": "add"}, 0.7, 3, test)}
     made = json.loads(document(controls=controls).to_json_text())["controls"]["noise"]
     assert (made["id"], made["val_accuracy"], made["trials"], made["test"]["difference"]) == ("0004", 0.7, 3, 0.15)
+
+
+def test_a_confirmation_is_an_object_or_null_and_its_winner_ranks_first(document: Maker) -> None:
+    best = document().best
+    assert best is not None
+    confirmed = replace(best, id="0002", val_accuracy=0.7)
+    test = TestRecord(0.8, 450, (0.76, 0.84))
+    confirmation = ConfirmationRecord(
+        searched=BestRecord("0003", {}, 0.9, test),
+        folds=2,
+        candidates=(CandidateRecord("0003", {}, 0.9, math.nan, 0), CandidateRecord("0002", {}, 0.8, 0.81, 900)),
+        arms={"winner": ArmRecord((7,), (0.7,), (0.8,), ("baselines/winner-1",), test, None)},
+        model="baselines/winner-1",
+    )
+    made = document(best=confirmed, confirmation=confirmation)
+    assert [trial.id for trial in made.rank_trials()][:2] == ["0002", "0003"]
+    read = json.loads(made.to_json_text())["confirmation"]
+    assert read["searched"]["test"]["n"] == read["arms"]["winner"]["test"]["n"] == 450
+    assert [each["accuracy"] for each in read["candidates"]] == [None, 0.81]
+    assert json.loads(document().to_json_text())["confirmation"] is None
+    alone = document(best=confirmed, confirmation=replace(confirmation, missing="a cap was reached"))
+    assert alone.rank_trials()[0].id == "0003"
