@@ -22,5 +22,5 @@ def save_untrained_model(folder: Path, cache: Path, backbone: str = "tiny", **da
     model = GazeRewardModel(config, load_backbone(backbone, torch.float32))
     model.set_gaze_statistics(torch.tensor(data.facts.gaze_mean), torch.tensor(data.facts.gaze_sd))
     state = {name: each.detach() for name, each in {**trained_parameters(model), **gaze_buffers(model)}.items()}
-    save_reward_model(folder, state, config, data, np.zeros(data.facts.pairs["validation"]), "")
+    save_reward_model(folder, state, config, data, np.zeros((data.facts.pairs["validation"], 2)), "")
     return folder

@@ -22,6 +22,7 @@ from gazetune.errors import InputError
 from gazetune.files.paths import find_path_fault, resolve_path, show_text
 from gazetune.files.replaced_folder import recover_folder
 from gazetune.report.document import TrialState, rank_key
+from gazetune.reward.saved.saved_files import OLD_MARGINS, REWARDS, WEIGHTS
 from gazetune.search.folder import SearchFolder
 from gazetune.tracking.mlflow_runs import PARENT_TAG, TRIAL_TAG
 
@@ -113,7 +114,7 @@ def _model_in(folder: Path) -> Path | None:
 
 def _holds_model(folder: Path) -> bool:
     """Tell whether a folder is a saved model; one with a missing file is, and loading it names the file."""
-    others = ("margins.npy", "weights.safetensors")
+    others = (REWARDS, OLD_MARGINS, WEIGHTS)
     return (folder / "config.yaml").is_file() and any((folder / name).is_file() for name in others)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -45,6 +47,20 @@ class PreferencePair:
         ['Why?', 'No.']
         """
         return (*self.prompt, Message("assistant", reply))
+
+
+def item_key(pair: PreferencePair) -> str:
+    """Return the sha256 hex of a pair's prompt, chosen and rejected reply: the same pair has it in every data set.
+
+    Examples
+    --------
+    >>> pair = PreferencePair((Message("user", "Why?"),), chosen="So.", rejected="No.", group="a", origin="a:1")
+    >>> other = PreferencePair((Message("user", "Why?"),), chosen="So.", rejected="No.", group="b", origin="b:7")
+    >>> item_key(pair) == item_key(other)
+    True
+    """
+    prompt = [[message.role, message.content] for message in pair.prompt]
+    return hashlib.sha256(json.dumps([prompt, pair.chosen, pair.rejected]).encode()).hexdigest()
 
 
 def collect_margins(pairs: Iterable[PreferencePair]) -> NDArray[np.float32]:

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazetune.config import Config
-from gazetune.evaluate.accuracy import pair_correctness
 from gazetune.evaluate.length import shorter_baseline
+from gazetune.evaluate.margins import Margins, margins_file, write_margins
 from gazetune.evaluate.statistics import (
     TYPICAL_DISCORDANCE,
     accuracy_interval,
@@ -141,10 +141,10 @@ def compare_winner(
         best = None if winner is None else _winner_record(winner, None)
         return TestComparison(best, {"no_gaze": None, "shorter": None}, _controls_on_validation(trials))
     config = configs[winner.id]
-    margins = _score_margins(run_evaluation, f"best-{winner.id}", config, folders[winner.id])
-    right, words = pair_correctness(margins), load_data(config).response_words("test")
-    shorter = shorter_baseline(words)
-    baselines: dict[str, BaselineRecord | None] = {"shorter": _compare_with_winner(right, shorter), "no_gaze": None}
+    test = _TestScores(run_evaluation, load_data)
+    scored = test.score(f"best-{winner.id}", config, folders[winner.id])
+    shorter = shorter_baseline(scored.words)
+    baselines: dict[str, BaselineRecord | None] = {"shorter": _compare_with_winner(scored, shorter), "no_gaze": None}
 
     def has_same_pairs(other: Config) -> bool:
         # On other data than the winner's there is no comparison item by item. Another tokenizer may drop other pairs.
@@ -155,14 +155,14 @@ def compare_winner(
     candidates = _no_gaze_candidates(config, trials, configs, folders, train_baseline, has_same_pairs)
     if candidates:
         chosen = max(candidates, key=lambda candidate: candidate.val_accuracy)
-        without_gaze = _score_on_test(run_evaluation, "no-gaze", chosen.config, chosen.folder)
-        baselines["no_gaze"] = _compare_with_winner(right, without_gaze)
+        without_gaze = test.score("no-gaze", chosen.config, chosen.folder)
+        baselines["no_gaze"] = _compare_with_winner(scored, without_gaze.correctness)
     controls = _controls_on_validation(trials)
     for name, trial in best_of_controls([each for each in trials if has_same_pairs(configs[each.id])]).items():
         if trial.id in folders:
-            scored = _score_on_test(run_evaluation, f"control-{trial.id}", configs[trial.id], folders[trial.id])
-            controls[name] = _control_record(trials, trial, _compare_with_winner(right, scored))
-    return TestComparison(_winner_record(winner, right), baselines, controls, _diagnose(margins, words))
+            control = test.score(f"control-{trial.id}", configs[trial.id], folders[trial.id])
+            controls[name] = _control_record(trials, trial, _compare_with_winner(scored, control.correctness))
+    return TestComparison(_winner_record(winner, scored.correctness), baselines, controls, _diagnose(scored))
 
 
 def _no_gaze_candidates(
@@ -190,29 +190,32 @@ def _config_without_gaze(config: Config) -> Config:
     return config.model_copy(update={"fusion": config.fusion.model_copy(update={"kind": "none"})})
 
 
-def _score_on_test(run_evaluation: RunEvaluation, name: str, config: Config, folder: Path) -> NDArray[np.float64]:
-    """Return [n], for each test pair, whether the saved model in `folder` orders it right (1, 0, or 0.5 on a tie)."""
-    return pair_correctness(_score_margins(run_evaluation, name, config, folder))
+class _TestScores:
+    """Scores saved models on the test pairs, and keeps their margins beside them."""
+
+    def __init__(self, run_evaluation: RunEvaluation, load_data: Callable[[Config], PreparedData]) -> None:
+        self._run_evaluation, self._load_data = run_evaluation, load_data
+
+    def score(self, name: str, config: Config, folder: Path) -> Margins:
+        """Return the margins of the saved model in `folder` on the test pairs; they are kept in its run's folder."""
+        rewards = self._run_evaluation(EvaluateJob(f"test-{name}", config, folder, "test")).rewards
+        margins = Margins.of_split(self._load_data(config), "test", rewards)
+        write_margins(margins_file(folder.parent, "test"), margins)
+        return margins
 
 
-def _score_margins(run_evaluation: RunEvaluation, name: str, config: Config, folder: Path) -> NDArray[np.float64]:
-    """Return the margins [n] of the saved model in `folder` on the test pairs."""
-    rewards = run_evaluation(EvaluateJob(f"test-{name}", config, folder, "test")).rewards
-    margins: NDArray[np.float64] = rewards[:, 0] - rewards[:, 1]
-    return margins
-
-
-def _diagnose(margins: NDArray[np.float64], words: NDArray[np.int32]) -> DiagnosticsRecord | None:
-    """Return what margins [n] tell beside accuracy; nothing of a model whose rewards are no numbers."""
+def _diagnose(scored: Margins) -> DiagnosticsRecord | None:
+    """Return what margins tell beside accuracy; nothing of a model whose rewards are no numbers."""
+    margins = scored.margins
     if np.isnan(margins).any():
         return None
-    length = measure_length_bias(margins, words)
+    length = measure_length_bias(margins, scored.words)
     return DiagnosticsRecord(measure_reliability(margins).error, length.prefers_longer, length.labels_prefer_longer)
 
 
-def _compare_with_winner(winner: NDArray[np.float64], baseline: NDArray[np.float64]) -> BaselineRecord:
-    """Compare the correctness [n] of the winner and of a baseline on the same test pairs, paired item by item."""
-    difference = paired_difference(winner, baseline)
+def _compare_with_winner(winner: Margins, baseline: NDArray[np.float64]) -> BaselineRecord:
+    """Compare the winner with the correctness [n] of a baseline on the same test pairs, item by item."""
+    difference = paired_difference(winner.correctness, baseline, groups=winner.groups)
     # Two runs that agree on every pair say nothing of how often others would.
     discordance = difference.discordance or TYPICAL_DISCORDANCE
     size = difference.difference

@@ -24,7 +24,7 @@ from gazetune.search.study.pareto_front import find_pareto_front
 from gazetune.search.study.value_means import mean_by_value
 from gazetune.tracking.mlflow_runs import BEST_METRIC
 from gazetune.trials.jobs import run_evaluation, run_training
-from gazetune.trials.ledger import fingerprint_tags, log_report
+from gazetune.trials.ledger import fingerprint_tags, log_report, log_validation_margins
 from gazetune.trials.messages import EvaluateJob, EvaluationResult, TrainingReport
 
 
@@ -107,7 +107,7 @@ def _train_baseline(active: ActiveSearch, role: str, config: Config) -> Baseline
         prepared.progress.print_line(f"baseline FAIL ({error})")
         prepared.tracker.finish_run(run, "FAIL", str(error))
         return None
-    prepared.tracker.log_file(run, folder / "best" / "margins.npy", "validation")
+    log_validation_margins(prepared.tracker, run, folder, config, prepared.folder.cache)
     prepared.tracker.log_metrics(run, {BEST_METRIC: last.val_accuracy}, last.examples)
     prepared.tracker.finish_run(run, "COMPLETE", None)
     return BaselineCandidate(config, folder / "best", last.val_accuracy)

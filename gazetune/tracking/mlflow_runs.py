@@ -49,6 +49,8 @@ REASON_TAG = "gazetune.reason"
 NOTE_TAG = "mlflow.note.content"
 """What MLflow shows as the description of a run, in Markdown."""
 BEST_METRIC = "val/accuracy_best"
+MARGINS_FOLDER = "margins"
+"""Of a run's artifacts: its margins on each split, keyed by item."""
 """Validation accuracy of a run's saved model; `val/accuracy` ends with that of its last evaluation."""
 
 _EXPERIMENT_TAGS = {

@@ -9,7 +9,7 @@ writes files and reports.
 
 A run's folder:
 
-    best/       the saved model of its best evaluation, with its per-item validation margins
+    best/       the saved model of its best evaluation, with its rewards of the validation pairs
     margins/    the validation margins of every evaluation
     last/       the training state to resume from
 """
@@ -221,7 +221,7 @@ class Training:
         if metrics["val/accuracy"] >= self.progress.best_accuracy:
             self.progress.best_accuracy, self.progress.best_step = metrics["val/accuracy"], step
             weights = self.state.gather_weights()
-            self._save(lambda: self._save_best_model(step, weights, margins), weights)
+            self._save(lambda: self._save_best_model(step, weights, rewards), weights)
         report = self._advance_progress(step, metrics, losses)
         if report.done or len(self.progress.evaluations) % self.config.train.checkpoint_every == 0:
             self._save_checkpoint()
@@ -245,9 +245,10 @@ class Training:
             raise InfeasibleConfig(f"the gradient is nan or inf at step {step + 1} or shortly before")
         return losses
 
-    def _save_best_model(self, step: int, weights: TensorStream, margins: NDArray[np.float64]) -> None:
+    def _save_best_model(self, step: int, weights: TensorStream, rewards: NDArray[np.float64]) -> None:
+        margins = rewards[:, 0] - rewards[:, 1]
         card = render_model_card(self.config, self.data.facts, margins, self.plan.examples_after(step))
-        save_reward_model(self.folder / "best", weights, self.config, self.data, margins, card, self._backbone_sample)
+        save_reward_model(self.folder / "best", weights, self.config, self.data, rewards, card, self._backbone_sample)
 
     def _save_checkpoint(self) -> None:
         """Write the training state: rank 0 a small one, all workers together a large one, which nobody gathers."""

@@ -18,6 +18,7 @@ from gazetune.config.address import with_secret
 from gazetune.config.config_file import dump_config, load_config, with_absolute_paths, write_config
 from gazetune.devices import count_device_files, without_gpus
 from gazetune.errors import InputError, Interrupted
+from gazetune.evaluate.margins import keep_validation_margins, margins_file
 from gazetune.files.paths import resolve_path
 from gazetune.report.activity import ActivityLines
 from gazetune.reward.data.dataset import PreparedData
@@ -28,17 +29,18 @@ from gazetune.reward.model.pair_losses import check_scores
 from gazetune.reward.saved.saved_model import has_saved_template, read_facts, with_saved_template
 from gazetune.reward.saved.scored_pairs import ScoredPairs, encode_named_pairs, without_division
 from gazetune.tracking.location import check_tracking_uri, log_unwritten_secret, stored_tracking_uri
-from gazetune.tracking.mlflow_runs import BEST_METRIC, Tracker
+from gazetune.tracking.mlflow_runs import BEST_METRIC, MARGINS_FOLDER, Tracker
 from gazetune.train.checks import check_config, check_storage
+from gazetune.train.evaluation import score_saved_model
 from gazetune.train.processes.deepspeed_engine import load_worker_backbone
 from gazetune.train.processes.launch import launch_workers
 from gazetune.train.processes.worker_group import join_worker_group, leave_worker_group
-from gazetune.train.score_test_pairs import (
+from gazetune.train.score_documents import (
     EvaluateDocument,
     PairsDocument,
     ResultDocument,
     TrainDocument,
-    score_test_pairs,
+    describe_test_scores,
 )
 from gazetune.train.train_worker import RESULT, train_worker
 
@@ -106,7 +108,9 @@ def train_model(config: Config, name: str | None, storage: Path) -> TrainDocumen
             ) from None
         raise
     result: ResultDocument = json.loads((folder / RESULT).read_text())
-    tracker.log_file(run, folder / "best" / "margins.npy", "validation")
+    keep_validation_margins(folder, data)
+    for split in ("validation", "test"):
+        tracker.log_file(run, margins_file(folder, split), MARGINS_FOLDER)
     tracker.log_metrics(run, {BEST_METRIC: result["val_accuracy"]}, result["examples"])
     low, high = result["test"]["ci95"]
     tracker.log_test(run, result["test"]["accuracy"], result["test"]["n"], (low, high), result["examples"])
@@ -160,11 +164,11 @@ def evaluate_saved_model(
     worker = join_worker_group()
     try:
         backbone = load_worker_backbone(config, worker)
-        found = score_test_pairs(config, folder, backbone, scored.split, scored.words, worker)
+        rewards, _ = score_saved_model(config, folder, backbone, scored.split, worker)
     finally:
         leave_worker_group()
     counts: PairsDocument = {"pairs": {"test": len(scored.split)}, "dropped": scored.dropped, "notes": scored.notes}
-    return {"folder": str(folder), "data": counts, **found}
+    return {"folder": str(folder), "data": counts, **describe_test_scores(rewards, scored.words)}
 
 
 def _own_test_pairs(config: Config, folder: Path, cache: Path) -> ScoredPairs | None:

@@ -14,11 +14,13 @@ from rich.console import Console
 
 from gazetune.config import Config
 from gazetune.config.config_file import build_config
+from gazetune.evaluate.margins import Margins, margins_file, write_margins
 from gazetune.files.atomic_write import write_atomically
 from gazetune.report.activity import ActivityLines
 from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.data.prepared_data import prepare_data
 from gazetune.tracking.mlflow_runs import Tracker
+from gazetune.train.evaluation import score_saved_model
 from gazetune.train.limits.device_capacity import read_device_capacity, refuse_excess
 from gazetune.train.limits.run_failures import TrainingFailed
 from gazetune.train.loop import Training
@@ -30,7 +32,7 @@ from gazetune.train.processes.worker_group import (
     leave_worker_group,
 )
 from gazetune.train.progress import EvaluationReport, ReportCallback
-from gazetune.train.score_test_pairs import ResultDocument, score_test_pairs
+from gazetune.train.score_documents import ResultDocument, describe_test_scores
 
 RESULT = "result.json"
 """File in the folder of a finished run."""
@@ -80,7 +82,10 @@ def train_and_score(
     worker.wait_for_all()
     lines.begin("scoring the test split with the best model")
     backbone = backbones.take_backbone(config)
-    scores = score_test_pairs(config, folder / "best", backbone, data.test, data.response_words("test"), worker)
+    rewards, _ = score_saved_model(config, folder / "best", backbone, data.test, worker)
+    if worker.is_main:
+        write_margins(margins_file(folder, "test"), Margins.of_split(data, "test", rewards))
+    scores = describe_test_scores(rewards, data.response_words("test"))
     return {"examples": last.examples, "seconds": last.seconds, "val_accuracy": last.best_accuracy, **scores}
 
 

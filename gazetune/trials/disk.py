@@ -7,10 +7,10 @@ import os
 import shutil
 from pathlib import Path
 
-from gazetune.reward.saved.saved_files import WEIGHTS
+from gazetune.reward.saved.saved_files import OLD_MARGINS, REWARDS, WEIGHTS
 
-MARGINS = "margins.npy"
-"""What stays of a dropped model: the margin of each validation pair, to compare runs by."""
+_KEPT = (REWARDS, OLD_MARGINS)
+"""What stays of a dropped model: what it gave to each validation pair, to compare runs by."""
 
 
 def folder_bytes(folder: Path) -> int:
@@ -24,14 +24,14 @@ def folder_bytes(folder: Path) -> int:
 
 
 def drop_model(trial: Path) -> None:
-    """Remove the saved model of a trial's folder, and what a killed save left; its validation margins stay."""
+    """Remove the saved model of a trial's folder, and what a killed save left; its validation rewards stay."""
     best = trial / "best"
     with contextlib.suppress(FileNotFoundError):
         (best / WEIGHTS).unlink()  # first, since a folder without weights counts as no model
     for each in best.iterdir() if best.is_dir() else ():
         if each.is_dir():
             shutil.rmtree(each, ignore_errors=True)
-        elif each.name != MARGINS:
+        elif each.name not in _KEPT:
             each.unlink(missing_ok=True)
     for left in trial.glob(".best.*"):
         shutil.rmtree(left, ignore_errors=True)

@@ -16,18 +16,20 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import optuna
 from optuna.trial import FrozenTrial
 
 from gazetune.config import Config, is_control
-from gazetune.config.config_file import dump_config, write_config
+from gazetune.config.config_file import dump_config, load_config, write_config
 from gazetune.config.keys import get_key
+from gazetune.evaluate.margins import keep_validation_margins
 from gazetune.report.document import TrialRecord
 from gazetune.report.wording import short_params
-from gazetune.reward.data.prepared_data import is_prepared, prepared_facts
-from gazetune.tracking.mlflow_runs import BEST_METRIC, Tracker
-from gazetune.trials.disk import MARGINS, drop_model
+from gazetune.reward.data.prepared_data import is_prepared, prepare_data, prepared_facts
+from gazetune.tracking.mlflow_runs import BEST_METRIC, MARGINS_FOLDER, Tracker
+from gazetune.trials.disk import drop_model
 from gazetune.trials.messages import StudyRecord, TrainingReport, trial_id_of
 from gazetune.trials.progress import ProgressDisplay
 from gazetune.trials.run_folder import RunFolder
@@ -97,9 +99,10 @@ class Ledger:
 
     def _end_mlflow_run(self, trial: FrozenTrial) -> None:
         record = StudyRecord.read(trial)
-        margins = self._folder.trial_folder(trial_id_of(trial.number)) / "best" / MARGINS
-        if margins.exists():
-            self._tracker.log_file(record.mlflow_run, margins, "validation")
+        folder = self._folder.trial_folder(trial_id_of(trial.number))
+        if (folder / "config.yaml").exists():
+            config = load_config(folder / "config.yaml")
+            log_validation_margins(self._tracker, record.mlflow_run, folder, config, self._folder.cache)
         if record.val_accuracy is not None:
             self._tracker.log_metrics(record.mlflow_run, {BEST_METRIC: record.val_accuracy}, record.examples)
         self._tracker.finish_run(record.mlflow_run, ended_state(trial), record.reason)
@@ -122,6 +125,18 @@ def fingerprint_tags(data: str, gaze: str) -> dict[str, str]:
     {'gazetune.data_fingerprint': '3f2a', 'gazetune.gaze_fingerprint': '91bc'}
     """
     return {"gazetune.data_fingerprint": data, "gazetune.gaze_fingerprint": gaze}
+
+
+def log_validation_margins(tracker: Tracker, run: str, folder: Path, config: Config, cache: Path) -> None:
+    """Write the validation margins of the run in `folder`, and log them to its MLflow run; nothing where it has none.
+
+    `cache` has the data that the run was trained on, by its config.
+    """
+    if not is_prepared(config, cache):  # it ended before it read any pairs
+        return
+    margins = keep_validation_margins(folder, prepare_data(config, cache))
+    if margins is not None:
+        tracker.log_file(run, margins, MARGINS_FOLDER)
 
 
 def log_report(tracker: Tracker, run: str, report: TrainingReport) -> None:

@@ -58,10 +58,11 @@ class ReplayedTraining:
         recorded = table.right[number(self._config.model_dump(mode="json"))]
         for examples, right in zip(table.examples.tolist(), recorded, strict=True):
             margins = np.where(right, 1.0, -1.0)
-            metrics = {"train/loss": 0.5, **split_metrics(np.stack([margins, np.zeros_like(margins)], axis=1), "val")}
+            rewards = np.stack([margins, np.zeros_like(margins)], axis=1)
+            metrics = {"train/loss": 0.5, **split_metrics(rewards, "val")}
             save_margins(self._folder, examples, margins)
             (self._folder / "best").mkdir(exist_ok=True)
-            np.save(self._folder / "best" / "margins.npy", margins)
+            np.save(self._folder / "best" / "rewards.npy", rewards)
             step = -(-examples // batch)
             made = EvaluationReport(
                 step=step,

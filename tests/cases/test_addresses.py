@@ -60,10 +60,10 @@ def test_a_run_in_a_folder_with_any_letters_has_its_runs_and_artifacts_there(tmp
     assert Path(document["folder"]) == storage / "r"
     assert [item.name for item in tmp_path.iterdir()] == [storage.name], "and nothing beside it"
     files = {file.relative_to(storage / "mlartifacts").parts[2:] for file in (storage / "mlartifacts").rglob("*.*")}
-    assert {("config.yaml",), ("validation", "margins.npy")} <= files
+    assert {("config.yaml",), ("margins", "validation.parquet"), ("margins", "test.parquet")} <= files
     client = MlflowClient(document["tracking_uri"])
     assert client.get_run(document["mlflow_run"]).data.tags["gazetune.state"] == "COMPLETE"
-    assert {file.path for file in client.list_artifacts(document["mlflow_run"])} == {"config.yaml", "validation"}
+    assert {file.path for file in client.list_artifacts(document["mlflow_run"])} == {"config.yaml", "margins"}
     other = gazetune_json(*train, "--name", "q", "--tracking-uri", f"sqlite:///{tmp_path}/q.db?timeout=60")
     assert other["tracking_uri"] == f"sqlite:///{tmp_path}/q.db?timeout=60"
     assert sorted(each.name for each in tmp_path.iterdir()) == [".q.db.lock", storage.name, "q.db"]

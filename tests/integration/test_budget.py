@@ -84,5 +84,5 @@ def test_the_winner_and_what_it_is_compared_with_keep_their_models_and_no_other_
     assert len(complete) > len(kept), "or nothing had to be dropped"
     for trial in gone_on["trials"]:
         assert (folder / trial["id"] / "config.yaml").is_file()
-        assert (folder / trial["id"] / "best" / "margins.npy").is_file()
+        assert (folder / trial["id"] / "best" / "rewards.npy").is_file()
         assert not (folder / trial["id"] / "last").exists()

@@ -113,10 +113,10 @@ def rewards(runs: Path, chats: list[list[dict[str, str]]]) -> dict[str, list[flo
 
 @pytest.mark.parametrize("fusion", fusion_names())
 def test_a_new_process_finds_the_margins_of_training(fusion: str, runs: Path, rewards: dict[str, list[float]]) -> None:
-    margins = np.load(runs / fusion / "best" / "margins.npy")
+    kept = np.load(runs / fusion / "best" / "rewards.npy")
     found = np.array(rewards[fusion]).reshape(-1, 2)
-    assert len(margins) == len(found) >= 6 and np.abs(margins).max() > 0.01
-    np.testing.assert_allclose(found[:, 0] - found[:, 1], margins, atol=1e-5)
+    assert len(kept) == len(found) >= 6 and np.abs(kept[:, 0] - kept[:, 1]).max() > 0.01
+    np.testing.assert_allclose(found, kept, atol=1e-5)
     progress = json.loads((runs / fusion / "last" / "progress.json").read_text())
     losses = [loss for evaluation in progress["evaluations"] for loss in evaluation["train_losses"]]
     assert len(losses) >= 4 and np.ptp(losses) > 1e-3, "it must train"

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import numpy as np
 import optuna
 import pytest
 
+from gazetune.evaluate.margins import read_margins
 from gazetune.trials.trial_state import ended_state
 from tests.commands import gazetune, gazetune_json
 
@@ -149,8 +149,11 @@ def test_mlflow_has_metrics_at_every_step_config_and_margins(
     assert max(point.value for point in accuracies) == pytest.approx(trial["val_accuracy"])
     steps = [point.step for point in client.get_metric_history(run, "train/step_loss")]
     assert steps == list(range(1, accuracies[-1].step + 1))
-    margins = np.load(client.download_artifacts(run, "validation/margins.npy", str(tmp_path)))
-    assert float(np.mean(margins > 0)) == pytest.approx(trial["val_accuracy"], abs=0.02)
+    margins = read_margins(Path(client.download_artifacts(run, "margins/validation.parquet", str(tmp_path))))
+    assert float(margins.correctness.mean()) == pytest.approx(trial["val_accuracy"])
+    of_winner = read_margins(Path(document["storage"], "trials", document["best"]["id"], "test.parquet"))
+    assert float(of_winner.correctness.mean()) == pytest.approx(document["best"]["test"]["accuracy"])
+    assert not set(margins.items) & set(of_winner.items)
     config = Path(client.download_artifacts(run, "config.yaml", str(tmp_path))).read_text()
     assert f"kind: {trial['params']['fusion.kind']}" in config
 

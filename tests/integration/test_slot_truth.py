@@ -113,7 +113,7 @@ def test_a_trial_in_a_used_slot_gives_what_it_gives_in_a_fresh_process(slots: Sl
     used = trained(slots, "used", LORA, tmp_path)
     assert len(fresh) == 3 and fresh[0].train_losses[0] != fresh[1].train_losses[0]
     assert used == fresh
-    assert "best/margins.npy" in files_of(tmp_path / "fresh")
+    assert "best/rewards.npy" in files_of(tmp_path / "fresh")
     assert files_of(tmp_path / "used") == files_of(tmp_path / "fresh")
     # What is left of a trial grows with their number: most of it shows after a few already.
     resident = []

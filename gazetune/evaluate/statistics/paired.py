@@ -26,7 +26,10 @@ class PairedDifference:
     high: float
     """Ends of the bootstrap interval of the difference."""
     p: float
-    """Two-sided p of the exact McNemar test: are the items that only one is right on split evenly?"""
+    """Two-sided p of the exact McNemar test: are the items that only one is right on split evenly?
+
+    Where prompts have several items it is that of the sign-flip test.
+    """
     discordance: float = 0.0
     """Share of the items on which the two differ."""
 
@@ -53,7 +56,7 @@ def paired_difference(
     The interval is the BCa bootstrap (Efron 1987, JASA 82:171-185) of the mean difference. When all items have the same
     difference, the interval is that one point. p is McNemar's exact test over the discordant items (McNemar 1947,
     Psychometrika 12:153-157). An item that is a tie for one model only is discordant too. McNemar's test takes items
-    for independent; where they are grouped, ask `sign_flip_p` for a p.
+    for independent; where a prompt has several of them, p is that of `sign_flip_p`.
 
     Parameters
     ----------
@@ -81,7 +84,13 @@ def paired_difference(
     items = item_differences(correct_a, correct_b)
     grouped = group_items(items, groups)
     low, high = bca_interval(grouped, level, np.random.default_rng(seed))
-    return PairedDifference(float(items.mean()), low, high, _mcnemar_p(items, "two-sided"), float(np.mean(items != 0)))
+    is_independent = len(grouped.sums) == len(items)
+    p = (
+        _mcnemar_p(items, "two-sided")
+        if is_independent
+        else sign_flip_p(correct_a, correct_b, "two-sided", seed, groups)
+    )
+    return PairedDifference(float(items.mean()), low, high, p, float(np.mean(items != 0)))
 
 
 def item_differences(correct_a: NDArray[np.float64], correct_b: NDArray[np.float64]) -> NDArray[np.float64]:

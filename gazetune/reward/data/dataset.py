@@ -100,3 +100,11 @@ class PreparedData:
     def response_words(self, split: str) -> NDArray[np.int32]:
         """[pairs, 2] white-space words of the chosen and the rejected response, for the length baseline."""
         return np.load(self.folder / f"{split}.words.npy", mmap_mode="r")
+
+    def item_keys(self, split: str) -> NDArray[np.str_]:
+        """[pairs] keys of the pairs (`item_key`), by which evaluations of different runs are compared."""
+        return np.load(self.folder / f"{split}.items.npy").astype(str)
+
+    def item_groups(self, split: str) -> NDArray[np.str_]:
+        """[pairs] names of the pairs' groups: those with a prompt or a conversation tree in common share one."""
+        return np.load(self.folder / f"{split}.groups.npy").astype(str)

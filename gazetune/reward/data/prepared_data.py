@@ -9,6 +9,8 @@ that combination, so that all trials of a search share it:
         values.npy              [N, 5] reading measures of all units of all texts
         train.ids.npy, ...      the fields of `EncodedSplit`, for each split
         train.words.npy, ...    words of each response, for the length baseline
+        train.items.npy, ...    key of each pair, by which the evaluations of runs are compared
+        train.groups.npy, ...   group of each pair: pairs with a prompt in common are no independent items
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ from gazetune.files.replaced_folder import replace_folder
 from gazetune.gaze.controls import training_statistics
 from gazetune.gaze.networks.weights import FILES_BESIDE_WEIGHTS
 from gazetune.gaze.predictors.registry import create_predictor
-from gazetune.preferences.pair import PreferencePair, collect_margins
+from gazetune.preferences.grouping import link_groups
+from gazetune.preferences.pair import PreferencePair, collect_margins, item_key
 from gazetune.preferences.splits import compute_fingerprint
 from gazetune.reward.data.conversation import CUT_NOTE, ChatEncoder
 from gazetune.reward.data.dataset import SPLITS, DatasetFacts, PreparedData
@@ -49,13 +52,18 @@ from gazetune.reward.model.backbone import context_length, load_tokenizer
 from gazetune.reward.model.chat_templates import freeze_date, uses_date
 from gazetune.reward.model.fusion_registry import fusion_class
 
-FORMAT = 5
+FORMAT = 6
 
 
 def count_response_words(pairs: Sequence[PreferencePair]) -> NDArray[np.int32]:
     """Return [pairs, 2] white-space words of the chosen and the rejected response."""
     words = [[len(pair.chosen.split()), len(pair.rejected.split())] for pair in pairs]
     return np.asarray(words, dtype=np.int32).reshape(-1, 2)
+
+
+def _hash_groups(pairs: Sequence[PreferencePair]) -> list[str]:
+    """Return for each pair the sha256 hex of what its group is called, which is a name of any length."""
+    return [hashlib.sha256(group.encode()).hexdigest() for group in link_groups(pairs)]
 
 
 def prepare_data(
@@ -193,6 +201,9 @@ class _Preparation:
                 np.save(folder / f"{split}.{name}.npy", cast("NDArray[np.generic]", array))
             np.save(folder / f"{split}.scores.npy", collect_margins(pairs))
             np.save(folder / f"{split}.words.npy", count_response_words(pairs))
+            # Keys of 64 hexadecimal digits as bytes: a quarter of what numpy takes for text.
+            np.save(folder / f"{split}.items.npy", np.array([item_key(pair) for pair in pairs], dtype="S64"))
+            np.save(folder / f"{split}.groups.npy", np.array(_hash_groups(pairs), dtype="S64"))
         mean, sd = training_statistics(values[encoded["train"].arrays["unit_index"]])
         dropped = sum((each.dropped for each in encoded.values()), Counter(splits.dropped))
         cut = sum(each.cut for each in encoded.values())

@@ -32,7 +32,16 @@ from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.model.sharding import full_shape, gathered_parameters
 from gazetune.reward.saved.backbone_sample import check_backbone_sample
-from gazetune.reward.saved.saved_files import BACKBONE_SAMPLE, CARD, CONFIG, FACTS, TEMPLATE, TOKENIZER, WEIGHTS
+from gazetune.reward.saved.saved_files import (
+    BACKBONE_SAMPLE,
+    CARD,
+    CONFIG,
+    FACTS,
+    REWARDS,
+    TEMPLATE,
+    TOKENIZER,
+    WEIGHTS,
+)
 from gazetune.reward.saved.tensor_stream import TensorStream
 
 
@@ -86,11 +95,11 @@ def save_reward_model(
     state: Mapping[str, Tensor] | TensorStream,
     config: Config,
     data: PreparedData,
-    margins: NDArray[np.float64],
+    rewards: NDArray[np.float64],
     card: str,
     sample: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write `state`, the config, tokenizer and facts of `data`, validation `margins` [pairs] and the model card.
+    """Write `state`, the config, tokenizer and facts of `data`, validation `rewards` [pairs, 2] and the model card.
 
     With a `sample` of the frozen weights (`sample_backbone`) the model is refused on others when it is loaded.
 
@@ -109,7 +118,7 @@ def save_reward_model(
         (partial / CONFIG).write_text(dump_config(config), encoding="utf-8")
         shutil.copytree(data.folder / "tokenizer", partial / TOKENIZER)
         (partial / FACTS).write_text(json.dumps(asdict(ModelFacts.from_data(data)), indent=1))
-        np.save(partial / "margins.npy", margins)
+        np.save(partial / REWARDS, rewards)
         (partial / CARD).write_text(card, encoding="utf-8")
 
 

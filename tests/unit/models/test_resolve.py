@@ -27,7 +27,7 @@ RANKED = ["0002", "0004", "0000", "0001", "0003"]
 
 def save(folder: Path) -> Path:
     folder.mkdir(parents=True)
-    for name in ("config.yaml", "margins.npy", "weights.safetensors"):
+    for name in ("config.yaml", "rewards.npy", "weights.safetensors"):
         (folder / name).touch()
     return folder
 
@@ -74,7 +74,7 @@ def test_a_folder_a_run_and_a_name_mean_the_same_model(storage: Path) -> None:
 
 def test_a_folder_without_margins_is_a_model(storage: Path) -> None:
     best = save(storage / "mine" / "best")
-    (best / "margins.npy").unlink()
+    (best / "rewards.npy").unlink()
     assert resolve_saved_model(best, storage) == best
 
 

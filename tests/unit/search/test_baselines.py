@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from gazetune.config import Config
+from gazetune.evaluate.margins import read_margins
 from gazetune.report.document import TrialRecord
 from gazetune.search.baselines import (
     BaselineCandidate,
@@ -28,26 +29,44 @@ def config(kind: str) -> Config:
     return Config.model_validate({"fusion": {"kind": kind}})
 
 
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def saved_model(run: str) -> Path:
+    folder = Path(run, "best")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 class Lab:
     """Trains and scores by table: the accuracy on 100 test pairs is that of the folder's name."""
 
     def __init__(self, accuracies: dict[str, float]) -> None:
         self.accuracies = accuracies
+        self.pairs_of_prompt = 1
         self.trained: list[tuple[str, str]] = []
 
     def train(self, role: str, config: Config) -> BaselineCandidate | None:
         self.trained.append((role, config.fusion.kind))
         if role not in self.accuracies:
             return None
-        return BaselineCandidate(config, Path(role), self.accuracies[role])
+        return BaselineCandidate(config, saved_model(role), self.accuracies[role])
 
     def evaluate(self, job: EvaluateJob) -> EvaluationResult:
-        right = round(100 * self.accuracies[str(job.folder)])
+        right = round(100 * self.accuracies[job.folder.parent.name])
         return EvaluationResult(np.array([[1.0, 0.0]] * right + [[0.0, 1.0]] * (100 - right)))
 
     def response_words(self, split: str) -> np.ndarray:
         assert split == "test"
         return np.array([[1, 2]] * 60 + [[2, 1]] * 40, dtype=np.int32)
+
+    def item_keys(self, split: str) -> np.ndarray:
+        return np.array([f"pair {number}" for number in range(100)])
+
+    def item_groups(self, split: str) -> np.ndarray:
+        return np.array([f"prompt {number // self.pairs_of_prompt}" for number in range(100)])
 
     def compare(self, trials: list[TrialRecord]) -> tuple[Any, dict[str, Any]]:
         found = self.compare_all(trials)
@@ -55,7 +74,7 @@ class Lab:
 
     def compare_all(self, trials: list[TrialRecord], dropped: tuple[str, ...] = ()) -> TestComparison:
         configs = {record.id: config(record.params["fusion.kind"]) for record in trials}
-        folders = {record.id: Path(record.id) for record in trials if record.id not in dropped}
+        folders = {record.id: saved_model(record.id) for record in trials if record.id not in dropped}
         return compare_winner(trials, configs, folders, self.train, self.evaluate, lambda _: self)
 
 
@@ -168,3 +187,28 @@ def test_a_comparison_says_what_its_pairs_can_show_and_how_many_more_it_takes() 
     assert shorter is not None and shorter.pairs_needed is not None and shorter.detectable is not None
     assert (shorter.pairs_needed > 100) == (shorter.difference < shorter.detectable)
     assert found.diagnostics is not None and found.diagnostics.labels_prefer_longer == pytest.approx(0.4)
+
+
+def test_every_model_that_is_scored_on_test_leaves_its_margins() -> None:
+    lab = Lab({"0000": 0.8, "0001": 0.6, "0002": 0.5, "winner-without-gaze": 0.55})
+    trials = [trial(0, "COMPLETE", "add", 0.8), trial(1, "COMPLETE", "none", 0.6)]
+    lab.compare([*trials, trial(2, "COMPLETE", "add", 0.7, control="noise")])
+    kept = {file.parent.name: read_margins(file) for file in Path().glob("*/test.parquet")}
+    assert {name: margins.correctness.mean() for name, margins in kept.items()} == {
+        "0000": 0.8,
+        "0001": 0.6,
+        "0002": 0.5,
+    }
+    assert kept["0000"].items.tolist() == lab.item_keys("test").tolist()
+
+
+def test_pairs_of_one_prompt_are_no_independent_items() -> None:
+    trials = [trial(0, "COMPLETE", "none", 0.7)]
+
+    def width(pairs_of_prompt: int) -> float:
+        lab = Lab({"0000": 0.7})
+        lab.pairs_of_prompt = pairs_of_prompt
+        low, high = lab.compare(trials)[1]["shorter"].difference_ci95
+        return high - low
+
+    assert width(10) > 1.5 * width(1)

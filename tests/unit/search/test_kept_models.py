@@ -45,7 +45,7 @@ def end_trial(study: Any, folder: SearchFolder, params: dict[str, Any], accuracy
     saved = folder.trial_folder(trial_id_of(trial.number)) / "best"
     saved.mkdir(parents=True)
     (saved / "weights.safetensors").touch()
-    (saved / "margins.npy").touch()
+    (saved / "rewards.npy").touch()
     record = {"params": params, "examples": 10, "val_accuracy": accuracy, "seconds": 1.0, "mlflow_run": ""}
     trial.set_user_attr("record", {**record, "reason": None})
     study.tell(trial, [accuracy, *more])
@@ -93,7 +93,7 @@ def test_what_the_end_needs_is_there_after_every_trial_and_nothing_that_stays_ou
             needed |= {str(compared.id)} if compared is not None else set()
         assert needed <= models(folder)
         assert min(3, len(trials)) <= len(models(folder)) <= 3 + 2
-        assert len(list(folder.path.glob("trials/*/best/margins.npy"))) == len(trials)
+        assert len(list(folder.path.glob("trials/*/best/rewards.npy"))) == len(trials)
 
 
 def test_every_trial_of_the_pareto_front_keeps_its_model(tmp_path: Path) -> None:

@@ -110,9 +110,9 @@ def test_the_best_model_is_that_of_the_best_evaluation_the_later_one_on_ties(
     assert progress["best_step"] == reports[best].step
     model = load_reward_model(tmp_path / "run" / "best")
     rewards = score_split(model, data.validation, model.layout, 1000, worker)
-    margins = np.load(tmp_path / "run" / "best" / "margins.npy")
-    np.testing.assert_allclose(margins, rewards[:, 0] - rewards[:, 1], atol=1e-5)
-    assert (margins > 0).mean() == accuracies[best]
+    kept = np.load(tmp_path / "run" / "best" / "rewards.npy")
+    np.testing.assert_allclose(kept, rewards, atol=1e-5)
+    assert (kept[:, 0] > kept[:, 1]).mean() == accuracies[best]
 
 
 def test_each_evaluation_leaves_its_margins_before_it_is_reported(start: StartTraining, tmp_path: Path) -> None:

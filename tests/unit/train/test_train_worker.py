@@ -6,17 +6,20 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from transformers import PreTrainedModel
 
 from gazetune.config import Config
+from gazetune.evaluate.margins import margins_file, read_margins
 from gazetune.report.activity import ActivityLines
 from gazetune.reward.data.dataset import PreparedData
+from gazetune.train.evaluation import score_saved_model
 from gazetune.train.processes import backbone_cache
 from gazetune.train.processes.backbone_cache import BackboneCache
 from gazetune.train.processes.deepspeed_engine import load_worker_backbone
 from gazetune.train.processes.worker_group import Worker
-from gazetune.train.score_test_pairs import score_test_pairs
+from gazetune.train.score_documents import describe_test_scores
 from gazetune.train.train_worker import train_and_score
 from tests.unit.train.conftest import config_of
 
@@ -54,8 +57,11 @@ def test_the_test_split_is_scored_without_a_second_backbone(
         result = train_and_score(config, data, tmp_path / "run", worker, lines, lambda made: True)
     assert len(loaded) == loads
     backbone, words = load_worker_backbone(config, worker), data.response_words("test")
-    fresh = score_test_pairs(config, tmp_path / "run" / "best", backbone, data.test, words, worker)
-    assert result["test"] == fresh["test"]
+    rewards, _ = score_saved_model(config, tmp_path / "run" / "best", backbone, data.test, worker)
+    assert result["test"] == describe_test_scores(rewards, words)["test"]
+    kept = read_margins(margins_file(tmp_path / "run", "test"))
+    np.testing.assert_array_equal(kept.rewards, rewards)
+    assert kept.items.tolist() == data.item_keys("test").tolist()
 
 
 def test_a_kept_backbone_that_the_next_model_does_not_want_is_freed_before_another_is_loaded(

@@ -17,14 +17,14 @@ def test_a_folder_has_the_bytes_of_all_files_below_it(tmp_path: Path) -> None:
 def test_a_dropped_model_leaves_its_margins_and_may_be_dropped_again(tmp_path: Path) -> None:
     best = tmp_path / "best"
     (best / "tokenizer").mkdir(parents=True)
-    for name in ("weights.safetensors", "config.yaml", "tokenizer/tokenizer.json", "margins.npy"):
+    for name in ("weights.safetensors", "config.yaml", "tokenizer/tokenizer.json", "rewards.npy"):
         (best / name).write_text("x")
     (tmp_path / ".best.partial").mkdir()
     (tmp_path / "margins").mkdir()
     (tmp_path / "config.yaml").write_text("x")
     for _ in range(2):
         drop_model(tmp_path)
-        assert [path.name for path in best.iterdir()] == ["margins.npy"]
+        assert [path.name for path in best.iterdir()] == ["rewards.npy"]
         assert sorted(path.name for path in tmp_path.iterdir()) == ["best", "config.yaml", "margins"]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import optuna
 import pytest
 from mlflow import MlflowClient
@@ -97,13 +98,14 @@ def four_ended(tmp_path: Path) -> Iterator[tuple[Ledger, list[FrozenTrial], RunF
     tracker = Tracker.open(None, tmp_path, "gazetune")
     parent, study = tracker.start_search("written", "", {}, {}), optuna.create_study()
     folder = new_folder(tmp_path)
+    data = prepare_data(config_with("planted"), folder.cache)
     with ProgressDisplay(4) as progress:
         ledger, runs = Ledger(folder, tracker, parent, progress), []
         for number in range(4):
             trial = study.ask()
             start(ledger, trial, "planted")
             runs.append(trial.user_attrs["record"]["mlflow_run"])
-            write_trial(folder.trial_folder(f"{number:04d}"))
+            write_trial(folder.trial_folder(f"{number:04d}"), len(data.validation))
             ledger.record_reason(trial, "stopped by hand" if number == 2 else None)
             if number == 2:
                 study.tell(trial, state=optuna.trial.TrialState.PRUNED)
@@ -117,10 +119,11 @@ def four_ended(tmp_path: Path) -> Iterator[tuple[Ledger, list[FrozenTrial], RunF
     folder.unlock()
 
 
-def write_trial(folder: Path) -> None:
+def write_trial(folder: Path, pairs: int) -> None:
     (folder / "last").mkdir(parents=True)
     (folder / "best").mkdir()
-    for file in ("margins.npy", "model.safetensors", "config.yaml"):
+    np.save(folder / "best" / "rewards.npy", np.zeros((pairs, 2)))
+    for file in ("model.safetensors", "config.yaml"):
         (folder / "best" / file).write_bytes(b"1")
 
 
@@ -134,8 +137,8 @@ def test_a_driver_that_takes_over_ends_the_runs_that_the_one_before_did_not(
         assert run.info.status == "FINISHED" and run.info.end_time is not None
         assert run.data.tags["gazetune.state"] == trial.state.name
         assert run.data.tags["gazetune.reason"] == (trial.user_attrs["record"]["reason"] or "")
-        logged = [file.path for file in client.list_artifacts(run.info.run_id, "validation")]
-        assert logged == ["validation/margins.npy"], trial.number
+        logged = [file.path for file in client.list_artifacts(run.info.run_id, "margins")]
+        assert logged == ["margins/validation.parquet"], trial.number
 
 
 def test_a_driver_that_takes_over_writes_nothing_to_runs_that_have_ended(
@@ -146,12 +149,12 @@ def test_a_driver_that_takes_over_writes_nothing_to_runs_that_have_ended(
 
     def written() -> list[tuple[int, bytes]]:
         runs = [client.get_run(trial.user_attrs["record"]["mlflow_run"]).info for trial in trials]
-        places = [Path(run.artifact_uri.removeprefix("file://"), "validation", "margins.npy") for run in runs]
+        places = [Path(run.artifact_uri.removeprefix("file://"), "margins", "validation.parquet") for run in runs]
         return [(run.end_time, file.read_bytes()) for run, file in zip(runs, places, strict=True)]
 
     before = written()
-    for margins in folder.path.glob("trials/*/best/margins.npy"):
-        margins.write_bytes(b"2")  # would be logged if anything was
+    for rewards in folder.path.glob("trials/*/best/rewards.npy"):
+        np.save(rewards, np.ones_like(np.load(rewards)))  # would be logged if anything was
     ledger.end_earlier_trials(trials)
     assert written() == before
 
@@ -165,7 +168,7 @@ def test_folders_of_finished_trials_are_cleared_whether_or_not_their_runs_have_e
         assert not list(folder.path.glob("trials/*/last"))
         models = sorted(file.parts[-3] for file in folder.path.glob("trials/*/best/model.safetensors"))
         assert models == ["0000", "0001", "0003"], "0002 is PRUNED"
-        assert len(list(folder.path.glob("trials/*/best/margins.npy"))) == 4
+        assert len(list(folder.path.glob("trials/*/best/rewards.npy"))) == 4
         for trial in trials:  # as a driver leaves it that is killed before it clears
             (folder.trial_folder(f"{trial.number:04d}") / "last").mkdir()
         (folder.trial_folder("0002") / "best" / "model.safetensors").write_bytes(b"1")

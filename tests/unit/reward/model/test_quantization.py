@@ -97,7 +97,7 @@ def test_an_nf4_model_trains_keeps_its_weights_bit_for_bit_and_scores_the_same_w
     assert all(torch.equal(each, frozen[name]) for name, each in model.named_parameters() if name in frozen)
 
     state = {name: each.detach() for name, each in trained_parameters(model).items()} | gaze_buffers(model)
-    save_reward_model(tmp_path / "saved", state, config, planted, np.zeros(1), "")
+    save_reward_model(tmp_path / "saved", state, config, planted, np.zeros((1, 2)), "")
     again = load_reward_model(tmp_path / "saved")
     with torch.no_grad():
         torch.testing.assert_close(again(batch), model.eval()(batch), rtol=0, atol=1e-6)

@@ -46,7 +46,7 @@ def saved(
     state = {name: each.detach() for name, each in {**trained_parameters(model), **gaze_buffers(model)}.items()}
     sample = sample_backbone(model)
     assert sample and all(values.dtype == torch.float32 and values.ndim == 1 for values in sample.values())
-    save_reward_model(tmp_path / "best", state, model.config, planted, np.zeros(3), "", sample)
+    save_reward_model(tmp_path / "best", state, model.config, planted, np.zeros((3, 2)), "", sample)
     return tmp_path / "best", backbone
 
 

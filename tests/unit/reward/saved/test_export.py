@@ -47,7 +47,7 @@ def saved(planted_config: Config, planted: PreparedData, tmp_path: Path) -> Call
             for parameter in trained_parameters(model).values():
                 parameter.add_(torch.randn_like(parameter), alpha=0.05)
         state = {name: each.detach() for name, each in {**trained_parameters(model), **gaze_buffers(model)}.items()}
-        save_reward_model(tmp_path / "best", state, config, planted, np.zeros(3), "")
+        save_reward_model(tmp_path / "best", state, config, planted, np.zeros((3, 2)), "")
         return tmp_path / "best"
 
     return save

@@ -53,7 +53,7 @@ def perturbed(config: Config, data: PreparedData) -> GazeRewardModel:
 def saved(folder: Path, config: Config, data: PreparedData) -> GazeRewardModel:
     model = perturbed(config, data)
     state = {name: each.detach() for name, each in {**trained_parameters(model), **gaze_buffers(model)}.items()}
-    save_reward_model(folder, state, config, data, np.zeros(3), "")
+    save_reward_model(folder, state, config, data, np.zeros((3, 2)), "")
     return model
 
 

@@ -45,7 +45,7 @@ def trained(config: Config, data: PreparedData, **sections: Any) -> GazeRewardMo
 def save(model: GazeRewardModel, folder: Path, data: PreparedData) -> None:
     state = {**trained_parameters(model), **gaze_buffers(model)}
     detached = {name: tensor.detach() for name, tensor in state.items()}
-    save_reward_model(folder, detached, model.config, data, np.zeros(3), "a card")
+    save_reward_model(folder, detached, model.config, data, np.zeros((3, 2)), "a card")
 
 
 def rewards(model: GazeRewardModel, data: PreparedData) -> Tensor:

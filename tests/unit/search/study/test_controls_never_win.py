@@ -58,7 +58,7 @@ def record(
         study.add_trial(trial)
         best = made.trial_folder(trial_id_of(number)) / "best"
         best.mkdir(parents=True)
-        for name in ("config.yaml", "margins.npy", "weights.safetensors"):
+        for name in ("config.yaml", "rewards.npy", "weights.safetensors"):
             (best / name).touch()
     return made, space, study
 

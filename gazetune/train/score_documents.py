@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
-from transformers import PreTrainedModel
 
-from gazetune.config import Config
 from gazetune.evaluate.accuracy import pair_correctness
 from gazetune.evaluate.length import shorter_baseline
 from gazetune.evaluate.statistics import accuracy_interval, paired_difference
-from gazetune.reward.layout.batching import EncodedSplit
-from gazetune.train.evaluation import score_saved_model
-from gazetune.train.processes.worker_group import Worker
 
 
 class AccuracyDocument(TypedDict):
@@ -77,28 +71,16 @@ class EvaluateDocument(TestDocument):
     data: PairsDocument
 
 
-def score_test_pairs(
-    config: Config,
-    folder: Path,
-    backbone: PreTrainedModel,
-    split: EncodedSplit,
-    words: NDArray[np.int32],
-    worker: Worker,
-) -> TestDocument:
-    """Return the accuracy of the model saved in `folder`, and of preferring the shorter response, on the same pairs.
+def describe_test_scores(rewards: NDArray[np.float64], words: NDArray[np.int32]) -> TestDocument:
+    """Return the accuracy of a model, and of preferring the shorter response, on the same pairs.
 
     Parameters
     ----------
-    config, folder
-        The model's config, and where it is saved.
-    backbone
-        A pristine one from `load_worker_backbone`.
-    split, words
-        The pairs as tokens, and [pairs, 2] the words of their responses.
-    worker
-        This worker of the group; every one calls it.
+    rewards
+        [pairs, 2] of the chosen and the rejected responses.
+    words
+        [pairs, 2] words of the responses.
     """
-    rewards, _ = score_saved_model(config, folder, backbone, split, worker)
     right = pair_correctness(rewards[:, 0] - rewards[:, 1])
     shorter = shorter_baseline(words)
     difference = paired_difference(right, shorter)
