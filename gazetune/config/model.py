@@ -57,6 +57,8 @@ class DataConfig(Section):
     """Share of the train split that is kept."""
     fold: Annotated[int, Field(ge=0, le=5)] = 0
     """Fold k of 5 over train and test together becomes the test split; 0 turns folding off."""
+    group: str | None = None
+    """Column of the user's own file: pairs with the same value there, such as one reader's, are never divided."""
 
     @field_validator("splits")
     @classmethod

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
+from gazetune.errors import did_you_mean
 from gazetune.preferences.pair import PreferencePair
 from gazetune.preferences.source_reading import SourceReading
 from gazetune.preferences.sources.messages import has_later_turns
 from gazetune.preferences.sources.registry import Dropped
-from gazetune.preferences.sources.rows import Row, RowError
+from gazetune.preferences.sources.rows import Row, RowError, abbreviate_value
 from gazetune.preferences.sources.shapes import READ_COLUMNS, find_prompt_column, pair_from_row
 
 CHANGE_MEANING = frozenset(
@@ -35,6 +37,8 @@ def read_own_pairs(rows: Iterable[Row], reading: SourceReading | None = None) ->
             item = pair_from_row(row)
             if isinstance(item, Dropped):
                 raise RowError(item.origin, item.reason)
+            if reading.group_column is not None:
+                item = replace(item, group=_read_group(row, reading.group_column))
         except RowError as error:
             reading.take_bad_row(error)
             yield Dropped(row.origin, error.reason, bad=True)
@@ -44,10 +48,29 @@ def read_own_pairs(rows: Iterable[Row], reading: SourceReading | None = None) ->
             yield item
 
 
+def _read_group(row: Row, column: str) -> str:
+    """Return the name of the group that `data.group` puts the pair of a row into.
+
+    Raises
+    ------
+    RowError
+        When the column is not there, or has no text and no whole number.
+    """
+    if column not in row.values:
+        there = f"; {did_you_mean(column, [str(name) for name in row.values])}"
+        raise RowError(row.origin, f"data.group: there is no column '{column}'", there)
+    value = row.values[column]
+    is_name = (isinstance(value, str) and bool(value.strip())) or type(value) is int
+    if not is_name:
+        got = f", got {abbreviate_value(value)}; accepted: text or a whole number"
+        raise RowError(row.origin, f"data.group: column '{column}' names no group", got)
+    return f"{column}={value}"
+
+
 def _note_what_is_not_read(row: Row, pair: PreferencePair, reading: SourceReading) -> None:
     prompt_column = find_prompt_column(row)
     for column in row.values:
-        if column in READ_COLUMNS or column == prompt_column or not row.has_value(column):
+        if column in READ_COLUMNS or column in (prompt_column, reading.group_column) or not row.has_value(column):
             continue
         if column.lower() in CHANGE_MEANING:
             reading.notes[f"column '{column}' is not read, though it may decide which reply is better"] += 1

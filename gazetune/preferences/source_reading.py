@@ -22,6 +22,8 @@ class SourceReading:
     """Whether prompts of OASST1 and HelpSteer2 are one message, as the public code of GazeReward has them."""
     drop_bad_rows: bool = False
     """Whether bad rows are left out and counted; else the first one is refused."""
+    group_column: str | None = None
+    """`data.group`: the column of a user's own file that says which pairs belong together; None: their prompts do."""
     good: int = 0
     """Rows that were read."""
     bad: Counter[str] = field(default_factory=Counter)

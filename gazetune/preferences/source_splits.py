@@ -132,6 +132,11 @@ def _convert_rows(rows: Iterable[Row], known: SourceFormat | None, reading: Sour
     """Yield the pairs of rows: of a published format by its rules, and of a user's own file (None) strictly."""
     if known is None:
         return read_own_pairs(rows, reading)
+    if reading.group_column is not None:
+        raise InputError(
+            f"data.group: {reading.group_column}: pairs of {known.name} are divided by its own prompts and "
+            "conversations; accepted: null, or a file of your own"
+        )
     return known.choose_converter(reading.invert_oasst1, reading.single_prompts)(_readable_rows(rows, known, reading))
 
 

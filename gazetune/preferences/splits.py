@@ -125,6 +125,8 @@ def _read_published(
 ) -> tuple[_Published, dict[str, float] | None]:
     """Return the pairs as published: `train`, and `test` and `validation` where there are such; Bayes if planted."""
     if config.source == "planted":
+        if config.group is not None:
+            raise InputError(f"data.group: {config.group}: planted pairs have no columns; accepted: null")
         data = make_planted_data(config.pairs or PLANTED_PAIRS, config.seed)
         return {"train": list(data.pairs)}, data.bayes
     reading = counts.reading
@@ -167,11 +169,11 @@ def _divide_by_hash(pairs: Sequence[PreferencePair], config: DataConfig) -> _Pub
 
 
 def _divide_as_published(published: _Published, config: DataConfig, dropped: Counter[str]) -> _Published:
-    test = published["test"]
-    train = _drop_shared_prompts(published["train"], test, "prompt in test", dropped)
+    test, shared = published["test"], config.group or "prompt"
+    train = _drop_shared_prompts(published["train"], test, f"{shared} in test", dropped)
     if "validation" in published:
-        validation = _drop_shared_prompts(published["validation"], test, "prompt in test", dropped)
-        train = _drop_shared_prompts(train, validation, "prompt in validation", dropped)
+        validation = _drop_shared_prompts(published["validation"], test, f"{shared} in test", dropped)
+        train = _drop_shared_prompts(train, validation, f"{shared} in validation", dropped)
         return {"train": train, "validation": validation, "test": test}
     divided: _Published = {"train": [], "validation": [], "test": test}
     for pair, group in zip(train, link_groups(train), strict=True):

@@ -31,7 +31,10 @@ class ReadCounts(NamedTuple):
 def start_reading(config: DataConfig) -> SourceReading:
     """Return how the rows of a config's source are read, with nothing counted yet."""
     return SourceReading(
-        config.invert_oasst1, single_prompts=config.prompts == "single", drop_bad_rows=config.on_bad_row == "drop"
+        config.invert_oasst1,
+        single_prompts=config.prompts == "single",
+        drop_bad_rows=config.on_bad_row == "drop",
+        group_column=config.group,
     )
 
 

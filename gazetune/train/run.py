@@ -147,7 +147,7 @@ def evaluate_saved_model(
     saved = load_config(folder / "config.yaml", [])
     config = saved if data is None else saved.model_copy(update={"data": data.data})
     named = bool({"data.source", "data.split"} & set(given))
-    whole = named and not {"data.splits", "data.fold"} & set(given)
+    whole = named and not {"data.splits", "data.fold", "data.group"} & set(given)
     if named:
         config = config.model_copy(update={"data": without_division(config.data, given)})
     cache = resolve_path(storage, "--storage") / "cache"

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazetune import __version__
-from gazetune.config import Config
+from gazetune.config import Config, DataConfig
 from gazetune.config.config_file import with_absolute_paths
 from gazetune.errors import InputError
 from gazetune.files.atomic_write import write_atomically
@@ -126,8 +126,16 @@ def preparation_key(config: Config) -> str:
     if config.gaze.path and Path(config.gaze.path).is_file():  # the state of a folder has all that is in it
         files += [_file_states(str(Path(config.gaze.path).with_name(name))) for name in FILES_BESIDE_WEIGHTS]
     # The version stands for what comes with the package: the lexical predictor's weights, the planted words.
-    content = [FORMAT, __version__, config.data.model_dump(mode="json"), config.backbone, gaze, files]
+    content = [FORMAT, __version__, list_named_keys(config.data), config.backbone, gaze, files]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def list_named_keys(data: DataConfig) -> dict[str, object]:
+    """Return the keys of `data` that name a prepared data set; one that came later counts only where it is set.
+
+    So data that were prepared before there was `data.group` keep their name.
+    """
+    return data.model_dump(mode="json", exclude={"group"} if data.group is None else set())
 
 
 def _file_states(name: str) -> list[list[str | int]]:

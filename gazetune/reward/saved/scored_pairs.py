@@ -37,6 +37,7 @@ _WHOLE: dict[str, object] = {
     "split": None,
     "subsample": 1.0,
     "fold": 0,
+    "group": None,
 }
 """The keys that leave pairs out, or divide them, when a model is trained, as they are where every pair counts."""
 

@@ -18,7 +18,7 @@ from gazetune.errors import InputError
 from gazetune.files.replaced_folder import partial_folder
 from gazetune.preferences.splits import load_splits
 from gazetune.reward.data.dataset import SPLITS, PreparedData
-from gazetune.reward.data.prepared_data import preparation_key, prepare_data
+from gazetune.reward.data.prepared_data import list_named_keys, preparation_key, prepare_data
 from gazetune.reward.layout.batching import ARRAYS, EncodedSplit
 
 BackboneFolder = Callable[..., Path]
@@ -99,6 +99,13 @@ def test_statistics_are_those_of_the_training_split_alone(planted: PreparedData)
 def test_a_second_call_opens_what_the_first_made(planted_config: Config, planted: PreparedData, cache: Path) -> None:
     assert not made_again(planted_config, cache)
     assert prepare_data(planted_config, cache).folder == planted.folder
+
+
+def test_a_group_column_names_other_data_and_none_leaves_the_name_as_it_was(tmp_path: Path) -> None:
+    config = Config.model_validate({"data": {"source": str(pair_file(tmp_path / "pairs.jsonl"))}})
+    assert preparation_key(changed(config, data={"group": "reader"})) != preparation_key(config)
+    assert "group" not in list_named_keys(config.data)  # as before there was this key
+    assert list_named_keys(changed(config, data={"group": "reader"}).data)["group"] == "reader"
 
 
 @pytest.mark.parametrize(
