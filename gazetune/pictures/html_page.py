@@ -60,14 +60,17 @@ def html_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
 
 
-def html_page(title: str, body: str) -> str:
-    """Return the whole document around a body of HTML. `v0` to `v100` are the classes of the colour scale."""
+def html_page(title: str, body: str, style: str = "") -> str:
+    """Return the whole document around a body of HTML. `v0` to `v100` are the classes of the colour scale.
+
+    `style` is CSS beside that of all pages.
+    """
     light, dark = _style_scale(LIGHT), f"{_DARK_PAGE}\n{_style_scale(DARK)}"
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape_html(title)}</title>\n'
-        f"<style>{_STYLE}{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n</style>\n"
+        f"<style>{_STYLE}{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n{style}</style>\n"
         f"</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
 

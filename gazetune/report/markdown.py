@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from gazetune.files.atomic_write import write_atomically
@@ -51,17 +52,17 @@ def render_report(document: SearchDocument) -> str:
     ]
     if baselines:
         head = ["baseline", "test accuracy % (95 % interval)", "best minus baseline, points (95 % interval)", "pairs"]
-        parts += ["## Baselines on the same test pairs", _render_table(head, baselines)]
+        parts += ["## Baselines on the same test pairs", render_table(head, baselines)]
     if document.controls:
         head, *rows = control_rows(document)
-        parts += ["## Controls, which cannot win", _render_table(head, rows)]
+        parts += ["## Controls, which cannot win", render_table(head, rows)]
     if document.pareto:
         head, *rows = pareto_rows(document.pareto)
-        parts += ["## Pareto front", _render_table(head, rows)]
+        parts += ["## Pareto front", render_table(head, rows)]
     parts += _render_importance(document.importance)
     if document.means is not None and document.means.means:
         head, *rows = mean_rows(document.means)
-        parts += ["## Mean by value", MEANS_NOTE, _render_table(head, rows)]
+        parts += ["## Mean by value", MEANS_NOTE, render_table(head, rows)]
     trials = [
         [
             rank,
@@ -77,7 +78,7 @@ def render_report(document: SearchDocument) -> str:
         for rank, trial in trials_with_ranks(document)
     ]
     head = ["rank", "trial", "state", "params", "examples", "val accuracy %", "seconds", "MLflow run", "reason"]
-    parts += ["## Trials", _render_table(head, trials), "## What was run", _list_facts(document)]
+    parts += ["## Trials", render_table(head, trials), "## What was run", _list_facts(document)]
     if document.config:
         parts.append(f"```yaml\n{document.config.rstrip()}\n```")
     return "\n\n".join(parts) + "\n"
@@ -94,9 +95,9 @@ def _render_importance(importance: ImportanceRecord) -> list[str]:
         [[name, f"{100 * share:.1f}"] for name, share in each.items()]
         for each in (importance.shares, importance.by_measure)
     )
-    table = [_render_table(["key", "share %"], shares)] if shares else []
+    table = [render_table(["key", "share %"], shares)] if shares else []
     if measures:
-        table.append(_render_table(["measure", "share among the masks %"], measures))
+        table.append(render_table(["measure", "share among the masks %"], measures))
     return ["## Importance of the searched keys", told, *table] if told else []
 
 
@@ -110,10 +111,12 @@ def _list_facts(document: SearchDocument) -> str:
     return "\n".join(f"- {name}: `{value}`" for name, value in facts.items())
 
 
-def _render_table(head: list[str], rows: list[list[str]]) -> str:
+def render_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table; cells are escaped here."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(_escape_cell(cell) for cell in line) + " |" for line in lines)
 
 
 def _escape_cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    # A viewer of Markdown takes `<` for the beginning of HTML.
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

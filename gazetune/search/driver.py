@@ -111,10 +111,29 @@ def _log_winner(active: ActiveSearch, document: SearchDocument) -> None:
             tracker.log_metrics(run, {BEST_METRIC: best.val_accuracy}, step)
 
 
+def _write_pages(active: ActiveSearch, document: SearchDocument) -> None:
+    """Write the report's page, LaTeX and CSV beside its Markdown. What was found does not depend on them."""
+    # Imported here: matplotlib is not needed before a search ends.
+    from gazetune.report.report_files import write_report_files
+    from gazetune.search.evidence import gather_evidence
+
+    folder, space = active.prepared.folder, active.prepared.space
+    try:
+        evidence = gather_evidence(document, folder, space, active.study, "finished")
+        files = write_report_files(evidence, folder.path, keep_markdown=True)
+    except Exception as error:  # hours of training do not end in an error because of a picture
+        again = f"gazetune report {space.name} --storage {folder.path.parent}"
+        line = f"the page of the report was not written ({type(error).__name__}: {error}); try again with: {again}"
+        active.prepared.progress.print_line(line)
+        return
+    active.prepared.tracker.log_file(active.parent_run, files["html"])
+
+
 def _finish_search(active: ActiveSearch, document: SearchDocument) -> None:
     """Close the search's MLflow run and write its document."""
     prepared = active.prepared
     prepared.tracker.log_file(active.parent_run, Path(document.report))
+    _write_pages(active, document)
     _log_winner(active, document)
     any_complete = any(trial.state == "COMPLETE" for trial in document.trials)
     prepared.tracker.finish_run(active.parent_run, "COMPLETE" if any_complete else "FAIL", None)

@@ -25,7 +25,6 @@ from gazetune.config import Config, is_control
 from gazetune.config.config_file import dump_config, load_config, write_config
 from gazetune.config.keys import get_key
 from gazetune.evaluate.margins import keep_validation_margins
-from gazetune.report.document import TrialRecord
 from gazetune.report.wording import short_params
 from gazetune.reward.data.prepared_data import is_prepared, prepare_data, prepared_facts
 from gazetune.tracking.mlflow_runs import BEST_METRIC, MARGINS_FOLDER, Tracker
@@ -144,19 +143,3 @@ def log_report(tracker: Tracker, run: str, report: TrainingReport) -> None:
     first = report.step - len(report.train_losses) + 1
     tracker.log_series(run, "train/step_loss", report.train_losses, first)
     tracker.log_metrics(run, {**report.metrics, "examples": report.examples}, report.step)
-
-
-def record_of_finished(trial: FrozenTrial, control: str) -> TrialRecord:
-    """Return what a document says of a finished trial with this `gaze.control`."""
-    record = StudyRecord.read(trial)
-    return TrialRecord(
-        id=trial_id_of(trial.number),
-        state=ended_state(trial),
-        params=record.params,
-        examples=record.examples,
-        val_accuracy=record.val_accuracy,
-        seconds=record.seconds,
-        mlflow_run=record.mlflow_run,
-        reason=record.reason,
-        control=control,
-    )

@@ -13,7 +13,8 @@ import optuna
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
-from gazetune.report.document import TrialState
+from gazetune.report.document import TrialRecord, TrialState
+from gazetune.trials.messages import StudyRecord, trial_id_of
 
 _CONSTRAINT = "cannot be trained"
 """Optuna's name of the constraint; it is broken where its value is above 0."""
@@ -37,3 +38,19 @@ def ended_state(trial: FrozenTrial) -> TrialState:
     if is_infeasible(trial):
         return "FAIL"
     return cast(TrialState, trial.state.name)  # Optuna's names are ours
+
+
+def record_of_finished(trial: FrozenTrial, control: str) -> TrialRecord:
+    """Return what a document says of a finished trial with this `gaze.control`."""
+    record = StudyRecord.read(trial)
+    return TrialRecord(
+        id=trial_id_of(trial.number),
+        state=ended_state(trial),
+        params=record.params,
+        examples=record.examples,
+        val_accuracy=record.val_accuracy,
+        seconds=record.seconds,
+        mlflow_run=record.mlflow_run,
+        reason=record.reason,
+        control=control,
+    )

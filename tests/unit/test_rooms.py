@@ -120,6 +120,7 @@ def test_light_rooms_do_not_import_torch_at_module_level(file: str) -> None:
         ["status"],
         ["status", "no-such-search"],
         ["stop", "no-such-search"],
+        ["report", "no-such-search"],
         ["space", "show", "demo"],
         ["search", "demo", "--set", "train.epoch=2"],
         ["search", "demo", "--set", "fusion.kind=ad"],
@@ -136,7 +137,7 @@ def test_what_trains_nothing_and_what_is_refused_imports_nothing_that_takes_seco
     ended = subprocess.run([sys.executable, "-c", script, *line, *storage], capture_output=True, text=True, check=True)
     modules = {name.partition(".")[0] for name in ended.stderr.splitlines()[-1].split()}
     assert "optuna" in modules, ended.stderr
-    assert not modules & {"torch", "transformers", "peft", "deepspeed", "ray", "mlflow", "datasets"}
+    assert not modules & {"torch", "transformers", "peft", "deepspeed", "ray", "mlflow", "datasets", "matplotlib"}
 
 
 def test_no_imports_go_in_a_circle_not_even_deferred_ones() -> None:

@@ -9,7 +9,7 @@ from gazetune.report.document import TrialRecord
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.study.candidates import control_of
 from gazetune.search.study.own_trials import own_trials
-from gazetune.trials.ledger import record_of_finished
+from gazetune.trials.trial_state import record_of_finished
 
 _FINISHED = tuple(state for state in TrialState if state.is_finished())
 
