@@ -15,16 +15,17 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gazetune.config.config_file import dump_config
 from gazetune.errors import InputError
+from gazetune.evaluate.margins import margins_file, read_margins
 from gazetune.report.document import SearchDocument
 from gazetune.report.evidence import Curve, RunEvidence, RunState, ScoredRun
 from gazetune.report.read_document import read_document
 from gazetune.report.wording import resume_command
+from gazetune.reward.saved.saved_files import OLD_MARGINS
 from gazetune.search.folder import SearchFolder
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.study.finished_trials import trial_records
 from gazetune.search.study.own_trials import TAKEN_FROM, is_taken_over, own_trials
 from gazetune.search.study.storage import find_study, own_study_url
-from gazetune.trials.disk import MARGINS
 from gazetune.trials.messages import StudyRecord, trial_id_of
 
 _BEGUN = tuple(state for state in TrialState if state != TrialState.WAITING)
@@ -151,15 +152,20 @@ def _notes(
 
 
 def _scored_runs(document: SearchDocument, folder: SearchFolder) -> tuple[ScoredRun, ...]:
-    """Return the rewards of the winner that were kept pair by pair."""
+    """Return the rewards of the winner that were kept pair by pair: on test, and else on validation."""
     if document.best is None:
         return ()
-    trial = folder.trial_folder(document.best.id)
-    file = trial / "best" / MARGINS
-    if not file.is_file():
-        return ()
+    confirmed = None if document.confirmation is None else document.confirmation.model
+    run = folder.trial_folder(document.best.id) if confirmed is None else folder.path / confirmed
     label = f"the winner, trial {document.best.id}"
-    return (ScoredRun(label, "validation", np.load(file).astype(np.float64).reshape(-1)),)
+    for split in ("test", "validation"):
+        if margins_file(run, split).is_file():
+            kept = read_margins(margins_file(run, split))
+            return (ScoredRun(label, split, kept.margins, kept.rewards, kept.words),)
+    earlier = run / "best" / OLD_MARGINS  # of a version that kept no more
+    if not earlier.is_file():
+        return ()
+    return (ScoredRun(label, "validation", np.load(earlier).astype(np.float64).reshape(-1)),)
 
 
 def _commands(folder: SearchFolder, space: SearchSpace) -> tuple[tuple[str, str], ...]:

@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from gazetune.cli.main import main
 from gazetune.config.config_file import write_config
 from gazetune.errors import InputError
+from gazetune.evaluate.margins import Margins, margins_file, write_margins
 from gazetune.report.document import BaselineRecord, BestRecord, SearchDocument, TestRecord
 from gazetune.search.evidence import read_evidence
 from gazetune.search.folder import SearchFolder
@@ -92,9 +93,11 @@ def finish(folder: SearchFolder, space: SearchSpace) -> None:
         baselines={"no_gaze": compared, "shorter": None},
         report=str(folder.report),
     )
-    saved = folder.trial_folder(best.id) / "best"
-    saved.mkdir()
-    np.save(saved / "margins.npy", np.random.default_rng(0).normal(0.7, 1.0, 80).astype(np.float32))
+    random, names = np.random.default_rng(0), np.arange(80).astype(str)
+    words = random.integers(5, 50, (80, 2)).astype(np.int32)
+    for split in ("validation", "test"):
+        kept = Margins(names, names, random.normal([0.9, 0.1], 1.0, (80, 2)), words)
+        write_margins(margins_file(folder.trial_folder(best.id), split), kept)
     folder.write_document(document.to_json_text())
     folder.unlock()
 
@@ -110,7 +113,7 @@ def test_a_finished_search_has_curves_rungs_margins_and_commands(
     assert evidence.rungs == (100, 300)
     assert evidence.learned_from == {"earlier": 1}
     (scored,) = evidence.scored
-    assert scored.split == "validation" and len(scored.margins) == 80
+    assert scored.split == "test" and scored.words is not None and len(scored.margins) == 80
     assert evidence.trial_commands["0003"].startswith(f"gazetune train {folder.trial_folder('0003')}/config.yaml ")
 
 
@@ -127,7 +130,7 @@ def test_the_files_of_a_finished_search_have_all_parts_and_no_text_of_the_user_i
     page = Path(told["html"]).read_text()
     assert page.index("Gaze helps") < page.index("<svg")
     # masks and means are left out with a reason: all trials have one mask, and the document has no means
-    assert page.count("<svg") == 6 and "There are not two masks of measures to compare." in page
+    assert page.count("<svg") == 7 and "There are not two masks of measures to compare." in page
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt; at step 2" in page.replace("<wbr>", "")
     assert "1 COMPLETE trials of the search &#x27;earlier&#x27;" in page
@@ -176,8 +179,14 @@ def test_a_search_of_an_older_version_has_a_report(
     for trial in stored["trials"]:
         del trial["control"]
     folder.document.write_text(json.dumps(stored))
+    trial = folder.trial_folder("0004")
+    (trial / "test.parquet").unlink(), (trial / "validation.parquet").unlink()
+    (trial / "best").mkdir()
+    np.save(trial / "best" / "margins.npy", np.linspace(-1.0, 2.0, 30, dtype=np.float32))
     assert main(["report", "small", "--storage", str(tmp_path / "runs")]) == 0
-    assert "There are no means by value" in (folder.path / "report.html").read_text()
+    page = (folder.path / "report.html").read_text()
+    assert "There are no means by value" in page and "on 30 validation pairs" in page
+    assert "the lengths of the replies were not kept" in page
 
 
 def test_a_name_that_is_not_there_and_a_document_that_is_none_are_refused_in_one_line(
