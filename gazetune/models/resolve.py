@@ -30,7 +30,7 @@ _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _NAME_AND_RANK = re.compile(r"(?P<name>.+):(?P<rank>[0-9]{1,9})")
 
 
-class _Trial(TypedDict):
+class TrialResult(TypedDict):
     """What is read of a trial in `search.json`."""
 
     id: int | str
@@ -42,11 +42,11 @@ class _Trial(TypedDict):
     """Missing in what an older version wrote."""
 
 
-class _Document(TypedDict):
+class SearchResult(TypedDict):
     """What is read of `search.json`."""
 
-    best: _Trial | None
-    trials: list[_Trial]
+    best: TrialResult | None
+    trials: list[TrialResult]
 
 
 def resolve_saved_model(name: str | Path, storage: Path) -> Path:
@@ -66,29 +66,29 @@ def resolve_saved_model(name: str | Path, storage: Path) -> Path:
     """
     text = str(name)
     storage = resolve_path(storage, "--storage")
-    for folder in _places_of(text, storage):
+    for folder in places_of(text, storage):
         found = _model_in(folder)
         if found is not None:
             return found
     ranked = _NAME_AND_RANK.fullmatch(text)
     if ranked is not None:
-        for folder in _places_of(ranked["name"], storage):
+        for folder in places_of(ranked["name"], storage):
             search = SearchFolder(folder)
-            document = _read_document(search)
+            document = read_search_document(search)
             if document is not None:
                 return _model_of_rank(search, document, int(ranked["rank"]))
-    if _RUN_ID.fullmatch(text):
-        found = _model_of_run(text, storage)
-        if found is not None:
-            return found
-    there = ", ".join(_names_in(storage)) or "none"
+    if is_run_id(text):
+        run = find_run_folder(text, storage)
+        if run is not None:
+            return _saved_or_refuse(run, text)
+    there = ", ".join(names_in(storage)) or "none"
     raise InputError(
         f"{show_text(text)} is no saved model; accepted: a folder with one (best), or the name of a run or of a "
         f"finished search in {storage} ({there}), NAME:RANK of such a search, or an MLflow run id"
     )
 
 
-def _places_of(text: str, storage: Path) -> list[Path]:
+def places_of(text: str, storage: Path) -> list[Path]:
     """Return the folders that a text may mean: as a path, and as a name below the storage folder."""
     if find_path_fault(text) is not None:
         return []
@@ -102,14 +102,25 @@ def _model_in(folder: Path) -> Path | None:
         if saved.parent.is_dir() and recover_folder(saved) and _holds_model(saved):
             return saved
     search = SearchFolder(folder)
-    document = _read_document(search)
-    if document is None:
-        return None
+    document = read_search_document(search)
+    return None if document is None else winner_folder(search, document) / "best"
+
+
+def winner_folder(search: SearchFolder, document: SearchResult) -> Path:
+    """Return the folder of the best trial of a finished search.
+
+    Raises
+    ------
+    InputError
+        When it has none.
+    """
     # Not `best` itself: an older version may have named a control.
-    ranked = _rank_candidates(search, document)
+    ranked = rank_candidates(search, document)
     if document["best"] is None or not ranked or ranked[0]["state"] != "COMPLETE":
-        raise InputError(f"{folder}: this search has no best trial{'' if ranked else '; all its trials are controls'}")
-    return search.trial_folder(str(ranked[0]["id"])) / "best"
+        raise InputError(
+            f"{search.path}: this search has no best trial{'' if ranked else '; all its trials are controls'}"
+        )
+    return search.trial_folder(str(ranked[0]["id"]))
 
 
 def _holds_model(folder: Path) -> bool:
@@ -118,13 +129,14 @@ def _holds_model(folder: Path) -> bool:
     return (folder / "config.yaml").is_file() and any((folder / name).is_file() for name in others)
 
 
-def _read_document(search: SearchFolder) -> _Document | None:
-    return cast("_Document | None", search.read_document()) if search.path.is_dir() else None
+def read_search_document(search: SearchFolder) -> SearchResult | None:
+    """Return the document of a finished search; None where the folder holds none."""
+    return cast("SearchResult | None", search.read_document()) if search.path.is_dir() else None
 
 
-def _model_of_rank(search: SearchFolder, document: _Document, rank: int) -> Path:
+def _model_of_rank(search: SearchFolder, document: SearchResult, rank: int) -> Path:
     """Return the model of the trial of this rank in the table of the search, which counts from 1."""
-    trials = _rank_candidates(search, document)
+    trials = rank_candidates(search, document)
     folders = [search.trial_folder(str(trial["id"])) / "best" for trial in trials]
     if 1 <= rank <= len(folders) and recover_folder(folders[rank - 1]):
         return folders[rank - 1]
@@ -136,7 +148,7 @@ def _model_of_rank(search: SearchFolder, document: _Document, rank: int) -> Path
     )
 
 
-def _rank_candidates(search: SearchFolder, document: _Document) -> list[_Trial]:
+def rank_candidates(search: SearchFolder, document: SearchResult) -> list[TrialResult]:
     """Return the trials that may win, best first, as the table of the search has them."""
     # A document of an older version does not say which trials are controls; the space and their parameters do.
     is_old = any("control" not in trial for trial in document["trials"])
@@ -149,20 +161,39 @@ def _rank_candidates(search: SearchFolder, document: _Document) -> list[_Trial]:
     return sorted(candidates, key=lambda trial: rank_key(trial["state"], trial["val_accuracy"]))
 
 
-def _model_of_run(run_id: str, storage: Path) -> Path | None:
-    """Return the model that an MLflow run stands for, None if it is not known here.
+def is_run_id(text: str) -> bool:
+    """Tell whether a text looks like the id of an MLflow run.
 
-    What lies in the storage folder is asked first, whatever server the runs were tracked at. Trials of an unfinished
-    search and baselines are known to MLflow alone; they are asked of the storage folder's own database.
+    Examples
+    --------
+    >>> is_run_id("demo:2"), is_run_id("0f" * 16)
+    (False, True)
+    """
+    return _RUN_ID.fullmatch(text) is not None
+
+
+def find_run_folder(run_id: str, storage: Path) -> Path | None:
+    """Return the folder of the training that an MLflow run stands for, None if it is not known here.
+
+    The run of a search stands for its best trial. What lies in the storage folder is asked first, whatever server the
+    runs were tracked at. Trials of an unfinished search and baselines are known to MLflow alone; they are asked of the
+    storage folder's own database.
+
+    Raises
+    ------
+    InputError
+        For the run of a search without a best trial.
     """
     for folder in _run_folders(storage):
         search = SearchFolder(folder)
+        document = read_search_document(search)
         if search.read_parent_run() == run_id:
-            return _model_in(folder)
-        document = _read_document(search)
+            if document is not None:
+                return winner_folder(search, document)
+            return folder if recover_folder(folder / "best") else None  # an unfinished search has none of its own
         for trial in document["trials"] if document is not None else ():
             if trial["mlflow_run"] == run_id:
-                return _saved_or_refuse(search.trial_folder(str(trial["id"])), run_id)
+                return search.trial_folder(str(trial["id"]))
     tags = _read_tags(run_id, storage)
     if TRIAL_TAG not in tags or PARENT_TAG not in tags:
         return None
@@ -170,8 +201,7 @@ def _model_of_run(run_id: str, storage: Path) -> Path | None:
         search = SearchFolder(folder)
         if search.read_parent_run() == tags[PARENT_TAG]:
             is_baseline = tags.get("role") == "baseline"
-            own = search.baseline_folder(tags[TRIAL_TAG]) if is_baseline else search.trial_folder(tags[TRIAL_TAG])
-            return _saved_or_refuse(own, run_id)
+            return search.baseline_folder(tags[TRIAL_TAG]) if is_baseline else search.trial_folder(tags[TRIAL_TAG])
     return None
 
 
@@ -203,7 +233,7 @@ def _run_folders(storage: Path) -> Iterator[Path]:
     return (note.parent for note in sorted(storage.glob("[!.]*/mlflow_run")))
 
 
-def _names_in(storage: Path) -> list[str]:
+def names_in(storage: Path) -> list[str]:
     """Return the names below `storage` that mean a saved model, sorted."""
     models = {best.parent.name for best in storage.glob("[!.]*/best/config.yaml")}
     return sorted(models | {document.parent.name for document in storage.glob("[!.]*/search.json")})

@@ -35,13 +35,13 @@ def print_table(document: SearchDocument, console: Console) -> None:
     if document.ended_by is not None:
         console.print(Text(ended_line(document.ended_by)))
     if document.pareto:
-        console.print(_make_text_table("Pareto front", pareto_rows(document.pareto)))
+        console.print(make_text_table("Pareto front", pareto_rows(document.pareto)))
     if document.best is not None:
         console.print(Text(best_line(document.best)))
         if any(document.baselines.values()):
             console.print(_make_baselines_table(document))
     if document.controls:
-        console.print(_make_text_table("Controls, which cannot win", control_rows(document)))
+        console.print(make_text_table("Controls, which cannot win", control_rows(document)))
     console.print(Text(state_verdict(document)))
     if told := importance_line(document.importance):
         console.print(Text(told))
@@ -67,7 +67,7 @@ def _make_trials_table(document: SearchDocument) -> Table:
     return table
 
 
-def _make_text_table(title: str, lines: list[list[str]]) -> Table:
+def make_text_table(title: str, lines: list[list[str]]) -> Table:
     """Return a table of a head and rows."""
     table = Table(title=Text(title), title_justify="left")
     head, *rows = lines
