@@ -19,6 +19,7 @@ from gazetune.trials.progress import ProgressDisplay
 from gazetune.trials.run_folder import RunFacts
 from gazetune.trials.start.cluster_connection import ClusterConnection
 from gazetune.trials.start.data_sets import prepare_data_sets
+from gazetune.trials.start.gaze_probe import list_missing_signals
 
 
 def prepare_search(
@@ -40,7 +41,10 @@ def prepare_search(
     storage = folder.path.parent
     progress.print_stage("preparing data and gaze")
     check_space_backbones(space)
-    data = prepare_data_sets(space.data_configs(), folder.cache, progress, RayPrediction(cluster.join))
+    configs = space.data_configs()
+    data = prepare_data_sets(configs, folder.cache, progress, RayPrediction(cluster.join))
+    for line in list_missing_signals(configs, data):
+        progress.print_line(line)
     check_same_pairs(space.config.search, [each.facts.data_fingerprint for each in data])
     rungs = plan_rungs(space.config.search, _full_budget(space.config, data[0]))
     facts = RunFacts(" ".join(sorted({each.facts.data_fingerprint for each in data})), rungs.budget)

@@ -7,13 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gazetune.config import MEASURES
+from gazetune.evaluate.probe.sample import draw_rows
 from gazetune.gaze.measures import GazePredictor
 from gazetune.preferences.pair import PreferencePair
+
+if TYPE_CHECKING:
+    from gazetune.reward.data.dataset import PreparedData
+    from gazetune.reward.layout.batching import EncodedSplit
 
 SUMMARIES = ("mean", "spread", "total")
 """Mean and standard deviation over the units of a reply, and the logarithm of 1 + their sum."""
@@ -49,7 +55,7 @@ def describe_length(words: NDArray[np.int32]) -> NDArray[np.float64]:
     return np.stack([counts[:, 0] - counts[:, 1], np.log(counts[:, 0] / counts[:, 1])], axis=1)
 
 
-def summarise_measures(values: NDArray[np.float32]) -> NDArray[np.float64]:
+def summarise_measures(values: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return [5, 3] the `SUMMARIES` of each measure over units [units, 5]; zeros for a text without units.
 
     Negative sums, which predictors without a bound can have, count as 0.
@@ -83,3 +89,28 @@ def describe_pairs(pairs: Sequence[PreferencePair], groups: Sequence[str], predi
     words = np.array([[len(pair.chosen.split()), len(pair.rejected.split())] for pair in pairs], dtype=np.int32)
     measures = np.array([summaries[pair.chosen] - summaries[pair.rejected] for pair in pairs])
     return ProbeItems(describe_length(words), measures, np.asarray(groups, dtype=np.str_))
+
+
+def describe_prepared(data: PreparedData, most: int, seed: int) -> ProbeItems:
+    """Return what the probe sees of at most `most` pairs of a prepared data set's train and validation splits.
+
+    What both texts of a pair begin with, the gaze on their prompt, is left out.
+    """
+    splits = (data.train, data.validation)
+    rows = draw_rows(sum(map(len, splits)), most, seed)
+    places = [(0, row) if row < len(data.train) else (1, row - len(data.train)) for row in rows]
+    words = np.concatenate([data.response_words(name) for name in ("train", "validation")])
+    groups = np.concatenate([data.item_groups(name) for name in ("train", "validation")])
+    measures = np.array([_compare_replies(splits[split], row) for split, row in places])
+    return ProbeItems(describe_length(words[rows]), measures, groups[rows])
+
+
+def _compare_replies(split: EncodedSplit, pair: int) -> NDArray[np.float64]:
+    """Return [5, 3] the summaries of the chosen less those of the rejected reply."""
+    starts = split.unit_starts[2 * pair : 2 * pair + 3]
+    chosen, rejected = (split.unit_index[starts[side] : starts[side + 1]] for side in (0, 1))
+    length = min(len(chosen), len(rejected))
+    differs = np.flatnonzero(chosen[:length] != rejected[:length])
+    shared = int(differs[0]) if len(differs) else length
+    first, second = (summarise_measures(split.values[each[shared:]]) for each in (chosen, rejected))
+    return first - second

@@ -96,10 +96,10 @@ def run_probe(items: ProbeItems, by_measure: bool = True, seed: int = 0) -> Prob
     InputError
         For too few pairs or groups.
     """
-    groups = np.unique(items.groups)
-    if len(items) < FEWEST_PAIRS or len(groups) < FOLDS:
+    groups = len(np.unique(items.groups))
+    if not has_enough(items):
         raise InputError(
-            f"the probe has {len(items)} pairs in {len(groups)} groups; accepted: at least {FEWEST_PAIRS} pairs in "
+            f"the probe has {len(items)} pairs in {groups} groups; accepted: at least {FEWEST_PAIRS} pairs in "
             f"{FOLDS} groups"
         )
     fold = divide_into_folds(items.groups, FOLDS, seed)
@@ -112,13 +112,18 @@ def run_probe(items: ProbeItems, by_measure: bool = True, seed: int = 0) -> Prob
     single = [replace(each, p_adjusted=p) for each, p in zip(single, adjusted, strict=True)]
     return ProbeResult(
         pairs=len(items),
-        groups=len(groups),
+        groups=groups,
         folds=FOLDS,
         scores={name: _score(each, items.groups, seed) for name, each in correct.items()},
         comparisons=(overall, *single),
         measures=tuple(name for name, each in zip(measures, single, strict=True) if each.p_adjusted < LEVEL),
         discordance=float(np.mean(correct[ALL_WITH_LENGTH] != correct[LENGTH])),
     )
+
+
+def has_enough(items: ProbeItems) -> bool:
+    """Tell whether there are pairs and groups enough to ask."""
+    return len(items) >= FEWEST_PAIRS and len(np.unique(items.groups)) >= FOLDS
 
 
 def _with_length(name: str) -> str:
@@ -130,7 +135,7 @@ def _list_feature_sets(items: ProbeItems, by_measure: bool) -> dict[str, NDArray
     everything = items.measures.reshape(len(items), -1)
     sets = {LENGTH: items.length}
     if by_measure:
-        differs = items.measures.any(axis=(0, 2))
+        differs = np.any(items.measures, axis=(0, 2)).tolist()
         single = {name: items.measures[:, index] for index, name in enumerate(MEASURES) if differs[index]}
         sets |= {**single, ALL: everything}
         sets |= {_with_length(name): np.hstack([items.length, features]) for name, features in single.items()}
