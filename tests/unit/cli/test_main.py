@@ -117,6 +117,8 @@ FROZEN = {
     "gaze stimuli": {"--data", "--out", "--screen", "--font", "--font-size", "--readers", "--seed", "--json"},
     "gaze plot": {"--text", "--pair", "--compare", "--scanpath", "--out", "--measure", "--predictor", "--path"},
     "gaze store": {"--data", "--predictor", "--path", "--storage", "--store", "--workers", "--address", "--json"},
+    "gaze probe": {"--data", "--group", "--predictor", "--path", "--pairs", "--set", "--json"},
+    "report": {"--out", "--storage", "--json"},
     "compare": {"--split", "--shared", "--storage", "--json"},
     "export": {"--out", "--storage", "--json"},
     "plan": {
