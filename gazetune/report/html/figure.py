@@ -68,7 +68,8 @@ _STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "lines.linewidth": 1.4,
 }
-_LONGEST_LABEL = 38
+_LONGEST_LABEL = 28
+"""Letters; more of them leave no room for the picture."""
 
 
 def new_figure(height: float) -> Figure:
@@ -87,7 +88,7 @@ def clip_label(text: str) -> str:
     Examples
     --------
     >>> clip_label("a" * 50)
-    'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…'
+    'aaaaaaaaaaaaaaaaaaaaaaaaaaa…'
     """
     line = replace_unprintable(" ".join(text.split()))
     return line if len(line) <= _LONGEST_LABEL else line[: _LONGEST_LABEL - 1] + "…"

@@ -72,20 +72,16 @@ def _draw_reliability(found: Reliability) -> Figure:
 
 def _rewards_section(run: ScoredRun) -> Section:
     title = "Distribution of rewards"
-    quantiles = (0.05, 0.25, 0.5, 0.75, 0.95)
     parts = [("margin", run.margins)]
     if run.rewards is not None:
-        parts += [("reward of the chosen reply", run.rewards[:, 0]), ("reward of the rejected", run.rewards[:, 1])]
+        parts += [("chosen", run.rewards[:, 0]), ("rejected", run.rewards[:, 1])]
     rows = [
-        [
-            name,
-            f"{values.mean():.3g}",
-            f"{values.std():.3g}",
-            *(f"{each:.3g}" for each in np.quantile(values, quantiles)),
-        ]
-        for name, values in parts
+        ["mean", *(f"{values.mean():.3g}" for _, values in parts)],
+        ["standard deviation", *(f"{values.std():.3g}" for _, values in parts)],
     ]
-    head = ["", "mean", "standard deviation", "5 %", "25 %", "median", "75 %", "95 %"]
+    for share in (0.05, 0.25, 0.5, 0.75, 0.95):
+        rows.append([f"{100 * share:.0f} % are below", *(f"{np.quantile(values, share):.3g}" for _, values in parts)])
+    head = ["", *(name for name, _ in parts)]
     text = (
         f"{_describe(run)} A margin is the reward of the chosen less that of the rejected reply; below 0 it is wrong."
     )

@@ -73,7 +73,10 @@ def means_section(means: MeansRecord | None) -> Section:
         )
         return Section("means", title, (f"There are no means by value: {why}.",))
     head, *rows = mean_rows(means)
-    text = [MEANS_NOTE]
+    text = [
+        MEANS_NOTE,
+        f"The picture: means at {means.examples} examples, with the number of trials behind each value.",
+    ]
     if len(means.means) > _MOST_MEANS:
         text.append(f"The picture has the first {_MOST_MEANS} of {len(means.means)} values; the table has all.")
     label = f"Mean {means.objective} by value of each key, with 95 % intervals"
@@ -109,7 +112,7 @@ def _draw_means(means: MeansRecord) -> Figure:
     axes.set_xlim(limits)
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.4, -0.8)
-    axes.set_xlabel(f"mean {means.objective}{', %' if scale == 100 else ''} at {means.examples} examples (trials)")
+    axes.set_xlabel(f"mean {means.objective}{', %' if scale == 100 else ''}")
     axes.grid(axis="x", color=LINE, linewidth=0.5)
     axes.set_axisbelow(True)
     axes.spines["left"].set_visible(False)

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gazetune.report.report_files import list_sections, write_report_files
+from tests.report_evidence import MARKUP, RUNGS, make_evidence
+
+
+def test_the_page_of_a_thousand_trials_stays_small_and_says_what_was_left_out(tmp_path: Path) -> None:
+    files = write_report_files(make_evidence(2500), tmp_path)
+    page = files["html"].read_text()
+    assert len(page) < 1_000_000
+    for told in (" curves are drawn", "The first 200 of 2500", "trials.csv has the command of each trial"):
+        assert told in page
+    assert re.search(r"\d+ of \d+ trials are drawn: all that improved the best", page)
+    assert page.count("<tr>") < 1500
+    assert len(files["csv"].read_text().splitlines()) == 2501
+
+
+def test_markdown_and_latex_have_the_tables_and_show_markup_as_text(tmp_path: Path) -> None:
+    files = write_report_files(make_evidence(), tmp_path)
+    markdown, latex = files["markdown"].read_text(), files["latex"].read_text()
+    tables = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert len(tables) > 100 and not [line for line in tables if "<script" in line]
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == markdown.count("\n| ---")
+    rows = re.findall(r"^(?!%).*\\\\$", latex, re.MULTILINE)
+    assert len(rows) > 60 and not [row for row in rows if re.search(r"(?<!\\)[$#%_]|<script", row)]
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "told"),
+    [
+        ("curves", {"curves": (), "no_curves": "nobody looked"}, "There are no learning curves: nobody looked."),
+        ("reliability", {"scored": ()}, "no reward of a saved model was kept pair by pair"),
+        ("length", {"scored": ()}, "no reward of a saved model was kept pair by pair"),
+    ],
+)
+def test_a_part_without_data_says_why_and_has_no_picture(part: str, change: dict[str, object], told: str) -> None:
+    whole = {section.key: section for section in list_sections(make_evidence())}
+    assert whole[part].draw is not None
+    (section,) = (each for each in list_sections(replace(make_evidence(), **change)) if each.key == part)  # type: ignore[arg-type]
+    assert section.draw is None and section.table is None and told in section.text[0]
+
+
+def test_a_search_without_any_trial_has_a_report(tmp_path: Path) -> None:
+    evidence = make_evidence()
+    document = replace(evidence.document, trials=(), best=None, baselines={}, controls={}, means=None, diagnostics=None)
+    none = replace(evidence, document=document, state="interrupted", notes=("stopped",), curves=(), scored=(), rungs=())
+    page = write_report_files(none, tmp_path)["html"].read_text()
+    assert "No trial has a validation accuracy." in page and page.count("<svg") == 1  # importance, as it was given
+
+
+def test_rungs_are_told_with_how_many_trials_went_no_further() -> None:
+    evidence = make_evidence()
+    (curves,) = (section for section in list_sections(evidence) if section.key == "curves")
+    assert curves.table is not None
+    first = curves.table.rows[0]
+    ended = sum(len(curve.points) == 1 for curve in evidence.curves)
+    assert first[:3] == [f"{RUNGS[0]} (rung)", str(sum(bool(curve.points) for curve in evidence.curves)), str(ended)]
+
+
+def test_controls_are_never_the_best_so_far() -> None:
+    evidence = make_evidence()
+    control = replace(evidence.document.trials[0], control="noise", val_accuracy=1.0)
+    document = replace(evidence.document, trials=(control, *evidence.document.trials[1:]))
+    sections = {section.key: section for section in list_sections(replace(evidence, document=document))}
+    for part in ("history", "cost"):
+        table = sections[part].table
+        assert table is not None and "0000" not in [row[0] for row in table.rows]
+    assert MARKUP not in "".join(section.key for section in sections.values())
