@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gazetune.report.ablation_document import AblationDocument
 from gazetune.report.document import SearchDocument
 
 RunState = Literal["running", "interrupted", "finished"]
@@ -44,10 +45,12 @@ class ScoredRun:
 
 @dataclass(frozen=True)
 class RunEvidence:
-    """Everything that the report of a search shows."""
+    """Everything that the report of a search or of an ablation shows."""
 
     document: SearchDocument
-    """Of a search that is not finished: what there is of it."""
+    """Of a search that is not finished: what there is of it. Of an ablation: its cells for trials."""
+    ablation: AblationDocument | None = None
+    """None of a search."""
     state: RunState = "finished"
     notes: tuple[str, ...] = ()
     """Sentences that stand below the verdict."""

@@ -8,6 +8,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
+from gazetune.report.ablation_document import AblationDocument
 from gazetune.report.document import ImportanceRecord, SearchDocument
 
 
@@ -31,6 +32,12 @@ def read_document(stored: Mapping[str, Any]) -> SearchDocument:
     known.pop("importance", None)
     document: SearchDocument = _read_record(SearchDocument, known, "")
     return dataclasses.replace(document, importance=importance)
+
+
+def read_ablation_document(stored: Mapping[str, Any]) -> AblationDocument:
+    """Return the document that `AblationDocument.to_json` gave, as `read_document` does for a search."""
+    document: AblationDocument = _read_record(AblationDocument, stored, "")
+    return document
 
 
 def _read_record(record: type, stored: object, place: str) -> Any:

@@ -6,7 +6,17 @@ from pathlib import Path
 
 from gazetune.errors import InputError
 from gazetune.files.atomic_write import write_atomically
+from gazetune.report.ablation_document import AblationDocument
 from gazetune.report.evidence import RunEvidence
+from gazetune.report.html.ablation_parts import (
+    arm_curves_section,
+    arms_section,
+    cells_section,
+    comparisons_section,
+    measures_section,
+    rename_trials,
+)
+from gazetune.report.html.confirmation import confirmation_sections
 from gazetune.report.html.intervals import compared_section
 from gazetune.report.html.lists import (
     commands_section,
@@ -46,7 +56,7 @@ def write_report_files(evidence: RunEvidence, out: Path, keep_markdown: bool = F
     InputError
         When the folder cannot be written.
     """
-    title = f"Search {evidence.document.name}"
+    title = f"{'Search' if evidence.ablation is None else 'Ablation'} {evidence.document.name}"
     verdict, sections = verdict_paragraphs(evidence), list_sections(evidence)
     texts = {
         "html": (PAGE, render_page(title, verdict, sections)),
@@ -72,6 +82,8 @@ def verdict_paragraphs(evidence: RunEvidence) -> list[str]:
     document = evidence.document
     if evidence.state != "finished":
         return list(evidence.notes)
+    if evidence.ablation is not None:
+        return [evidence.ablation.verdict, *evidence.notes]
     told = [state_verdict(document)]
     if document.ended_by is not None:
         told.append(ended_line(document.ended_by))
@@ -85,8 +97,11 @@ def verdict_paragraphs(evidence: RunEvidence) -> list[str]:
 def list_sections(evidence: RunEvidence) -> list[Section]:
     """Return the parts below the verdict, in their order."""
     document = evidence.document
+    if evidence.ablation is not None:
+        return _list_ablation_sections(evidence, evidence.ablation)
     sections = [
         compared_section(document),
+        *confirmation_sections(document),
         controls_section(document),
         pareto_section(document),
         history_section(document),
@@ -102,3 +117,18 @@ def list_sections(evidence: RunEvidence) -> list[Section]:
         facts_section(evidence),
     ]
     return [section for section in sections if section is not None]
+
+
+def _list_ablation_sections(evidence: RunEvidence, ablation: AblationDocument) -> list[Section]:
+    own = [arms_section(ablation), comparisons_section(ablation), arm_curves_section(evidence)]
+    as_trials = [
+        masks_section(evidence),
+        cost_section(evidence),
+        *reward_sections(evidence.scored),
+        ended_section(evidence.document),
+        commands_section(evidence),
+        facts_section(evidence),
+    ]
+    measures = measures_section(ablation)
+    parts = [*own, *([] if measures is None else [measures]), *map(rename_trials, as_trials)]
+    return [*parts[:-2], cells_section(ablation), *parts[-2:]]

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from gazetune.report.report_files import write_report_files
-from tests.report_evidence import make_evidence
+from tests.report_evidence import make_ablation, make_evidence
 
 MEASURE = """
 onload = () => {
@@ -36,6 +36,8 @@ onload = () => {
 """
 PICTURES = [
     "intervals",
+    "confirmation",
+    "candidates",
     "history",
     "curves",
     "importance",
@@ -48,16 +50,26 @@ PICTURES = [
 ]
 
 
+OF_AN_ABLATION = ["arms", "comparisons", "curves", "cost", "reliability", "rewards", "length"]
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report_files(make_evidence(), tmp_path_factory.mktemp("report"))["html"]
 
 
+@pytest.fixture(scope="module")
+def ablation_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report_files(make_ablation(), tmp_path_factory.mktemp("ablation"))["html"]
+
+
 @pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("kind", ["page", "ablation_page"])
 def test_every_picture_is_whole_on_a_screen_and_on_a_phone(
-    width: int, page: Path, browse: Callable[..., tuple[str, str]]
+    kind: str, width: int, request: pytest.FixtureRequest, browse: Callable[..., tuple[str, str]]
 ) -> None:
     """The page itself forbids scripts, so it is measured in a frame of the same origin."""
+    page: Path = request.getfixturevalue(kind)
     frame = page.with_name(f"frame{width}.html")
     frame.write_text(f'<iframe src="{page.name}" width="{width}" height="900"></iframe><script>{MEASURE}</script>')
     shown, complaints = browse(frame, "--allow-file-access-from-files", "--virtual-time-budget=3000", "--dump-dom")
@@ -66,9 +78,9 @@ def test_every_picture_is_whole_on_a_screen_and_on_a_phone(
     assert title is not None
     found: dict[str, Any] = json.loads(html.unescape(title[1]))
     assert found["width"] <= width
-    assert [picture["name"] for picture in found["pictures"]] == PICTURES
+    assert [picture["name"] for picture in found["pictures"]] == (PICTURES if kind == "page" else OF_AN_ABLATION)
     for picture in found["pictures"]:
-        assert 0 <= picture["left"] < picture["right"] <= width and picture["height"] > 80, picture
+        assert 0 <= picture["left"] < picture["right"] <= width and picture["height"] > 50, picture
         assert picture["texts"] > 3 and not picture["outside"], picture
         assert picture["letters"] >= 7, picture
 

@@ -26,6 +26,8 @@ class IntervalRow:
     low: float
     high: float
     colour: str = BLUE
+    points: Sequence[float] = ()
+    """Drawn below it, such as one for each seed."""
 
 
 def compared_section(document: SearchDocument) -> Section:
@@ -88,6 +90,7 @@ def _draw_panel(axes: Axes, title: str, rows: Sequence[IntervalRow], at: float) 
         low, value, high = 100 * row.low, 100 * row.value, 100 * row.high
         axes.plot([low, high], [place, place], color=row.colour, linewidth=2.5, solid_capstyle="round")
         axes.plot([value], [place], "o", color=row.colour, markersize=5)
+        axes.plot([100 * each for each in row.points], [place + 0.24] * len(row.points), ".", color=SOFT, markersize=3)
         axes.annotate(
             f"{value:.1f}" if at else f"{value:+.1f}",
             (value, place),

@@ -87,7 +87,7 @@ def pareto_section(document: SearchDocument) -> Section | None:
 def commands_section(evidence: RunEvidence) -> Section:
     """Return the command that runs each line of the report again."""
     trials = [
-        (f"rank {rank}, trial {trial.id}" if rank != "control" else f"control, trial {trial.id}", command)
+        (_name_line(evidence, rank, trial), command)
         for rank, trial in trials_with_ranks(evidence.document)
         if (command := evidence.trial_commands.get(trial.id)) is not None
     ]
@@ -96,6 +96,12 @@ def commands_section(evidence: RunEvidence) -> Section:
     if len(rows) > MOST_ROWS:
         text.append(f"The first {MOST_ROWS} of {len(rows)} lines; trials.csv has the command of each trial.")
     return Section("commands", "How to run it again", tuple(text), table=Table(["line", "command"], rows[:MOST_ROWS]))
+
+
+def _name_line(evidence: RunEvidence, rank: str, trial: TrialRecord) -> str:
+    if evidence.ablation is not None:
+        return f"cell {trial.id}: {trial.params.get('arm')}, seed {trial.params.get('train.seed')}"
+    return f"control, trial {trial.id}" if rank == "control" else f"rank {rank}, trial {trial.id}"
 
 
 def facts_section(evidence: RunEvidence) -> Section:

@@ -12,6 +12,7 @@ from gazetune.report.html.section import Section, Table
 _NUMBER = re.compile(r"[-+]?[\d.,]+(e[-+]?\d+)?( \([-+\d., to]+\))?|[-+]?[\d.]+ to [-+]?[\d.]+|-|")
 _LONG_CELL = 24
 """Letters of a cell whose column is not to become a narrow one."""
+_MOST_COLUMNS_BESIDE = 6
 _STYLE = """
 h1 { margin: 0 0 1rem; overflow-wrap: anywhere; } h2 { font-size: 1.1rem; margin: 0 0 .4rem; }
 section { margin: 2.2rem 0; } section p { margin: .3rem 0 .7rem; max-width: 60rem; overflow-wrap: anywhere; }
@@ -20,7 +21,7 @@ section { margin: 2.2rem 0; } section p { margin: .3rem 0 .7rem; max-width: 60re
 nav { font-size: .9rem; } nav a { margin-right: .9rem; white-space: nowrap; display: inline-block; }
 a { color: var(--blue); }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(30rem, 100%), 1fr)); gap: 1.5rem; }
-figure { margin: 0; } .pair svg { max-width: 40rem; display: block; }
+figure { margin: 0; } figure svg { max-width: 40rem; display: block; }
 svg * { stroke-linejoin: round; stroke-linecap: butt; }
 .table { overflow: auto; max-height: 28rem; min-width: 0; }
 .table table { width: 100%; } .table th { position: sticky; top: 0; background: var(--page); vertical-align: bottom; }
@@ -29,7 +30,7 @@ svg * { stroke-linejoin: round; stroke-linecap: butt; }
 .table .number { text-align: right; }
 .table td.number { white-space: nowrap; } .table td.words { min-width: 10rem; }
 pre { overflow: auto; max-height: 28rem; font-size: .85rem; border: 1px solid var(--line); padding: .6rem; }
-@media print { nav { display: none; } .table, pre { max-height: none; overflow: visible; }
+@media print { nav { display: none; } .pair { display: block; } .table, pre { max-height: none; overflow: visible; }
   section { break-inside: avoid-page; } pre { white-space: pre-wrap; } body { max-width: none; } }
 """
 
@@ -69,7 +70,8 @@ def _render_section(section: Section) -> str:
         beside.append(f"<figure>{render_svg(section.draw, section.key, section.label)}</figure>")
     if section.table is not None and section.table.rows:
         beside.append(f'<div class="table" tabindex="0">{_render_table(section.table)}</div>')
-    if len(beside) > 1:
+    # A table of many columns goes below its picture, where it has the whole width.
+    if len(beside) > 1 and section.table is not None and len(section.table.head) <= _MOST_COLUMNS_BESIDE:
         parts.append('<div class="pair">\n' + "\n".join(beside) + "\n</div>")
     else:
         parts += beside

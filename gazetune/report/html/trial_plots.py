@@ -71,7 +71,7 @@ def _draw_history(trials: Sequence[TrialRecord], best: Sequence[TrialRecord], co
     _scatter_kinds(axes, trials, lambda trial: int(trial.id))
     axes.set_xlabel("trial")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _finish(axes)
+    finish_axes(axes)
     return figure
 
 
@@ -84,7 +84,8 @@ def _scatter_kinds(axes: Axes, trials: Sequence[TrialRecord], place: Callable[[T
             axes.plot(x, y, mark, color=colour, markersize=4, label=name, linestyle="none", zorder=2)
 
 
-def _finish(axes: Axes, label: str = "validation accuracy, %") -> None:
+def finish_axes(axes: Axes, label: str = "validation accuracy, %") -> None:
+    """Name the upright axis, and put the legend above the picture."""
     axes.set_ylabel(label)
     axes.grid(axis="y", color=LINE, linewidth=0.5)
     axes.set_axisbelow(True)
@@ -169,14 +170,20 @@ def _draw_curves(evidence: RunEvidence, curves: Sequence[Curve], trials: dict[st
         line.set(linewidth=2.2 if is_best else 0.9, alpha=1.0 if is_best else 0.75, zorder=3 if is_best else 1)
         if trial is not None and trial.state != "COMPLETE":
             axes.plot(x[-1:], y[-1:], "x", color=colour, markersize=4, markeredgewidth=1.0, zorder=2)
-    if len({examples for curve in curves for examples, _ in curve.points}) > 1:
-        _scale_log(axes)
-        ticks = sorted({*evidence.rungs, max(examples for curve in curves for examples, _ in curve.points)})
-        if evidence.rungs and len(ticks) <= 6:
-            axes.set_xticks(ticks)
+    scale_examples(axes, curves, evidence.rungs)
     axes.set_xlabel("training examples (pairs)")
-    _finish(axes, _axis_name(evidence.objective).lower() + (", %" if scale == 100 else ""))
+    finish_axes(axes, _axis_name(evidence.objective).lower() + (", %" if scale == 100 else ""))
     return figure
+
+
+def scale_examples(axes: Axes, curves: Sequence[Curve], rungs: Sequence[int]) -> None:
+    """Scale the axis of training examples, with the rungs and the end of the budget for ticks where there are few."""
+    steps = sorted({examples for curve in curves for examples, _ in curve.points})
+    if len(steps) > 1:
+        _scale_log(axes)
+        ticks = sorted({*rungs, steps[-1]}) if rungs else steps
+        if len(ticks) <= 6:
+            axes.set_xticks(ticks)
 
 
 def _curve_look(curve: Curve, trial: TrialRecord | None, best: str | None) -> tuple[str, str]:
@@ -218,7 +225,7 @@ def cost_section(evidence: RunEvidence) -> Section:
         _scatter_kinds(axes, shown, cost)
         _scale_cost(axes, [cost(trial) for trial in shown])
         axes.set_xlabel(unit)
-        _finish(axes)
+        finish_axes(axes)
         return figure
 
     head = ["trial", "state", "parameters", unit, "validation accuracy %"]

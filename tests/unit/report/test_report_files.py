@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gazetune.report.report_files import list_sections, write_report_files
-from tests.report_evidence import MARKUP, RUNGS, make_evidence
+from tests.report_evidence import BUDGET, MARKUP, RUNGS, make_ablation, make_evidence
 
 
 def test_the_page_of_a_thousand_trials_stays_small_and_says_what_was_left_out(tmp_path: Path) -> None:
@@ -48,7 +48,9 @@ def test_a_part_without_data_says_why_and_has_no_picture(part: str, change: dict
 
 def test_a_search_without_any_trial_has_a_report(tmp_path: Path) -> None:
     evidence = make_evidence()
-    document = replace(evidence.document, trials=(), best=None, baselines={}, controls={}, means=None, diagnostics=None)
+    document = replace(
+        evidence.document, trials=(), best=None, baselines={}, controls={}, means=None, confirmation=None
+    )
     none = replace(evidence, document=document, state="interrupted", notes=("stopped",), curves=(), scored=(), rungs=())
     page = write_report_files(none, tmp_path)["html"].read_text()
     assert "No trial has a validation accuracy." in page and page.count("<svg") == 1  # importance, as it was given
@@ -72,3 +74,34 @@ def test_controls_are_never_the_best_so_far() -> None:
         table = sections[part].table
         assert table is not None and "0000" not in [row[0] for row in table.rows]
     assert MARKUP not in "".join(section.key for section in sections.values())
+
+
+def test_an_ablation_has_the_same_report_of_its_arms_and_cells(tmp_path: Path) -> None:
+    evidence = make_ablation()
+    sections = {section.key: section for section in list_sections(evidence)}
+    drawn = [key for key, section in sections.items() if section.draw is not None]
+    assert drawn == ["arms", "comparisons", "curves", "cost", "reliability", "rewards", "length"]
+    arms, comparisons, curves = (sections[key].table for key in ("arms", "comparisons", "curves"))
+    assert arms is not None and comparisons is not None and curves is not None
+    assert arms.rows[1][:4] == ["real", "84.0", "1.0", "80.0 to 88.0"]
+    assert comparisons.rows[0][:4] == ["real", "none", "+20.0 (+15.0 to +25.0)", "+12.0 to +28.0"]
+    assert curves.rows[1] == ["real", str(BUDGET), "84.0"], "the mean over seeds"
+    page = write_report_files(evidence, tmp_path)["html"].read_text()
+    assert page.index("Supported: gaze helps.") < page.index("<svg") and "<script" not in page
+    assert "1 of 12 cells FAILed." in page and "cell 0003: real, seed 0" in page
+    assert len((tmp_path / "trials.csv").read_text().splitlines()) == 13
+
+
+def test_a_confirmation_shows_what_it_trained_and_what_the_search_alone_would_have_said() -> None:
+    evidence = make_evidence()
+    sections = {section.key: section for section in list_sections(evidence)}
+    arms, candidates = sections["confirmation"], sections["candidates"]
+    assert arms.draw is not None and candidates.draw is not None
+    assert arms.table is not None and [row[0] for row in arms.table.rows] == ["winner", "control-noise"]
+    assert any("The search alone would have said: trial 0002" in paragraph for paragraph in arms.text)
+    assert candidates.table is not None and candidates.table.rows[1][-1] == "+3.0 (+1.0 to +5.0)"
+    confirmation = replace(evidence.document.confirmation, missing="every fold failed")  # type: ignore[type-var]
+    failed = replace(evidence, document=replace(evidence.document, confirmation=confirmation))
+    (told,) = (section for section in list_sections(failed) if section.key == "confirmation")
+    assert told.draw is None and told.text == ("The best trial was not confirmed: every fold failed.",)
+    assert "candidates" not in {section.key for section in list_sections(failed)}
