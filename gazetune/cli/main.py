@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import NoReturn, Protocol
 
 from gazetune import __version__
-from gazetune.cli import compare, doctor, export, plan, report, search, space, status, stop, train
+from gazetune.cli import ablate, compare, doctor, export, plan, report, search, space, status, stop, train
 from gazetune.cli.argument_secrets import hide_argument_secrets
 from gazetune.cli.gaze import group as gaze
 from gazetune.cli.options import OneLineParser, Subparsers
@@ -36,7 +36,20 @@ class Command(Protocol):
         """Add the parser of the subcommand, whose default `run` is a function from its arguments to an `Outcome`."""
 
 
-COMMANDS: tuple[Command, ...] = (search, status, stop, report, compare, space, train, gaze, plan, export, doctor)
+COMMANDS: tuple[Command, ...] = (
+    search,
+    ablate,
+    status,
+    stop,
+    report,
+    compare,
+    space,
+    train,
+    gaze,
+    plan,
+    export,
+    doctor,
+)
 """The subcommands, in the order of `gazetune --help`. A new one is a file in this folder and an entry here."""
 
 

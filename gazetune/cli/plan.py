@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gazetune.cli.options import Subparsers, add_json_option, add_set_option, path_argument
@@ -11,6 +12,7 @@ from gazetune.cli.outcome import Outcome
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from gazetune.ablation.planning import AblationPlan
     from gazetune.search.planning.plan_document import MemoryRow, PlanDocument, SearchDocument, VisibleDocument
 
 MIB, GIB = 2**20, 2**30
@@ -20,7 +22,9 @@ _SHORT = {"evaluation": "eval."}
 def add_parser(subparsers: Subparsers) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser("plan", help="print what a run or search needs", allow_abbrev=False)
-    parser.add_argument("file", metavar="FILE", help="a YAML config, a search space, or the name of a shipped space")
+    parser.add_argument(
+        "file", metavar="FILE", help="a YAML config, a search space or a study, or the name of a shipped one"
+    )
     add_set_option(parser, "set a config key, such as resources.workers=4; may be repeated")
     _add_search_options(parser)
     add_json_option(parser, "print the plan as one JSON document")
@@ -29,10 +33,21 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> Outcome:
     """Plan, and return the plan."""
-    from gazetune.search.planning.plan_document import plan_file
+    from gazetune.config.yaml_file import read_yaml
     from gazetune.search.planning.plan_options import PlanOptions
+    from gazetune.search.space.shipped_spaces import find_space_file
+    from gazetune.search.space.space_file import is_study
 
     options = PlanOptions(**{name: getattr(args, name) for name in PlanOptions.__slots__})
+    path = Path(args.file) if Path(args.file).suffix in (".yaml", ".yml") else find_space_file(args.file)
+    if is_study(read_yaml(path)):
+        from gazetune.ablation.planning import plan_ablation
+        from gazetune.ablation.study_file import read_study
+
+        plan = plan_ablation(read_study(path, overrides=args.overrides), options)
+        return Outcome(plan, lambda: _print_ablation(plan))
+    from gazetune.search.planning.plan_document import plan_file
+
     document = plan_file(args.file, args.overrides, options)
     return Outcome(document, lambda: _print_plan(document))
 
@@ -57,6 +72,40 @@ def _add_search_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _print_ablation(plan: AblationPlan) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console, node = Console(), plan["nodes"][0]
+    for line in [
+        f"Cells: {plan['arms']} arms x {len(plan['seeds'])} seeds = {plan['cells']}, each to its full budget",
+        f"Slots: {plan['slots']} on {len(plan['nodes'])} node(s) of {node['cpus']:g} CPUs and {node['gpus']:g} GPUs",
+        *(
+            f"{row['source']}: {row['train']} training pairs; {_describe_visible(row['visible'])}"
+            for row in plan["pairs"]
+        ),
+        "Training examples of all cells: "
+        + ("not known" if plan["training_examples"] is None else f"{plan['training_examples']:,}"),
+        _describe_ablation_hours(plan),
+        *(f"Not known yet: {reason}" for reason in plan["missing"]),
+    ]:
+        console.print(Text(line))
+    for row in plan["price"] or ():
+        shown = "no worker fits" if row["price"] is None else f"{row['price']:.2f}"
+        console.print(Text(f"Price{'' if row['instance'] is None else ' on ' + str(row['instance'])}: {shown}"))
+    if plan["largest"] is not None:
+        for line in _describe_trial(plan["largest"]):
+            console.print(Text(line))
+        console.print(_build_memory_table(plan["largest"]["memory_per_worker"]))
+
+
+def _describe_ablation_hours(plan: AblationPlan) -> str:
+    if plan["hours"] is None or plan["gpu_hours"] is None:
+        what = "the pairs of all data sets" if plan["training_examples"] is None else "a speed"
+        return f"Hours: not known without {what}; --calibrate or --examples-per-second says how fast a cell is"
+    return f"Hours: about {plan['hours']:.2f} with all slots at work; GPU hours: {plan['gpu_hours']:.1f}"
+
+
 def _print_plan(document: PlanDocument) -> None:
     from rich.console import Console
     from rich.text import Text
@@ -79,7 +128,7 @@ def _print_plan(document: PlanDocument) -> None:
 def _describe_trial(document: PlanDocument) -> list[str]:
     """Return what one trial takes, for people."""
     parameters, activations, disk = document["parameters"], document["activations"], document["disk_per_run"]
-    whose = "The largest trial" if document["kind"] == "search" else "The run"
+    whose = {"search": "The largest trial", "ablation": "The largest cell"}.get(document["kind"], "The run")
     return [
         f"{whose}: {document['backbone']}, adapter {document['adapter']}, quantization {document['quantization']}, "
         f"{document['workers']} worker(s)",

@@ -102,6 +102,20 @@ class ComparisonRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerRecord:
+    """Whether gaze helps in one arm."""
+
+    arm: str
+    answer: Answer
+    baseline: str
+    """The arm without gaze."""
+    controls: tuple[str, ...]
+    """The controls that it was compared with."""
+    matching_control: str | None
+    """The control that shows most of the gain, where one shows too much of it or is not beaten."""
+
+
+@dataclass(frozen=True, slots=True)
 class AblationDocument:
     """A finished ablation."""
 
@@ -115,12 +129,16 @@ class AblationDocument:
     cells: tuple[CellRecord, ...]
     answer: Answer | None
     """Whether gaze helps; None of a study that does not ask: no arm with gaze has a baseline without it."""
+    answers: tuple[AnswerRecord, ...]
+    """The same for each arm with gaze that has a baseline without it."""
     verdict: str
     """The same in a few sentences."""
     report: str
     """Path of `report.md`."""
     importance_by_measure: Mapping[str, float] = field(default_factory=dict)
     """Where arms differ in `gaze.features`: the share of each measure in what masks explain; the largest first."""
+    notes: tuple[str, ...] = ()
+    """What could not be compared and why, and cells that failed, one line each."""
     shared_setting: bool = True
     """Whether all arms have the base's other values, and none was tuned by itself."""
     data: tuple[Mapping[str, Mapping[str, int]], ...] = ()
@@ -142,8 +160,10 @@ class AblationDocument:
             "comparisons": [_fields_of(each) for each in self.comparisons],
             "cells": [_fields_of(cell) for cell in self.cells],
             "answer": self.answer,
+            "answers": [_fields_of(each) for each in self.answers],
             "verdict": self.verdict,
             "importance_by_measure": dict(self.importance_by_measure),
+            "notes": list(self.notes),
             "shared_setting": self.shared_setting,
             "data": list(self.data),
             "report": self.report,
@@ -155,5 +175,5 @@ class AblationDocument:
         return json.dumps(self.to_json(), indent=2, allow_nan=False)
 
 
-def _fields_of(record: ArmRecord | ComparisonRecord | CellRecord) -> dict[str, object]:
+def _fields_of(record: ArmRecord | ComparisonRecord | CellRecord | AnswerRecord) -> dict[str, object]:
     return {name: getattr(record, name) for name in record.__slots__}

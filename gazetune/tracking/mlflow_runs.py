@@ -129,6 +129,10 @@ class Tracker:
         """Create the parent run of a search and return its id; keep the id and `reopen_run` it to resume."""
         return self._create_run(name, config_yaml, params, {"gazetune.search": name, **tags})
 
+    def start_ablation(self, name: str, config_yaml: str, params: Mapping[str, object], tags: Mapping[str, str]) -> str:
+        """Create the parent run of an ablation, as `start_search`."""
+        return self._create_run(name, config_yaml, params, {"gazetune.ablation": name, **tags})
+
     def start_trial(
         self,
         parent: str,

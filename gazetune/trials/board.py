@@ -42,6 +42,7 @@ from gazetune.config import ResourcesConfig
 from gazetune.trials.messages import (
     Close,
     DeviceFailure,
+    EvaluateJob,
     EvaluationResult,
     Job,
     JobFailure,
@@ -123,9 +124,12 @@ class Board:
 
     @ray.method
     async def submit_job(self, job: Job) -> None:
-        """Queue a job."""
+        """Queue a job; an evaluation goes ahead of trainings, since somebody waits for it with one that is done."""
         self._jobs[job.id] = _JobState(job)
-        self._queue.append(job.id)
+        if isinstance(job, EvaluateJob):
+            self._queue.appendleft(job.id)
+        else:
+            self._queue.append(job.id)
         self._changed.set()
 
     @ray.method

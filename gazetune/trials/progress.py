@@ -19,7 +19,9 @@ TRIALS_EVERY_SECONDS = 300.0
 class ProgressDisplay:
     """Shows how many trials have ended, the best one so far, and what runs."""
 
-    def __init__(self, trials: int, console: Console | None = None) -> None:
+    def __init__(self, trials: int, console: Console | None = None, noun: str = "trial") -> None:
+        """`noun` is what people call one of them."""
+        self._noun = noun
         self.console = console or Console(stderr=True, log_path=False)
         self._running: dict[str, str] = {}
         self._best: tuple[float, str] | None = None
@@ -34,7 +36,7 @@ class ProgressDisplay:
             console=self.console,
             disable=not self.console.is_terminal,
         )
-        self._task = self._bar.add_task("trials", total=trials, status="")
+        self._task = self._bar.add_task(f"{noun}s", total=trials, status="")
         self._stage = ""
         self._lines: ActivityLines | None = None
         """None on a terminal, where the bar shows what goes on."""
@@ -86,7 +88,7 @@ class ProgressDisplay:
             self._best = (accuracy, trial_id)
         shown = "" if accuracy is None else f" validation accuracy {accuracy:.3f}"
         why = f" ({reason})" if reason else ""
-        self._print_line(f"trial {trial_id} {state}{shown}{why}")
+        self._print_line(f"{self._noun} {trial_id} {state}{shown}{why}")
         self._bar.advance(self._task)
         self._update_status()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gazetune.ablation.study_file import read_study
 from gazetune.cli.main import build_parser, leaf_parsers
 from gazetune.config.config_file import load_config
 from gazetune.config.keys import accepted_values, config_keys
@@ -22,6 +23,7 @@ from gazetune.train.limits.compatibility import format_markdown_table
 from gazetune.train.reference_flags import reference_table
 
 ROOT = Path(__file__).parents[2]
+ABLATIONS = ROOT / "docs" / "ablations.md"
 README = ROOT / "README.md"
 BENCHMARKS = ROOT / "docs" / "benchmarks.md"
 """It names flags of the benches too."""
@@ -44,7 +46,7 @@ def code(page: Path) -> list[str]:
     """Return the lines of all code of a page: fenced, indented or inline; continued lines are joined."""
     text = page.read_text().replace("\\\n", " ")
     if page.suffix == ".yaml":
-        return re.findall(r"gazetune (?:search|train|gaze|export|doctor) .*", text)
+        return re.findall(r"gazetune (?:search|ablate|train|gaze|export|doctor) .*", text)
     fenced = [line for block in re.findall(r"^```.*?^```", text, flags=re.M | re.S) for line in block.splitlines()]
     prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
     return [*fenced, *re.findall(r"^    (.*)", prose, flags=re.MULTILINE), *re.findall(r"`([^`]+)`", prose)]
@@ -121,6 +123,14 @@ def test_every_yaml_example_is_accepted(page: Path, tmp_path: Path) -> None:
             assert read_space(file).axes
         else:
             load_config(file)
+
+
+def test_every_study_of_the_page_on_ablations_is_accepted(tmp_path: Path) -> None:
+    examples = blocks(ABLATIONS, "yaml")
+    assert examples
+    for example in examples:
+        (tmp_path / "study.yaml").write_text(example)
+        assert read_study(tmp_path / "study.yaml").cells
 
 
 def test_the_readme_shows_the_shipped_demo_space(tmp_path: Path) -> None:

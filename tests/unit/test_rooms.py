@@ -29,6 +29,7 @@ ROOMS = (
     "trials",
     "search",
     "models",
+    "ablation",
     "doctor",
     "cli",
 )
@@ -41,7 +42,7 @@ SUB_ROOMS = {
 
 `*` are the files that lie in no folder; where it is not listed, they may be imported from everywhere in the room.
 """
-RAY_ROOMS = ("cluster", "trials", "search")
+RAY_ROOMS = ("cluster", "trials", "search", "ablation")
 RAY_FILES = ("gaze/store/parallel.py",)
 LIGHT = ("errors", "files", "devices", "config", "preferences", "report", "cli")
 """Rooms that must not import torch when they are imported themselves."""
@@ -126,6 +127,10 @@ def test_light_rooms_do_not_import_torch_at_module_level(file: str) -> None:
         ["search", "demo", "--set", "fusion.kind=ad"],
         ["search", "demo", "--name", "taken"],
         ["search", "--resume", "no-such-search"],
+        ["ablate", "controls", "--show"],
+        ["ablate", "controls", "--seeds", "1,1"],
+        ["ablate", "controls", "--name", "taken"],
+        ["ablate", "--resume", "no-such-ablation"],
     ],
 )
 def test_what_trains_nothing_and_what_is_refused_imports_nothing_that_takes_seconds(

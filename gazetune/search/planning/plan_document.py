@@ -148,7 +148,7 @@ class ExamplesDocument(TypedDict):
 class PlanDocument(TypedDict):
     """What a run, or the largest trial of a search, takes; sizes in bytes."""
 
-    kind: Literal["train", "search"]
+    kind: Literal["train", "search", "ablation"]
     backbone: str
     adapter: str
     quantization: str
@@ -186,19 +186,20 @@ def plan_file(file: str, overrides: Sequence[str], options: PlanOptions) -> Plan
         config = load_config(path, overrides)
         check_config(config)
         config = check_backbone(config)
-        document = _describe_memory("train", config, estimate_memory(config))
+        document = describe_memory("train", config, estimate_memory(config))
         options.refuse_all(file)
         return document
     space = read_space(path, overrides=overrides)
     check_space_backbones(space)
     check_sources(space.data_configs())
     largest, memory = find_largest_trial(space)
-    document = _describe_memory("search", largest, memory)
+    document = describe_memory("search", largest, memory)
     document["search"] = _plan_whole_search(space, largest, memory, options)
     return document
 
 
-def _describe_memory(kind: Literal["train", "search"], config: Config, plan: MemoryEstimate) -> PlanDocument:
+def describe_memory(kind: Literal["train", "search", "ablation"], config: Config, plan: MemoryEstimate) -> PlanDocument:
+    """Return what a run takes, or the largest one of a search or an ablation."""
     return {
         "kind": kind,
         "backbone": config.backbone,
@@ -268,15 +269,15 @@ def _plan_whole_search(
     needed = largest_resources(space.resource_shapes())
     if options.price is not None and not needed.gpus:
         raise InputError("--price: is that of a GPU hour, and resources.gpus_per_worker is 0; accepted: --prices FILE")
-    nodes = _list_nodes(options, needed)
+    nodes = list_nodes(options, needed)
     plan = plan_search(space, nodes, TrialSizes.from_memory_estimate(memory))
     measured = None
     if options.calibrate:
-        _require_this_machine(largest.resources, "--calibrate: ", "")
+        require_this_machine(largest.resources, "--calibrate: ", "")
         measured = measure_speed(largest)
         plan = plan_search(space, nodes, TrialSizes(measured.checkpoint, measured.saved_model))
     document = _describe_search(plan, nodes, measured)
-    speed = _find_speed(options, measured)
+    speed = find_speed(options, measured)
     if speed is None:
         return document
     trials, baselines = plan.trial_hours(speed), plan.baseline_hours(speed)
@@ -291,7 +292,8 @@ def _plan_whole_search(
     return document
 
 
-def _describe_visible(pairs: int) -> VisibleDocument:
+def describe_visible(pairs: int) -> VisibleDocument:
+    """Return what so many test pairs can show."""
     return {
         "test_pairs": pairs,
         "discordance": TYPICAL_DISCORDANCE,
@@ -301,14 +303,21 @@ def _describe_visible(pairs: int) -> VisibleDocument:
     }
 
 
-def _list_nodes(options: PlanOptions, needed: ResourcesConfig) -> list[NodeResources]:
+def list_nodes(options: PlanOptions, needed: ResourcesConfig) -> list[NodeResources]:
+    """Return the nodes to plan for; `needed` is what a trial occupies at most.
+
+    Raises
+    ------
+    InputError
+        When they are this machine, and it does not hold one trial.
+    """
     if options.cpus is None:
-        return [_require_this_machine(needed, "", "; --nodes, --cpus and --gpus describe another cluster")]
+        return [require_this_machine(needed, "", "; --nodes, --cpus and --gpus describe another cluster")]
     numbers = range(1, (options.nodes or 1) + 1)
     return [NodeResources(f"node {number}", options.cpus, options.gpus or 0.0) for number in numbers]
 
 
-def _require_this_machine(needed: ResourcesConfig, before: str, after: str) -> NodeResources:
+def require_this_machine(needed: ResourcesConfig, before: str, after: str) -> NodeResources:
     """Return this machine, or refuse when it does not hold one trial, with words before and after the reason."""
     here = NodeResources("this machine", count_machine_cpus(), torch.cuda.device_count())
     try:
@@ -318,7 +327,8 @@ def _require_this_machine(needed: ResourcesConfig, before: str, after: str) -> N
     return here
 
 
-def _find_speed(options: PlanOptions, measured: Calibration | None) -> TrialSeconds | None:
+def find_speed(options: PlanOptions, measured: Calibration | None) -> TrialSeconds | None:
+    """Return how fast a trial is, as it was measured or given; None where it is not known."""
     if measured is not None:
         return TrialSeconds(
             measured.seconds_per_example, measured.seconds_per_evaluated_pair, measured.seconds_per_save
@@ -335,7 +345,7 @@ def _describe_search(plan: SearchPlan, nodes: Sequence[NodeResources], measured:
         "shapes": [{**shape.model_dump(), "slots": slots} for shape, slots in plan.shapes.items()],
         "nodes": [{"name": node.name, "cpus": node.cpus, "gpus": node.gpus} for node in nodes],
         "pairs": {"train": plan.pairs[0], "validation": plan.pairs[1]},
-        "visible": _describe_visible(plan.test_pairs),
+        "visible": describe_visible(plan.test_pairs),
         "evaluated_at": list(plan.evaluated_at),
         "examples": {
             "without_pruning": plan.without_pruning.examples,

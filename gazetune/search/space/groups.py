@@ -56,33 +56,37 @@ class _GroupChoice:
     """What it sets and opens."""
 
 
-def read_axes(entries: Mapping[str, object], lines: Mapping[str, int], path: str) -> list[LocatedAxis]:
+def read_axes(
+    entries: Mapping[str, object], lines: Mapping[str, int], path: str, section: str = "space"
+) -> list[LocatedAxis]:
     """Return every axis of the entries; one inside a group has the choice that opens it in its condition.
 
     Parameters
     ----------
     entries : mapping
-        What stands under `space`.
+        What stands under the section.
     lines : mapping of str to int
         The line of each dotted key of the file.
     path : str
         The file, as error lines name it.
+    section : str
+        The key of the file under which the entries stand.
 
     Raises
     ------
     InputError
         For unknown keys, entries of the wrong form, and a key that two axes could set at once.
     """
-    reader = _EntryReader(lines, path)
+    reader = _EntryReader(lines, path, section)
     for key, entry in entries.items():
-        reader.add_entry(key, entry, _Surroundings(Condition(), "", f"space.{key}"))
+        reader.add_entry(key, entry, _Surroundings(Condition(), "", f"{section}.{key}"))
     found = [located for located, _ in reader.found]
     for number, located in enumerate(found):
         for other in found[:number]:
             if other.axis.key == located.axis.key and not other.axis.when.contradicts(located.axis.when):
                 raise InputError(
-                    f"{located.location}: space: {located.axis.key}: stands twice, first at {other.location}, and both "
-                    "could be chosen; accepted: one axis for a key, or one in each choice of a group"
+                    f"{located.location}: {section}: {located.axis.key}: stands twice, first at {other.location}, and "
+                    "both could be chosen; accepted: one axis for a key, or one in each choice of a group"
                 )
     axes = [located.axis for located in found]
     return [replace(located, axis=_name_apart(located.axis, branch, axes)) for located, branch in reader.found]
@@ -103,15 +107,15 @@ class _Surroundings:
 class _EntryReader:
     """Walks through the tree of groups and collects its axes, each with the branch that it is in."""
 
-    def __init__(self, lines: Mapping[str, int], path: str) -> None:
+    def __init__(self, lines: Mapping[str, int], path: str, section: str) -> None:
         self.found: list[tuple[LocatedAxis, str]] = []
-        self._lines, self._path = lines, path
+        self._lines, self._path, self._section = lines, path, section
 
     def add_entry(self, key: str, entry: object, around: _Surroundings) -> None:
         """Add the axis of one entry, and those that it opens."""
         location = self._location_of(around.key_path)
         choices = _read_group(key, entry, location)
-        _check_key(key, choices is not None, location)
+        _check_key(key, choices is not None, f"{location}: {self._section}")
         if choices is None:
             axis = parse_axis(key, entry, location)
             self._add_axis(replace(axis, when=around.condition.joined_with(axis.when)), around)
@@ -133,7 +137,7 @@ class _EntryReader:
         if is_axis(entry) or (isinstance(entry, Mapping) and not takes_mapping):
             self.add_entry(key, entry, around)
             return
-        _check_key(key, False, self._location_of(around.key_path))
+        _check_key(key, False, f"{self._location_of(around.key_path)}: {self._section}")
         self._add_axis(FixedAxis(key, around.condition, entry), around)
 
     def _add_axis(self, axis: Axis, around: _Surroundings) -> None:
@@ -172,13 +176,13 @@ def _read_group(key: str, entry: object, location: str) -> list[_GroupChoice] | 
 def _check_key(key: str, group: bool, location: str) -> None:
     if key in config_keys():
         if key.startswith(_NOT_SEARCHED):
-            raise InputError(f"{location}: space: {key} holds for the whole search and cannot be searched")
+            raise InputError(f"{location}: {key} holds for the whole search and cannot be searched")
         return
     if not group:
-        raise InputError(f"{location}: space: unknown key '{key}'; {key_hint(key)}")
+        raise InputError(f"{location}: unknown key '{key}'; {key_hint(key)}")
     if key in config_sections() or not re.fullmatch(r"[A-Za-z_]\w*", key):
         raise InputError(
-            f"{location}: space: '{key}' cannot name a group; {key_hint(key)}, or a name of letters, digits and '_'"
+            f"{location}: '{key}' cannot name a group; {key_hint(key)}, or a name of letters, digits and '_'"
         )
 
 

@@ -1,4 +1,4 @@
-"""The search spaces that come with the package, and how a space is named: by its file or as a shipped one."""
+"""The search spaces and studies that come with the package; each is named by its file or as a shipped one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from gazetune.errors import InputError, did_you_mean
 from gazetune.files.paths import path_exists, show_text
 
 
-def find_space_file(space: str | Path) -> Path:
-    """Return the file of a search space, given by its path or as the name of a shipped one.
+def find_space_file(space: str | Path, kind: str = "search space") -> Path:
+    """Return the file of a search space or a study, given by its path or as the name of a shipped one.
 
-    A file goes first: a shipped space is only looked for where there is no file of that name.
+    `kind` is what it is to be, for the error line. A file goes first: a shipped one is only looked for where there is
+    no file of that name.
 
     Raises
     ------
@@ -31,11 +32,11 @@ def find_space_file(space: str | Path) -> Path:
     if str(space) in shipped:
         return shipped[str(space)]
     known = did_you_mean(str(space), shipped)
-    raise InputError(f"search space {show_text(str(space))}: neither a file nor a shipped space; {known}")
+    raise InputError(f"{kind} {show_text(str(space))}: neither a file nor a shipped {kind.split()[-1]}; {known}")
 
 
 def shipped_spaces() -> dict[str, Path]:
-    """Return the file of each search space that comes with the package, by name.
+    """Return the file of each search space and study that comes with the package, by name.
 
     Examples
     --------

@@ -19,6 +19,7 @@ from gazetune.search.space.checks import check_space, order_axes
 from gazetune.search.space.extras import read_extras
 from gazetune.search.space.groups import read_axes
 from gazetune.search.space.search_space import SearchSpace, space_config
+from gazetune.search.space.shipped_spaces import shipped_spaces
 from gazetune.search.space.study_url import storage_url
 
 _TOP_LEVEL = (
@@ -34,6 +35,7 @@ _TOP_LEVEL = (
     "fixed",
     "history",
 )
+_STUDY_KEYS = {"arms", "factors"}
 _MERGED = ("preset", "search", "resources", "tracking")
 _PATHS = ("data.source", "data.chat_template", "backbone", "gaze.path")
 _ADDRESSES = ("tracking.uri", "gaze.store")
@@ -51,13 +53,18 @@ def read_space(
         config refuses, conditions on keys that do not exist, in a circle or never fulfilled, nothing left to propose.
     """
     tree, lines = read_yaml_lines(path)
+    if is_study(tree):
+        raise InputError(
+            f"{path}: is a study, which compares the arms that it names, and no search space; run it with: gazetune "
+            f"ablate {path.stem if path in shipped_spaces().values() else path}"
+        )
     for key in tree:
         if key not in _TOP_LEVEL:
             raise InputError(f"{path}:{lines[key]}: unknown key '{key}'; {did_you_mean(str(key), _TOP_LEVEL)}")
     fixed = parse_overrides(overrides)
     if trials is not None:
         fixed["search.trials"] = trials
-    base, base_lines = _base_tree(tree, lines, str(path), fixed)
+    base, base_lines = merge_base(tree, lines, str(path), fixed)
     entries = tree.get("space") or {}
     extras = read_extras(tree, lines, str(path), fixed)
     if not isinstance(entries, Mapping) or not (entries or extras.fixed):
@@ -66,8 +73,8 @@ def read_space(
             f"{where}: space: needs at least one axis such as optim.learning_rate: {{log_uniform: [a, b]}}"
         )
     located = [each for each in read_axes(entries, lines, str(path)) if each.axis.key not in extras.fixed]
-    _refuse_secrets([entries, extras.try_first, extras.as_written()], str(path))
-    _make_absolute(base, str(path), base_lines)
+    refuse_secrets([entries, extras.try_first, extras.as_written()], str(path))
+    make_base_absolute(base, str(path), base_lines)
     ordered = tuple(order_axes(located, extras))
     axes = tuple(each.axis for each in ordered)
     own = check_name(tree.get("name"), f"{path}: name") if name is None else check_name(name, "--name")
@@ -75,10 +82,27 @@ def read_space(
     return check_space(space, ordered)
 
 
-def _base_tree(
+def is_study(tree: Mapping[str, object]) -> bool:
+    """Tell whether a file is a study of `gazetune ablate`: it has `arms` or `factors` where a space has axes.
+
+    Examples
+    --------
+    >>> is_study({"name": "mine", "arms": {"none": {}}}), is_study({"name": "mine", "space": {}})
+    (True, False)
+    """
+    return "space" not in tree and not _STUDY_KEYS.isdisjoint(tree)
+
+
+def merge_base(
     tree: Mapping[str, object], lines: Mapping[str, int], origin: str, fixed: Mapping[str, object]
 ) -> tuple[dict[str, Any], Lines]:
-    """Merge `base`, the sections beside it and the overrides; return the tree and where each key was set."""
+    """Merge `base`, the sections beside it and the overrides; return the tree and where each key was set.
+
+    Raises
+    ------
+    InputError
+        For a base that is no mapping, or a section that stands twice.
+    """
     base = copy.deepcopy(tree.get("base") or {})
     if not isinstance(base, dict):
         raise InputError(f"{origin}:{lines['base']}: base: needs a mapping of config sections")
@@ -95,8 +119,14 @@ def _base_tree(
     return base, where
 
 
-def _make_absolute(base: dict[str, Any], origin: str, lines: Lines) -> None:
-    """Make local files that the base names absolute, in place: a resumed search may start in another folder."""
+def make_base_absolute(base: dict[str, Any], origin: str, lines: Lines) -> None:
+    """Make local files that the base names absolute, in place: a resumed run may start in another folder.
+
+    Raises
+    ------
+    InputError
+        For a base that is no config.
+    """
     config = with_absolute_paths(space_config(base, origin, lines))
     files = (base.get("gaze") or {}).get("path")
     for key in _PATHS:
@@ -117,13 +147,19 @@ def _make_absolute(base: dict[str, Any], origin: str, lines: Lines) -> None:
     base["gaze"]["path"] = {name: with_absolute_paths(config).gaze.path for name, config in own.items()}
 
 
-def _refuse_secrets(part: object, origin: str) -> None:
-    """Refuse an address with a password among the values of axes: they are written wherever a trial's values are."""
+def refuse_secrets(part: object, origin: str) -> None:
+    """Refuse an address with a password among the values of axes: they are written wherever a trial's values are.
+
+    Raises
+    ------
+    InputError
+        When there is one.
+    """
     if isinstance(part, Mapping):
         part = list(part.values())
     if isinstance(part, list | tuple):
         for each in part:
-            _refuse_secrets(each, origin)
+            refuse_secrets(each, origin)
     elif isinstance(part, str) and Address(part).has_secret:
         raise InputError(
             f"{origin}: space: '{hide_password(part)}' has a password, which would be copied into reports and MLflow; "

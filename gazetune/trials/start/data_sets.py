@@ -46,9 +46,8 @@ def prepare_data_sets(
     for config in configs:
         prepared.append(prepare_data(config, cache, remote_prediction=prediction))
         check_scores(config.loss, config.data.source, prepared[-1].train.scores)
-    for data in {data.folder: data for data in prepared}.values():
-        for line in data.facts.describe_pairs():
-            progress.print_line(line)
+    for line in dict.fromkeys(line for data in prepared for line in data.facts.describe_pairs()):
+        progress.print_line(line)
     return prepared
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from gazetune.config import Config
+from gazetune.config import Config, DataConfig
 from gazetune.files.paths import path_exists
 from gazetune.preferences.splits import load_splits
 from gazetune.trials.disk import folder_bytes
@@ -30,11 +30,16 @@ def check_small_sources(configs: Iterable[Config]) -> None:
     log.setLevel(logging.ERROR)  # what is to be told of the pairs is told when they are prepared
     try:
         for data in {config.data: None for config in configs}:
-            path = Path(data.source).expanduser()
-            if data.source != "planted" and path_exists(path) and _size_on_disk(path) <= READ_AT_ONCE_BYTES:
+            if data.source != "planted" and is_read_at_once(data):
                 load_splits(data)
     finally:
         log.setLevel(level)
+
+
+def is_read_at_once(data: DataConfig) -> bool:
+    """Tell whether reading the pairs takes a second or two."""
+    path = Path(data.source).expanduser()
+    return data.source == "planted" or (path_exists(path) and _size_on_disk(path) <= READ_AT_ONCE_BYTES)
 
 
 def _size_on_disk(path: Path) -> int:

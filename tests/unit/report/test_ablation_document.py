@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 
-from gazetune.report.ablation_document import AblationDocument, ArmRecord, CellRecord, ComparisonRecord
+from gazetune.report.ablation_document import AblationDocument, AnswerRecord, ArmRecord, CellRecord, ComparisonRecord
 
 
 def example_document() -> AblationDocument:
@@ -38,6 +38,7 @@ def example_document() -> AblationDocument:
         comparisons=(gain,),
         cells=(cell,),
         answer="supported",
+        answers=(AnswerRecord("real", "supported", "none", (), None),),
         verdict="Gaze helps.",
         report="/runs/mine/report.md",
     )

@@ -12,13 +12,12 @@ from gazetune.search.space.points import optuna_parameters, try_first_points
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.shipped_spaces import find_space_file, shipped_spaces
 from gazetune.search.space.space_file import read_space
-from gazetune.search.study.samplers.grid import grid_points
 from gazetune.train.checks import check_config
 
+STUDIES = ("controls", "feature_masks", "fusion_ablation", "paper", "predictors", "reference_vs_corrected")
+"""Shipped beside the spaces; tests/unit/ablation/test_shipped_studies.py reads them."""
 NAMES = (
     "demo",
-    "feature_masks",
-    "fusion_ablation",
     "pairs",
     "reference_helpsteer2_mistral",
     "reference_oasst1_llama3",
@@ -33,7 +32,7 @@ def shipped(name: str) -> SearchSpace:
 
 
 def test_the_list_of_shipped_spaces() -> None:
-    assert tuple(sorted(shipped_spaces())) == NAMES
+    assert shipped_spaces().keys() == {*NAMES, *STUDIES}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -53,17 +52,10 @@ def _left_open(space: SearchSpace, params: dict) -> dict:
     return {axis.parameter_name: axis.example_values()[0] for axis in space.axes if axis.key not in params}
 
 
-@pytest.mark.parametrize(("name", "points"), [("feature_masks", 31), ("fusion_ablation", 63)])
-def test_a_grid_has_as_many_trials_as_points(name: str, points: int) -> None:
-    space = shipped(name)
-    assert space.count_combinations().finite == len(grid_points(space)) == space.config.search.trials == points
-    assert space.config.search.scheduler == "none"
-
-
-def test_feature_masks_are_all_31_and_fixed_choices() -> None:
-    (axis,) = shipped("feature_masks").axes
-    masks = {tuple(mask) for mask in axis.example_values()}
-    assert len(masks) == 31 and () not in masks
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_names_the_command_that_runs_it(name: str) -> None:
+    with pytest.raises(InputError, match=rf"is a study, .* run it with: gazetune ablate {name}"):
+        read_space(shipped_spaces()[name])
 
 
 def test_the_reference_spaces_try_the_readme_line_first() -> None:
@@ -77,7 +69,7 @@ def test_the_reference_spaces_try_the_readme_line_first() -> None:
 
 def test_shipped_spaces_stand_in_the_repository_too() -> None:
     folder = Path(__file__).parents[4] / "search_spaces"
-    assert {path.stem for path in folder.glob("*.yaml")} == set(NAMES)
+    assert {path.stem for path in folder.glob("*.yaml")} == {*NAMES, *STUDIES}
 
 
 def test_a_shipped_space_is_found_by_name_and_a_file_by_path(tmp_path: Path) -> None:

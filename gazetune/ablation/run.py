@@ -1,0 +1,186 @@
+"""The doors of this room: run one ablation from its study to its document, or resume one that was stopped.
+
+A mistake in the study, and a name that is taken, are told before anything heavy is imported, as in `search.run`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from gazetune.ablation.folder import AblationFolder
+from gazetune.ablation.study import Study
+from gazetune.ablation.study_file import read_study
+from gazetune.config.keys import set_key
+from gazetune.devices import without_gpus
+from gazetune.errors import Interrupted, RunError
+from gazetune.files.paths import resolve_path
+from gazetune.report.ablation_document import AblationDocument
+from gazetune.search.space.shipped_spaces import find_space_file
+from gazetune.tracking.location import check_tracking_uri, log_unwritten_secret, stored_tracking_uri
+from gazetune.trials.progress import ProgressDisplay
+from gazetune.trials.start.early_checks import check_small_sources
+from gazetune.trials.start.exit_message import ExitMessage
+
+
+def run_ablation(
+    study: str | Path,
+    *,
+    storage: str | Path = Path("gazetune_runs"),
+    name: str | None = None,
+    seeds: Sequence[int] | None = None,
+    overrides: Sequence[str] = (),
+    tracking_uri: str | None = None,
+    address: str | None = None,
+) -> AblationDocument:
+    """Train every arm of a study with every seed, compare them on test, and return what was found.
+
+    This is what `gazetune ablate` does.
+
+    Parameters
+    ----------
+    study : str or Path
+        A YAML study, or the name of a shipped one, such as `controls`.
+    storage : str or Path
+        The folder of all results; the ablation lies in it under its name.
+    name : str, optional
+        Name of the ablation and its folder; the study's own name by default.
+    seeds : sequence of int, optional
+        Training seeds, in the place of the study's.
+    overrides : sequence of str
+        `dotted.key=value` each, as `--set` has them.
+    tracking_uri : str, optional
+        The MLflow server; a sqlite file in `storage` by default.
+    address : str, optional
+        A running Ray cluster to join, or `auto` to find it; by default Ray runs on this machine, for this ablation.
+
+    Returns
+    -------
+    AblationDocument
+        Every arm with its mean over seeds, the comparisons, the verdict, every cell, and where the report is.
+
+    Raises
+    ------
+    InputError
+        For whatever is wrong with the study, the data, the storage, the tracking server or the size of the cluster; no
+        worker was started then.
+    RunError
+        When every cell failed.
+    Interrupted
+        When the user stopped it.
+
+    Examples
+    --------
+    >>> from gazetune import run_ablation
+    >>> document = run_ablation("controls", seeds=[0, 1, 2])  # doctest: +SKIP
+    >>> document.answer  # doctest: +SKIP
+    'supported'
+    """
+    checked = read_study(find_space_file(study, "study"), name, seeds, overrides)
+    uri = checked.config.tracking.uri if tracking_uri is None else tracking_uri
+    if uri is not None:
+        set_key(checked.base, "tracking.uri", stored_tracking_uri(uri))
+        checked = _read_again(checked)
+    storage = resolve_path(storage, "--storage")
+    AblationFolder.check_name_is_free(storage, checked.name)
+    _check_study(checked, storage)
+    check_small_sources(checked.data_configs())
+    is_new_storage = not storage.exists()
+    folder = AblationFolder.create(storage, checked)
+    try:
+        return _run_in_folder(checked, folder, address)
+    except Interrupted:
+        raise
+    except Exception:
+        if folder.read_parent_run() is None:  # nothing was started
+            folder.remove()
+            if is_new_storage:
+                with contextlib.suppress(OSError):  # a cache is in it
+                    storage.rmdir()
+        raise
+
+
+def resume_ablation(
+    name: str, *, storage: str | Path = Path("gazetune_runs"), address: str | None = None
+) -> AblationDocument:
+    """Go on with an ablation that was stopped: finished cells stay, cells that failed are tried again.
+
+    Parameters
+    ----------
+    name : str
+        Name of the ablation.
+    storage, address
+        As for `run_ablation`.
+
+    Raises
+    ------
+    InputError
+        When there is no such ablation, all its cells are COMPLETE, or another driver works on it; and as
+        `run_ablation`.
+    RunError, Interrupted
+        As `run_ablation`.
+    """
+    storage = resolve_path(storage, "--storage")
+    folder, study = AblationFolder.open_to_resume(storage, name)
+    _check_study(study, storage)
+    return _run_in_folder(study, folder, address)
+
+
+def resume_command(name: str, storage: Path) -> str:
+    """Return the command that goes on with an ablation, as a shell takes it.
+
+    Examples
+    --------
+    >>> resume_command("mine", Path("/my runs"))
+    "gazetune ablate --resume mine --storage '/my runs'"
+    """
+    return f"gazetune ablate --resume {shlex.quote(name)} --storage {shlex.quote(str(storage))}"
+
+
+def _read_again(study: Study) -> Study:
+    """Return a study whose base has changed without what was known of the old base."""
+    return Study(study.name, study.origin, study.base, study.arms, study.seeds, study.keep_models)
+
+
+def _check_study(study: Study, storage: Path) -> None:
+    """Raise `InputError` for what can be seen to be wrong before anything is written, prepared or started."""
+    check_tracking_uri(study.config.tracking.uri, storage)
+    log_unwritten_secret(study.config.tracking.uri, f"gazetune ablate --resume {study.name}")
+
+
+def _run_in_folder(study: Study, folder: AblationFolder, address: str | None) -> AblationDocument:
+    """Prepare the ablation of a folder and run its driver. If it is stopped or killed, one line says how to go on."""
+    from gazetune.trials.start.cluster_connection import ClusterConnection
+
+    resume = resume_command(study.name, folder.path.parent)
+    killed = (
+        f"ablation '{study.name}' ended, as its process or its Ray was killed; finished cells stay, and those that ran "
+        f"go on from their last checkpoints with: {resume}"
+    )
+    with ProgressDisplay(len(study.cells), noun="cell") as progress, ExitStack() as stack:
+        # The stack ends in reverse order: Ray first, the exit message last.
+        stack.enter_context(without_gpus())
+        stack.enter_context(ExitMessage()).print_if_killed(f"gazetune: error: {killed}")
+        stack.callback(folder.unlock)
+        folder.requests.announce_phase("preparing")
+        patience = study.config.search.node_patience
+        cluster = stack.enter_context(ClusterConnection(address, study.resource_shapes(), patience, folder, progress))
+        from ray.exceptions import RayError, RayTaskError
+
+        from gazetune.ablation.driver import drive_ablation
+
+        try:
+            return drive_ablation(study, folder, cluster, progress)
+        except KeyboardInterrupt:
+            done = len(folder.read_complete_cells(study))
+            raise Interrupted(
+                f"ablation '{study.name}' was stopped with {done} of {len(study.cells)} cells finished; go on with: "
+                f"{resume}"
+            ) from None
+        except RayError as error:
+            if isinstance(error, RayTaskError) and not isinstance(error.cause, RayError):
+                raise  # an error of our own code, in a Ray that is well
+            raise RunError(killed.replace("its process or its Ray", "its Ray")) from error
