@@ -129,12 +129,12 @@ class AblationDocument:
     cells: tuple[CellRecord, ...]
     answer: Answer | None
     """Whether gaze helps; None of a study that does not ask: no arm with gaze has a baseline without it."""
-    answers: tuple[AnswerRecord, ...]
-    """The same for each arm with gaze that has a baseline without it."""
     verdict: str
     """The same in a few sentences."""
     report: str
     """Path of `report.md`."""
+    answers: tuple[AnswerRecord, ...] = ()
+    """The answer of each arm with gaze that has a baseline without it."""
     importance_by_measure: Mapping[str, float] = field(default_factory=dict)
     """Where arms differ in `gaze.features`: the share of each measure in what masks explain; the largest first."""
     notes: tuple[str, ...] = ()
