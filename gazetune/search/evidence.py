@@ -42,8 +42,17 @@ def read_evidence(storage: Path, name: str) -> RunEvidence:
     folder, space = SearchFolder.find(storage, name)
     # The lock is looked at before the document: a search that ends in between is finished then, not interrupted.
     driven = folder.is_driven()
-    stored = folder.read_document()
-    study = find_study(space.config.search.storage or own_study_url(folder.path), space.name)
+    try:
+        stored = folder.read_document()
+    except ValueError as error:
+        raise _no_document(folder, error) from None
+    missing = "the search has no study any more"
+    try:
+        study = find_study(space.config.search.storage or own_study_url(folder.path), space.name)
+    except InputError as error:
+        if stored is None:
+            raise
+        study, missing = None, str(error)  # a finished search has its document
     if stored is None:
         document = _unfinished_document(folder, space, study)
         state: RunState = "running" if driven else "interrupted"
@@ -51,10 +60,15 @@ def read_evidence(storage: Path, name: str) -> RunEvidence:
     try:
         document = read_document(_with_controls(stored, space))
     except ValueError as error:
-        raise InputError(f"{folder.document}: {error}; accepted: the document of a finished search") from None
+        raise _no_document(folder, error) from None
     if not document.config:
         document = replace(document, config=dump_config(space.config))
-    return gather_evidence(document, folder, space, study, "finished")
+    evidence = gather_evidence(document, folder, space, study, "finished")
+    return evidence if study is not None else replace(evidence, no_curves=missing)
+
+
+def _no_document(folder: SearchFolder, error: ValueError) -> InputError:
+    return InputError(f"{folder.document}: {error}; accepted: the document of a finished search")
 
 
 def gather_evidence(

@@ -191,3 +191,14 @@ def test_the_report_says_what_won(document: dict[str, Any]) -> None:
     (data,) = document["data"]
     assert data["pairs"].keys() == {"train", "validation", "test"} and data["dropped"] == data["notes"] == {}
     assert f"\n- pairs: `{', '.join(f'{count} {split}' for split, count in data['pairs'].items())}`" in text
+
+
+def test_the_search_ends_with_its_page_and_its_table_of_trials(
+    document: dict[str, Any], client: mlflow.MlflowClient
+) -> None:
+    folder = Path(document["storage"])
+    page = (folder / "report.html").read_text()
+    assert page.count("<svg") >= 7 and document["best"]["id"] in page.partition("<svg")[0]
+    assert f"on {document['best']['test']['n']} test pairs" in page, "the margins on test are drawn"
+    assert len((folder / "trials.csv").read_text().splitlines()) == 1 + len(document["trials"])
+    assert "report.html" in [file.path for file in client.list_artifacts(document["mlflow_parent_run"])]

@@ -189,6 +189,20 @@ def test_a_search_of_an_older_version_has_a_report(
     assert "the lengths of the replies were not kept" in page
 
 
+def test_a_finished_search_whose_study_is_gone_or_broken_has_a_report_without_curves(
+    begin: Callable[..., SearchFolder], space: SearchSpace, tmp_path: Path
+) -> None:
+    folder = begin()
+    finish(folder, space)
+    (folder.path / "study.db").unlink()
+    assert read_evidence(tmp_path / "runs", "small").no_curves == "the search has no study any more"
+    (folder.path / "study.db").write_text("no database")
+    assert "cannot be used" in read_evidence(tmp_path / "runs", "small").no_curves
+    folder.document.unlink()
+    with pytest.raises(InputError, match="cannot be used"):
+        read_evidence(tmp_path / "runs", "small")
+
+
 def test_a_name_that_is_not_there_and_a_document_that_is_none_are_refused_in_one_line(
     begin: Callable[..., SearchFolder], space: SearchSpace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -198,6 +212,9 @@ def test_a_name_that_is_not_there_and_a_document_that_is_none_are_refused_in_one
     assert main(["report", "smal", *storage]) == 2
     refused = capsys.readouterr().err.strip().splitlines()
     assert len(refused) == 1 and "there is no search 'smal'" in refused[0] and "accepted: small" in refused[0]
+    folder.document.write_text('{"name": "small"')
+    with pytest.raises(InputError, match=r"search\.json: Expecting"):
+        read_evidence(tmp_path / "runs", "small")
     folder.document.write_text('{"name": "small"}')
     with pytest.raises(InputError, match=r"search\.json: storage is missing"):
         read_evidence(tmp_path / "runs", "small")

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from gazetune.report.html.figure import BLUE, INK, colour_variables, new_figure, render_svg, shade
 
-MARKUP = "<script>alert('$1')</script> & \"x\""
+MARKUP = "<script>alert('$x_1$')</script> & \"x\""
 
 
 def draw() -> Figure:
