@@ -34,7 +34,7 @@ from gazetune.eyetracking.repeated_readings import MatchedRecording, settle_repe
 from gazetune.files.atomic_write import write_files_atomically
 from gazetune.gaze.words import text_key
 
-_SCHEMA = pa.schema(
+RECORDED_SCHEMA = pa.schema(
     [
         ("text_sha256", pa.string()),
         ("reader", pa.string()),
@@ -44,6 +44,7 @@ _SCHEMA = pa.schema(
         *((name, pa.float64()) for name in MEASURES),
     ]
 )
+"""Columns of a file of recorded gaze."""
 
 _Row = dict[str, str | int | float]
 """A row of the Parquet file."""
@@ -260,7 +261,7 @@ def _put_pages_apart(
 
 def _write_files(out: Path, rows: Sequence[_Row], report: ImportReport) -> None:
     # Both files are made before one is written, so that a table that cannot be made leaves no report.
-    table = pa.Table.from_pylist(list(rows), schema=_SCHEMA.with_metadata({"units": report.units}))
+    table = pa.Table.from_pylist(list(rows), schema=RECORDED_SCHEMA.with_metadata({"units": report.units}))
     content = io.BytesIO()  # what pyarrow says of a file that it cannot write fills several lines
     pq.write_table(table, content)
     report_content = json.dumps(report.to_json(), indent=2) + "\n"

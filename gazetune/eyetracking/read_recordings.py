@@ -54,8 +54,15 @@ def read_recordings(path: Path, settings: ImportSettings) -> LoadedRecordings:
         loaded.dropped += _list_unread_files(source, loaded)
     if not loaded.recordings and all(each.what == "file" and each.reason in _UNREAD for each in loaded.dropped):
         unread = sum(each.count for each in loaded.dropped)
+        ifllm = (
+            "; with --format ifllm a folder of query_logs_table.csv"
+            if (path / "query_logs_table.csv").is_file()
+            else ""
+        )
         more = f" ({unread} files of no known format, as {loaded.dropped[0].source})" if unread else ""
-        raise InputError(f"{path}: has no recordings{more}; accepted: {'; '.join(each.files for each in formats)}")
+        raise InputError(
+            f"{path}: has no recordings{more}; accepted: {'; '.join(each.files for each in formats)}{ifllm}"
+        )
     return loaded
 
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from gazetune.cli.options import Subparsers, add_json_option, path_argument, path_or_name_argument
 from gazetune.cli.outcome import Outcome
+from gazetune.errors import InputError
 
 if TYPE_CHECKING:
+    from gazetune.eyetracking.ifllm.import_ifllm import IfllmReport
     from gazetune.eyetracking.import_recordings import ImportReport
     from gazetune.eyetracking.import_settings import ImportSettings
 
@@ -29,12 +31,15 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--data",
         type=path_or_name_argument,
-        required=True,
         metavar="PAIRS",
-        help="the pairs that were read, as data.source",
+        help="the pairs that were read, as data.source; needed without --format",
     )
     parser.add_argument(
-        "--out", type=path_argument, required=True, metavar="FILE", help="Parquet file to write, for gaze.path"
+        "--out",
+        type=path_argument,
+        required=True,
+        metavar="FILE",
+        help="Parquet file to write, for gaze.path; with --format a folder",
     )
     parser.add_argument(
         "--screen",
@@ -109,8 +114,10 @@ def add_parser(subparsers: Subparsers) -> None:
         help="drop what belongs to no text of the pairs or no screen, instead of refusing",
     )
     _add_pymovements_flags(parser)
+    _add_ifllm_flags(parser)
     add_json_option(parser, "print the report as one JSON document")
-    parser.set_defaults(run=run)
+    defaults = {action.dest: action.default for action in parser._actions}
+    parser.set_defaults(run=run, defaults=defaults)
 
 
 def _add_pymovements_flags(parser: argparse.ArgumentParser) -> None:
@@ -154,8 +161,76 @@ def _add_pymovements_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_ifllm_flags(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("studies that have pairs and gaze (of the flags above --out and --units count)")
+    group.add_argument(
+        "--format",
+        choices=("ifllm",),
+        help="SOURCE is the folder of query_logs_table.csv and user_behavior: write pairs.jsonl, gaze.parquet and "
+        "report.json to the folder --out",
+    )
+    group.add_argument(
+        "--min-samples",
+        type=int,
+        metavar="N",
+        help="drop a pair with fewer samples on both replies together (default: 1)",
+    )
+    group.add_argument(
+        "--min-seen",
+        type=float,
+        metavar="SHARE",
+        help="drop a pair of which less of a reply was looked at (default: 0)",
+    )
+    group.add_argument(
+        "--min-pairs", type=int, metavar="N", help="drop a reader with fewer pairs that keep these limits (default: 1)"
+    )
+
+
+_GATES = ("min_samples", "min_seen", "min_pairs")
+_NOT_OF_STUDIES = (
+    *("data", "screen", "words", "assign", "cross", "reader_from", "repeats", "max_distance", "min_fixations"),
+    *("min_assigned", "first_pass_only", "skip_unmatched", "trial_message", "dataset", "content", "columns", "detect"),
+    *("threshold", "min_duration", "viewing"),
+)
+"""Flags that say nothing about a study's own format."""
+
+
+def _import_study(args: argparse.Namespace) -> Outcome:
+    from gazetune.eyetracking.ifllm.import_ifllm import QualityGates, import_ifllm
+
+    for name in _NOT_OF_STUDIES:
+        if getattr(args, name) != args.defaults[name]:
+            raise InputError(f"--{name.replace('_', '-')}: not with --format {args.format}, which has pairs and words")
+    gates = {name: getattr(args, name) for name in _GATES if getattr(args, name) is not None}
+    report = import_ifllm(args.source, args.out, QualityGates(**gates), args.units)
+    return Outcome(report.to_json(), lambda: _print_study(report))
+
+
+def _print_study(report: IfllmReport) -> None:
+    print(
+        f"{report.out}: {report.pairs} pairs of {report.readers} readers, {report.samples} samples; both replies with "
+        f"gaze in {100 * report.both_seen:.1f} % of the pairs, {100 * report.seen:.0f} % of a reply seen in "
+        f"{report.seconds:.0f} s on average"
+    )
+    for reason, count in report.dropped.items():
+        print(f"dropped {count} of {report.questions} questions: {reason}")
+    for reason, count in report.samples_left_out.items():
+        print(f"left out {count} samples: {reason}")
+    for gate, count in report.stricter.items():
+        print(f"{count} pairs have {gate}")
+    for note in report.notes:
+        print(f"note: {note}")
+
+
 def run(args: argparse.Namespace) -> Outcome:
     """Import, and return what was imported, and what was dropped and why."""
+    if args.format is not None:
+        return _import_study(args)
+    given = next((name for name in _GATES if getattr(args, name) is not None), None)
+    if given is not None:
+        raise InputError(f"--{given.replace('_', '-')}: is for --format ifllm")
+    if args.data is None:
+        raise InputError("--data: is missing; accepted: the pairs that were read, as data.source (or --format ifllm)")
     from gazetune.eyetracking.import_recordings import import_recordings
     from gazetune.preferences.read_pairs import list_messages, read_pairs
 
