@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gazetune.ablation.folder import AblationFolder
 from gazetune.ablation.study import Cell, Study, control_of
@@ -41,6 +41,8 @@ class _Progress:
     run: str
     """Id of its MLflow run."""
     last: TrainingReport | None = None
+    curve: list[tuple[int, float]] = field(default_factory=list)
+    """Training examples and validation accuracy at each evaluation that this driver saw."""
 
 
 class CellPhase:
@@ -137,6 +139,7 @@ class CellPhase:
 
     def _add_report(self, cell: Cell, running: _Progress, report: TrainingReport) -> None:
         running.last = report
+        running.curve.append((report.examples, report.metrics["val/accuracy"]))
         log_report(self._tracker, running.run, report)
         self._progress.show_evaluation(cell.label, report.examples, report.budget, report.val_accuracy)
 
@@ -157,6 +160,7 @@ class CellPhase:
         self._tracker.log_test(running.run, accuracy, len(correct), accuracy_interval(correct), last.step)
         self._tracker.log_metrics(running.run, {BEST_METRIC: last.val_accuracy}, last.step)
         self._tracker.finish_run(running.run, "COMPLETE", None)
+        self._folder.write_curve(cell.id, running.curve)
         self._folder.write_cell(_make_record(cell, running, accuracy, None))
         self._clear(cell)
         if not self._study.keep_models:

@@ -61,6 +61,7 @@ def drive_ablation(
         raise
     write_ablation_report(document, folder.report)
     tracker.log_file(parent_run, folder.report)
+    _write_pages(document, folder, tracker, progress)
     tracker.set_tags(parent_run, {NOTE_TAG: document.verdict})
     any_complete = any(cell.state == "COMPLETE" for cell in document.cells)
     tracker.finish_run(parent_run, "COMPLETE" if any_complete else "FAIL", None)
@@ -68,6 +69,24 @@ def drive_ablation(
     if not any_complete:
         raise RunError(f"every cell failed, the first one: {document.cells[0].reason}; see {document.report}")
     return document
+
+
+def _write_pages(
+    document: AblationDocument, folder: AblationFolder, tracker: Tracker, progress: ProgressDisplay
+) -> None:
+    """Write the report's page, LaTeX and CSV beside its Markdown. What was found does not depend on them."""
+    # Imported here: matplotlib is not needed before an ablation ends.
+    from gazetune.ablation.evidence import gather_evidence
+    from gazetune.report.report_files import write_report_files
+
+    try:
+        files = write_report_files(gather_evidence(document, folder), folder.path, keep_markdown=True)
+    except Exception as error:  # hours of training do not end in an error because of a picture
+        again = f"gazetune report {document.name} --storage {folder.path.parent}"
+        line = f"the page of the report was not written ({type(error).__name__}: {error}); try again with: {again}"
+        progress.print_line(line)
+        return
+    tracker.log_file(document.mlflow_parent_run, files["html"])
 
 
 def _run_cells(phase: CellPhase, cluster: ClusterConnection, progress: ProgressDisplay) -> None:

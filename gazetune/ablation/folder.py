@@ -9,6 +9,7 @@ ablation.json           the document
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -100,6 +101,18 @@ class AblationFolder(RunFolder):
     def write_cell(self, record: CellRecord) -> None:
         """Write how a cell ended. From then on it is not run again, unless it failed."""
         write_atomically(self.trial_folder(record.id) / "cell.json", json.dumps(asdict(record)), durable=True)
+
+    def write_curve(self, cell_id: str, points: Sequence[tuple[int, float]]) -> None:
+        """Write what a cell reached at its evaluations: training examples and validation accuracy."""
+        write_atomically(self.trial_folder(cell_id) / "curve.json", json.dumps(points))
+
+    def read_curve(self, cell_id: str) -> tuple[tuple[int, float], ...]:
+        """Return what a cell reached at its evaluations; nothing of one that was not evaluated."""
+        try:
+            stored = json.loads((self.trial_folder(cell_id) / "curve.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return ()
+        return tuple((int(examples), float(accuracy)) for examples, accuracy in stored)
 
     def read_complete_cells(self, study: Study) -> dict[str, CellRecord]:
         """Return, by id, the cells that are COMPLETE and have their margins on test."""

@@ -6,7 +6,6 @@ A mistake in the study, and a name that is taken, are told before anything heavy
 from __future__ import annotations
 
 import contextlib
-import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +18,7 @@ from gazetune.devices import without_gpus
 from gazetune.errors import Interrupted, RunError
 from gazetune.files.paths import resolve_path
 from gazetune.report.ablation_document import AblationDocument
+from gazetune.report.wording import resume_ablation_command
 from gazetune.search.space.shipped_spaces import find_space_file
 from gazetune.tracking.location import check_tracking_uri, log_unwritten_secret, stored_tracking_uri
 from gazetune.trials.progress import ProgressDisplay
@@ -129,17 +129,6 @@ def resume_ablation(
     return _run_in_folder(study, folder, address)
 
 
-def resume_command(name: str, storage: Path) -> str:
-    """Return the command that goes on with an ablation, as a shell takes it.
-
-    Examples
-    --------
-    >>> resume_command("mine", Path("/my runs"))
-    "gazetune ablate --resume mine --storage '/my runs'"
-    """
-    return f"gazetune ablate --resume {shlex.quote(name)} --storage {shlex.quote(str(storage))}"
-
-
 def _read_again(study: Study) -> Study:
     """Return a study whose base has changed without what was known of the old base."""
     return Study(study.name, study.origin, study.base, study.arms, study.seeds, study.keep_models)
@@ -155,7 +144,7 @@ def _run_in_folder(study: Study, folder: AblationFolder, address: str | None) ->
     """Prepare the ablation of a folder and run its driver. If it is stopped or killed, one line says how to go on."""
     from gazetune.trials.start.cluster_connection import ClusterConnection
 
-    resume = resume_command(study.name, folder.path.parent)
+    resume = resume_ablation_command(study.name, folder.path.parent)
     killed = (
         f"ablation '{study.name}' ended, as its process or its Ray was killed; finished cells stay, and those that ran "
         f"go on from their last checkpoints with: {resume}"

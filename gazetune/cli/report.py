@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gazetune.cli.options import Subparsers, add_json_option, add_storage_option, path_argument
 from gazetune.cli.outcome import Outcome
 from gazetune.files.paths import resolve_path
+
+if TYPE_CHECKING:
+    from gazetune.report.evidence import RunEvidence
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -23,13 +28,23 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> Outcome:
     """Write the files and return their paths."""
-    from gazetune.search.evidence import read_evidence
+    from gazetune.ablation.folder import AblationFolder
 
     storage = resolve_path(args.storage, "--storage")
-    evidence = read_evidence(storage, args.name)
+    evidence = _read_evidence(storage, args.name, args.name in AblationFolder.list_names(storage))
     from gazetune.report.report_files import write_report_files  # draws: not for a name that is not there
 
     out = storage / args.name if args.out is None else resolve_path(args.out, "--out")
     files = write_report_files(evidence, out, keep_markdown=args.out is None and evidence.state == "finished")
     paths = {kind: str(path) for kind, path in files.items()}
     return Outcome({"name": args.name, "state": evidence.state, **paths}, lambda: print("\n".join(paths.values())))
+
+
+def _read_evidence(storage: Path, name: str, is_ablation: bool) -> RunEvidence:
+    if is_ablation:
+        from gazetune.ablation.evidence import read_ablation_evidence
+
+        return read_ablation_evidence(storage, name)
+    from gazetune.search.evidence import read_evidence
+
+    return read_evidence(storage, name)

@@ -40,6 +40,17 @@ def resume_command(name: str, storage: Path) -> str:
     return f"gazetune search --resume {shlex.quote(name)} --storage {shlex.quote(str(storage))}"
 
 
+def resume_ablation_command(name: str, storage: Path) -> str:
+    """Return the command that goes on with an ablation, as a shell takes it.
+
+    Examples
+    --------
+    >>> resume_ablation_command("mine", Path("/my runs"))
+    "gazetune ablate --resume mine --storage '/my runs'"
+    """
+    return f"gazetune ablate --resume {shlex.quote(name)} --storage {shlex.quote(str(storage))}"
+
+
 def format_percent(share: float | None) -> str:
     """Return an accuracy as percent with one digit, or a dash where there is none.
 
