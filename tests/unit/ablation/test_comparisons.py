@@ -118,9 +118,10 @@ def test_many_pairs_without_a_gain_deny_it() -> None:
 
 
 def test_a_study_is_supported_when_one_of_its_arms_is() -> None:
-    answers = [AnswerRecord(str(number), answer, "none", (), None) for number, answer in enumerate(("cannot tell",))]
-    assert answer_study(answers) == "cannot tell"
-    assert answer_study([*answers, replace(answers[0], answer="supported")]) == "supported"
+    unknown = AnswerRecord("add", "cannot tell", "none", (), None)
+    assert answer_study([unknown]) == "cannot tell"
+    assert answer_study([unknown, replace(unknown, answer="supported")]) == "supported"
+    assert answer_study([unknown, replace(unknown, answer="not supported")]) == "cannot tell"
 
 
 def test_without_a_control_the_verdict_says_that_none_was_trained() -> None:
