@@ -68,6 +68,15 @@ def test_predictors_compare_each_with_its_own_shuffled_measures() -> None:
     assert {(name, f"{name} shuffled") for name in ("lexical", "bilstm", "roberta")} <= found
 
 
+def test_human_gaze_asks_of_recorded_gaze_alone_and_keeps_readers_whole() -> None:
+    study = shipped("human_gaze")
+    asked = [(each.arm, each.baseline) for each in list_contrasts(study) if each.purpose == "gaze"]
+    assert set(asked) == {("recorded", other) for other in ("none", "shuffled", "constant", "noise")}
+    assert study.arm_configs["predicted"].gaze.path is None
+    assert study.arm_configs["reading time"].gaze.features == ("TRT",)
+    assert {config.data.group for config in study.arm_configs.values()} == {"reader"}
+
+
 def test_the_reference_and_its_repairs_differ_in_one_key_each() -> None:
     study = shipped("reference_vs_corrected")
     assert study.arm_configs["reference"].preset == "reference"

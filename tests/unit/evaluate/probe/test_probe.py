@@ -68,6 +68,7 @@ def test_what_length_tells_is_not_called_gaze() -> None:
     result = run_probe(ProbeItems(items.length, measures, items.groups))
     assert result.scores["TRT"].ci95[0] > 0.5
     assert not result.found and result.measures == ()
+    assert run_probe(items, by_measure=False).scores["all measures + length"].ci95[0] > 0.5, "length is in it"
 
 
 def test_a_measure_that_is_the_same_everywhere_is_not_asked_about() -> None:

@@ -100,13 +100,16 @@ def test_units_are_those_of_the_shared_task_and_the_file_says_what_is_coarse(stu
 
 def test_a_row_is_told_to_its_question_by_text_and_index(tmp_path: Path) -> None:
     """Both questions have a left reply that begins alike: the text before tells whose the beginning is."""
-    first, second = "The sky is blue today.", "The sky is not blue."
+    first, second = "The sky above us is blue today.", "The sky above us is not blue."
     questions = [question(1, llm_response_1=first), question(2, llm_response_1=second, preference="2.0")]
-    left = looking_at(first, 19, 4) + looking_at(second, 12, 4, start=5000)
+    left = looking_at(first, 24, 4) + looking_at(second, 24, 4, start=5000)
     study = write_study(tmp_path / "study", questions, {("anna", "7"): (left, looking_at(RIGHT, 3, 3))})
     import_ifllm(study, tmp_path / "out", units="ms")
     both = RecordedPredictor(tmp_path / "out" / "gaze.parquet").predict([first, second])
     assert [gaze.values[1, 0] for gaze in both] == [1, 1]  # `sky` once in each
+    rows = [json.loads(line) for line in (tmp_path / "out" / "pairs.jsonl").read_text().splitlines()]
+    assert [(row["chosen"], row["rejected"]) for row in rows] == [(first, RIGHT), (RIGHT, second)]
+    assert [row["chosen_side"] for row in rows] == ["left", "right"]
 
 
 def test_a_window_that_counts_from_its_own_paragraph_is_found_by_its_text() -> None:
@@ -119,8 +122,7 @@ def test_a_window_that_counts_from_its_own_paragraph_is_found_by_its_text() -> N
 def test_characters_beyond_the_first_plane_count_twice_in_a_browser() -> None:
     reply = "\U0001f600 \U0001f600 and then a word"
     at = reply.index("word")
-    window = reply[at - 10 : at + 4]
-    assert ShownReplies([reply]).find_characters(window, at + 2) == {0: at}
+    assert ShownReplies([reply]).find_characters("word", at + 2) == {0: at}
 
 
 def test_quotation_marks_in_a_window_and_rows_without_a_flag_are_read(tmp_path: Path) -> None:
