@@ -86,7 +86,7 @@ def make_evidence(trials: int = 40) -> RunEvidence:
 def _make_document(trials: list[TrialRecord], best: TrialRecord) -> SearchDocument:
     test = TestRecord(0.853, 450, (0.817, 0.883))
     compared = BaselineRecord(0.64, 450, (0.595, 0.683), 0.213, (0.162, 0.264), 1e-9)
-    values = [("fusion.kind", "add"), ("fusion.kind", "none"), ("data.source", MARKUP), ("data.source", "planted")]
+    values = [("fusion.kind", "add"), ("fusion.kind", "none"), ("data.source", MARKUP), ("data.source", "<i>")]
     means = [ValueMean(key, value, 9, 0.7 - 0.02 * place, (0.6, 0.8)) for place, (key, value) in enumerate(values)]
     return SearchDocument(
         name=MARKUP,

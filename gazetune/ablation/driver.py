@@ -77,7 +77,7 @@ def _write_pages(
     """Write the report's page, LaTeX and CSV beside its Markdown. What was found does not depend on them."""
     # Imported here: matplotlib is not needed before an ablation ends.
     from gazetune.ablation.evidence import gather_evidence
-    from gazetune.report.report_files import write_report_files
+    from gazetune.report.html.report_files import write_report_files
 
     try:
         files = write_report_files(gather_evidence(document, folder), folder.path, keep_markdown=True)

@@ -114,7 +114,7 @@ def _log_winner(active: ActiveSearch, document: SearchDocument) -> None:
 def _write_pages(active: ActiveSearch, document: SearchDocument) -> None:
     """Write the report's page, LaTeX and CSV beside its Markdown. What was found does not depend on them."""
     # Imported here: matplotlib is not needed before a search ends.
-    from gazetune.report.report_files import write_report_files
+    from gazetune.report.html.report_files import write_report_files
     from gazetune.search.evidence import gather_evidence
 
     folder, space = active.prepared.folder, active.prepared.space

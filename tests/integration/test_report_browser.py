@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gazetune.report.report_files import write_report_files
+from gazetune.report.html.report_files import write_report_files
 from tests.report_evidence import make_ablation, make_evidence
 
 MEASURE = """

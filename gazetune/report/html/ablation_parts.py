@@ -158,10 +158,12 @@ def arm_curves_section(evidence: RunEvidence) -> Section:
         return Section("curves", title, ("There are no learning curves: no evaluation of a cell was kept.",))
     assert evidence.ablation is not None
     arms = evidence.ablation.arms
-    shown = sorted(curves, key=lambda name: -(arms[name].accuracy or 0.0))[: len(_ARM_COLOURS)]
+    # Of an ablation that is not finished no arm is known yet.
+    reached = {name: arm.accuracy for name, arm in arms.items() if arm.accuracy is not None}
+    shown = sorted(curves, key=lambda name: -reached.get(name, curves[name].points[-1][1]))[: len(_ARM_COLOURS)]
     text = ["Validation accuracy at each evaluation, the mean over the seeds of an arm that were evaluated there."]
     if len(shown) < len(curves):
-        text.append(f"The picture has the {len(shown)} of {len(curves)} arms that are best on test.")
+        text.append(f"The picture has the {len(shown)} of {len(curves)} arms that are best.")
     rows = [
         [name, str(examples), format_percent(value)]
         for name in shown

@@ -211,7 +211,9 @@ def test_a_name_that_is_not_there_and_a_document_that_is_none_are_refused_in_one
     storage = ["--storage", str(tmp_path / "runs")]
     assert main(["report", "smal", *storage]) == 2
     refused = capsys.readouterr().err.strip().splitlines()
-    assert len(refused) == 1 and "there is no search 'smal'" in refused[0] and "accepted: small" in refused[0]
+    assert (
+        len(refused) == 1 and "there is no search or ablation 'smal'" in refused[0] and "accepted: small" in refused[0]
+    )
     folder.document.write_text('{"name": "small"')
     with pytest.raises(InputError, match=r"search\.json: Expecting"):
         read_evidence(tmp_path / "runs", "small")

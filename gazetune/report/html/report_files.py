@@ -29,9 +29,9 @@ from gazetune.report.html.lists import (
 from gazetune.report.html.page import render_page
 from gazetune.report.html.reward_plots import reward_sections
 from gazetune.report.html.section import Section
+from gazetune.report.html.texts import render_latex, render_markdown, render_trials_csv
 from gazetune.report.html.trial_plots import cost_section, curves_section, history_section
 from gazetune.report.html.value_plots import importance_section, masks_section, means_section
-from gazetune.report.texts import render_latex, render_markdown, render_trials_csv
 from gazetune.report.wording import best_line, diagnostics_line, ended_line, state_verdict
 
 PAGE, MARKDOWN, LATEX, TRIALS = "report.html", "report.md", "report.tex", "trials.csv"

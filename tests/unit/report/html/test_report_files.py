@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gazetune.report.report_files import list_sections, write_report_files
+from gazetune.report.html.report_files import list_sections, write_report_files
 from tests.report_evidence import BUDGET, MARKUP, RUNGS, make_ablation, make_evidence
 
 
@@ -19,6 +19,13 @@ def test_the_page_of_a_thousand_trials_stays_small_and_says_what_was_left_out(tm
     assert re.search(r"\d+ of \d+ trials are drawn: all that improved the best", page)
     assert page.count("<tr>") < 1500
     assert len(files["csv"].read_text().splitlines()) == 2501
+
+
+def test_no_text_of_the_user_is_markup_in_the_page(tmp_path: Path) -> None:
+    for evidence in (make_evidence(), make_ablation()):
+        page = write_report_files(evidence, tmp_path)["html"].read_text()
+        assert "<script" not in page and "<i>" not in page and "\x07" not in page
+        assert page.count("&lt;script&gt;alert(&#x27;$x_1$&#x27;)") > 5
 
 
 def test_markdown_and_latex_have_the_tables_and_show_markup_as_text(tmp_path: Path) -> None:
