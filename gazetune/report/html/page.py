@@ -29,7 +29,7 @@ svg * { stroke-linejoin: round; stroke-linecap: butt; }
 .table th, .table td { text-align: left; padding: .15rem .5rem; }
 .table .number { text-align: right; }
 .table td.number { white-space: nowrap; } .table td { min-width: 3.5rem; }
-.table td:first-child { min-width: 5rem; } .table td.words { min-width: 10rem; }
+.table td:first-child:not(.number) { min-width: 5rem; } .table td.words { min-width: 10rem; }
 pre { overflow: auto; max-height: 28rem; font-size: .85rem; border: 1px solid var(--line); padding: .6rem; }
 @media print { nav { display: none; } .pair { display: block; } .table { margin-top: 1rem; }
   .table, pre { max-height: none; overflow: visible; }
