@@ -20,6 +20,7 @@ from gazetune.errors import RunError
 from gazetune.evaluate.margins import Margins, margins_file, write_margins
 from gazetune.evaluate.statistics import accuracy_interval
 from gazetune.report.ablation_document import CellRecord
+from gazetune.report.wording import resume_ablation_command
 from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.data.prepared_data import prepare_data
 from gazetune.tracking.mlflow_runs import BEST_METRIC, Tracker
@@ -92,7 +93,8 @@ class CellPhase:
 
         def check_interrupted() -> None:
             if slots.fatal_reason is not None:
-                raise RunError(f"ablation '{self._study.name}' cannot go on: {slots.fatal_reason}")
+                resume = resume_ablation_command(self._study.name, self._folder.path.parent)
+                raise RunError(f"ablation '{self._study.name}' ended as {slots.fatal_reason}; go on with: {resume}")
             if self._folder.requests.is_stop_requested(None):
                 raise KeyboardInterrupt
 

@@ -15,8 +15,9 @@ from gazetune.ablation.study import Study
 from gazetune.ablation.study_file import read_study
 from gazetune.config.keys import set_key
 from gazetune.devices import without_gpus
-from gazetune.errors import Interrupted, RunError
+from gazetune.errors import InputError, Interrupted, RunError
 from gazetune.files.paths import resolve_path
+from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.report.ablation_document import AblationDocument
 from gazetune.report.wording import resume_ablation_command
 from gazetune.search.space.shipped_spaces import find_space_file
@@ -137,7 +138,19 @@ def _read_again(study: Study) -> Study:
 def _check_study(study: Study, storage: Path) -> None:
     """Raise `InputError` for what can be seen to be wrong before anything is written, prepared or started."""
     check_tracking_uri(study.config.tracking.uri, storage)
+    _check_weights(study)
     log_unwritten_secret(study.config.tracking.uri, f"gazetune ablate --resume {study.name}")
+
+
+def _check_weights(study: Study) -> None:
+    """Refuse a predictor whose file is not given, named with the first arm that asks for it."""
+    for arm, config in study.arm_configs.items():
+        if config.fusion.kind == "none" or config.gaze.path is not None:
+            continue
+        try:
+            create_predictor(config)
+        except InputError as error:
+            raise InputError(f"{study.origin}: arm '{arm}': {error}") from None
 
 
 def _run_in_folder(study: Study, folder: AblationFolder, address: str | None) -> AblationDocument:

@@ -1,4 +1,4 @@
-"""`gazetune status`: what a search does, has done and still has to do, seen from any terminal."""
+"""`gazetune status`: what a search or an ablation does, has done and still has to do, seen from any terminal."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from gazetune.cli.outcome import Outcome
 from gazetune.files.paths import resolve_path
 
 if TYPE_CHECKING:
+    from gazetune.ablation.status import AblationStatus
     from gazetune.search.status import CapUse, ListedSearch, SearchStatus, TrialStatus
 
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the subcommand."""
-    parser = subparsers.add_parser("status", help="show how far a search is", allow_abbrev=False)
-    parser.add_argument("name", metavar="NAME", nargs="?", help="name of the search (default: list all searches)")
+    parser = subparsers.add_parser("status", help="show how far a search or an ablation is", allow_abbrev=False)
+    parser.add_argument("name", metavar="NAME", nargs="?", help="name of the search or ablation (default: list all)")
     add_storage_option(parser)
     add_json_option(parser, "print the status as one JSON document")
     parser.set_defaults(run=run)
@@ -28,17 +29,23 @@ def run(args: argparse.Namespace) -> Outcome:
     """Look at the search, or at all of them, and return what is seen."""
     from dataclasses import asdict
 
+    from gazetune.ablation.status import describe_ablation, list_ablations
     from gazetune.search.status import list_searches, read_status
 
     storage = resolve_path(args.storage, "--storage")
+    ablations = list_ablations(storage)
     if args.name is None:
         searches = list_searches(storage)
-        return Outcome({"searches": [asdict(each) for each in searches]}, lambda: _print_list(storage, searches))
+        listed = {"searches": [asdict(each) for each in searches], "ablations": [asdict(each) for each in ablations]}
+        return Outcome(listed, lambda: _print_list(storage, searches, ablations))
+    ablation = next((each for each in ablations if each.name == args.name), None)
+    if ablation is not None:
+        return Outcome(asdict(ablation), lambda: print("\n".join(describe_ablation(ablation))))
     status = read_status(storage, args.name)
     return Outcome(asdict(status), lambda: print("\n".join(_describe_status(status))))
 
 
-def _print_list(storage: Path, searches: Sequence[ListedSearch]) -> None:
+def _print_list(storage: Path, searches: Sequence[ListedSearch], ablations: Sequence[AblationStatus]) -> None:
     for each in searches:
         state = each.phase if each.phase is not None and each.state == "running" else each.state
         best = "" if each.best_val_accuracy is None else f", best validation accuracy {each.best_val_accuracy:.3f}"
@@ -46,7 +53,13 @@ def _print_list(storage: Path, searches: Sequence[ListedSearch]) -> None:
             print(f"{each.name}: {each.problem}")
             continue
         print(f"{each.name}: {state}, {each.finished} of {each.trials} trials finished{best}")
-    if not searches:
+    for ablation in ablations:
+        if ablation.problem is not None:
+            print(f"{ablation.name}: {ablation.problem}")
+            continue
+        state = ablation.state if ablation.driver is None else ablation.driver.phase
+        print(f"{ablation.name}: an ablation, {state}, {ablation.complete} of {ablation.cells} cells finished")
+    if not searches and not ablations:
         print(f"no search was started in {storage}")
 
 

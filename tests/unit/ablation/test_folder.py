@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gazetune.ablation.folder import AblationFolder
+from gazetune.ablation.status import describe_ablation, list_ablations
 from gazetune.ablation.stop import request_ablation_stop
 from gazetune.ablation.study import Study
 from gazetune.ablation.study_file import read_study
@@ -73,3 +74,16 @@ def test_only_one_that_is_driven_is_asked_to_stop(tmp_path: Path, study: Study) 
     folder.unlock()
     with pytest.raises(InputError, match="ablation 'controls' is not running; go on with: gazetune ablate --resume"):
         request_ablation_stop(tmp_path, "controls")
+
+
+def test_the_status_counts_cells_and_names_those_that_failed(tmp_path: Path, study: Study) -> None:
+    folder = AblationFolder.create(tmp_path, study)
+    finish_cell(folder, study, 0)
+    finish_cell(folder, study, 1, "FAIL")
+    folder.write_cell(CellRecord("0001", "real", 0, "FAIL", None, None, 0, 0.0, "run", "loss is nan"))
+    folder.unlock()
+    (status,) = list_ablations(tmp_path)
+    assert (status.state, status.complete, status.cells) == ("interrupted", 1, 5)
+    shown = describe_ablation(status)
+    assert shown[0].startswith("ablation controls: interrupted; go on with: gazetune ablate --resume controls")
+    assert shown[1:] == ["cells: 1 of 5 COMPLETE, 1 FAIL", "FAIL: cell real, seed 0: loss is nan"]

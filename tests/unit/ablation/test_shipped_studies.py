@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from gazetune.ablation.contrasts import list_contrasts
+from gazetune.ablation.run import run_ablation
 from gazetune.ablation.study import Study
 from gazetune.ablation.study_file import read_study
 from gazetune.errors import InputError
@@ -75,6 +78,12 @@ def test_human_gaze_asks_of_recorded_gaze_alone_and_keeps_readers_whole() -> Non
     assert study.arm_configs["predicted"].gaze.path is None
     assert study.arm_configs["reading time"].gaze.features == ("TRT",)
     assert {config.data.group for config in study.arm_configs.values()} == {"reader"}
+
+
+def test_a_predictor_without_weights_is_named_with_its_arm_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"predictors.yaml: arm 'bilstm': gaze.path: is not set; .* needs its weights"):
+        run_ablation("predictors", storage=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_reference_and_its_repairs_differ_in_one_key_each() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from gazetune.trials.board import Board, BoardState
-from gazetune.trials.messages import Close, JobFailure
+from gazetune.trials.messages import Close, EvaluateJob, JobFailure
 from tests.unit.trials.board_calls import ONE, TWO, ends, other_calls, submit, taken
-from tests.unit.trials.messages import training_report
+from tests.unit.trials.messages import train_job, training_report
 
 
 def test_asking_for_the_next_report_lets_the_job_go_on() -> None:
@@ -169,5 +169,18 @@ def test_a_job_that_fails_where_it_runs_is_not_handed_out_again() -> None:
         await board.remove_slot(0, placement_lost=False)
         assert await board.next_message("a") == JobFailure("out of memory", True)
         assert await taken(board, 1) == "b", "a is not tried again"
+
+    ends(scenario())
+
+
+def test_an_evaluation_goes_ahead_of_trainings_that_wait() -> None:
+    async def scenario() -> None:
+        board = Board()
+        await submit(board, "a", "b")
+        job = train_job("c", shape=ONE)
+        await board.submit_job(EvaluateJob("test-c", job.config, job.folder, "test"))
+        first = await board.take_job(0, ONE, 1.0)
+        assert isinstance(first, EvaluateJob) and first.id == "test-c"
+        assert await taken(board, 1) == "a"
 
     ends(scenario())
