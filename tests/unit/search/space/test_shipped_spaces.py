@@ -14,7 +14,15 @@ from gazetune.search.space.shipped_spaces import find_space_file, shipped_spaces
 from gazetune.search.space.space_file import read_space
 from gazetune.train.checks import check_config
 
-STUDIES = ("controls", "feature_masks", "fusion_ablation", "paper", "predictors", "reference_vs_corrected")
+STUDIES = (
+    "controls",
+    "feature_masks",
+    "fusion_ablation",
+    "human_gaze",
+    "paper",
+    "predictors",
+    "reference_vs_corrected",
+)
 """Shipped beside the spaces; tests/unit/ablation/test_shipped_studies.py reads them."""
 NAMES = (
     "demo",
