@@ -24,8 +24,7 @@ from gazetune.report.document import (
     TrialRecord,
     ValueMean,
 )
-from gazetune.report.evidence import Curve, RunEvidence, ScoredRun
-from gazetune.report.html.ablation_parts import document_of_cells
+from gazetune.report.evidence import Curve, RunEvidence, ScoredRun, document_of_cells
 
 MARKUP = "<script>alert('$x_1$')</script>\x07 & \"quoted\""
 RUNGS = (256, 768)

@@ -14,8 +14,7 @@ from gazetune.evaluate.margins import margins_file, read_margins
 from gazetune.files.names import is_folder_name
 from gazetune.files.paths import show_text
 from gazetune.report.ablation_document import AblationDocument, CellRecord
-from gazetune.report.evidence import Curve, RunEvidence, RunState, ScoredRun
-from gazetune.report.html.ablation_parts import document_of_cells
+from gazetune.report.evidence import Curve, RunEvidence, RunState, ScoredRun, document_of_cells
 from gazetune.report.read_document import read_ablation_document
 from gazetune.report.wording import resume_ablation_command
 from gazetune.search.evidence import read_evidence

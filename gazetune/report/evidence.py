@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazetune.report.ablation_document import AblationDocument
-from gazetune.report.document import SearchDocument
+from gazetune.report.document import ImportanceRecord, SearchDocument, TrialRecord
 
 RunState = Literal["running", "interrupted", "finished"]
 
@@ -71,3 +71,34 @@ class RunEvidence:
     """By trial: the command that trains it again."""
     learned_from: Mapping[str, int] = field(default_factory=dict)
     """Trials that the sampler knew from each earlier search (`--warm-start`)."""
+
+
+def document_of_cells(document: AblationDocument) -> SearchDocument:
+    """Return the cells of an ablation as trials of a search without a winner, for the parts that both have."""
+    trials = []
+    for cell in document.cells:
+        arm = document.arms.get(cell.arm)
+        params = {"arm": cell.arm, "train.seed": cell.seed, **({} if arm is None else arm.params)}
+        if arm is not None and not arm.has_gaze and arm.control == "none":
+            params["fusion.kind"] = "none"
+        control = "none" if arm is None else arm.control
+        trials.append(
+            TrialRecord(
+                cell.id, cell.state, params, cell.examples, cell.val_accuracy, cell.seconds, cell.mlflow_run,
+                cell.reason, control,
+            )
+        )  # fmt: skip
+    return SearchDocument(
+        name=document.name,
+        storage=document.storage,
+        tracking_uri=document.tracking_uri,
+        mlflow_parent_run=document.mlflow_parent_run,
+        trials=tuple(trials),
+        best=None,
+        baselines={},
+        report=document.report,
+        importance=ImportanceRecord(by_measure=document.importance_by_measure),
+        data=document.data,
+        config=document.config,
+        fingerprints=document.fingerprints,
+    )

@@ -8,7 +8,6 @@ from statistics import fmean
 from matplotlib.figure import Figure
 
 from gazetune.report.ablation_document import AblationDocument, ComparisonRecord
-from gazetune.report.document import ImportanceRecord, SearchDocument, TrialRecord
 from gazetune.report.evidence import Curve, RunEvidence
 from gazetune.report.html.figure import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, RED, SOFT, clip_label, new_figure
 from gazetune.report.html.intervals import IntervalRow, draw_intervals
@@ -21,37 +20,6 @@ _PURPOSES = {"gaze": ORANGE, "control": PURPLE, "setting": BLUE}
 _ARM_COLOURS = (ORANGE, BLUE, PURPLE, GREEN, RED, INK, GREY, SOFT)
 _MOST_INTERVALS = 40
 """Rows of a picture of intervals; the table beside it has all."""
-
-
-def document_of_cells(document: AblationDocument) -> SearchDocument:
-    """Return the cells of an ablation as trials of a search without a winner, for the parts that both have."""
-    trials = []
-    for cell in document.cells:
-        arm = document.arms.get(cell.arm)
-        params = {"arm": cell.arm, "train.seed": cell.seed, **({} if arm is None else arm.params)}
-        if arm is not None and not arm.has_gaze and arm.control == "none":
-            params["fusion.kind"] = "none"
-        control = "none" if arm is None else arm.control
-        trials.append(
-            TrialRecord(
-                cell.id, cell.state, params, cell.examples, cell.val_accuracy, cell.seconds, cell.mlflow_run,
-                cell.reason, control,
-            )
-        )  # fmt: skip
-    return SearchDocument(
-        name=document.name,
-        storage=document.storage,
-        tracking_uri=document.tracking_uri,
-        mlflow_parent_run=document.mlflow_parent_run,
-        trials=tuple(trials),
-        best=None,
-        baselines={},
-        report=document.report,
-        importance=ImportanceRecord(by_measure=document.importance_by_measure),
-        data=document.data,
-        config=document.config,
-        fingerprints=document.fingerprints,
-    )
 
 
 def arms_section(document: AblationDocument) -> Section:
