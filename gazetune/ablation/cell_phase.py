@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gazetune.ablation.folder import AblationFolder
-from gazetune.ablation.study import Cell, Study, control_of
+from gazetune.ablation.study.study import Cell, Study, control_of
 from gazetune.config import is_control
 from gazetune.config.config_file import dump_config, write_config
 from gazetune.errors import RunError

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gazetune.ablation.contrasts import Contrast
+from gazetune.ablation.study.contrasts import Contrast
 from gazetune.evaluate.margins import Margins
 from gazetune.evaluate.statistics import (
     TYPICAL_DISCORDANCE,

@@ -13,7 +13,7 @@ from __future__ import annotations
 from gazetune.ablation.cell_phase import CellPhase
 from gazetune.ablation.folder import AblationFolder
 from gazetune.ablation.outcome import describe_outcome
-from gazetune.ablation.study import Study
+from gazetune.ablation.study.study import Study
 from gazetune.config.config_file import dump_config
 from gazetune.errors import InputError, RunError
 from gazetune.gaze.store.parallel import RayPrediction

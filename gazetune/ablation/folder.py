@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from gazetune.ablation.study import Cell, Study
-from gazetune.ablation.study_file import read_study
+from gazetune.ablation.study.study import Cell, Study
+from gazetune.ablation.study.study_file import read_study
 from gazetune.errors import InputError
 from gazetune.evaluate.margins import margins_file
 from gazetune.files.atomic_write import write_atomically

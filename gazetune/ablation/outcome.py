@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from gazetune.ablation.comparisons import ScoredArm, compare_arms, explain_missing
-from gazetune.ablation.contrasts import list_contrasts
 from gazetune.ablation.folder import AblationFolder
 from gazetune.ablation.measure_shares import share_by_measure
-from gazetune.ablation.study import Study, control_of, has_gaze
+from gazetune.ablation.study.contrasts import list_contrasts
+from gazetune.ablation.study.study import Study, control_of, has_gaze
 from gazetune.ablation.verdict import answer_study, judge_arms
 from gazetune.config import is_control
 from gazetune.evaluate.margins import margins_file, read_margins

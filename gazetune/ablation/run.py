@@ -11,8 +11,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from gazetune.ablation.folder import AblationFolder
-from gazetune.ablation.study import Study
-from gazetune.ablation.study_file import read_study
+from gazetune.ablation.study.study import Study
+from gazetune.ablation.study.study_file import read_study
 from gazetune.config.keys import set_key
 from gazetune.devices import without_gpus
 from gazetune.errors import InputError, Interrupted, RunError

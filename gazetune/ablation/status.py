@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from gazetune.ablation.folder import AblationFolder
-from gazetune.ablation.study_file import read_study
+from gazetune.ablation.study.study_file import read_study
 from gazetune.errors import InputError
 from gazetune.report.wording import resume_ablation_command
 from gazetune.trials.driver_requests import DriverNote

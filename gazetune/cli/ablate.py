@@ -11,7 +11,7 @@ from gazetune.errors import InputError
 from gazetune.files.names import check_name
 
 if TYPE_CHECKING:
-    from gazetune.ablation.study_document import StudyDocument
+    from gazetune.ablation.study.study_document import StudyDocument
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -78,7 +78,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     >>> parse_seeds("0, 1,2")
     (0, 1, 2)
     """
-    from gazetune.ablation.study_file import check_seeds
+    from gazetune.ablation.study.study_file import check_seeds
 
     parts = [part.strip() for part in text.split(",")]
     return check_seeds([int(part) if part.isascii() and part.isdigit() else part for part in parts], "--seeds")
@@ -108,8 +108,8 @@ def _check_what_to_run(args: argparse.Namespace) -> None:
 
 
 def _show_study(args: argparse.Namespace, seeds: tuple[int, ...] | None) -> Outcome:
-    from gazetune.ablation.study_document import describe_study
-    from gazetune.ablation.study_file import read_study
+    from gazetune.ablation.study.study_document import describe_study
+    from gazetune.ablation.study.study_file import read_study
     from gazetune.search.space.shipped_spaces import find_space_file
 
     study = read_study(find_space_file(args.study, "study"), args.name, seeds, args.overrides)

@@ -12,7 +12,7 @@ from gazetune.cli.outcome import Outcome
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from gazetune.ablation.planning import AblationPlan
+    from gazetune.ablation.study.planning import AblationPlan
     from gazetune.search.planning.plan_document import MemoryRow, PlanDocument, SearchDocument, VisibleDocument
 
 MIB, GIB = 2**20, 2**30
@@ -41,8 +41,8 @@ def run(args: argparse.Namespace) -> Outcome:
     options = PlanOptions(**{name: getattr(args, name) for name in PlanOptions.__slots__})
     path = Path(args.file) if Path(args.file).suffix in (".yaml", ".yml") else find_space_file(args.file)
     if is_study(read_yaml(path)):
-        from gazetune.ablation.planning import plan_ablation
-        from gazetune.ablation.study_file import read_study
+        from gazetune.ablation.study.planning import plan_ablation
+        from gazetune.ablation.study.study_file import read_study
 
         plan = plan_ablation(read_study(path, overrides=args.overrides), options)
         return Outcome(plan, lambda: _print_ablation(plan))

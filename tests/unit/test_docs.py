@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gazetune.ablation.study_file import read_study
+from gazetune.ablation.study.study_file import read_study
 from gazetune.cli.main import build_parser, leaf_parsers
 from gazetune.config.config_file import load_config
 from gazetune.config.keys import accepted_values, config_keys

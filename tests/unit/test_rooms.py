@@ -37,6 +37,7 @@ ROOMS = (
 SUB_ROOMS = {
     "train": ("processes", "limits", "state", "*"),
     "search": ("space", "study", "stopping", "planning"),
+    "ablation": ("study", "*"),
 }
 """In these rooms each folder imports itself and the folders before it.
 

@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from gazetune.ablation.comparisons import ScoredArm, compare_arms, explain_missing
-from gazetune.ablation.contrasts import Contrast
 from gazetune.ablation.measure_shares import share_by_measure
+from gazetune.ablation.study.contrasts import Contrast
 from gazetune.ablation.verdict import answer_study, judge_arms
 from gazetune.evaluate.statistics import adjust_holm, paired_difference, sign_flip_p
 from gazetune.report.ablation_document import AnswerRecord, ComparisonRecord

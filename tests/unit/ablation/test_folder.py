@@ -10,8 +10,8 @@ import pytest
 from gazetune.ablation.folder import AblationFolder
 from gazetune.ablation.status import describe_ablation, list_ablations
 from gazetune.ablation.stop import request_ablation_stop
-from gazetune.ablation.study import Study
-from gazetune.ablation.study_file import read_study
+from gazetune.ablation.study.study import Study
+from gazetune.ablation.study.study_file import read_study
 from gazetune.errors import InputError
 from gazetune.evaluate.margins import Margins, margins_file, write_margins
 from gazetune.report.ablation_document import CellRecord

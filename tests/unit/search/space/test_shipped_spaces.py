@@ -23,7 +23,7 @@ STUDIES = (
     "predictors",
     "reference_vs_corrected",
 )
-"""Shipped beside the spaces; tests/unit/ablation/test_shipped_studies.py reads them."""
+"""Shipped beside the spaces; tests/unit/ablation/study/test_shipped_studies.py reads them."""
 NAMES = (
     "demo",
     "pairs",

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gazetune.ablation.contrasts import list_contrasts
 from gazetune.ablation.run import run_ablation
-from gazetune.ablation.study import Study
-from gazetune.ablation.study_file import read_study
+from gazetune.ablation.study.contrasts import list_contrasts
+from gazetune.ablation.study.study import Study
+from gazetune.ablation.study.study_file import read_study
 from gazetune.errors import InputError
 from gazetune.search.space.shipped_spaces import find_space_file
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gazetune.ablation.contrasts import list_contrasts
-from gazetune.ablation.study import Study
-from gazetune.ablation.study_file import read_study
+from gazetune.ablation.study.contrasts import list_contrasts
+from gazetune.ablation.study.study import Study
+from gazetune.ablation.study.study_file import read_study
 from gazetune.errors import InputError
 
 BASE = "name: mine\nbase: {gaze: {predictor: planted}, fusion: {kind: add}}\n"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from gazetune.ablation.contrasts import list_contrasts
-from gazetune.ablation.study import Study
+from gazetune.ablation.study.contrasts import list_contrasts
+from gazetune.ablation.study.study import Study
 from gazetune.config import DataConfig
 from gazetune.preferences.splits import load_splits
 from gazetune.train.steps import StepPlan

@@ -15,7 +15,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-from gazetune.ablation.study import Study, control_of, differ_in_control_alone, has_gaze
+from gazetune.ablation.study.study import Study, control_of, differ_in_control_alone, has_gaze
 from gazetune.config import is_control
 from gazetune.report.ablation_document import Purpose
 

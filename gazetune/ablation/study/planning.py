@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
-from gazetune.ablation.study import Study
+from gazetune.ablation.study.study import Study
 from gazetune.cluster.capacity import NodeResources, count_slots, largest_resources
 from gazetune.config import Config
 from gazetune.errors import InputError

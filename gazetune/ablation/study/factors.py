@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gazetune.ablation.study import Arm
+from gazetune.ablation.study.study import Arm
 from gazetune.config.keys import config_keys
 from gazetune.errors import InputError, did_you_mean
 from gazetune.search.space.axes import Axis, ChoiceAxis, FixedAxis, IntAxis, RangeAxis, SubsetsAxis

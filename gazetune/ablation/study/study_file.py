@@ -21,8 +21,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gazetune.ablation.factors import DESIGNS, list_arms, read_factors
-from gazetune.ablation.study import Arm, Study
+from gazetune.ablation.study.factors import DESIGNS, list_arms, read_factors
+from gazetune.ablation.study.study import Arm, Study
 from gazetune.config import LARGEST_SEED
 from gazetune.config.config_file import Lines, parse_overrides
 from gazetune.config.keys import config_keys, key_hint

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gazetune.ablation.planning import plan_ablation
-from gazetune.ablation.study_document import describe_study
-from gazetune.ablation.study_file import read_study
+from gazetune.ablation.study.planning import plan_ablation
+from gazetune.ablation.study.study_document import describe_study
+from gazetune.ablation.study.study_file import read_study
 from gazetune.search.planning.plan_options import PlanOptions
 from gazetune.search.space.shipped_spaces import find_space_file
 
