@@ -39,8 +39,9 @@ def main() -> None:
     if no_gaze is not None:
         low, high = no_gaze.difference_ci95
         print(f"over the best model without gaze: {no_gaze.difference:+.3f}, 95 % interval {low:+.3f} to {high:+.3f}")
-        print("gaze helps" if low > 0 else "no gain of gaze is shown")
-    print(f"model: {document.storage}/trials/{best.id}/best")
+    confirmed = None if document.confirmation is None else document.confirmation.model
+    print(f"whether gaze helps, and what the controls reached: {document.report}")
+    print(f"model: {document.storage}/{confirmed or f'trials/{best.id}'}/best")
 
 
 if __name__ == "__main__":

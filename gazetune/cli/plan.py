@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from gazetune.cli.options import Subparsers, add_json_option, add_set_option, path_argument
 from gazetune.cli.outcome import Outcome
@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from gazetune.ablation.study.planning import AblationPlan
-    from gazetune.search.planning.plan_document import MemoryRow, PlanDocument, SearchDocument, VisibleDocument
+    from gazetune.search.planning.plan_document import (
+        ConfirmationDocument,
+        MemoryRow,
+        PlanDocument,
+        SearchDocument,
+        VisibleDocument,
+    )
 
 MIB, GIB = 2**20, 2**30
 _SHORT = {"evaluation": "eval."}
@@ -216,6 +222,7 @@ def _describe_search(document: SearchDocument) -> list[str]:
         _describe_head(document["head_memory"]),
     ]
     lines.insert(1, _describe_visible(document["visible"]))
+    lines.insert(-2, _describe_confirmation(document["confirmation"]))
     measured, hours, gpu_hours = document["calibration"], document["hours"], document["gpu_hours"]
     if measured is not None:
         lines.append(
@@ -226,14 +233,30 @@ def _describe_search(document: SearchDocument) -> list[str]:
         )
     if hours is None or gpu_hours is None:
         return [*lines, "Hours: not known; --calibrate or --examples-per-second says how fast a trial is"]
+    rest = "the confirmation" if document["confirmation"] is not None else "the baselines"
+    key: Literal["baselines_at_most", "confirmation_at_most"] = (
+        "baselines_at_most" if document["confirmation"] is None else "confirmation_at_most"
+    )
     lines.append(
-        f"Hours: about {hours['trials']:.3f} for the trials, and at most {hours['baselines_at_most']:.3f} for the "
-        f"baselines; GPU hours: {gpu_hours['trials']:.2f} and {gpu_hours['baselines_at_most']:.2f}"
+        f"Hours: about {hours['trials']:.3f} for the trials, and at most {hours[key]:.3f} for {rest}; "
+        f"GPU hours: {gpu_hours['trials']:.2f} and {gpu_hours[key]:.2f}"
     )
     for row in document["price"] or ():
         shown = "no worker fits" if row["price"] is None else f"{row['price']:.2f}"
         lines.append(f"Price of both{'' if row['instance'] is None else ' on ' + row['instance']}: {shown}")
     return lines
+
+
+def _describe_confirmation(planned: ConfirmationDocument | None) -> str:
+    """Return what confirms the winner and what that costs, for people."""
+    if planned is None:
+        return "Confirmation: none (search.confirm: off); the best trial is compared with at most 2 trained baselines"
+    on_test = planned["trainings"] - planned["on_folds"]
+    return (
+        f"Confirmation: at most {planned['trainings']} full trainings, {planned['on_folds']} of the best "
+        f"{planned['top']} trials on {planned['folds']} folds and {on_test} that are compared on test, with "
+        f"{planned['seeds']} seed(s) each; {100 * planned['of_caps']:.0f} % of each cap are kept back for it"
+    )
 
 
 def _describe_head(head: dict[str, int]) -> str:

@@ -102,6 +102,7 @@ def _describe_state(status: SearchStatus) -> str:
     doing = {
         "preparing": "preparing data and gaze",
         "running": f"running with {driver.slots} slot(s)",
+        "confirming": "training the best trials again and comparing the chosen one on the test split",
         "comparing": "comparing the winner with the baselines on the test split",
     }
     return f"{doing[driver.phase]}, process {driver.pid} on {driver.host} since {driver.since}"

@@ -17,7 +17,7 @@ from pydantic import field_validator, model_validator
 
 from gazetune.config.model import AdapterConfig, DataConfig, FusionConfig, GazeConfig, ProjectorConfig, is_control
 from gazetune.config.presets import add_defaults, check_preset
-from gazetune.config.search import ResourcesConfig, SearchConfig, TrackingConfig
+from gazetune.config.search import ConfirmConfig, ResourcesConfig, SearchConfig, TrackingConfig
 from gazetune.config.section import (
     LARGEST_SEED,
     MEASURES,
@@ -30,17 +30,19 @@ from gazetune.config.section import (
     Seed,
     parse_feature_mask,
 )
-from gazetune.config.training import DeepSpeedConfig, EarlyStopConfig, LossConfig, OptimConfig, TrainConfig
+from gazetune.config.training import DeepSpeedConfig, EarlyStopConfig, FoldConfig, LossConfig, OptimConfig, TrainConfig
 
 __all__ = [
     "LARGEST_SEED",
     "MEASURES",
     "AdapterConfig",
     "Config",
+    "ConfirmConfig",
     "DataConfig",
     "DeepSpeedConfig",
     "Deviation",
     "EarlyStopConfig",
+    "FoldConfig",
     "FusionConfig",
     "GazeConfig",
     "LossConfig",

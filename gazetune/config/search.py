@@ -19,6 +19,8 @@ from gazetune.config.section import (
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 """What Ray takes as the value of a node's label."""
 
+ControlName = Literal["shuffled", "noise", "constant"]
+
 Cap = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
 SAMPLER_NAMES = names_of_files("search/study/samplers", ("tpe", "cmaes", "nsga2", "random", "qmc", "grid"))
@@ -32,6 +34,30 @@ if TYPE_CHECKING:
 else:
     SamplerName = Literal[SAMPLER_NAMES]
     SchedulerName = Literal[SCHEDULER_NAMES]
+
+
+class ConfirmConfig(Section):
+    """How the winner of a search is confirmed (`search.confirm`)."""
+
+    top: Positive = 3
+    """The best so many COMPLETE trials on validation, controls left out, are trained again."""
+    folds: Annotated[int, Field(ge=2)] = 4
+    """Folds of the pairs outside test; each candidate is trained once for each."""
+    seeds: Positive = 2
+    """Trainings of each run that is compared on test, every one with a seed of its own."""
+    controls: tuple[ControlName, ...] = ("shuffled", "noise", "constant")
+    """Controls of the winner's config that are trained as often, and compared with it."""
+
+    @field_validator("controls")
+    @classmethod
+    def _refuse_repeats(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("a control stands there twice")
+        return value
+
+
+CONFIRMATIONS = {"off": None, "quick": ConfirmConfig(top=2, folds=2, seeds=1), "full": ConfirmConfig()}
+"""What the short values of `search.confirm` stand for."""
 
 
 class SearchConfig(Section):
@@ -62,8 +88,20 @@ class SearchConfig(Section):
     objective: Metric | tuple[Literal[Metric, "gpu_seconds", "train_seconds"], ...] = "val/accuracy"
     node_patience: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 300.0
     """Seconds that the search waits, when no node can hold a trial any more, before it ends."""
+    confirm: ConfirmConfig | None = ConfirmConfig()
+    """How the winner is confirmed before the report; `off` (null): not at all. See `CONFIRMATIONS`."""
     storage: AddressText | None = None
     """Where the study is kept. Unset: a sqlite file in the search's folder."""
+
+    @field_validator("confirm", mode="before")
+    @classmethod
+    def _parse_confirm(cls, value: object) -> object:
+        name = "off" if value is False else value  # YAML 1.1 takes off for false
+        if isinstance(name, str | bool | int | float):
+            if name not in CONFIRMATIONS:
+                raise ValueError("it is off, quick, full, or a mapping with the keys top, folds, seeds, controls")
+            return CONFIRMATIONS[str(name)]
+        return value
 
     @field_validator("max_hours", "max_gpu_hours", mode="before")
     @classmethod

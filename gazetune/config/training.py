@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from gazetune.config.section import (
     PathText,
@@ -67,6 +67,21 @@ class EarlyStopConfig(Section):
     metric: Literal["val/accuracy", "val/loss"] = "val/accuracy"
 
 
+class FoldConfig(Section):
+    """One of several folds into which the pairs outside test are divided, to train and validate on others of them."""
+
+    number: Positive = 1
+    """The fold that is validation; the others are train."""
+    of: Annotated[int, Field(ge=2)] = 4
+    """Folds in all."""
+
+    @model_validator(mode="after")
+    def _check_number(self) -> FoldConfig:
+        if self.number > self.of:
+            raise ValueError(f"there is no fold {self.number} of {self.of}")
+        return self
+
+
 class TrainConfig(Section):
     """How long and in what steps a run trains."""
 
@@ -84,6 +99,8 @@ class TrainConfig(Section):
     """Positions that one worker reads in one pass of an evaluation: tokens, and gaze units that stand beside them."""
     early_stop: EarlyStopConfig | None = None
     """End a run whose validation metric has stopped improving; it counts as one that used its full budget."""
+    fold: FoldConfig | None = None
+    """Divide train and validation anew, by group, with test as it is; unset: as `data` divides them."""
     batching: Literal["auto", "padded", "packed", "shared"] = "auto"
     """`padded`: texts of a pass are padded to one length. `packed`: without padding. `shared`: packed, and the
     beginning that a pair's responses have in common is computed once. `auto`: the cheapest that backbone and fusion can

@@ -2,7 +2,7 @@
 
     gazetune_runs/mine/best      a folder with a saved model, or one that has it in `best`
     mine                         a run of `gazetune train`: its best model
-    demo                         a finished search: the model of its best trial
+    demo                         a finished search: the model of its best trial, the one that its confirmation kept
     demo:2                       a finished search: the model of the trial of rank 2 in its table; rank 1 is the winner,
                                  and controls have no rank
     3f2b...                      the MLflow run of a training run, a search, a trial or a baseline
@@ -42,11 +42,20 @@ class TrialResult(TypedDict):
     """Missing in what an older version wrote."""
 
 
+class ConfirmationResult(TypedDict):
+    """What is read of a search's confirmation."""
+
+    model: str | None
+    """The folder of the run whose model was kept as the best, below that of the search."""
+
+
 class SearchResult(TypedDict):
     """What is read of `search.json`."""
 
     best: TrialResult | None
     trials: list[TrialResult]
+    confirmation: NotRequired[ConfirmationResult | None]
+    """Missing in what an older version wrote."""
 
 
 def resolve_saved_model(name: str | Path, storage: Path) -> Path:
@@ -120,7 +129,7 @@ def winner_folder(search: SearchFolder, document: SearchResult) -> Path:
         raise InputError(
             f"{search.path}: this search has no best trial{'' if ranked else '; all its trials are controls'}"
         )
-    return search.trial_folder(str(ranked[0]["id"]))
+    return folder_of_rank(search, document, ranked, 1)
 
 
 def _holds_model(folder: Path) -> bool:
@@ -137,7 +146,7 @@ def read_search_document(search: SearchFolder) -> SearchResult | None:
 def _model_of_rank(search: SearchFolder, document: SearchResult, rank: int) -> Path:
     """Return the model of the trial of this rank in the table of the search, which counts from 1."""
     trials = rank_candidates(search, document)
-    folders = [search.trial_folder(str(trial["id"])) / "best" for trial in trials]
+    folders = [folder_of_rank(search, document, trials, number) / "best" for number in range(1, len(trials) + 1)]
     if 1 <= rank <= len(folders) and recover_folder(folders[rank - 1]):
         return folders[rank - 1]
     kept = [str(number) for number, folder in enumerate(folders, start=1) if folder.is_dir()]
@@ -146,6 +155,20 @@ def _model_of_rank(search: SearchFolder, document: SearchResult, rank: int) -> P
     raise InputError(
         f"{search.path.name}:{rank}: this search {reason}; accepted: rank {', '.join(kept) or '(none has a model)'}"
     )
+
+
+def folder_of_rank(search: SearchFolder, document: SearchResult, ranked: list[TrialResult], rank: int) -> Path:
+    """Return the folder of the run that a rank means: of a confirmed winner that of its best seed."""
+    confirmed = _confirmed(document)
+    if rank == 1 and confirmed is not None:
+        return search.path / str(confirmed["model"])
+    return search.trial_folder(str(ranked[rank - 1]["id"]))
+
+
+def _confirmed(document: SearchResult) -> ConfirmationResult | None:
+    """Return the confirmation of a search; None where its own choice stands."""
+    confirmation = document.get("confirmation")
+    return None if confirmation is None or confirmation["model"] is None else confirmation
 
 
 def rank_candidates(search: SearchFolder, document: SearchResult) -> list[TrialResult]:
@@ -158,7 +181,11 @@ def rank_candidates(search: SearchFolder, document: SearchResult) -> list[TrialR
         for trial in document["trials"]
         if not is_control(trial["control"] if space is None else space.control_of(trial["params"]))
     ]
-    return sorted(candidates, key=lambda trial: rank_key(trial["state"], trial["val_accuracy"]))
+    ranked = sorted(candidates, key=lambda trial: rank_key(trial["state"], trial["val_accuracy"]))
+    best = document["best"]
+    if best is None or _confirmed(document) is None:
+        return ranked
+    return sorted(ranked, key=lambda trial: trial["id"] != best["id"])
 
 
 def is_run_id(text: str) -> bool:
@@ -200,7 +227,7 @@ def find_run_folder(run_id: str, storage: Path) -> Path | None:
     for folder in _run_folders(storage):
         search = SearchFolder(folder)
         if search.read_parent_run() == tags[PARENT_TAG]:
-            is_baseline = tags.get("role") == "baseline"
+            is_baseline = tags.get("role") in ("baseline", "confirmation")
             return search.baseline_folder(tags[TRIAL_TAG]) if is_baseline else search.trial_folder(tags[TRIAL_TAG])
     return None
 

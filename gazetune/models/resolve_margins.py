@@ -25,6 +25,7 @@ from gazetune.evaluate.margins import margins_file
 from gazetune.files.paths import resolve_path, show_text
 from gazetune.models.resolve import (
     find_run_folder,
+    folder_of_rank,
     is_run_id,
     names_in,
     places_of,
@@ -123,21 +124,21 @@ def _find_part(folder: Path, part: str) -> list[Path]:
         return [arms[arm][seed]]
     search = SearchFolder(folder)
     document = read_search_document(search)
-    arms = _arms_of_confirmation(search)
-    if part in arms:
-        return arms[part]
+    confirmed = _arms_of_confirmation(search)
+    if part in confirmed:
+        return confirmed[part]
     if _TRIAL_ID.fullmatch(part) and search.trial_folder(part).is_dir():
         return [search.trial_folder(part)]
     trained = sorted(_trained_beside(folder, part))
     if trained:
         return trained[:1]
     ranked = [] if document is None else rank_candidates(search, document)
-    if part.isdecimal() and 1 <= int(part) <= len(ranked):
-        return [search.trial_folder(str(ranked[int(part) - 1]["id"]))]
+    if document is not None and part.isdecimal() and 1 <= int(part) <= len(ranked):
+        return [folder_of_rank(search, document, ranked, int(part))]
     ids = sorted(trial.name for trial in folder.glob("trials/[0-9]*"))
     parts = [f"rank 1 to {len(ranked)}"] if ranked else []
     parts += [f"trial {ids[0]} to {ids[-1]}"] if ids else []
-    parts += [*arms]
+    parts += [*confirmed]
     parts += sorted(trained.name for trained in _trained_beside(folder, ""))
     raise InputError(f"{folder.name}:{part}: there is no such run; accepted: {', '.join(parts) or 'none'}")
 

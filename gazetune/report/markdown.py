@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gazetune.files.atomic_write import write_atomically
+from gazetune.report.confirmation_wording import arm_rows, candidate_rows, confirmation_lines
 from gazetune.report.document import ImportanceRecord, SearchDocument
 from gazetune.report.wording import (
     BASELINE_TITLES,
@@ -38,6 +39,8 @@ def render_report(document: SearchDocument) -> str:
         parts.append(ended_line(document.ended_by))
     if document.best is not None:
         parts.append(best_line(document.best))
+    if document.confirmation is not None:
+        parts += confirmation_lines(document.confirmation)
     if document.diagnostics is not None:
         parts.append(diagnostics_line(document.diagnostics))
     baselines = [
@@ -53,6 +56,12 @@ def render_report(document: SearchDocument) -> str:
     if baselines:
         head = ["baseline", "test accuracy % (95 % interval)", "best minus baseline, points (95 % interval)", "pairs"]
         parts += ["## Baselines on the same test pairs", render_table(head, baselines)]
+    if document.confirmation is not None and document.confirmation.arms:
+        head, *rows = arm_rows(document.confirmation)
+        parts += ["## Confirmed on test, means over seeds", render_table(head, rows)]
+    if document.confirmation is not None and document.confirmation.candidates:
+        head, *rows = candidate_rows(document.confirmation)
+        parts += ["## Candidates on other folds", render_table(head, rows)]
     if document.controls:
         head, *rows = control_rows(document)
         parts += ["## Controls, which cannot win", render_table(head, rows)]

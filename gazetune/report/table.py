@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gazetune.report.confirmation_wording import arm_rows, confirmation_lines
 from gazetune.report.document import SearchDocument
 from gazetune.report.wording import (
     BASELINE_TITLES,
@@ -38,8 +39,13 @@ def print_table(document: SearchDocument, console: Console) -> None:
         console.print(make_text_table("Pareto front", pareto_rows(document.pareto)))
     if document.best is not None:
         console.print(Text(best_line(document.best)))
+        if document.confirmation is not None:
+            for line in confirmation_lines(document.confirmation):
+                console.print(Text(line))
         if any(document.baselines.values()):
             console.print(_make_baselines_table(document))
+    if document.confirmation is not None and document.confirmation.arms:
+        console.print(make_text_table("Confirmed on test, means over seeds", arm_rows(document.confirmation)))
     if document.controls:
         console.print(make_text_table("Controls, which cannot win", control_rows(document)))
     console.print(Text(state_verdict(document)))

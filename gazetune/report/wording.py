@@ -11,7 +11,6 @@ from pathlib import Path
 from gazetune.report.document import (
     BaselineRecord,
     BestRecord,
-    ControlRecord,
     DiagnosticsRecord,
     EndedRecord,
     ImportanceRecord,
@@ -223,16 +222,28 @@ def state_verdict(document: SearchDocument) -> str:
         return f"No gain of gaze: the best trial, {best.id}, is a run without gaze."
     if best.test is None or no_gaze is None:
         return "Whether gaze helps is not known: the best trial was not compared with a run without gaze on test pairs."
-    if no_gaze.difference_ci95[0] > 0 and (matched := _control_that_matches(document.controls)) is not None:
+    if no_gaze.difference_ci95[0] > 0 and (matched := _control_that_matches(document)) is not None:
         return _not_of_gaze(no_gaze, *matched)
-    return _compare_with_no_gaze(no_gaze)
+    verdict = _compare_with_no_gaze(no_gaze)
+    if no_gaze.difference_ci95[0] > 0 and (controls := _tested_controls(document)):
+        names = ", ".join(dict.fromkeys(name for name, _ in controls))
+        return f"{verdict} It is better than each control, too ({names})."
+    return verdict
 
 
-def _control_that_matches(controls: Mapping[str, ControlRecord]) -> tuple[str, BaselineRecord] | None:
-    """Return the control that came closest to the winner on test, if the winner is not shown to be better than it."""
-    tested = {name: record.test for name, record in controls.items() if record.test is not None}
-    name = min(tested, key=lambda each: tested[each].difference, default=None)
-    return None if name is None or tested[name].difference_ci95[0] > 0 else (name, tested[name])
+def _tested_controls(document: SearchDocument) -> list[tuple[str, BaselineRecord]]:
+    """Return what each control reached on test: those that trials had, and those of the winner's own config."""
+    tested = [(name, record.test) for name, record in document.controls.items()]
+    if document.confirmation is not None:
+        arms = document.confirmation.arms.items()
+        tested += [(name.removeprefix("control-"), arm.compared) for name, arm in arms if name.startswith("control-")]
+    return [(name, record) for name, record in tested if record is not None]
+
+
+def _control_that_matches(document: SearchDocument) -> tuple[str, BaselineRecord] | None:
+    """Return the closest of the controls that the winner is not shown to be better than on test."""
+    unbeaten = [each for each in _tested_controls(document) if each[1].difference_ci95[0] <= 0]
+    return min(unbeaten, key=lambda each: each[1].difference, default=None)
 
 
 def _not_of_gaze(no_gaze: BaselineRecord, name: str, control: BaselineRecord) -> str:

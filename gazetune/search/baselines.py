@@ -31,6 +31,7 @@ from gazetune.evaluate.statistics import (
     measure_reliability,
     paired_difference,
     pairs_needed,
+    sign_flip_p,
     smallest_detectable_difference,
 )
 from gazetune.report.document import (
@@ -139,7 +140,7 @@ def compare_winner(
     winner = best_trial(trials)
     if winner is None or winner.id not in folders:
         best = None if winner is None else _winner_record(winner, None)
-        return TestComparison(best, {"no_gaze": None, "shorter": None}, _controls_on_validation(trials))
+        return TestComparison(best, {"no_gaze": None, "shorter": None}, controls_on_validation(trials))
     config = configs[winner.id]
     test = _TestScores(run_evaluation, load_data)
     scored = test.score(f"best-{winner.id}", config, folders[winner.id])
@@ -147,22 +148,26 @@ def compare_winner(
     baselines: dict[str, BaselineRecord | None] = {"shorter": _compare_with_winner(scored, shorter), "no_gaze": None}
 
     def has_same_pairs(other: Config) -> bool:
-        # On other data than the winner's there is no comparison item by item. Another tokenizer may drop other pairs.
-        if other.data != config.data or other.backbone == config.backbone:
-            return other.data == config.data
-        return load_data(other).facts.data_fingerprint == load_data(config).facts.data_fingerprint
+        return have_same_pairs(config, other, load_data)
 
     candidates = _no_gaze_candidates(config, trials, configs, folders, train_baseline, has_same_pairs)
     if candidates:
         chosen = max(candidates, key=lambda candidate: candidate.val_accuracy)
         without_gaze = test.score("no-gaze", chosen.config, chosen.folder)
         baselines["no_gaze"] = _compare_with_winner(scored, without_gaze.correctness)
-    controls = _controls_on_validation(trials)
+    controls = controls_on_validation(trials)
     for name, trial in best_of_controls([each for each in trials if has_same_pairs(configs[each.id])]).items():
         if trial.id in folders:
             control = test.score(f"control-{trial.id}", configs[trial.id], folders[trial.id])
-            controls[name] = _control_record(trials, trial, _compare_with_winner(scored, control.correctness))
-    return TestComparison(_winner_record(winner, scored.correctness), baselines, controls, _diagnose(scored))
+            controls[name] = control_record(trials, trial, _compare_with_winner(scored, control.correctness))
+    return TestComparison(_winner_record(winner, scored.correctness), baselines, controls, diagnose(scored))
+
+
+def have_same_pairs(one: Config, other: Config, load_data: Callable[[Config], PreparedData]) -> bool:
+    """Tell whether two runs can be compared item by item. Another tokenizer may drop other pairs."""
+    if other.data != one.data or other.backbone == one.backbone:
+        return other.data == one.data
+    return load_data(other).facts.data_fingerprint == load_data(one).facts.data_fingerprint
 
 
 def _no_gaze_candidates(
@@ -176,7 +181,7 @@ def _no_gaze_candidates(
     """Return the models without gaze that the winner may be compared with, all of the full budget."""
     candidates: list[BaselineCandidate | None] = []
     if winner.fusion.kind != "none":
-        candidates.append(train_baseline("winner-without-gaze", _config_without_gaze(winner)))
+        candidates.append(train_baseline("winner-without-gaze", config_without_gaze(winner)))
     searched = best_trial_without_gaze([trial for trial in trials if has_same_pairs(configs[trial.id])])
     if searched is not None and searched.id in folders and searched.state == "COMPLETE":
         accuracy = float(searched.val_accuracy or 0.0)
@@ -186,7 +191,8 @@ def _no_gaze_candidates(
     return [candidate for candidate in candidates if candidate is not None]
 
 
-def _config_without_gaze(config: Config) -> Config:
+def config_without_gaze(config: Config) -> Config:
+    """Return the same config with fusion `none`."""
     return config.model_copy(update={"fusion": config.fusion.model_copy(update={"kind": "none"})})
 
 
@@ -204,7 +210,7 @@ class _TestScores:
         return margins
 
 
-def _diagnose(scored: Margins) -> DiagnosticsRecord | None:
+def diagnose(scored: Margins) -> DiagnosticsRecord | None:
     """Return what margins tell beside accuracy; nothing of a model whose rewards are no numbers."""
     margins = scored.margins
     if np.isnan(margins).any():
@@ -214,10 +220,28 @@ def _diagnose(scored: Margins) -> DiagnosticsRecord | None:
 
 
 def _compare_with_winner(winner: Margins, baseline: NDArray[np.float64]) -> BaselineRecord:
-    """Compare the winner with the correctness [n] of a baseline on the same test pairs, item by item."""
-    difference = paired_difference(winner.correctness, baseline, groups=winner.groups)
-    # Two runs that agree on every pair say nothing of how often others would.
-    discordance = difference.discordance or TYPICAL_DISCORDANCE
+    return compare_correctness(winner.correctness, baseline, winner.groups)
+
+
+def compare_correctness(
+    winner: NDArray[np.float64], baseline: NDArray[np.float64], groups: NDArray[np.str_], is_averaged: bool = False
+) -> BaselineRecord:
+    """Compare the winner with a baseline on the same test pairs, item by item.
+
+    Parameters
+    ----------
+    winner, baseline
+        [n] correctness of each, which may be a mean over several seeds.
+    groups
+        [n] name of each pair's group.
+    is_averaged
+        Whether one of them is a mean over seeds. McNemar's test counts how many pairs differ and not by how much, so p
+        is that of the sign-flip test then.
+    """
+    difference = paired_difference(winner, baseline, groups=groups)
+    # A mean over seeds differs by less than 1 on a pair, and says more. Two runs that agree on every pair say nothing
+    # of how often others would.
+    discordance = float(np.mean((winner - baseline) ** 2)) or TYPICAL_DISCORDANCE
     size = difference.difference
     return BaselineRecord(
         accuracy=float(baseline.mean()),
@@ -225,17 +249,18 @@ def _compare_with_winner(winner: Margins, baseline: NDArray[np.float64]) -> Base
         ci95=accuracy_interval(baseline),
         difference=difference.difference,
         difference_ci95=(difference.low, difference.high),
-        p=difference.p,
+        p=sign_flip_p(winner, baseline, groups=groups) if is_averaged else difference.p,
         detectable=smallest_detectable_difference(len(baseline), discordance),
         pairs_needed=pairs_needed(size, discordance) if size else None,
     )
 
 
-def _controls_on_validation(trials: Sequence[TrialRecord]) -> dict[str, ControlRecord]:
-    return {name: _control_record(trials, trial, None) for name, trial in best_of_controls(trials).items()}
+def controls_on_validation(trials: Sequence[TrialRecord]) -> dict[str, ControlRecord]:
+    """Return what each control reached that trials had, on validation alone."""
+    return {name: control_record(trials, trial, None) for name, trial in best_of_controls(trials).items()}
 
 
-def _control_record(trials: Sequence[TrialRecord], trial: TrialRecord, test: BaselineRecord | None) -> ControlRecord:
+def control_record(trials: Sequence[TrialRecord], trial: TrialRecord, test: BaselineRecord | None) -> ControlRecord:
     """Return what a control reached: its best trial, and how that compares with the winner on test pairs."""
     count = sum(each.control == trial.control and each.state == "COMPLETE" for each in trials)
     return ControlRecord(trial.id, trial.params, float(trial.val_accuracy or 0.0), count, test)

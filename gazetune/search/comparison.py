@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from gazetune.config import Config
@@ -16,7 +17,8 @@ from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.data.prepared_data import prepare_data, prepared_facts
 from gazetune.reward.saved.saved_files import WEIGHTS
 from gazetune.search.active_search import ActiveSearch
-from gazetune.search.baselines import BaselineCandidate, baseline_name, compare_winner
+from gazetune.search.baselines import BaselineCandidate, TestComparison, baseline_name, compare_winner
+from gazetune.search.confirmation.confirm import confirm_winner
 from gazetune.search.folder import SearchFolder
 from gazetune.search.study.finished_trials import trial_records
 from gazetune.search.study.importance import measure_importance
@@ -37,22 +39,17 @@ def compare_on_test(active: ActiveSearch) -> SearchDocument:
         As `ActiveSearch.check_interrupted`.
     """
     prepared, study = active.prepared, active.study
-    active.slots.keep_one_slot()
     trials = trial_records(study, prepared.space)
     configs = {trial.id: prepared.space.trial_config(trial.params) for trial in trials}
-    prepared.progress.print_stage("evaluating the best trial and the baselines on the test split")
-
-    def evaluate_in_slot(job: EvaluateJob) -> EvaluationResult:
-        return run_evaluation(active.slots.board, job, active.check_interrupted)
-
-    compared = compare_winner(
-        trials,
-        configs,
-        _find_saved_models(prepared.folder, trials),
-        lambda role, config: _train_baseline(active, role, config),
-        evaluate_in_slot,
-        lambda config: prepare_data(config, prepared.folder.cache),
-    )
+    folders = _find_saved_models(prepared.folder, trials)
+    compared, confirmation = None, None
+    if (settings := prepared.config.search.confirm) is not None:
+        prepared.folder.requests.announce_phase("confirming")
+        compared, confirmation = confirm_winner(active, settings, trials, configs, folders)
+        active.caps.save_time()
+    if compared is None:
+        compared = _compare_searched(active, trials, configs, folders)
+        confirmation = confirmation and replace(confirmation, searched=compared.best)
     document = SearchDocument(
         name=prepared.space.name,
         storage=str(prepared.folder.path),
@@ -67,6 +64,7 @@ def compare_on_test(active: ActiveSearch) -> SearchDocument:
         importance=measure_importance(study, prepared.space),
         means=mean_by_value(study, prepared.space),
         ended_by=active.caps.end_record(trials),
+        confirmation=confirmation,
         data=prepared.list_pair_counts(),
         report=str(prepared.folder.report),
         config=dump_config(prepared.config),
@@ -74,6 +72,27 @@ def compare_on_test(active: ActiveSearch) -> SearchDocument:
     )
     write_report(document, prepared.folder.report)
     return document
+
+
+def _compare_searched(
+    active: ActiveSearch, trials: Sequence[TrialRecord], configs: Mapping[str, Config], folders: Mapping[str, Path]
+) -> TestComparison:
+    """Compare the best trial on validation, which nothing has confirmed, and its baselines."""
+    active.prepared.folder.requests.announce_phase("comparing")
+    active.slots.keep_one_slot()
+    active.prepared.progress.print_stage("evaluating the best trial and the baselines on the test split")
+
+    def evaluate_in_slot(job: EvaluateJob) -> EvaluationResult:
+        return run_evaluation(active.slots.board, job, active.check_interrupted)
+
+    return compare_winner(
+        trials,
+        configs,
+        folders,
+        lambda role, config: _train_baseline(active, role, config),
+        evaluate_in_slot,
+        lambda config: prepare_data(config, active.prepared.folder.cache),
+    )
 
 
 def _find_saved_models(folder: SearchFolder, trials: Sequence[TrialRecord]) -> dict[str, Path]:

@@ -20,6 +20,7 @@ from gazetune.report.document import SearchDocument
 from gazetune.report.wording import best_line, state_verdict
 from gazetune.search.active_search import ActiveSearch, PreparedSearch
 from gazetune.search.comparison import compare_on_test
+from gazetune.search.confirmation.runs import count_trainings
 from gazetune.search.kept_models import KeptModels
 from gazetune.search.stopping.caps import Caps
 from gazetune.search.study.finished_trials import finished_trials
@@ -50,7 +51,6 @@ def drive_search(prepared: PreparedSearch, start_slots: Callable[[int], SlotPool
         raise
     try:
         run_trials(active)
-        prepared.folder.requests.announce_phase("comparing")
         document = compare_on_test(active)
     except BaseException as error:
         prepared.tracker.end_all_running(active.parent_run)
@@ -79,7 +79,14 @@ def _start_search(prepared: PreparedSearch, parent_run: str, start_slots: Callab
     models.drop_others()
     caps = Caps(search, folder.path)
     caps.add_earlier_trials(own_trials(study))
-    slots = start_slots(search.trials - len(finished_trials(study)))
+    left = search.trials - len(finished_trials(study))
+    if search.confirm is not None:
+        stages = count_trainings(search.confirm, search.trials)
+        prepared.progress.print_line(
+            f"after the trials comes a confirmation: at most {sum(stages)} trainings (search.confirm: off, quick, full)"
+        )
+        left += stages[0] or stages[1]  # the slots stay for the first of its stages
+    slots = start_slots(left)
     return ActiveSearch(prepared, parent_run, study, ledger, models, caps, slots)
 
 
@@ -104,9 +111,12 @@ def _log_winner(active: ActiveSearch, document: SearchDocument) -> None:
     if best is None or best.test is None:
         return
     (winner,) = (trial for trial in document.trials if trial.id == best.id)
+    runs = [(active.parent_run, len(document.trials))]
+    if document.confirmation is None or document.confirmation.missing is not None:
+        runs.append((winner.mlflow_run or "", winner.examples))  # the runs of a confirmation have theirs
     # A resumed search may end with another winner; the last value is the one that holds.
-    for run, step in ((active.parent_run, len(document.trials)), (winner.mlflow_run, winner.examples)):
-        if run is not None:
+    for run, step in runs:
+        if run:
             tracker.log_test(run, best.test.accuracy, best.test.n, best.test.ci95, step)
             tracker.log_metrics(run, {BEST_METRIC: best.val_accuracy}, step)
 

@@ -18,8 +18,9 @@ from gazetune.files.atomic_write import write_atomically
 
 _STOP = "stop"
 
-Phase = Literal["preparing", "running", "comparing"]
-"""What a driver does: data and gaze before the first trial; trials; baselines and the test split after the last."""
+Phase = Literal["preparing", "running", "confirming", "comparing"]
+"""What a driver does: data and gaze before the first trial; trials; after the last one the confirmation, or else
+baselines and the test split."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,22 @@ class JobQueue:
         else:
             self._waiting.append(job)
 
+    def hand_out(self) -> None:
+        """Give the jobs to the board that wait here; `next_message` does so too."""
+        while self._waiting and (len(self._coming) < MOST_WATCHED or isinstance(self._waiting[0], EvaluateJob)):
+            job = self._waiting.popleft()
+            ray.get(self._board.submit_job.remote(job))  # an async actor may take two calls in another order
+            self._coming[self._board.next_message.remote(job.id)] = job
+
+    def cancel(self) -> None:
+        """Take every job back that has not ended; one that trains stops at its next report."""
+        self._waiting.clear()
+        taken_back = [job.id for job in self._coming.values()]
+        if self._last is not None:
+            taken_back.append(self._last[0].id)
+        self._coming, self._last = {}, None
+        ray.get([self._board.cancel_job.remote(job_id) for job_id in taken_back])
+
     def next_message(self) -> tuple[Job, JobMessage] | None:
         """Wait for the next message of any job and return both; None once all jobs have ended."""
         if self._last is not None:
@@ -54,10 +70,7 @@ class JobQueue:
             self._last = None
             if isinstance(message, TrainingReport) and not message.done:
                 self._coming[self._board.next_message.remote(job.id)] = job
-        while self._waiting and (len(self._coming) < MOST_WATCHED or isinstance(self._waiting[0], EvaluateJob)):
-            job = self._waiting.popleft()
-            ray.get(self._board.submit_job.remote(job))  # an async actor may take two calls in another order
-            self._coming[self._board.next_message.remote(job.id)] = job
+        self.hand_out()
         if not self._coming:
             return None
         while not (ready := ray.wait(list(self._coming), timeout=POLL_SECONDS)[0]):

@@ -129,6 +129,11 @@ class SlotPool:
             self._jobs_left -= 1
         self.board.cancel_job.remote(job_id)
 
+    def expect_jobs(self, jobs: int) -> None:
+        """Say how many jobs are left now: as many slots stay, or are started, where they fit."""
+        with self._lock:
+            self._jobs_left = jobs
+
     def keep_one_slot(self) -> None:
         """Let all slots but one end: what follows is one job after another."""
         with self._lock:

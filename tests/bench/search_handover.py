@@ -98,7 +98,7 @@ def space(name: str, trials: int, epochs: float, kinds: list[str]) -> dict[str, 
             "optim.learning_rate": {"log_uniform": [1e-4, 1e-2]},
             "fusion.kind": {"choice": kinds},
         },
-        "search": {"trials": trials, "sampler": "random", "scheduler": "none", "seed": 0},
+        "search": {"confirm": None, "trials": trials, "sampler": "random", "scheduler": "none", "seed": 0},
         "resources": {"workers": 2, "cpus_per_worker": 1, "gpus_per_worker": 0},
     }
 

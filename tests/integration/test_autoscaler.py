@@ -29,7 +29,7 @@ base:
   fusion: {kind: none}
 space:
   optim.learning_rate: {log_uniform: [1.0e-4, 1.0e-3]}
-search: {trials: 4, sampler: random, scheduler: none, seed: 0}
+search: {confirm: off, trials: 4, sampler: random, scheduler: none, seed: 0}
 """
 # Ray's own provider for tests: each node that it starts is a raylet on this machine.
 LAUNCHER = {

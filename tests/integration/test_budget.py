@@ -23,7 +23,8 @@ try_first:
   - {fusion.kind: none, optim.learning_rate: 1.0e-3}
   - {fusion.kind: add}
   - {fusion.kind: none, optim.learning_rate: 2.0e-3}
-search: {trials: 8, sampler: random, scheduler: median, rungs: 320, keep_models: 1, max_disk: 3MB, seed: 1}
+search:
+  {trials: 8, sampler: random, scheduler: median, rungs: 320, keep_models: 1, max_disk: 3MB, seed: 1, confirm: off}
 """
 
 

@@ -22,7 +22,7 @@ base:
   train: {batch_size: 32}
 space:
   fusion.kind: {choice: [none, concat, add]}
-search: {trials: 4, sampler: random, scheduler: asha, rungs: 100, seed: 1}
+search: {confirm: off, trials: 4, sampler: random, scheduler: asha, rungs: 100, seed: 1}
 resources: {workers: 1, cpus_per_worker: 1}
 """
 

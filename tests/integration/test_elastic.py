@@ -32,7 +32,8 @@ base:
   fusion: {kind: none}
 space:
   optim.learning_rate: {log_uniform: [1.0e-4, 1.0e-3]}
-search: {trials: 2, sampler: random, scheduler: median, rungs: 300, reduction: 2, seed: 0, node_patience: 2}
+search:
+  {trials: 2, sampler: random, scheduler: median, rungs: 300, reduction: 2, seed: 0, node_patience: 2, confirm: off}
 """
 
 

@@ -30,7 +30,7 @@ space:
       too_large: {adapter.kind: lora, adapter.r: 1000000000000}
       vanishes: {data.source: SOURCE/vanishes.jsonl}
       changes: {data.source: SOURCE/changes.jsonl}
-search: {trials: 6, sampler: grid, scheduler: none}
+search: {confirm: off, trials: 6, sampler: grid, scheduler: none}
 resources: {workers: 2}
 """
 

@@ -43,7 +43,7 @@ try_first:
   - {{gaze.predictor: planted, gaze.control: noise, fusion.kind: add}}
   - {{gaze.predictor: recorded, gaze.control: none, fusion.kind: concat}}
   - {{gaze.predictor: roberta, gaze.control: shuffled, fusion.kind: add}}
-search: {{trials: 8, sampler: random, scheduler: none, seed: 21}}
+search: {{confirm: off, trials: 8, sampler: random, scheduler: none, seed: 21}}
 resources: {{cpus_per_worker: 2}}
 """
 

@@ -34,7 +34,7 @@ base:
   fusion: {kind: add}
 space:
   optim.learning_rate: {log_uniform: [1.0e-4, 1.0e-3]}
-search: {trials: TRIALS, sampler: random, scheduler: asha, rungs: 250, reduction: 2, seed: 0}
+search: {confirm: off, trials: TRIALS, sampler: random, scheduler: asha, rungs: 250, reduction: 2, seed: 0}
 resources: {workers: 2}
 """
 GO_ON = "gazetune search --resume disturbed --storage "

@@ -26,7 +26,7 @@ base:
   fusion: {kind: none}
 space:
   optim.learning_rate: {log_uniform: [1.0e-4, 1.0e-3]}
-search: {trials: 3, sampler: random, scheduler: asha, rungs: 100, reduction: 2, seed: 0}
+search: {confirm: off, trials: 3, sampler: random, scheduler: asha, rungs: 100, reduction: 2, seed: 0}
 resources: {workers: 2}
 """
 

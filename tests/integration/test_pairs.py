@@ -16,7 +16,7 @@ REFERENCE = [
     *("--lr_scheduler_type", "cosine_with_min_lr", "--min_lr_ratio", "0.7", "--batch_size", "8"),
     *("--fp_dropout", "0.1,0.3", "--seed", "44"),
 ]
-SMALL = ["--set", "data.pairs=400", "--set", "data.max_chars=1500"]
+SMALL = ["--set", "data.pairs=400", "--set", "data.max_chars=1500", "--set", "search.confirm=off"]
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,9 @@ base:
   fusion: {{kind: add}}
 space:
   optim.learning_rate: {{log_uniform: [1.0e-5, 1.0e-2]}}
-search: {{trials: TRIALS, sampler: SAMPLER, scheduler: SCHEDULER, rungs: 200, reduction: 2, level: 0.3, seed: 1}}
+search:
+  {{trials: TRIALS,
+    sampler: SAMPLER, scheduler: SCHEDULER, rungs: 200, reduction: 2, level: 0.3, confirm: off, seed: 1}}
 resources: {{workers: 2, cpus_per_worker: {len(os.sched_getaffinity(0)) // 2}}}
 """
 

@@ -26,7 +26,8 @@ space:
   projector.dropout: {choice: [[0.0, 0.1], [0.1, 0.3]], when: fusion.kind != none}
   fusion.kind: {choice: [none, concat, add]}
   gaze.features: {subsets: [nFix, FFD, GPT, TRT, fixProp], when: fusion.kind != none}
-search: {trials: 10, sampler: random, scheduler: asha, rungs: 200, reduction: 2, seed: 3, objective: val/accuracy}
+search:
+  {trials: 10, sampler: random, scheduler: asha, rungs: 200, reduction: 2, seed: 3, confirm: off}
 resources: {workers: 2, cpus_per_worker: 1}
 """
 

@@ -20,7 +20,7 @@ base:
   train: {batch_size: 32}
 space:
   layout: {choice: {narrow: {resources.workers: 1}, wide: {resources.workers: 2, deepspeed.stage: 2}}}
-search: {trials: 2, sampler: grid, scheduler: none}
+search: {confirm: off, trials: 2, sampler: grid, scheduler: none}
 """
 
 

@@ -26,7 +26,7 @@ base:
   fusion: {kind: add}
 space:
   optim.learning_rate: {log_uniform: [1.0e-4, 1.0e-3]}
-search: {trials: 2, sampler: random, scheduler: none, seed: 0}
+search: {confirm: off, trials: 2, sampler: random, scheduler: none, seed: 0}
 resources: {workers: 1}
 """
 """Every trial has gaze, so the baseline without it is trained after them, which takes long enough to be stopped."""

@@ -26,7 +26,7 @@ base:
   fusion: {kind: add}
 space:
   optim.learning_rate: {RATES}
-search: {trials: 8, sampler: random, scheduler: median, rungs: 100, reduction: 2}
+search: {confirm: off, trials: 8, sampler: random, scheduler: median, rungs: 100, reduction: 2}
 """
 
 

@@ -13,6 +13,7 @@ import yaml
 
 from gazetune.ablation.study.study_file import read_study
 from gazetune.cli.main import build_parser, leaf_parsers
+from gazetune.config import Section
 from gazetune.config.config_file import load_config
 from gazetune.config.keys import accepted_values, config_keys
 from gazetune.preferences.pair import PreferencePair
@@ -58,6 +59,8 @@ def subparsers() -> dict[str, argparse.ArgumentParser]:
 
 def default_of(key: str) -> object:
     value = config_keys()[key].get_default(call_default_factory=True)
+    if isinstance(value, Section):
+        return value.model_dump(mode="json")
     return list(value) if isinstance(value, tuple) else value
 
 

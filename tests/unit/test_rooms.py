@@ -36,7 +36,7 @@ ROOMS = (
 """Each room imports itself and the rooms before it."""
 SUB_ROOMS = {
     "train": ("processes", "limits", "state", "*"),
-    "search": ("space", "study", "stopping", "planning"),
+    "search": ("space", "study", "stopping", "confirmation", "planning"),
     "ablation": ("study", "*"),
 }
 """In these rooms each folder imports itself and the folders before it.

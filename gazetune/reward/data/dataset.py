@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from gazetune.config import FoldConfig
+from gazetune.reward.data.folds import divide_into_folds, join_splits
 from gazetune.reward.layout.batching import EncodedSplit
 
 SPLITS = ("train", "validation", "test")
@@ -83,28 +85,59 @@ class PreparedData:
     train: EncodedSplit
     validation: EncodedSplit
     test: EncodedSplit
+    fold: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+    """Of a fold: which of the prepared pairs of train and validation, counted on, are its train and its validation."""
 
     @classmethod
     def from_folder(cls, folder: Path) -> PreparedData:
         """Map a finished folder into memory."""
         facts = DatasetFacts(**json.loads((folder / "facts.json").read_text()))
         values = np.load(folder / "values.npy", mmap_mode="r")
-        return cls(
-            folder, facts, *(EncodedSplit.from_folder(folder, split, values, facts.pad_token) for split in SPLITS)
-        )
+        splits = [EncodedSplit.from_folder(folder, split, values, facts.pad_token) for split in SPLITS]
+        train, validation, test = splits
+        return cls(folder, facts, train, validation, test)
 
     def load_tokenizer(self) -> PreTrainedTokenizerFast:
         """Return the tokenizer that the data set was made with."""
         return cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(self.folder / "tokenizer"))
 
+    def take_fold(self, fold: FoldConfig, seed: int) -> PreparedData:
+        """Return the data with train and validation divided anew by group; test, measures and fingerprints stay.
+
+        Raises
+        ------
+        InputError
+            When there are fewer groups than folds.
+        """
+        groups = np.concatenate([self.item_groups("train"), self.item_groups("validation")])
+        folds = divide_into_folds(groups, fold.of, seed)
+        train, validation = (np.flatnonzero(chosen) for chosen in (folds != fold.number - 1, folds == fold.number - 1))
+        pairs = {**self.facts.pairs, "train": len(train), "validation": len(validation)}
+        return replace(
+            self,
+            facts=replace(self.facts, pairs=pairs),
+            train=join_splits(self.train, self.validation, train),
+            validation=join_splits(self.train, self.validation, validation),
+            fold=(train, validation),
+        )
+
     def response_words(self, split: str) -> NDArray[np.int32]:
         """[pairs, 2] white-space words of the chosen and the rejected response, for the length baseline."""
-        return np.load(self.folder / f"{split}.words.npy", mmap_mode="r")
+        words: NDArray[np.int32] = self._load_rows(split, "words")
+        return words
 
     def item_keys(self, split: str) -> NDArray[np.str_]:
         """[pairs] keys of the pairs (`item_key`), by which evaluations of different runs are compared."""
-        return np.load(self.folder / f"{split}.items.npy").astype(str)
+        return self._load_rows(split, "items").astype(str)
 
     def item_groups(self, split: str) -> NDArray[np.str_]:
         """[pairs] names of the pairs' groups: those with a prompt or a conversation tree in common share one."""
-        return np.load(self.folder / f"{split}.groups.npy").astype(str)
+        return self._load_rows(split, "groups").astype(str)
+
+    def _load_rows(self, split: str, name: str) -> NDArray[Any]:
+        """Return what there is one row of for each pair of a split."""
+        if self.fold is None or split == "test":
+            rows: NDArray[Any] = np.load(self.folder / f"{split}.{name}.npy", mmap_mode="r")
+            return rows
+        both = [np.load(self.folder / f"{each}.{name}.npy", mmap_mode="r") for each in ("train", "validation")]
+        return np.concatenate(both)[self.fold[("train", "validation").index(split)]]

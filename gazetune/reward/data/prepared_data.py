@@ -77,7 +77,8 @@ def prepare_data(
     Parameters
     ----------
     config
-        Its sections `data` and `gaze`, its backbone and the unit of its fusion count.
+        Its sections `data` and `gaze`, its backbone and the unit of its fusion count. With `train.fold` the same
+        prepared data set is divided anew.
     cache
         The folder `cache` of the storage folder.
     progress
@@ -99,7 +100,7 @@ def prepare_data(
                     preparation.write_files(partial)
     data = PreparedData.from_folder(folder)
     check_context(config, data.facts.longest, data.facts.longest_origin, data.facts.context)
-    return data
+    return data if config.train.fold is None else data.take_fold(config.train.fold, config.data.seed)
 
 
 def is_prepared(config: Config, cache: Path) -> bool:

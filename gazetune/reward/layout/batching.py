@@ -108,7 +108,8 @@ def _move_to_device(value: _Movable, device: torch.device) -> _Movable:
 class EncodedSplit:
     """n pairs of one split as 2n texts: pair i is text 2i (chosen) and text 2i + 1 (rejected).
 
-    Tokens of text s stand at token_starts[s]:token_starts[s + 1] of the flat arrays, its units likewise.
+    Tokens of text s stand at token_starts[s]:token_starts[s + 1] of the flat arrays, its units likewise. A split may be
+    some of the pairs of these arrays alone (`chosen`).
     """
 
     ids: NDArray[np.int32]
@@ -125,6 +126,8 @@ class EncodedSplit:
     """[N, 5] measures of all units of the data set, shared by its splits."""
     pad_token: int = 0
     """The id of the padding token, for layouts in which it is seen."""
+    chosen: NDArray[np.int64] | None = None
+    """[pairs] which pairs of the arrays the split has, in its order; None: all. Only `scores` has a row for each."""
 
     @classmethod
     def from_folder(cls, folder: Path, split: str, values: NDArray[np.float32], pad_token: int = 0) -> EncodedSplit:
@@ -134,7 +137,7 @@ class EncodedSplit:
 
     def __len__(self) -> int:
         """Return the number of pairs."""
-        return (len(self.token_starts) - 1) // 2
+        return (len(self.token_starts) - 1) // 2 if self.chosen is None else len(self.chosen)
 
     def pair_lengths(self, layout: BatchLayout) -> NDArray[np.int64]:
         """Return [pairs, 2], the positions of each chosen and rejected text when it is laid out by itself."""
@@ -142,8 +145,10 @@ class EncodedSplit:
 
     def text_lengths(self, layout: BatchLayout) -> NDArray[np.int64]:
         """Return the positions of each text when it is laid out by itself; there may be an odd number of texts."""
-        tokens = np.diff(self.token_starts)
-        return tokens if layout.gaze_tokens is None else tokens + np.diff(self.unit_starts) + GAZE_BOUNDARIES
+        lengths = np.diff(self.token_starts)
+        if layout.gaze_tokens is not None:
+            lengths = lengths + np.diff(self.unit_starts) + GAZE_BOUNDARIES
+        return lengths if self.chosen is None else lengths.reshape(-1, 2)[self.chosen].reshape(-1)
 
     def shared_fraction(self, layout: BatchLayout, sample: int) -> float:
         """Return which share of all positions sharing saves, over so many pairs evenly spaced through the split."""
@@ -152,7 +157,8 @@ class EncodedSplit:
 
     def batch_pairs(self, pairs: NDArray[np.int64], layout: BatchLayout) -> PairBatch:
         """Return the pairs with these indices, laid out."""
-        texts = np.stack([2 * pairs, 2 * pairs + 1], axis=1).reshape(-1)
+        stored = self._stored_pairs(pairs)
+        texts = np.stack([2 * stored, 2 * stored + 1], axis=1).reshape(-1)
         skipped = np.zeros(len(texts), dtype=np.int64)
         if layout.kind == "shared":
             skipped[1::2] = self._shared_tokens(pairs, layout)
@@ -197,11 +203,16 @@ class EncodedSplit:
 
     def _shared_tokens(self, pairs: NDArray[np.int64], layout: BatchLayout) -> NDArray[np.int64]:
         """Return [pairs], how many tokens the rejected text takes from the chosen one; 0 if not worth it."""
-        found = np.array([self._common_tokens(pair, layout.sees_gaze) for pair in pairs.tolist()], dtype=np.int64)
+        stored = self._stored_pairs(pairs).tolist()
+        found = np.array([self._common_tokens(pair, layout.sees_gaze) for pair in stored], dtype=np.int64)
         return np.where(found < _WORTH_SHARING, 0, found)
 
+    def _stored_pairs(self, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return where the pairs of the split stand in the arrays."""
+        return pairs if self.chosen is None else self.chosen[pairs]
+
     def _common_tokens(self, pair: int, sees_gaze: bool) -> int:
-        """Return how many tokens both texts of a pair begin with, with the same measures where these are seen."""
+        """Return how many tokens both texts of a stored pair begin with, with the same measures where seen."""
         starts, stops = self.token_starts[2 * pair : 2 * pair + 2], self.token_starts[2 * pair + 1 : 2 * pair + 3]
         # Each text keeps at least one token of its own: its reward is read there.
         length = int((stops - starts).min()) - 1

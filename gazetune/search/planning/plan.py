@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gazetune.cluster.capacity import NodeResources, largest_resources, require_slots
 from gazetune.config import ResourcesConfig, is_control
 from gazetune.reward.data.rendered_length import load_pair_splits
+from gazetune.search.confirmation.runs import count_trainings
 from gazetune.search.planning.expected_work import TrainingWork
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.stopping.caps import check_caps
@@ -67,6 +69,8 @@ class SearchPlan:
     """The most models of finished trials that are on the disk at a time."""
     peak_disk: int
     """Bytes of the folder of the search at most, without study and report."""
+    confirmation: tuple[int, int] | None
+    """The most trainings of a confirmation: on folds, and of what is compared on test; None without one."""
 
     @property
     def largest_shape(self) -> ResourcesConfig:
@@ -83,8 +87,22 @@ class SearchPlan:
         return self._work_hours(self.with_pruning, seconds)
 
     def baseline_hours(self, seconds: TrialSeconds) -> float:
-        """Return the most that the runs take with which the winner is compared; they are trained one after another."""
-        return MOST_BASELINES * self._work_hours(TrainingWork.without_pruning(1, self.evaluated_at), seconds)
+        """Return the most that the runs take with which the winner is compared, where none is confirmed."""
+        trainings = MOST_BASELINES if self.confirmation is None else 0
+        return trainings * self._work_hours(TrainingWork.without_pruning(1, self.evaluated_at), seconds)
+
+    def confirmation_hours(self, seconds: TrialSeconds) -> float:
+        """Return the most that the trainings of a confirmation take, added up over the slots.
+
+        Each counts as a full training; one on a fold sees somewhat fewer pairs.
+        """
+        trainings = 0 if self.confirmation is None else sum(self.confirmation)
+        return trainings * self._work_hours(TrainingWork.without_pruning(1, self.evaluated_at), seconds)
+
+    @property
+    def confirmation_rounds(self) -> int:
+        """Trainings of a confirmation that follow one after another, with all slots at work."""
+        return sum(math.ceil(stage / self.slots) for stage in self.confirmation or ())
 
     def _work_hours(self, work: TrainingWork, seconds: TrialSeconds) -> float:
         evaluation = self.pairs[1] * seconds.per_evaluated_pair + seconds.per_save
@@ -115,6 +133,8 @@ def plan_search(space: SearchSpace, nodes: Sequence[NodeResources], sizes: Trial
     evaluation = sorted(steps.evaluation_steps(config.train.eval_every, rungs.milestones))
     evaluated_at = tuple(steps.examples_after(step) for step in evaluation)
     kept = _count_kept_models(space)
+    confirm = config.search.confirm
+    confirmation = None if confirm is None else count_trainings(confirm, config.search.trials)
     return SearchPlan(
         trials=config.search.trials,
         shapes=shapes,
@@ -125,8 +145,15 @@ def plan_search(space: SearchSpace, nodes: Sequence[NodeResources], sizes: Trial
         with_pruning=TrainingWork.with_pruning(config.search, rungs, evaluated_at),
         kept_models=kept,
         peak_disk=_peak_disk_bytes(
-            config.search.trials, max(shapes.values()), kept, sizes, len(evaluated_at), len(splits.validation)
+            config.search.trials,
+            max(shapes.values()),
+            kept,
+            sizes,
+            len(evaluated_at),
+            len(splits.validation),
+            confirmation,
         ),
+        confirmation=confirmation,
     )
 
 
@@ -143,11 +170,22 @@ def _count_kept_models(space: SearchSpace) -> int:
     return min(search.trials, search.keep_models + len(without_gaze) + len(controls))
 
 
-def _peak_disk_bytes(trials: int, slots: int, kept: int, sizes: TrialSizes, evaluations: int, pairs: int) -> int:
+def _peak_disk_bytes(
+    trials: int,
+    slots: int,
+    kept: int,
+    sizes: TrialSizes,
+    evaluations: int,
+    pairs: int,
+    confirmation: tuple[int, int] | None,
+) -> int:
     """Return the most bytes at a time, with so many evaluations of a full trial on so many validation pairs."""
+    # Models on folds go when they are scored, and baselines are trained one after another.
+    on_folds, compared, busy = (0, MOST_BASELINES, 1) if confirmation is None else (*confirmation, slots)
+    busy = min(busy, compared)
     # A save writes the new one beside the old one.
     both = sizes.checkpoint + sizes.saved_model + max(sizes.checkpoint, sizes.saved_model)
     during = slots * both
-    at_the_end = (MOST_BASELINES - 1) * sizes.saved_model + both
-    of_margins = (trials + MOST_BASELINES) * _MARGIN_BYTES * (evaluations + 2) * pairs
+    at_the_end = (compared - busy) * sizes.saved_model + busy * both
+    of_margins = (trials + on_folds + compared) * _MARGIN_BYTES * (evaluations + 2) * pairs
     return kept * sizes.saved_model + max(during, at_the_end) + of_margins

@@ -15,7 +15,7 @@ import torch
 
 from gazetune.cluster.capacity import NodeResources, largest_resources, require_slots
 from gazetune.cluster.connect import count_machine_cpus
-from gazetune.config import Config, ResourcesConfig
+from gazetune.config import Config, ConfirmConfig, ResourcesConfig
 from gazetune.config.config_file import load_config
 from gazetune.config.yaml_file import read_yaml
 from gazetune.errors import InputError
@@ -36,6 +36,7 @@ from gazetune.search.planning.prices import read_prices
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.shipped_spaces import find_space_file
 from gazetune.search.space.space_file import read_space
+from gazetune.search.stopping.caps import KEPT_BACK
 from gazetune.train.checks import check_config
 from gazetune.train.limits.compatibility import check_combination
 from gazetune.train.limits.memory_estimate import MemoryEstimate, estimate_memory
@@ -92,6 +93,7 @@ class HoursRow(TypedDict):
 
     trials: float
     baselines_at_most: float
+    confirmation_at_most: float
 
 
 class PriceRow(TypedDict):
@@ -117,6 +119,8 @@ class SearchDocument(TypedDict):
     disk_peak: int
     head_memory: dict[str, int]
     """Memory of the machine where the driver runs, beside the workers that may be there; see `HeadMemory`."""
+    confirmation: ConfirmationDocument | None
+    """None with `search.confirm: off`."""
     calibration: dict[str, float] | None
     hours: HoursRow | None
     gpu_hours: HoursRow | None
@@ -135,6 +139,21 @@ class VisibleDocument(TypedDict):
     """The smallest such difference of accuracies; None where no difference can show."""
     pairs_for_5_points: int
     """Test pairs that a difference of 5 points takes."""
+
+
+class ConfirmationDocument(TypedDict):
+    """What confirms the winner, see `search.confirm`."""
+
+    top: int
+    folds: int
+    seeds: int
+    controls: list[str]
+    trainings: int
+    """Full trainings at most."""
+    on_folds: int
+    """Of these, the ones that choose among the best trials."""
+    of_caps: float
+    """Share of each cap that is kept back for it."""
 
 
 class ExamplesDocument(TypedDict):
@@ -277,19 +296,46 @@ def _plan_whole_search(
         measured = measure_speed(largest)
         plan = plan_search(space, nodes, TrialSizes(measured.checkpoint, measured.saved_model))
     document = _describe_search(plan, nodes, measured)
+    document["confirmation"] = _describe_confirmation(space.config.search.confirm, plan)
     speed = find_speed(options, measured)
     if speed is None:
         return document
-    trials, baselines = plan.trial_hours(speed), plan.baseline_hours(speed)
-    document["hours"] = {"trials": trials / plan.slots, "baselines_at_most": baselines}
-    document["gpu_hours"] = {"trials": trials * needed.gpus, "baselines_at_most": baselines * needed.gpus}
+    trials, baselines, confirmation = (
+        plan.trial_hours(speed),
+        plan.baseline_hours(speed),
+        plan.confirmation_hours(speed),
+    )
+    together = 0.0 if plan.confirmation is None else confirmation * plan.confirmation_rounds / sum(plan.confirmation)
+    document["hours"] = {
+        "trials": trials / plan.slots,
+        "baselines_at_most": baselines,
+        "confirmation_at_most": together,
+    }
+    document["gpu_hours"] = {
+        "trials": trials * needed.gpus,
+        "baselines_at_most": baselines * needed.gpus,
+        "confirmation_at_most": confirmation * needed.gpus,
+    }
+    everything = trials + baselines + confirmation
     if options.price is not None:
-        document["price"] = [{"instance": None, "price": (trials + baselines) * needed.gpus * options.price}]
+        document["price"] = [{"instance": None, "price": everything * needed.gpus * options.price}]
     elif prices:
-        document["price"] = [
-            {"instance": each.name, "price": each.cost_of_slot(trials + baselines, needed)} for each in prices
-        ]
+        document["price"] = [{"instance": each.name, "price": each.cost_of_slot(everything, needed)} for each in prices]
     return document
+
+
+def _describe_confirmation(settings: ConfirmConfig | None, plan: SearchPlan) -> ConfirmationDocument | None:
+    if settings is None or plan.confirmation is None:
+        return None
+    return {
+        "top": settings.top,
+        "folds": settings.folds,
+        "seeds": settings.seeds,
+        "controls": list(settings.controls),
+        "trainings": sum(plan.confirmation),
+        "on_folds": plan.confirmation[0],
+        "of_caps": KEPT_BACK,
+    }
 
 
 def describe_visible(pairs: int) -> VisibleDocument:
@@ -355,6 +401,7 @@ def _describe_search(plan: SearchPlan, nodes: Sequence[NodeResources], measured:
         "kept_models": plan.kept_models,
         "disk_peak": plan.peak_disk,
         "head_memory": {**asdict(head), "total": head.total},
+        "confirmation": None,
         "calibration": None if measured is None else asdict(measured),
         "hours": None,
         "gpu_hours": None,

@@ -6,6 +6,9 @@ A cap is looked at where what it counts may have grown:
     add_evaluation    after every evaluation      max_hours, max_gpu_hours, max_disk
 
 The first one that is reached stays the reason for which the search ends.
+
+A search that ends with a confirmation keeps `KEPT_BACK` of each cap back for it: its trials may use the rest, and the
+confirmation what is left of the whole.
 """
 
 from __future__ import annotations
@@ -27,6 +30,9 @@ from gazetune.trials.messages import StudyRecord, trial_id_of
 
 HOURS_FILE = "hours.json"
 """The file of a search's folder that `WorkingTime` keeps."""
+KEPT_BACK = 1 / 3
+"""Share of each cap that trials leave to the confirmation. With the defaults it has some 20 full trainings; 100 trials
+under `asha` do the work of some 45."""
 SAVE_SECONDS = 5.0
 """The most of the time that a driver spent which is lost when it is killed."""
 
@@ -99,7 +105,12 @@ class Caps:
         self._gpu_seconds: dict[str, float] = {}
         """By trial id."""
         self.reached: ReachedCap | None = None
-        """The first cap that was reached."""
+        """The first cap that trials have reached."""
+        self._share = 1.0 if search.confirm is None else 1.0 - KEPT_BACK
+        """Of each cap that may be used now."""
+        self._is_confirming = False
+        self.used_up: ReachedCap | None = None
+        """The first cap that the confirmation has reached."""
 
     def add_earlier_trials(self, trials: Iterable[FrozenTrial]) -> None:
         """Count what the trials of an earlier driver used, and check all caps."""
@@ -107,7 +118,7 @@ class Caps:
         self._check_all()
 
     def add_evaluation(self, trial_id: str, gpu_seconds: float) -> None:
-        """Count an evaluation of a trial that has used so many GPU seconds in all, and check all caps."""
+        """Count an evaluation of a trial, or of a named run, that has used so many GPU seconds, and check all caps."""
         self._gpu_seconds[trial_id] = gpu_seconds
         self._check_all()
 
@@ -120,9 +131,18 @@ class Caps:
         """Write down the time until now: what follows is not counted."""
         self._time.save()
 
+    def begin_confirmation(self) -> None:
+        """Let what follows use what is left of the whole caps."""
+        self._is_confirming, self._share = True, 1.0
+        self._check_all()
+
     def is_reached(self) -> bool:
-        """Tell whether a cap was reached."""
+        """Tell whether trials have reached a cap."""
         return self.reached is not None
+
+    def is_used_up(self) -> bool:
+        """Tell whether the confirmation has reached a cap."""
+        return self.used_up is not None
 
     def end_record(self, trials: Sequence[TrialRecord]) -> EndedRecord | None:
         """Return how the search ended early, with these trials; None when all had what they were to have."""
@@ -141,5 +161,9 @@ class Caps:
 
     def _check_cap(self, name: str, used: float) -> None:
         cap = getattr(self._search, name)
-        if cap is not None and used >= cap and self.reached is None:
-            self.reached = ReachedCap(f"search.{name}", float(cap))
+        if cap is None or used < self._share * cap:
+            return
+        if self._is_confirming:
+            self.used_up = self.used_up or ReachedCap(f"search.{name}", float(cap))
+        else:
+            self.reached = self.reached or ReachedCap(f"search.{name}", float(cap))

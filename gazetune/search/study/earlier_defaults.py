@@ -9,11 +9,14 @@ from __future__ import annotations
 import copy
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from gazetune.config import Config
 from gazetune.config.config_file import load_config
 from gazetune.config.keys import config_keys, get_key, set_key
+from gazetune.config.yaml_file import read_yaml
 from gazetune.errors import InputError
 from gazetune.search.folder import SearchFolder
 from gazetune.search.space.search_space import SearchSpace
@@ -37,6 +40,14 @@ def keep_earlier_defaults(space: SearchSpace, folder: SearchFolder) -> SearchSpa
     """
     paths = sorted(folder.path.glob("trials/*/config.yaml"))
     trials = [load_config(path, []) for path in paths[:: len(paths) // _LOOKED_AT + 1]]
+    if paths and "confirm" not in _search_section(paths[0]):
+        # Its user was told of no trainings after the trials, and its caps were counted without them.
+        _log.warning(
+            "search '%s' was begun by a version that confirms no winner, and ends without a confirmation", space.name
+        )
+        base = copy.deepcopy(space.base)
+        set_key(base, "search.confirm", None)
+        space = replace(space, base=base)
     changes: dict[str, tuple[object, object]] = {}
     for trial in trials:
         changes |= _find_changes(space, trial)
@@ -54,6 +65,12 @@ def keep_earlier_defaults(space: SearchSpace, folder: SearchFolder) -> SearchSpa
         )
     _log.warning("search '%s' was begun by a version with other defaults and keeps them: %s", space.name, told)
     return kept
+
+
+def _search_section(config: Path) -> Mapping[str, object]:
+    """Return the section `search` of a trial's config as it was written."""
+    section = read_yaml(config).get("search")
+    return section if isinstance(section, dict) else {}
 
 
 def _find_changes(space: SearchSpace, trial: Config) -> dict[str, tuple[object, object]]:

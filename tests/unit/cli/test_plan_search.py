@@ -44,8 +44,20 @@ def test_a_described_cluster_decides_the_slots_and_a_given_speed_the_hours(
     expected = timed["examples"]["expected"] * 2 / 3600
     assert timed["hours"]["trials"] == pytest.approx(expected / 4, rel=0.01)
     assert timed["gpu_hours"]["trials"] == pytest.approx(expected / 2, rel=0.01)
-    gpu_hours = timed["gpu_hours"]["trials"] + timed["gpu_hours"]["baselines_at_most"]
+    assert timed["gpu_hours"]["baselines_at_most"] == 0.0, "a confirmation has them"
+    assert timed["gpu_hours"]["confirmation_at_most"] > timed["gpu_hours"]["trials"] / 6
+    gpu_hours = timed["gpu_hours"]["trials"] + timed["gpu_hours"]["confirmation_at_most"]
     assert timed["price"] == [{"instance": None, "price": pytest.approx(3 * gpu_hours)}]
+
+
+def test_a_plan_says_what_its_confirmation_costs(space: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    found = planned(capfd, space, "--cpus", "2", "--set", "search.confirm=quick")["confirmation"]
+    assert (found["trainings"], found["on_folds"], found["seeds"]) == (10, 4, 1)
+    assert planned(capfd, space, "--cpus", "2", "--set", "search.confirm=off")["confirmation"] is None
+    assert main(["plan", str(space), "--cpus", "2"]) == 0
+    told = " ".join(capfd.readouterr().out.split())
+    assert "Confirmation: at most 24 full trainings, 12 of the best 3 trials on 4 folds and 12 that are" in told
+    assert "33 % of each cap are kept back for it" in told
 
 
 def test_a_plan_says_what_its_test_pairs_can_show(space: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -96,3 +96,14 @@ def test_a_margin_is_none_the_score_or_a_finite_number_from_0(value: object) -> 
     ]
     with pytest.raises(ValidationError):
         Config(loss={"margin": value})
+
+
+def test_confirm_is_off_quick_full_or_a_mapping_with_defaults() -> None:
+    for value in ("off", False, None):  # YAML takes off for false
+        assert Config(search={"confirm": value}).search.confirm is None
+    full = Config().search.confirm
+    assert full == Config(search={"confirm": "full"}).search.confirm == Config(search={"confirm": {}}).search.confirm
+    assert full is not None and (full.top, full.folds, full.seeds, len(full.controls)) == (3, 4, 2, 3)
+    quick = Config(search={"confirm": "quick"}).search.confirm
+    assert quick is not None and (quick.top, quick.folds, quick.seeds, len(quick.controls)) == (2, 2, 1, 3)
+    assert Config.model_validate(Config(search={"confirm": "quick"}).model_dump(mode="json")).search.confirm == quick

@@ -88,6 +88,20 @@ def test_a_search_means_its_best_trial(search: SearchFolder, storage: Path) -> N
     assert resolve_saved_model(search.path, storage) == search.trial_folder("0002") / "best"
 
 
+def test_a_confirmed_search_means_its_kept_model_and_its_trial_has_rank_1(search: SearchFolder, storage: Path) -> None:
+    document = json.loads(search.document.read_text())
+    best = {**document["best"], "id": "0004"}
+    kept = save(search.baseline_folder("winner-ab12cd34") / "best")
+    confirmation = {"model": "baselines/winner-ab12cd34"}
+    search.write_document(json.dumps({**document, "best": best, "confirmation": confirmation}))
+    assert resolve_saved_model("demo", storage) == resolve_saved_model("demo:1", storage) == kept
+    assert resolve_saved_model("f" * 32, storage) == kept, "the run of the search"
+    assert resolve_saved_model("demo:2", storage) == search.trial_folder("0002") / "best"
+    assert resolve_saved_model(f"{'0004':0>32}", storage) == search.trial_folder("0004") / "best", "the trial's own"
+    search.write_document(json.dumps({**document, "confirmation": {"model": None}}))
+    assert resolve_saved_model("demo:1", storage) == search.trial_folder("0002") / "best"
+
+
 def test_a_search_without_a_best_trial_is_refused(search: SearchFolder, storage: Path) -> None:
     document = json.loads(search.document.read_text())
     search.write_document(json.dumps({**document, "best": None}))

@@ -19,6 +19,7 @@ base: {data: {source: planted, pairs: 200}, train: {batch_size: 16}}
 space:
   optim.learning_rate: {log_uniform: [1.0e-4, 1.0e-2]}
   fusion.kind: {choice: [none, add]}
+search: {confirm: off}
 """
 SIZES = TrialSizes(checkpoint=3000, saved_model=1000)
 NODES = [NodeResources("a", 4.0), NodeResources("b", 3.0)]
@@ -77,8 +78,21 @@ def test_hours_are_those_of_examples_evaluations_and_saves(tmp_path: Path) -> No
     assert plan.baseline_hours(TrialSeconds(3.6)) == pytest.approx(2 * train / 1000)
 
 
+def test_a_confirmation_is_in_the_plan(tmp_path: Path) -> None:
+    off, full = (planned(tmp_path, "search.trials=20", f"search.confirm={value}") for value in ("off", "full"))
+    assert (off.confirmation, full.confirmation) == (None, (12, 12))
+    train, _ = full.pairs
+    assert (full.baseline_hours(TrialSeconds(3.6)), off.confirmation_hours(TrialSeconds(3.6))) == (0.0, 0.0)
+    assert full.confirmation_hours(TrialSeconds(3.6)) == pytest.approx(24 * train / 1000)
+    assert (full.slots, full.confirmation_rounds) == (7, 2 + 2), "12 trainings in 7 slots, twice"
+    assert full.peak_disk > off.peak_disk
+    alone = planned(tmp_path, "search.trials=1", "search.confirm=quick")
+    assert alone.confirmation == (0, 6) and alone.confirmation_rounds == 6
+
+
 def searching_workers(folder: Path, choices: str) -> SearchSpace:
-    (folder / "space.yaml").write_text(f"{SPACE}  resources.workers: {{choice: {choices}}}\n")
+    axis = f"  resources.workers: {{choice: {choices}}}\nsearch:"
+    (folder / "space.yaml").write_text(SPACE.replace("search:", axis))
     return read_space(folder / "space.yaml", overrides=["search.trials=20"])
 
 

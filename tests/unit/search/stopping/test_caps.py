@@ -18,7 +18,7 @@ GPU = ResourcesConfig(workers=2, gpus_per_worker=0.5)
 
 
 def caps_of(folder: Path, **caps: Any) -> Caps:
-    return Caps(SearchConfig(trials=4, **caps), folder)
+    return Caps(SearchConfig.model_validate({"trials": 4, "confirm": "off", **caps}), folder)
 
 
 def record(trial_id: str, reason: str | None = None) -> TrialRecord:
@@ -101,3 +101,27 @@ def test_a_cap_on_gpu_hours_without_a_gpu_is_refused() -> None:
     ):
         check_caps(search, [ResourcesConfig()], "space.yaml")
     check_caps(search, [ResourcesConfig(), GPU], "space.yaml")
+
+
+def test_a_third_of_each_cap_is_kept_back_for_the_confirmation(tmp_path: Path) -> None:
+    (tmp_path / "hours.json").write_text(json.dumps({"seconds": 0.0}))
+    capped = caps_of(tmp_path, max_gpu_hours=3.0, confirm="quick")
+    capped.add_earlier_trials([])
+    capped.add_evaluation("0000", 7190.0)
+    assert not capped.is_reached()
+    capped.add_evaluation("0000", 7210.0)
+    assert capped.reached == ("search.max_gpu_hours", 3.0), "two of three hours"
+    capped.begin_confirmation()
+    assert not capped.is_used_up()
+    capped.add_evaluation("fold-0000-ab", 3500.0)
+    assert not capped.is_used_up()
+    capped.add_evaluation("fold-0000-ab", 3600.0)
+    assert capped.used_up == ("search.max_gpu_hours", 3.0)
+    assert capped.end_record([record("0000", "search.max_gpu_hours reached")]) is not None
+
+
+def test_a_confirmation_without_trials_that_reached_a_cap_ends_no_search_early(tmp_path: Path) -> None:
+    capped = caps_of(tmp_path, max_gpu_hours=1.0, confirm="full")
+    capped.begin_confirmation()
+    capped.add_evaluation("winner-ab", 4000.0)
+    assert capped.is_used_up() and capped.end_record([record("0000")]) is None

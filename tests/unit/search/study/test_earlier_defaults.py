@@ -90,3 +90,14 @@ def test_a_default_of_some_trials_alone_is_refused(begun: tuple[SearchSpace, Sea
         "--resume: search 'mine' was begun by a version with other defaults: train.epochs 7.0 (now 2.0); accepted: "
         "that version, or a new search with --warm-start mine"
     )
+
+
+def test_a_search_that_was_begun_without_a_confirmation_ends_without_one_and_says_so(
+    begun: tuple[SearchSpace, SearchFolder], caplog: pytest.LogCaptureFixture
+) -> None:
+    space, folder = begun
+    assert space.config.search.confirm is not None
+    change_trial(folder, "0000", {"search.confirm": None})
+    assert keep_earlier_defaults(space, folder).config.search.confirm is None
+    (told,) = caplog.messages
+    assert "'mine' was begun by a version that confirms no winner, and ends without a confirmation" in told
