@@ -6,7 +6,7 @@ All numbers are differences, chosen less rejected, so what both replies share (t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,6 +70,12 @@ def summarise_measures(values: NDArray[np.floating]) -> NDArray[np.float64]:
     numbers = values.astype(np.float64)
     total = np.log1p(np.maximum(numbers.sum(axis=0), 0.0))
     return np.stack([numbers.mean(axis=0), numbers.std(axis=0), total], axis=1)
+
+
+def keep_measures(items: ProbeItems, features: Sequence[str]) -> ProbeItems:
+    """Return the same pairs with the measures of a feature mask alone; the others are 0, and so not asked about."""
+    kept = np.isin(MEASURES, features)
+    return replace(items, measures=items.measures * kept[:, None])
 
 
 def describe_pairs(pairs: Sequence[PreferencePair], groups: Sequence[str], predictor: GazePredictor) -> ProbeItems:

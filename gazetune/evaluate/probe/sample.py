@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from gazetune.config import DataConfig
@@ -10,10 +12,22 @@ from gazetune.preferences.pair import PreferencePair
 from gazetune.preferences.splits import load_splits
 
 
-def draw_known_pairs(config: DataConfig, most: int) -> tuple[int, list[PreferencePair], list[str]]:
-    """Return how many pairs train and validation have, at most `most` of them, and the group of each of these.
+class KnownPairs(NamedTuple):
+    """Pairs of train and validation."""
 
-    They are drawn by `config.seed` and stay in the order of the source.
+    total: int
+    """How many there are; the probe may look at fewer."""
+    pairs: list[PreferencePair]
+    groups: list[str]
+    """The group of each pair."""
+    dropped: dict[str, int]
+    """Pairs of the source that were left out, by reason."""
+    notes: dict[str, int]
+    """What else is to be known of the rows that were read, and of how many."""
+
+
+def draw_known_pairs(config: DataConfig, most: int) -> KnownPairs:
+    """Return at most `most` pairs of train and validation, drawn by `config.seed`, in the order of the source.
 
     Raises
     ------
@@ -24,7 +38,8 @@ def draw_known_pairs(config: DataConfig, most: int) -> tuple[int, list[Preferenc
     pairs = [*splits.train, *splits.validation]
     groups = link_groups(pairs)
     rows = draw_rows(len(pairs), most, config.seed)
-    return len(pairs), [pairs[row] for row in rows], [groups[row] for row in rows]
+    drawn = [pairs[row] for row in rows], [groups[row] for row in rows]
+    return KnownPairs(len(pairs), *drawn, splits.dropped, splits.notes)
 
 
 def draw_rows(count: int, most: int, seed: int) -> list[int]:

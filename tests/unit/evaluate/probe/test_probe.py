@@ -19,9 +19,9 @@ from gazetune.report.probe_wording import probe_rows, state_probe_verdict
 
 @pytest.fixture(scope="module")
 def planted() -> tuple[list[PreferencePair], ProbeItems]:
-    known, pairs, groups = draw_known_pairs(DataConfig(pairs=1200), most=900)
-    assert known > 900 == len(pairs)
-    return pairs, describe_pairs(pairs, groups, PlantedPredictor(0))
+    known = draw_known_pairs(DataConfig(pairs=1200), most=900)
+    assert known.total > 900 == len(known.pairs)
+    return known.pairs, describe_pairs(known.pairs, known.groups, PlantedPredictor(0))
 
 
 def _noise(pairs: int, seed: int, groups: NDArray[np.str_] | None = None) -> ProbeItems:

@@ -31,8 +31,8 @@ def planted(planted_config: Config, tmp_path_factory: pytest.TempPathFactory) ->
 
 def test_prepared_data_are_described_as_their_pairs_are(planted_config: Config, planted: PreparedData) -> None:
     found = describe_prepared(planted, most=100, seed=0)
-    _, pairs, groups = draw_known_pairs(planted_config.data, most=100)
-    expected = describe_pairs(pairs, groups, create_predictor(planted_config))
+    known = draw_known_pairs(planted_config.data, most=100)
+    expected = describe_pairs(known.pairs, known.groups, create_predictor(planted_config))
     np.testing.assert_allclose(found.length, expected.length)
     np.testing.assert_allclose(found.measures, expected.measures, atol=1e-5)
     assert len(np.unique(found.groups)) == len(np.unique(expected.groups))
