@@ -10,6 +10,10 @@ What happened is read from the folders of the cells. A driver therefore goes on 
 
 from __future__ import annotations
 
+import contextlib
+
+from mlflow.exceptions import MlflowException
+
 from gazetune.ablation.cell_phase import CellPhase
 from gazetune.ablation.folder import AblationFolder
 from gazetune.ablation.outcome import describe_outcome
@@ -57,7 +61,8 @@ def drive_ablation(
         folder.requests.announce_phase("comparing")
         document = describe_outcome(study, folder, tracker.shown_uri, parent_run, data)
     except BaseException:
-        tracker.end_all_running(parent_run)
+        with contextlib.suppress(MlflowException):  # it may be what went away; what was raised says more
+            tracker.end_all_running(parent_run)
         raise
     write_ablation_report(document, folder.report)
     tracker.log_file(parent_run, folder.report)

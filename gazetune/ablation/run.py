@@ -170,6 +170,7 @@ def _run_in_folder(study: Study, folder: AblationFolder, address: str | None) ->
         folder.requests.announce_phase("preparing")
         patience = study.config.search.node_patience
         cluster = stack.enter_context(ClusterConnection(address, study.resource_shapes(), patience, folder, progress))
+        from mlflow.exceptions import MlflowException
         from ray.exceptions import RayError, RayTaskError
 
         from gazetune.ablation.driver import drive_ablation
@@ -182,6 +183,12 @@ def _run_in_folder(study: Study, folder: AblationFolder, address: str | None) ->
                 f"ablation '{study.name}' was stopped with {done} of {len(study.cells)} cells finished; go on with: "
                 f"{resume}"
             ) from None
+        except MlflowException as error:
+            said = next(iter(str(error).strip().splitlines()), "no message")
+            raise RunError(
+                f"ablation '{study.name}' ended, as MLflow could not be written ({said}); finished cells stay; go on "
+                f"with: {resume}"
+            ) from error
         except RayError as error:
             if isinstance(error, RayTaskError) and not isinstance(error.cause, RayError):
                 raise  # an error of our own code, in a Ray that is well
