@@ -115,6 +115,7 @@ def _make_document(trials: list[TrialRecord], best: TrialRecord) -> SearchDocume
             seed=1,
             trainings=12,
             failed={"fold-2": MARKUP},
+            notes=("trial 0002 has no gaze",),
         ),
         data=({"pairs": {"train": 800, "test": 450}, "dropped": {MARKUP: 2}, "notes": {}},),
         config=f"name: {MARKUP}",

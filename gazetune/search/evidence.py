@@ -188,8 +188,10 @@ def _commands(folder: SearchFolder, space: SearchSpace) -> tuple[tuple[str, str]
         f"gazetune search {shlex.quote(str(folder.path / 'space.yaml'))} --name {shlex.quote(space.name + '-again')}"
     )
     lines = [("the whole search", f"{again} --storage {storage}")]
-    for config in sorted((folder.path / "baselines").glob("*/best/config.yaml")):
-        lines.append((f"baseline {config.parent.parent.name}", _train_command(config, folder)))
+    for run in sorted((folder.path / "baselines").glob("*")):
+        configs = (run / "config.yaml", run / "best" / "config.yaml")  # an older version has the latter alone
+        if config := next((each for each in configs if each.is_file()), None):
+            lines.append((f"{run.name}, trained to compare with", _train_command(config, folder)))
     return tuple(lines)
 
 

@@ -18,8 +18,9 @@ def confirmation_sections(document: SearchDocument) -> list[Section]:
         return []
     if found.missing is not None:
         told = f"The best trial was not confirmed: {found.missing}."
-        return [Section("confirmation", "Confirmation", (told, *found.notes))]
-    return [_arms_section(document.best, found), _candidates_section(document.best, found)]
+        return [Section("confirmation", "Confirmation", (told, *map(_as_sentence, found.notes)))]
+    candidates = [_candidates_section(document.best, found)] if found.candidates else []
+    return [_arms_section(document.best, found), *candidates]
 
 
 def _arms_section(best: BestRecord | None, found: ConfirmationRecord) -> Section:
@@ -35,7 +36,6 @@ def _arms_section(best: BestRecord | None, found: ConfirmationRecord) -> Section
     table = [
         [
             name,
-            ", ".join(map(str, arm.seeds)),
             ", ".join(map(format_percent, arm.test_accuracies)),
             f"{format_percent(arm.test.accuracy)} ({format_interval(arm.test.ci95)})",
             "" if arm.compared is None else format_points(arm.compared.difference, arm.compared.difference_ci95),
@@ -54,8 +54,11 @@ def _arms_section(best: BestRecord | None, found: ConfirmationRecord) -> Section
         )
         same = "the same trial" if searched.id == best.id else f"the confirmed choice is trial {best.id}"
         text.append(f"The search alone would have said: {told}; {same}.")
-    text += [*found.notes, *(f"Training {name} failed: {reason}." for name, reason in found.failed.items())]
-    head = ["run", "seeds", "accuracy by seed, %", "accuracy % (95 % interval)", "winner minus it, points"]
+    text += [
+        *map(_as_sentence, found.notes),
+        *(f"Training {name} failed: {reason}." for name, reason in found.failed.items()),
+    ]
+    head = ["run", "by seed, %", "accuracy % (95 % interval)", "winner minus it, points"]
     panels = [("accuracy on test, %", accuracies, 0.5), ("winner minus it, points", differences, 0.0)]
     return Section(
         "confirmation",
@@ -65,6 +68,10 @@ def _arms_section(best: BestRecord | None, found: ConfirmationRecord) -> Section
         "Accuracies on test of what the confirmation trained, and differences from the winner",
         Table(head, table),
     )
+
+
+def _as_sentence(note: str) -> str:
+    return f"{note[:1].upper()}{note[1:].removesuffix('.')}."
 
 
 def _colour_of(name: str) -> str:

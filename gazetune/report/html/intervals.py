@@ -58,8 +58,8 @@ def compared_section(document: SearchDocument) -> Section:
         )
     head = ["run", "accuracy % (95 % interval)", "winner minus it, points (95 % interval)", "p"]
     text = (
-        f"Each answers on the same {best.test.n} test pairs, which no trial saw. The difference is paired: pair by "
-        "pair. p is McNemar's exact one, two-sided and not adjusted for several comparisons.",
+        f"Each answers on the same {best.test.n} test pairs, which no trial saw. The difference is paired, "
+        "pair by pair. p is two-sided and not adjusted for several comparisons.",
     )
     return Section(
         "intervals",

@@ -98,6 +98,8 @@ def finish(folder: SearchFolder, space: SearchSpace) -> None:
     for split in ("validation", "test"):
         kept = Margins(names, names, random.normal([0.9, 0.1], 1.0, (80, 2)), words)
         write_margins(margins_file(folder.trial_folder(best.id), split), kept)
+    (folder.baseline_folder("winner-1234") / "best").mkdir(parents=True)
+    (folder.baseline_folder("winner-1234") / "best" / "config.yaml").write_text("{}\n")
     folder.write_document(document.to_json_text())
     folder.unlock()
 
@@ -114,6 +116,7 @@ def test_a_finished_search_has_curves_rungs_margins_and_commands(
     assert evidence.learned_from == {"earlier": 1}
     (scored,) = evidence.scored
     assert scored.split == "test" and scored.words is not None and len(scored.margins) == 80
+    assert [line for line, _ in evidence.commands] == ["the whole search", "winner-1234, trained to compare with"]
     assert evidence.trial_commands["0003"].startswith(f"gazetune train {folder.trial_folder('0003')}/config.yaml ")
 
 

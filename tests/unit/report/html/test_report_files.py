@@ -104,10 +104,11 @@ def test_a_confirmation_shows_what_it_trained_and_what_the_search_alone_would_ha
     sections = {section.key: section for section in list_sections(evidence)}
     arms, candidates = sections["confirmation"], sections["candidates"]
     assert arms.draw is not None and candidates.draw is not None
+    assert "Trial 0002 has no gaze." in arms.text
     assert arms.table is not None and [row[0] for row in arms.table.rows] == ["winner", "control-noise"]
     assert any("The search alone would have said: trial 0002" in paragraph for paragraph in arms.text)
     assert candidates.table is not None and candidates.table.rows[1][-1] == "+3.0 (+1.0 to +5.0)"
-    confirmation = replace(evidence.document.confirmation, missing="every fold failed")  # type: ignore[type-var]
+    confirmation = replace(evidence.document.confirmation, missing="every fold failed", notes=())  # type: ignore[type-var]
     failed = replace(evidence, document=replace(evidence.document, confirmation=confirmation))
     (told,) = (section for section in list_sections(failed) if section.key == "confirmation")
     assert told.draw is None and told.text == ("The best trial was not confirmed: every fold failed.",)
