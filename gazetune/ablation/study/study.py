@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,17 +146,6 @@ def differ_in_control_alone(one: Config, other: Config) -> bool:
     trees = [each.model_dump(mode="json") for each in (one, other)]
     controls = [tree["gaze"].pop("control") for tree in trees]
     return controls[0] != controls[1] and trees[0] == trees[1]
-
-
-def names_in_words(names: Sequence[str]) -> str:
-    """Return names as a list for people.
-
-    Examples
-    --------
-    >>> names_in_words(["none", "shuffled", "noise"])
-    'none, shuffled and noise'
-    """
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _with_seed(config: Config, seed: int) -> Config:

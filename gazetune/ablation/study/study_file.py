@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from gazetune.ablation.study.factors import DESIGNS, list_arms, read_factors
 from gazetune.ablation.study.study import Arm, Study
 from gazetune.config import LARGEST_SEED
 from gazetune.config.config_file import Lines, parse_overrides
-from gazetune.config.keys import config_keys, key_hint
+from gazetune.config.keys import config_keys, get_key, key_hint
 from gazetune.config.yaml_file import read_yaml_lines
 from gazetune.errors import InputError, did_you_mean
 from gazetune.files.names import check_name
@@ -33,7 +34,7 @@ from gazetune.search.space.conditions import shown_value
 from gazetune.search.space.extras import Extras
 from gazetune.search.space.groups import with_dotted_keys
 from gazetune.search.space.search_space import SearchSpace
-from gazetune.search.space.space_file import make_base_absolute, merge_base, refuse_secrets
+from gazetune.search.space.space_file import PATH_KEYS, make_base_absolute, merge_base, refuse_secrets
 from gazetune.train.checks import check_config
 
 _LOG = logging.getLogger(__name__)
@@ -94,7 +95,7 @@ def read_study(
     arms = reader.list_arms(own, base, fixed) if "arms" in tree else reader.combine_factors(own, base, fixed)
     chosen = reader.read_seeds() if seeds is None else check_seeds(seeds, "--seeds")
     study = Study(own, str(path), base, tuple(arms), chosen, reader.read_flag("keep_models"))
-    return _without_equal_arms(study, reader, fixed)
+    return _with_absolute_paths(_without_equal_arms(study, reader, fixed))
 
 
 def _refuse_search_keys(base: Mapping[str, Any], lines: Lines, path: str) -> None:
@@ -258,6 +259,16 @@ def _check_arm_name(name: object, where: str) -> str:
     if not text.strip() or len(text) > _LONGEST_NAME or not text.isprintable():
         raise InputError(f"{where}: is no name of an arm; accepted: up to {_LONGEST_NAME} printable characters")
     return text
+
+
+def _with_absolute_paths(study: Study) -> Study:
+    """Make local files that arms name absolute: a resumed ablation may start in another folder."""
+    arms = []
+    for arm in study.arms:
+        config = study.arm_configs[arm.name]
+        own = {key: get_key(config, key) if key in PATH_KEYS else value for key, value in arm.overrides.items()}
+        arms.append(replace(arm, overrides=own))
+    return replace(study, arms=tuple(arms))
 
 
 def _without_equal_arms(study: Study, reader: _StudyReader, fixed: Mapping[str, object]) -> Study:

@@ -37,7 +37,8 @@ _TOP_LEVEL = (
 )
 _STUDY_KEYS = {"arms", "factors"}
 _MERGED = ("preset", "search", "resources", "tracking")
-_PATHS = ("data.source", "data.chat_template", "backbone", "gaze.path")
+PATH_KEYS = ("data.source", "data.chat_template", "backbone", "gaze.path")
+"""Keys whose values may be local files."""
 _ADDRESSES = ("tracking.uri", "gaze.store")
 
 
@@ -129,7 +130,7 @@ def make_base_absolute(base: dict[str, Any], origin: str, lines: Lines) -> None:
     """
     config = with_absolute_paths(space_config(base, origin, lines))
     files = (base.get("gaze") or {}).get("path")
-    for key in _PATHS:
+    for key in PATH_KEYS:
         set_key(base, key, get_key(config, key))
     for key in _ADDRESSES:
         if get_key(config, key) is not None:

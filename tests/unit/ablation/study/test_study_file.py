@@ -167,3 +167,13 @@ def test_set_of_what_arms_set_is_refused(read: ReadText) -> None:
 def test_a_search_space_names_the_command_for_it(read: ReadText) -> None:
     with pytest.raises(InputError, match=r"is a search space .* run it with: gazetune search"):
         read("name: mine\nspace: {optim.learning_rate: {choice: [1.0e-3]}}\n")
+
+
+def test_files_that_arms_name_are_absolute_wherever_the_ablation_goes_on(
+    read: ReadText, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other.jsonl").write_text("")
+    monkeypatch.chdir(tmp_path)
+    study = read(BASE + ARMS + "  other: {data.source: other.jsonl}\n" + END)
+    monkeypatch.chdir("/")
+    assert read(study.to_yaml()).arm_configs["other"].data.source == str(tmp_path / "other.jsonl")
