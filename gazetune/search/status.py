@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -22,6 +23,7 @@ from gazetune.search.study.storage import find_study, own_study_url
 from gazetune.trials.disk import folder_bytes
 from gazetune.trials.driver_requests import DriverNote, Phase
 from gazetune.trials.messages import StudyRecord, trial_id_of
+from gazetune.trials.run_folder import JsonObject
 from gazetune.trials.trial_state import ended_state
 
 SHOWN_STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING")
@@ -65,7 +67,7 @@ class SearchStatus:
     failures: Mapping[str, Sequence[str]]
     """Trial ids by the reason for which they FAILed."""
     best: TrialStatus | None
-    """The COMPLETE trial with the highest validation accuracy, controls left out."""
+    """The COMPLETE trial with the highest validation accuracy, controls left out; once one is confirmed, that one."""
     running: Sequence[TrialStatus]
     trial_hours: float
     """Hours of training, summed over trials."""
@@ -142,7 +144,7 @@ def read_status(storage: Path, name: str) -> SearchStatus:
         trials=space.config.search.trials,
         states={state: states[state] for state in SHOWN_STATES},
         failures=_failures_by_reason(trials),
-        best=_best_trial(trials, space, budget),
+        best=_best_trial(trials, space, budget, document),
         running=[_trial_status(trial, budget) for trial in running],
         trial_hours=seconds / 3600,
         gpu_hours=gpu_hours,
@@ -171,13 +173,20 @@ def _cap_uses(search: SearchConfig, folder: Path, gpu_hours: float) -> list[CapU
     if search.max_hours is not None:
         caps.append(CapUse("search.max_hours", WorkingTime(folder / HOURS_FILE).seconds / 3600, search.max_hours))
     if search.max_gpu_hours is not None:
-        caps.append(CapUse("search.max_gpu_hours", gpu_hours, search.max_gpu_hours))
+        confirmed = (json.loads(file.read_text())["gpu_seconds"] for file in folder.glob("baselines/*/result.json"))
+        caps.append(CapUse("search.max_gpu_hours", gpu_hours + sum(confirmed) / 3600, search.max_gpu_hours))
     if search.max_disk is not None:
         caps.append(CapUse("search.max_disk", folder_bytes(folder), search.max_disk))
     return caps
 
 
-def _best_trial(trials: Sequence[FrozenTrial], space: SearchSpace, budget: int | None) -> TrialStatus | None:
+def _best_trial(
+    trials: Sequence[FrozenTrial], space: SearchSpace, budget: int | None, document: JsonObject | None
+) -> TrialStatus | None:
+    confirmation = cast("JsonObject", {} if document is None else document.get("confirmation") or {})
+    if document is not None and confirmation.get("missing", "none there") is None:
+        best = cast("JsonObject", document["best"])["id"]
+        trials = [trial for trial in trials if trial_id_of(trial.number) == best]
     complete = [_trial_status(trial, budget) for trial in trials if is_candidate(trial, space)]
     return max(complete, key=lambda trial: trial.val_accuracy or 0.0, default=None)
 

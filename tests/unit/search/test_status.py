@@ -156,6 +156,23 @@ def test_caps_that_are_set_stand_beside_what_was_used(folder: SearchFolder, capf
     assert "search.max_disk: 0.030 of 2 GB used" in shown
 
 
+def test_a_confirmed_search_names_the_confirmed_trial_and_its_gpu_hours_count(folder: SearchFolder) -> None:
+    four_finished_and_one_running(folder)
+    storage = folder.path.parent
+    folder.write_space(read_space(storage / "space.yaml", overrides=["search.max_gpu_hours=20"]))
+    before = read_status(storage, "watched")
+    result = folder.baseline_folder("winner-ab") / "result.json"
+    result.parent.mkdir(parents=True)
+    result.write_text('{"examples": 10, "val_accuracy": 0.8, "gpu_seconds": 3600.0, "failure": null}')
+    assert read_status(storage, "watched").caps[0].used == pytest.approx(before.caps[0].used + 1.0)
+    folder.write_document(json.dumps({"best": {"id": "0000"}, "confirmation": {"missing": None}}))
+    best = read_status(storage, "watched").best
+    assert best is not None and best.id == "0000", "0001 has the higher validation accuracy"
+    for document in ({"confirmation": {"missing": "a cap was reached"}}, {"confirmation": None}, {}):
+        folder.write_document(json.dumps({"best": {"id": "0000"}, **document}))
+        assert read_status(storage, "watched").best == before.best
+
+
 def test_a_search_that_a_cap_ended_says_so_and_has_nothing_left(
     folder: SearchFolder, capfd: pytest.CaptureFixture[str]
 ) -> None:
