@@ -68,7 +68,8 @@ def run(args: argparse.Namespace) -> Outcome:
     check_predictor_file(config)  # before torch is imported, which takes seconds
     if folder is None and not config.resources.gpus_per_worker:
         hide_gpus()
-    from gazetune.train.run import evaluate_saved_model, train_model
+    from gazetune.train.run import train_model
+    from gazetune.train.scoring.evaluate_saved_model import evaluate_saved_model
 
     if folder is None:
         document: Mapping[str, object] = train_model(config, name, storage)

@@ -48,7 +48,6 @@ from gazetune.reward.saved.saved_model import (
 from gazetune.reward.saved.tensor_stream import TensorStream
 from gazetune.train import checkpoint
 from gazetune.train.early_stop import PlateauCounter
-from gazetune.train.evaluation import score_split, split_metrics
 from gazetune.train.limits.out_of_memory import OutOfMemory, is_out_of_memory, out_of_memory_message
 from gazetune.train.limits.run_failures import InfeasibleConfig, TrainingFailed
 from gazetune.train.prefetch import PassPrefetcher
@@ -56,6 +55,7 @@ from gazetune.train.processes.deepspeed_engine import destroy_engine, start_trai
 from gazetune.train.processes.worker_group import Worker
 from gazetune.train.progress import EvaluationReport, Progress, ReportCallback
 from gazetune.train.schedule import create_schedule
+from gazetune.train.scoring.evaluation import score_split, split_metrics
 from gazetune.train.state.rung_margins import save_margins
 from gazetune.train.state.training_state import TrainingState
 from gazetune.train.steps import StepPlan

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import shlex
-from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,32 +21,25 @@ from gazetune.evaluate.margins import keep_validation_margins, margins_file
 from gazetune.files.paths import resolve_path
 from gazetune.report.activity import ActivityLines
 from gazetune.reward.data.dataset import PreparedData
-from gazetune.reward.data.prepared_data import is_prepared, prepare_data
-from gazetune.reward.model.backbone import check_backbone_weights
+from gazetune.reward.data.prepared_data import prepare_data
 from gazetune.reward.model.checks.backbone import check_backbone
 from gazetune.reward.model.pair_losses import check_scores
-from gazetune.reward.saved.saved_model import has_saved_template, read_facts, with_saved_template
-from gazetune.reward.saved.scored_pairs import ScoredPairs, encode_named_pairs, without_division
+from gazetune.tracking.environment import ENVIRONMENT
 from gazetune.tracking.location import check_tracking_uri, log_unwritten_secret, stored_tracking_uri
 from gazetune.tracking.mlflow_runs import BEST_METRIC, MARGINS_FOLDER, Tracker
 from gazetune.train.checks import check_config, check_storage
-from gazetune.train.evaluation import score_saved_model
-from gazetune.train.processes.deepspeed_engine import load_worker_backbone
 from gazetune.train.processes.launch import launch_workers
-from gazetune.train.processes.worker_group import join_worker_group, leave_worker_group
-from gazetune.train.score_documents import (
-    EvaluateDocument,
+from gazetune.train.scoring.score_documents import (
     PairsDocument,
     ResultDocument,
     TrainDocument,
-    describe_test_scores,
 )
-from gazetune.train.train_worker import RESULT, train_worker
+from gazetune.train.train_worker import RESULT, RunAgain, train_worker
 
 logger = logging.getLogger(__name__)
 
 
-def train_model(config: Config, name: str | None, storage: Path) -> TrainDocument:
+def train_model(config: Config, name: str | None, storage: Path, again: RunAgain | None = None) -> TrainDocument:
     """Train `config` in the folder `storage/name`, and score the best model on the test split.
 
     Where that folder holds an unfinished run of the same config, the run goes on from its last checkpoint. `resources`,
@@ -61,6 +53,8 @@ def train_model(config: Config, name: str | None, storage: Path) -> TrainDocumen
         Name of the run; None makes one up from the time.
     storage
         The folder of all results.
+    again
+        To train as a run before, see `gazetune reproduce`.
 
     Raises
     ------
@@ -85,6 +79,9 @@ def train_model(config: Config, name: str | None, storage: Path) -> TrainDocumen
         for line in data.facts.describe_pairs():
             lines.print_line(line)
     check_scores(config.loss, config.data.source, data.train.scores)
+    again = again or RunAgain()
+    if again.data_fingerprint not in (None, data.facts.data_fingerprint):
+        raise InputError(f"data.source: {config.data.source}: the pairs are not as they were when the run was trained")
     tracker = Tracker.open(config.tracking.uri, storage, "gazetune")
     write_config(config, folder / "config.yaml")
     fingerprints = {
@@ -97,7 +94,7 @@ def train_model(config: Config, name: str | None, storage: Path) -> TrainDocumen
     uri = None if config.tracking.uri is None else with_secret(config.tracking.uri)
     tree = config.model_dump(mode="json")
     try:
-        launch_workers(config.resources.workers, train_worker, tree, str(storage), name, run, uri)
+        launch_workers(config.resources.workers, train_worker, tree, str(storage), name, run, uri, again)
     except BaseException as error:
         failed = isinstance(error, Exception)
         tracker.finish_run(run, "FAIL" if failed else "INTERRUPTED", str(error) or type(error).__name__)
@@ -111,6 +108,7 @@ def train_model(config: Config, name: str | None, storage: Path) -> TrainDocumen
     keep_validation_margins(folder, data)
     for split in ("validation", "test"):
         tracker.log_file(run, margins_file(folder, split), MARGINS_FOLDER)
+    tracker.log_file(run, folder / ENVIRONMENT)
     tracker.log_metrics(run, {BEST_METRIC: result["val_accuracy"]}, result["examples"])
     low, high = result["test"]["ci95"]
     tracker.log_test(run, result["test"]["accuracy"], result["test"]["n"], (low, high), result["examples"])
@@ -123,63 +121,6 @@ def train_model(config: Config, name: str | None, storage: Path) -> TrainDocumen
         "data": _describe_facts(data),
         **result,
     }
-
-
-def evaluate_saved_model(
-    folder: Path, storage: Path, data: Config | None = None, given: Collection[str] = ()
-) -> EvaluateDocument:
-    """Score the reward model saved in `folder` on the test split of its own data, or on other pairs.
-
-    Prepared data and measures are cached in `storage`.
-
-    Parameters
-    ----------
-    folder
-        The saved model.
-    storage
-        The folder of all results.
-    data
-        A config whose section `data` stands in the place of the model's own.
-    given
-        The keys of that section that the user set. With `data.source` or `data.split` every pair of what is named is
-        scored, unless a key that divides pairs is among them.
-    """
-    saved = load_config(folder / "config.yaml", [])
-    config = saved if data is None else saved.model_copy(update={"data": data.data})
-    named = bool({"data.source", "data.split"} & set(given))
-    whole = named and not {"data.splits", "data.fold", "data.group"} & set(given)
-    if named:
-        config = config.model_copy(update={"data": without_division(config.data, given)})
-    cache = resolve_path(storage, "--storage") / "cache"
-    try:
-        check_backbone_weights(config.backbone)
-    except InputError as error:
-        raise InputError(f"{folder / 'config.yaml'}: {error}") from error
-    scored = _own_test_pairs(config, folder, cache) if config.data == saved.data and not whole else None
-    if scored is None:
-        scored = encode_named_pairs(config, folder, cache, saved.data, whole)
-    with ActivityLines() as lines:
-        for line in scored.describe(config.data.source):
-            lines.print_line(line)
-    worker = join_worker_group()
-    try:
-        backbone = load_worker_backbone(config, worker)
-        rewards, _ = score_saved_model(config, folder, backbone, scored.split, worker)
-    finally:
-        leave_worker_group()
-    counts: PairsDocument = {"pairs": {"test": len(scored.split)}, "dropped": scored.dropped, "notes": scored.notes}
-    return {"folder": str(folder), "data": counts, **describe_test_scores(rewards, scored.words)}
-
-
-def _own_test_pairs(config: Config, folder: Path, cache: Path) -> ScoredPairs | None:
-    """Return the test split that a saved model was prepared with; None where its data have changed since."""
-    data = prepare_data(config, cache) if is_prepared(config, cache) else None
-    if data is None or not has_saved_template(data, folder):  # what lies in the cache may have another date
-        data = prepare_data(with_saved_template(config, folder), cache)
-    if data.facts.data_fingerprint != read_facts(folder).data_fingerprint:
-        logger.warning("data.source: %s: is not as it was when the model was trained", config.data.source)
-        return None
-    return ScoredPairs(data.test, data.response_words("test"), "the test split", data.facts.dropped, data.facts.notes)
 
 
 def _describe_facts(data: PreparedData) -> PairsDocument:

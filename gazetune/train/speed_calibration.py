@@ -21,12 +21,12 @@ from gazetune.config import Config
 from gazetune.config.config_file import build_config
 from gazetune.errors import RunError
 from gazetune.reward.data.prepared_data import prepare_data
-from gazetune.train.evaluation import score_split
 from gazetune.train.loop import Training
 from gazetune.train.processes.deepspeed_engine import load_worker_backbone
 from gazetune.train.processes.launch import launch_workers
 from gazetune.train.processes.worker_group import Worker, join_worker_group, leave_worker_group
 from gazetune.train.progress import EvaluationReport
+from gazetune.train.scoring.evaluation import score_split
 from gazetune.train.steps import StepPlan
 
 PAIRS = 600

@@ -27,6 +27,7 @@ from gazetune.config.keys import get_key
 from gazetune.evaluate.margins import keep_validation_margins
 from gazetune.report.wording import short_params
 from gazetune.reward.data.prepared_data import is_prepared, prepare_data, prepared_facts
+from gazetune.tracking.environment import ENVIRONMENT
 from gazetune.tracking.mlflow_runs import BEST_METRIC, MARGINS_FOLDER, Tracker
 from gazetune.trials.disk import drop_model
 from gazetune.trials.messages import StudyRecord, TrainingReport, trial_id_of
@@ -136,6 +137,8 @@ def log_validation_margins(tracker: Tracker, run: str, folder: Path, config: Con
     margins = keep_validation_margins(folder, prepare_data(config, cache))
     if margins is not None:
         tracker.log_file(run, margins, MARGINS_FOLDER)
+    if (folder / ENVIRONMENT).exists():
+        tracker.log_file(run, folder / ENVIRONMENT)
 
 
 def log_report(tracker: Tracker, run: str, report: TrainingReport) -> None:

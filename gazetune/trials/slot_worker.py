@@ -19,8 +19,8 @@ from gazetune.config import Config
 from gazetune.errors import GazetuneError, InputError
 from gazetune.errors.redact import hide_secrets
 from gazetune.reward.data.prepared_data import prepare_data
+from gazetune.tracking.environment import write_environment
 from gazetune.train.checks import check_config
-from gazetune.train.evaluation import score_saved_model
 from gazetune.train.limits.device_capacity import read_device_capacity, refuse_excess
 from gazetune.train.limits.device_errors import classify_device_error
 from gazetune.train.limits.out_of_memory import OutOfMemory, is_out_of_memory, out_of_memory_message
@@ -34,6 +34,8 @@ from gazetune.train.processes.worker_group import (
     join_worker_group,
 )
 from gazetune.train.progress import EvaluationReport
+from gazetune.train.run_environment import describe_environment
+from gazetune.train.scoring.evaluation import score_saved_model
 from gazetune.trials.board import NAMESPACE, Board
 from gazetune.trials.messages import (
     Close,
@@ -99,6 +101,8 @@ class SlotWorker:
             raise InputError(f"{config.data.source}: the preference pairs have changed since the search began")
         backbone = self._backbones.take_backbone(config)
         training = Training(config, data, job.folder, self._worker, backbone, job.milestones)
+        if self._worker.is_main:
+            write_environment(job.folder, describe_environment(data, self._worker))
 
         def send_report(made: EvaluationReport) -> bool:
             report = make_report(made, config.resources.gpus)

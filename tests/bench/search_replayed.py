@@ -16,9 +16,9 @@ from transformers import PreTrainedModel
 from gazetune.config import Config
 from gazetune.reward.data.dataset import PreparedData
 from gazetune.search.space.space_file import read_space
-from gazetune.train.evaluation import split_metrics
 from gazetune.train.processes.worker_group import Worker
 from gazetune.train.progress import EvaluationReport, ReportCallback
+from gazetune.train.scoring.evaluation import split_metrics
 from gazetune.train.state.rung_margins import save_margins
 from gazetune.trials import slot_worker
 from gazetune.trials.messages import WorkerSettings

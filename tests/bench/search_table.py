@@ -44,11 +44,11 @@ from gazetune.reward.layout.batching import EncodedSplit
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.space_file import read_space
 from gazetune.search.study.samplers.grid import grid_points
-from gazetune.train.evaluation import score_saved_model
 from gazetune.train.loop import Training
 from gazetune.train.processes.deepspeed_engine import load_worker_backbone
 from gazetune.train.processes.worker_group import Worker, join_worker_group, leave_worker_group
 from gazetune.train.progress import EvaluationReport
+from gazetune.train.scoring.evaluation import score_saved_model
 
 SPACE = Path(__file__).with_name("regret_table.yaml")
 TABLE = SPACE.with_suffix(".npz")

@@ -20,7 +20,7 @@ from gazetune.reward.model.chat_templates import PLAIN, freeze_date, uses_date
 from gazetune.reward.model.tiny import tiny_tokenizer
 from gazetune.reward.saved.reward_scorer import RewardScorer
 from gazetune.reward.saved.saved_model import read_saved_config, with_saved_template
-from gazetune.train.run import evaluate_saved_model
+from gazetune.train.scoring.evaluate_saved_model import evaluate_saved_model
 from tests.saved_models import save_untrained_model
 
 CHAT = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]

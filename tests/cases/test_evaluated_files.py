@@ -14,7 +14,7 @@ from gazetune.cli.train import given_data_keys, read_config
 from gazetune.preferences.splits import load_splits
 from gazetune.reward.saved.reward_scorer import RewardScorer
 from gazetune.reward.saved.saved_model import read_saved_config
-from gazetune.train.run import evaluate_saved_model
+from gazetune.train.scoring.evaluate_saved_model import evaluate_saved_model
 from tests.cases.pair_files import make_rows, write_rows
 from tests.saved_models import save_untrained_model
 

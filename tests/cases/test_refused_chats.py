@@ -12,7 +12,7 @@ from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.reward.data.prepared_data import prepare_data
 from gazetune.reward.data.rendered_length import load_pair_splits
-from gazetune.train.run import evaluate_saved_model
+from gazetune.train.scoring.evaluate_saved_model import evaluate_saved_model
 from tests.cases.pair_files import make_rows, write_rows
 from tests.saved_models import save_untrained_model
 

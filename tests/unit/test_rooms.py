@@ -35,7 +35,7 @@ ROOMS = (
 )
 """Each room imports itself and the rooms before it."""
 SUB_ROOMS = {
-    "train": ("processes", "limits", "state", "*"),
+    "train": ("processes", "limits", "state", "scoring", "*"),
     "search": ("space", "study", "stopping", "confirmation", "planning"),
     "ablation": ("study", "*"),
 }

@@ -18,10 +18,10 @@ from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.saved.export import export_classifier
 from gazetune.reward.saved.reward_scorer import RewardScorer
-from gazetune.train.evaluation import score_saved_model
 from gazetune.train.loop import Training
 from gazetune.train.processes.deepspeed_engine import load_worker_backbone
 from gazetune.train.processes.worker_group import Worker
+from gazetune.train.scoring.evaluation import score_saved_model
 from tests.bench.step_data import config_of, made_up
 
 StartTraining = Callable[..., Training]

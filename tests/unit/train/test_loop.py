@@ -19,12 +19,12 @@ from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.saved.saved_model import load_reward_model
-from gazetune.train.evaluation import score_split
 from gazetune.train.limits.run_failures import TrainingFailed
 from gazetune.train.loop import Training
 from gazetune.train.processes.deepspeed_engine import group_by_weight_decay
 from gazetune.train.processes.worker_group import Worker
 from gazetune.train.progress import EvaluationReport
+from gazetune.train.scoring.evaluation import score_split
 from gazetune.train.state.rung_margins import load_margins
 
 StartTraining = Callable[..., Training]

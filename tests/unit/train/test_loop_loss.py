@@ -13,9 +13,9 @@ import pytest
 from gazetune.errors import InputError
 from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.model.backbone import load_backbone, model_dtype
-from gazetune.train.evaluation import score_split
 from gazetune.train.loop import Training
 from gazetune.train.processes.worker_group import Worker
+from gazetune.train.scoring.evaluation import score_split
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,12 @@ from gazetune.config import Config
 from gazetune.evaluate.margins import margins_file, read_margins
 from gazetune.report.activity import ActivityLines
 from gazetune.reward.data.dataset import PreparedData
-from gazetune.train.evaluation import score_saved_model
 from gazetune.train.processes import backbone_cache
 from gazetune.train.processes.backbone_cache import BackboneCache
 from gazetune.train.processes.deepspeed_engine import load_worker_backbone
 from gazetune.train.processes.worker_group import Worker
-from gazetune.train.score_documents import describe_test_scores
+from gazetune.train.scoring.evaluation import score_saved_model
+from gazetune.train.scoring.score_documents import describe_test_scores
 from gazetune.train.train_worker import train_and_score
 from tests.unit.train.conftest import config_of
 

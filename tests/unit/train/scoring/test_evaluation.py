@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from gazetune.reward.layout.batch_layout import BatchLayout
 from gazetune.reward.layout.batching import EncodedSplit, PairBatch
-from gazetune.train.evaluation import score_split, split_metrics
 from gazetune.train.processes.worker_group import Worker
+from gazetune.train.scoring.evaluation import score_split, split_metrics
 
 PAIRS = 23
 PACKED, PADDED = BatchLayout("packed"), BatchLayout("padded")
