@@ -78,7 +78,8 @@ class Tracker:
 
     def __init__(self, client: MlflowClient, experiment_id: str, uri: str) -> None:
         self._client = client
-        self._experiment = experiment_id
+        self.experiment = experiment_id
+        """Its id."""
         self._lock = threading.RLock()
         self._written: dict[str, _Written] = {}
         self.uri = uri
@@ -150,7 +151,7 @@ class Tracker:
         """
         with self._lock:
             here = f"tags.`{TRIAL_TAG}` = '{trial_id}' and tags.`{PARENT_TAG}` = '{parent}'"
-            found = self._client.search_runs([self._experiment], here, max_results=1)
+            found = self._client.search_runs([self.experiment], here, max_results=1)
             if not found:
                 name = f"{tags['role']} {trial_id}" if "role" in tags else f"{trial_id} {label or 'trial'}"
                 return self._create_run(
@@ -189,6 +190,16 @@ class Tracker:
 
         shown = {key: hide_secrets(value)[:MAX_TAG_VAL_LENGTH] for key, value in tags.items()}
         self._client.log_batch(run_id, tags=[RunTag(key, value) for key, value in shown.items()])
+
+    def set_experiment_tag(self, key: str, value: str) -> None:
+        """Set a tag of the experiment; one that it has under this name is replaced."""
+        self._client.set_experiment_tag(self.experiment, key, value)
+
+    def list_params(self, parent_run: str) -> list[str]:
+        """Return the names of the parameters of the runs below a parent, as the first of them has them."""
+        here = f"tags.`{PARENT_TAG}` = '{parent_run}'"
+        runs = self._client.search_runs([self.experiment], here, order_by=["attributes.start_time"], max_results=1)
+        return sorted(runs[0].data.params) if runs else []
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float], step: int) -> None:
         """Write metrics of one step. Keys whose last written step is `step` or later are left as they are.
@@ -271,7 +282,7 @@ class Tracker:
 
         known = {"mlflow.source.name": "gazetune", "gazetune.code_version": code_version(), STATE_TAG: "RUNNING"}
         cut = {key: str(value)[:MAX_TAG_VAL_LENGTH] for key, value in {**known, **tags}.items()}
-        run = self._client.create_run(self._experiment, tags=cut, run_name=name)
+        run = self._client.create_run(self.experiment, tags=cut, run_name=name)
         with self._lock:
             self._written[run.info.run_id] = _Written({})
         self._describe_run(run, params, config_yaml)
@@ -296,7 +307,7 @@ class Tracker:
     def _search_runs(self, where: str) -> Iterator[Run]:
         token: str | None = None
         while True:
-            page = self._client.search_runs([self._experiment], where, page_token=token)
+            page = self._client.search_runs([self.experiment], where, page_token=token)
             yield from page
             token = page.token
             if not token:
