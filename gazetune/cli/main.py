@@ -17,7 +17,22 @@ from collections.abc import Sequence
 from typing import NoReturn, Protocol
 
 from gazetune import __version__
-from gazetune.cli import ablate, compare, doctor, export, plan, report, search, space, status, stop, train
+from gazetune.cli import (
+    ablate,
+    compare,
+    doctor,
+    evaluate,
+    export,
+    plan,
+    report,
+    reproduce,
+    search,
+    space,
+    status,
+    stop,
+    train,
+    ui,
+)
 from gazetune.cli.argument_secrets import hide_argument_secrets
 from gazetune.cli.gaze import group as gaze
 from gazetune.cli.options import OneLineParser, Subparsers
@@ -42,7 +57,10 @@ COMMANDS: tuple[Command, ...] = (
     status,
     stop,
     report,
+    ui,
+    evaluate,
     compare,
+    reproduce,
     space,
     train,
     gaze,

@@ -85,6 +85,22 @@ def resolve_margins(text: str, storage: Path, split: str) -> list[Path]:
     return files
 
 
+def resolve_run(text: str, storage: Path) -> Path:
+    """Return the folder of the one training that a text means; an arm means several.
+
+    Raises
+    ------
+    InputError
+        When no run is meant, or several are.
+    """
+    folders = _find_runs(text, storage)
+    if folders is None or not folders[0].is_dir():
+        raise InputError(f"{show_text(text)} is no run of {storage}; accepted: what names one run, such as NAME:0003")
+    if len(folders) > 1:
+        raise InputError(f"{show_text(text)} means {len(folders)} runs, one a seed; accepted: one of them, as ARM/SEED")
+    return folders[0]
+
+
 def _find_runs(text: str, storage: Path) -> list[Path] | None:
     """Return the folders of the runs that a text means, or the file that it is; None where it means nothing."""
     for place in places_of(text, storage):

@@ -7,6 +7,7 @@ from typing import Any
 
 import mlflow
 import optuna
+import pyarrow.parquet as pq
 import pytest
 
 from gazetune.evaluate.margins import read_margins
@@ -203,3 +204,54 @@ def test_the_search_ends_with_its_page_and_its_table_of_trials(
     assert f"on {document['best']['test']['n']} test pairs" in page, "the margins on test are drawn"
     assert len((folder / "trials.csv").read_text().splitlines()) == 1 + len(document["trials"])
     assert "report.html" in [file.path for file in client.list_artifacts(document["mlflow_parent_run"])]
+
+
+def test_more_trials_can_be_looked_at_on_test_and_are_marked(
+    document: dict[str, Any], client: mlflow.MlflowClient
+) -> None:
+    storage, winner = Path(document["storage"]).parent, document["best"]["id"]
+    complete = {trial["id"]: trial["mlflow_run"] for trial in document["trials"] if trial["state"] == "COMPLETE"}
+    other = next(trial for trial in complete if trial != winner)
+    # As if the search had not compared it itself.
+    (storage / document["name"] / "trials" / other / "test.parquet").unlink(missing_ok=True)
+    evaluated = gazetune_json("evaluate", document["name"], "--top", "3", "--storage", storage)
+    trials = {trial["id"]: trial for trial in evaluated["trials"]}
+    assert trials[winner]["accuracy"] == pytest.approx(document["best"]["test"]["accuracy"])
+    assert trials[winner]["rank"] == 1
+    assert [trial for trial in trials if trials[trial]["looked_at"]] == [other]
+    run = client.get_run(complete[other])
+    assert run.data.tags["gazetune.looked_at_test"] == "true"
+    assert run.data.metrics["test/accuracy"] == pytest.approx(trials[other]["accuracy"])
+    compared = gazetune_json("compare", document["name"], f"{document['name']}:{other}", "--storage", storage)
+    assert compared["comparisons"][0]["difference"] == pytest.approx(trials[other]["difference"])
+    assert compared["comparisons"][0]["ci95"] == pytest.approx(trials[other]["difference_ci95"])
+
+
+def test_compare_gives_the_figures_of_the_report_and_of_a_short_computation(document: dict[str, Any]) -> None:
+    storage = Path(document["storage"])
+    (baseline,) = storage.glob("baselines/winner-without-gaze-*/test.parquet")
+    compared = gazetune_json("compare", document["name"], baseline, "--storage", storage.parent)["comparisons"][0]
+    no_gaze = document["baselines"]["no_gaze"]
+    assert compared["difference"] == pytest.approx(no_gaze["difference"])
+    assert compared["ci95"] == pytest.approx(no_gaze["difference_ci95"]) and compared["p"] == no_gaze["p"]
+    ours, theirs = (
+        pq.read_table(file).to_pandas().set_index("item")["margin"] > 0
+        for file in (storage / "trials" / document["best"]["id"] / "test.parquet", baseline)
+    )
+    assert compared["difference"] == pytest.approx(ours.mean() - theirs.loc[ours.index].mean())
+
+
+@pytest.mark.parametrize("state", ["COMPLETE", "PRUNED"])
+def test_a_trial_that_is_reproduced_has_the_same_figures(state: str, document: dict[str, Any]) -> None:
+    storage, winner = Path(document["storage"]).parent, document["best"]["id"]
+    trial = next(each["id"] for each in document["trials"] if each["state"] == state and each["id"] != winner)
+    found = gazetune_json("reproduce", f"{document['name']}:{trial}", "--storage", storage)
+    assert found["identical"] and found["differences"] == [], found
+    again = Path(found["again"])
+    assert again == storage / f"{document['name']}-{trial}-again"
+    before = {
+        file.parent.name: file for file in (storage / document["name"] / "trials" / trial).glob("margins/*/*.npy")
+    }
+    after = {file.parent.name: file for file in again.glob("margins/*/*.npy")}
+    assert before.keys() == after.keys()
+    assert all(before[examples].read_bytes() == after[examples].read_bytes() for examples in before)

@@ -134,6 +134,9 @@ FROZEN = {
         "--json",
     },
     "report": {"--out", "--storage", "--json"},
+    "evaluate": {"--top", "--storage", "--json"},
+    "reproduce": {"--name", "--storage", "--json"},
+    "ui": {"--port", "--optuna", "--no-browser", "--storage"},
     "compare": {"--split", "--shared", "--storage", "--json"},
     "export": {"--out", "--storage", "--json"},
     "plan": {
