@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from gazetune.report.evidence import RunEvidence
 from gazetune.report.html.section import Section, Table
+from gazetune.report.html.trial_plots import has_accuracy
 from gazetune.report.markdown import render_table
 from gazetune.report.wording import trials_with_ranks
 
@@ -93,7 +94,7 @@ def render_trials_csv(evidence: RunEvidence) -> str:
     write.writerow([*head, *keys, "mlflow_run", "reason", "command"])
     for rank, trial in trials_with_ranks(document):
         gpu = evidence.gpu_seconds.get(trial.id)
-        accuracy = "" if trial.val_accuracy is None else repr(float(trial.val_accuracy))
+        accuracy = repr(float(trial.val_accuracy or 0.0)) if has_accuracy(trial) else ""
         numbers = [trial.examples, accuracy, trial.seconds, "" if gpu is None else gpu]
         params = [_csv_value(trial.params[key]) if key in trial.params else "" for key in keys]
         own = ["" if rank == "control" else rank, trial.id, trial.state, trial.control, *numbers]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from statistics import median
 
@@ -30,10 +31,15 @@ _KINDS: tuple[Kind, ...] = (
 """What trials are called in a picture, which they are, their colour and their mark."""
 
 
+def has_accuracy(trial: TrialRecord) -> bool:
+    """Tell whether a trial has a validation accuracy that is a number."""
+    return trial.val_accuracy is not None and math.isfinite(trial.val_accuracy)
+
+
 def history_section(document: SearchDocument) -> Section:
     """Return the validation accuracy of each trial in their order, and the best so far."""
     title = "Optimisation history"
-    trials = [trial for trial in document.trials if trial.val_accuracy is not None]
+    trials = [trial for trial in document.trials if has_accuracy(trial)]
     if not trials:
         return Section("history", title, ("No trial has a validation accuracy.",))
     best = list_improvements(trials)
@@ -55,7 +61,7 @@ def list_improvements(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     """Return the COMPLETE trials, no controls, that were the best when they came."""
     found: list[TrialRecord] = []
     for trial in trials:
-        may_win = trial.state == "COMPLETE" and not trial.is_control and trial.val_accuracy is not None
+        may_win = trial.state == "COMPLETE" and not trial.is_control and has_accuracy(trial)
         if may_win and (not found or (trial.val_accuracy or 0.0) > (found[-1].val_accuracy or 0.0)):
             found.append(trial)
     return found
@@ -205,7 +211,7 @@ def cost_section(evidence: RunEvidence) -> Section:
     def cost(trial: TrialRecord) -> float:
         return gpu.get(trial.id, 0.0) if any(gpu.values()) else trial.seconds
 
-    trials = [trial for trial in evidence.document.trials if trial.val_accuracy is not None and cost(trial) > 0]
+    trials = [trial for trial in evidence.document.trials if has_accuracy(trial) and cost(trial) > 0]
     if not trials:
         return Section("cost", title, ("No trial has both an accuracy and a cost.",))
     front = find_cost_front([trial for trial in trials if not trial.is_control], cost)

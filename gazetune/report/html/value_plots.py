@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from statistics import fmean
 
@@ -162,7 +163,7 @@ def _values_of_trials(evidence: RunEvidence) -> tuple[Mapping[str, float], str]:
     complete = {
         trial.id: trial.val_accuracy
         for trial in evidence.document.trials
-        if trial.state == "COMPLETE" and trial.val_accuracy is not None
+        if trial.state == "COMPLETE" and trial.val_accuracy is not None and math.isfinite(trial.val_accuracy)
     }
     return complete, "Means are of the validation accuracy of COMPLETE trials."
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -113,3 +114,15 @@ def test_a_confirmation_shows_what_it_trained_and_what_the_search_alone_would_ha
     (told,) = (section for section in list_sections(failed) if section.key == "confirmation")
     assert told.draw is None and told.text == ("The best trial was not confirmed: every fold failed.",)
     assert "candidates" not in {section.key for section in list_sections(failed)}
+
+
+def test_a_trial_whose_accuracy_is_no_number_hides_no_other(tmp_path: Path) -> None:
+    evidence = make_evidence()
+    failed = replace(evidence.document.trials[0], state="FAIL", val_accuracy=math.nan, seconds=0.001)
+    document = replace(evidence.document, trials=(failed, *evidence.document.trials[1:]))
+    sections = {section.key: section for section in list_sections(replace(evidence, document=document))}
+    cost, history = sections["cost"].table, sections["history"].table
+    assert cost is not None and history is not None
+    assert len(cost.rows) > 3 and "0000" not in {row[0] for row in (*cost.rows, *history.rows)}
+    rows = write_report_files(replace(evidence, document=document), tmp_path)["csv"].read_text()
+    assert ",nan," not in rows
