@@ -81,8 +81,8 @@ def _count_pairs(data: DataConfig) -> tuple[int, int] | None:
 def _describe_cost(study: Study, examples: int, known: dict[DataConfig, tuple[int, int]], unknown: list[str]) -> str:
     if unknown:
         return (
-            f"{len(study.cells)} trainings to the full budget; how many pairs {', '.join(unknown)} has is known once "
-            f"it was read (gazetune plan {study.name} reads it)"
+            f"{len(study.cells)} trainings to the full budget; the pairs of {', '.join(dict.fromkeys(unknown))} are "
+            f"counted once they are read (gazetune plan {study.name} reads them)"
         )
     test = sorted({pairs for _, pairs in known.values()})
     return (
