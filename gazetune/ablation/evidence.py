@@ -17,7 +17,7 @@ from gazetune.report.ablation_document import AblationDocument, CellRecord
 from gazetune.report.evidence import Curve, RunEvidence, RunState, ScoredRun, document_of_cells
 from gazetune.report.read_document import read_ablation_document
 from gazetune.report.wording import resume_ablation_command
-from gazetune.search.evidence import read_evidence
+from gazetune.search.evidence import again_command, read_evidence
 from gazetune.search.folder import SearchFolder
 
 
@@ -72,7 +72,7 @@ def gather_evidence(document: AblationDocument, folder: AblationFolder, state: R
         curves=tuple(Curve(cell.id, folder.read_curve(cell.id)) for cell in document.cells),
         scored=_scored_runs(document, folder),
         commands=_commands(folder),
-        trial_commands=_cell_commands(document, folder),
+        trial_commands=_cell_commands(document, folder, state),
     )
 
 
@@ -126,11 +126,13 @@ def _commands(folder: AblationFolder) -> tuple[tuple[str, str], ...]:
     return (("the whole ablation", f"gazetune ablate {study} --name {name} --storage {storage}"),)
 
 
-def _cell_commands(document: AblationDocument, folder: AblationFolder) -> dict[str, str]:
-    storage = shlex.quote(str(folder.path.parent))
-    configs = {cell.id: folder.trial_folder(cell.id) / "config.yaml" for cell in document.cells}
-    return {
-        cell: f"gazetune train {shlex.quote(str(config))} --storage {storage}"
-        for cell, config in configs.items()
-        if config.is_file()
-    }
+def _cell_commands(document: AblationDocument, folder: AblationFolder, state: RunState) -> dict[str, str]:
+    storage = folder.path.parent
+    commands = {}
+    for cell in document.cells:
+        run = folder.trial_folder(cell.id)
+        # Of an ablation that is not finished a cell has no name but its folder's.
+        name = f"{folder.path.name}:{cell.arm}/{cell.seed}" if state == "finished" else str(run)
+        if command := again_command(run, name, storage):
+            commands[cell.id] = command
+    return commands

@@ -189,16 +189,35 @@ def _commands(folder: SearchFolder, space: SearchSpace) -> tuple[tuple[str, str]
     )
     lines = [("the whole search", f"{again} --storage {storage}")]
     for run in sorted((folder.path / "baselines").glob("*")):
-        configs = (run / "config.yaml", run / "best" / "config.yaml")  # an older version has the latter alone
-        if config := next((each for each in configs if each.is_file()), None):
-            lines.append((f"{run.name}, trained to compare with", _train_command(config, folder)))
+        if command := again_command(run, f"{folder.path.name}:{run.name}", folder.path.parent):
+            lines.append((f"{run.name}, trained to compare with", command))
     return tuple(lines)
 
 
 def _trial_commands(document: SearchDocument, folder: SearchFolder) -> dict[str, str]:
-    configs = {trial.id: folder.trial_folder(trial.id) / "config.yaml" for trial in document.trials}
-    return {trial: _train_command(config, folder) for trial, config in configs.items() if config.is_file()}
+    commands = {
+        trial.id: again_command(folder.trial_folder(trial.id), f"{folder.path.name}:{trial.id}", folder.path.parent)
+        for trial in document.trials
+    }
+    return {trial: command for trial, command in commands.items() if command is not None}
 
 
-def _train_command(config: Path, folder: SearchFolder) -> str:
-    return f"gazetune train {shlex.quote(str(config))} --storage {shlex.quote(str(folder.path.parent))}"
+def again_command(run: Path, name: str, storage: Path) -> str | None:
+    """Return the command that trains what is in the folder of a run again; None where no config was kept.
+
+    Parameters
+    ----------
+    run
+        The folder. `gazetune reproduce` takes a run that was evaluated; another one is trained from its config.
+    name
+        What the run is called below `storage`, such as `demo:0003`.
+    storage
+        The folder of all results.
+    """
+    configs = (run / "config.yaml", run / "best" / "config.yaml")  # a baseline of an older version has the latter alone
+    config = next((each for each in configs if each.is_file()), None)
+    if config is None:
+        return None
+    evaluated = config == configs[0] and any(run.glob("margins/[0-9]*"))
+    what = f"reproduce {shlex.quote(name)}" if evaluated else f"train {shlex.quote(str(config))}"
+    return f"gazetune {what} --storage {shlex.quote(str(storage))}"

@@ -30,6 +30,7 @@ def folder(tmp_path: Path) -> AblationFolder:
         run = made.trial_folder(cell.id)
         run.mkdir(parents=True)
         (run / "config.yaml").write_text("{}\n")
+        (run / "margins" / "2304").mkdir(parents=True)
         (run / "cell.json").write_text(json.dumps(asdict(cell)))
         made.write_curve(cell.id, [(256, 0.6), (2304, 0.8)])
         words = random.integers(5, 50, (60, 2)).astype(np.int32)
@@ -50,7 +51,7 @@ def test_a_finished_ablation_has_curves_margins_commands_and_its_page(folder: Ab
     assert evidence.curves[0].points == ((256, 0.6), (2304, 0.8))
     (scored,) = evidence.scored
     assert scored.label == "the arm real, seed 0" and scored.split == "test"
-    assert evidence.trial_commands["0003"].startswith(f"gazetune train {folder.trial_folder('0003')}/config.yaml ")
+    assert evidence.trial_commands["0003"] == f"gazetune reproduce study:real/0 --storage {folder.path.parent}"
     assert main(["report", "study", "--storage", str(folder.path.parent)]) == 0
     page = (folder.path / "report.html").read_text()
     assert page.index("Supported: gaze helps.") < page.index("<svg") and page.count("<svg") == 7

@@ -98,6 +98,7 @@ def finish(folder: SearchFolder, space: SearchSpace) -> None:
     for split in ("validation", "test"):
         kept = Margins(names, names, random.normal([0.9, 0.1], 1.0, (80, 2)), words)
         write_margins(margins_file(folder.trial_folder(best.id), split), kept)
+    (folder.trial_folder(best.id) / "margins" / "900").mkdir(parents=True)
     (folder.baseline_folder("winner-1234") / "best").mkdir(parents=True)
     (folder.baseline_folder("winner-1234") / "best" / "config.yaml").write_text("{}\n")
     folder.write_document(document.to_json_text())
@@ -117,7 +118,9 @@ def test_a_finished_search_has_curves_rungs_margins_and_commands(
     (scored,) = evidence.scored
     assert scored.split == "test" and scored.words is not None and len(scored.margins) == 80
     assert [line for line, _ in evidence.commands] == ["the whole search", "winner-1234, trained to compare with"]
-    assert evidence.trial_commands["0003"].startswith(f"gazetune train {folder.trial_folder('0003')}/config.yaml ")
+    storage = f"--storage {tmp_path / 'runs'}"
+    assert evidence.trial_commands["0003"] == f"gazetune train {folder.trial_folder('0003')}/config.yaml {storage}"
+    assert evidence.trial_commands["0004"] == f"gazetune reproduce small:0004 {storage}", "it has its evaluations"
 
 
 def test_the_files_of_a_finished_search_have_all_parts_and_no_text_of_the_user_is_markup(
