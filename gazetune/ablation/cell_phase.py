@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from gazetune.ablation.folder import AblationFolder
@@ -27,7 +28,7 @@ from gazetune.tracking.mlflow_runs import BEST_METRIC, Tracker
 from gazetune.trials.disk import drop_model
 from gazetune.trials.jobs import JobQueue
 from gazetune.trials.ledger import fingerprint_tags, log_report, log_validation_margins
-from gazetune.trials.messages import EvaluateJob, EvaluationResult, JobFailure, TrainingReport, TrainJob
+from gazetune.trials.messages import EvaluateJob, EvaluationResult, JobFailure, JobMessage, TrainingReport, TrainJob
 from gazetune.trials.progress import ProgressDisplay
 from gazetune.trials.slot_pool import SlotPool
 
@@ -103,22 +104,30 @@ class CellPhase:
         cells = {cell.id: cell for cell in self.missing}
         for cell in self.missing:
             queue.submit(TrainJob(cell.id, cell.config, self._folder.trial_folder(cell.id), self._fingerprints, ()))
-        while (received := queue.next_message()) is not None:
-            job, message = received
-            cell = cells[job.id.removeprefix(_TEST)]
-            running = self._running.get(cell.id) or self._start(cell)
-            if isinstance(message, TrainingReport):
-                self._add_report(cell, running, message)
-                if message.done:
-                    model = self._folder.trial_folder(cell.id) / "best"
-                    queue.submit(EvaluateJob(f"{_TEST}{cell.id}", cell.config, model, "test"))
-                continue
-            if isinstance(message, JobFailure):
-                self._end_failed(cell, running, message.reason)
-            else:
-                self._end_complete(cell, running, message)
-            slots.finish_job(job.id)
-            self._running.pop(cell.id)
+        # In a thread of its own: a signal interrupts the main thread, and a database in the middle of a write with it.
+        with ThreadPoolExecutor(max_workers=1) as books:
+            while (received := queue.next_message()) is not None:
+                job, message = received
+                cell = cells[job.id.removeprefix(_TEST)]
+                books.submit(self._write_down, cell, message).result()
+                if isinstance(message, TrainingReport):
+                    if message.done:
+                        model = self._folder.trial_folder(cell.id) / "best"
+                        queue.submit(EvaluateJob(f"{_TEST}{cell.id}", cell.config, model, "test"))
+                    continue
+                slots.finish_job(job.id)
+
+    def _write_down(self, cell: Cell, message: JobMessage) -> None:
+        """Write what a message says of a cell; its first one starts its MLflow run."""
+        running = self._running.get(cell.id) or self._start(cell)
+        if isinstance(message, TrainingReport):
+            self._add_report(cell, running, message)
+            return
+        if isinstance(message, JobFailure):
+            self._end_failed(cell, running, message.reason)
+        else:
+            self._end_complete(cell, running, message)
+        self._running.pop(cell.id)
 
     def _start(self, cell: Cell) -> _Progress:
         """Write down a cell whose first message has come."""
@@ -145,9 +154,9 @@ class CellPhase:
         log_report(self._tracker, running.run, report)
         self._progress.show_evaluation(cell.label, report.examples, report.budget, report.val_accuracy)
 
-    def _end_complete(self, cell: Cell, running: _Progress, result: object) -> None:
+    def _end_complete(self, cell: Cell, running: _Progress, result: EvaluationResult) -> None:
         """Write what a cell reached on test, its model gone unless the study keeps it."""
-        assert isinstance(result, EvaluationResult) and running.last is not None
+        assert running.last is not None
         data, last = prepare_data(cell.config, self._folder.cache), running.last
         margins = Margins.of_split(data, "test", result.rewards)
         correct = margins.correctness
