@@ -6,6 +6,7 @@
     demo:2                       a finished search: the model of the trial of rank 2 in its table; rank 1 is the winner,
                                  and controls have no rank
     3f2b...                      the MLflow run of a training run, a search, a trial or a baseline
+    models:/demo@champion        the model that MLflow's registry has under this name and alias, or models:/demo/1
 
 A folder is looked for first, as it is given and below the storage folder, then the other forms.
 """
@@ -27,6 +28,7 @@ from gazetune.search.folder import SearchFolder
 from gazetune.tracking.mlflow_runs import PARENT_TAG, TRIAL_TAG
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
+_REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>.+)|/(?P<version>[0-9]+))")
 _NAME_AND_RANK = re.compile(r"(?P<name>.+):(?P<rank>[0-9]{1,9})")
 
 
@@ -86,6 +88,9 @@ def resolve_saved_model(name: str | Path, storage: Path) -> Path:
             document = read_search_document(search)
             if document is not None:
                 return _model_of_rank(search, document, int(ranked["rank"]))
+    registered = _REGISTERED.fullmatch(text)
+    if registered is not None:
+        return _registered_model(text, registered["name"], registered["alias"] or registered["version"], storage)
     if is_run_id(text):
         run = find_run_folder(text, storage)
         if run is not None:
@@ -230,6 +235,21 @@ def find_run_folder(run_id: str, storage: Path) -> Path | None:
             is_baseline = tags.get("role") in ("baseline", "confirmation")
             return search.baseline_folder(tags[TRIAL_TAG]) if is_baseline else search.trial_folder(tags[TRIAL_TAG])
     return None
+
+
+def _registered_model(text: str, name: str, version: str, storage: Path) -> Path:
+    """Return the folder of a registered model, which the storage folder's own MLflow database knows."""
+    if (storage / "mlflow.db").is_file():
+        from gazetune.tracking.mlflow_runs import Tracker
+        from gazetune.tracking.registry import find_registered_folder
+
+        folder = find_registered_folder(Tracker.open(None, storage, "gazetune"), name, version)
+        if folder is not None and recover_folder(folder) and _holds_model(folder):
+            return folder
+    raise InputError(
+        f"{show_text(text)}: the MLflow database of {storage} has no such model, or its folder is gone; accepted: "
+        "models:/NAME@champion or models:/NAME/VERSION of a search there"
+    )
 
 
 def _saved_or_refuse(folder: Path, run_id: str) -> Path:

@@ -28,6 +28,7 @@ from gazetune.search.study.own_trials import own_trials
 from gazetune.search.study.storage import open_study
 from gazetune.search.trial_phase import run_trials
 from gazetune.tracking.mlflow_runs import BEST_METRIC, NOTE_TAG
+from gazetune.tracking.registry import register_model
 from gazetune.trials.ledger import Ledger, fingerprint_tags
 from gazetune.trials.slot_pool import SlotPool
 from gazetune.trials.start.cluster_connection import SLOT_END_SECONDS
@@ -121,6 +122,25 @@ def _log_winner(active: ActiveSearch, document: SearchDocument) -> None:
             tracker.log_metrics(run, {BEST_METRIC: best.val_accuracy}, step)
 
 
+def _register_winner(active: ActiveSearch, document: SearchDocument) -> None:
+    """Register the winner's model in MLflow. A registry that refuses it takes nothing from what was found."""
+    from mlflow.exceptions import MlflowException
+
+    prepared, best, confirmation = active.prepared, document.best, document.confirmation
+    if best is None:
+        return
+    confirmed = None if confirmation is None else confirmation.model
+    folder = prepared.folder.trial_folder(best.id) if confirmed is None else prepared.folder.path / confirmed
+    if not (folder / "best").is_dir():
+        return
+    tags = {"gazetune.verdict": state_verdict(document), "gazetune.trial": best.id, "gazetune.search": document.name}
+    try:
+        text = f"{best_line(best)}\n\n{state_verdict(document)}"
+        register_model(prepared.tracker, document.name, folder / "best", active.parent_run, text, tags)
+    except MlflowException as error:
+        prepared.progress.print_line(f"the best model was not registered in MLflow ({str(error).splitlines()[0]})")
+
+
 def _write_pages(active: ActiveSearch, document: SearchDocument) -> None:
     """Write the report's page, LaTeX and CSV beside its Markdown. What was found does not depend on them."""
     # Imported here: matplotlib is not needed before a search ends.
@@ -145,6 +165,7 @@ def _finish_search(active: ActiveSearch, document: SearchDocument) -> None:
     prepared.tracker.log_file(active.parent_run, Path(document.report))
     _write_pages(active, document)
     _log_winner(active, document)
+    _register_winner(active, document)
     any_complete = any(trial.state == "COMPLETE" for trial in document.trials)
     prepared.tracker.finish_run(active.parent_run, "COMPLETE" if any_complete else "FAIL", None)
     # Last, since a search with this file counts as finished.

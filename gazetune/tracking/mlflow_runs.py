@@ -77,7 +77,8 @@ class Tracker:
     """
 
     def __init__(self, client: MlflowClient, experiment_id: str, uri: str) -> None:
-        self._client = client
+        self.client = client
+        """MLflow's own."""
         self.experiment = experiment_id
         """Its id."""
         self._lock = threading.RLock()
@@ -151,7 +152,7 @@ class Tracker:
         """
         with self._lock:
             here = f"tags.`{TRIAL_TAG}` = '{trial_id}' and tags.`{PARENT_TAG}` = '{parent}'"
-            found = self._client.search_runs([self.experiment], here, max_results=1)
+            found = self.client.search_runs([self.experiment], here, max_results=1)
             if not found:
                 name = f"{tags['role']} {trial_id}" if "role" in tags else f"{trial_id} {label or 'trial'}"
                 return self._create_run(
@@ -174,7 +175,7 @@ class Tracker:
         from mlflow.exceptions import MlflowException
 
         try:
-            self._client.update_run(run_id, status="RUNNING")
+            self.client.update_run(run_id, status="RUNNING")
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
@@ -189,16 +190,16 @@ class Tracker:
         from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
         shown = {key: hide_secrets(value)[:MAX_TAG_VAL_LENGTH] for key, value in tags.items()}
-        self._client.log_batch(run_id, tags=[RunTag(key, value) for key, value in shown.items()])
+        self.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in shown.items()])
 
     def set_experiment_tag(self, key: str, value: str) -> None:
         """Set a tag of the experiment; one that it has under this name is replaced."""
-        self._client.set_experiment_tag(self.experiment, key, value)
+        self.client.set_experiment_tag(self.experiment, key, value)
 
     def list_params(self, parent_run: str) -> list[str]:
         """Return the names of the parameters of the runs below a parent, as the first of them has them."""
         here = f"tags.`{PARENT_TAG}` = '{parent_run}'"
-        runs = self._client.search_runs([self.experiment], here, order_by=["attributes.start_time"], max_results=1)
+        runs = self.client.search_runs([self.experiment], here, order_by=["attributes.start_time"], max_results=1)
         return sorted(runs[0].data.params) if runs else []
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float], step: int) -> None:
@@ -231,7 +232,7 @@ class Tracker:
             new = [Metric(key, float(value), now, step) for key, value, step in points if step > steps.get(key, -1)]
             try:
                 for start in range(0, len(new), MAX_METRICS_PER_BATCH):
-                    self._client.log_batch(run_id, metrics=new[start : start + MAX_METRICS_PER_BATCH])
+                    self.client.log_batch(run_id, metrics=new[start : start + MAX_METRICS_PER_BATCH])
             except Exception:
                 # It may have arrived although no answer came: ask the store before the next write.
                 written.steps = None
@@ -240,7 +241,7 @@ class Tracker:
 
     def log_file(self, run_id: str, path: Path, folder: str | None = None) -> None:
         """Store a file as an artifact of a run, in `folder` of its artifacts; replaces one of the same name."""
-        self._client.log_artifact(run_id, str(path), folder)
+        self.client.log_artifact(run_id, str(path), folder)
 
     def finish_run(self, run_id: str, state: RunState, reason: str | None = None) -> None:
         """End a run. Ending it in the same state again changes nothing.
@@ -248,10 +249,10 @@ class Tracker:
         COMPLETE and PRUNED become MLflow's FINISHED, FAIL becomes FAILED, INTERRUPTED becomes KILLED; the tags
         `gazetune.state` and `gazetune.reason` say it exactly.
         """
-        if _read_end_state(self._client.get_run(run_id)) == state:
+        if _read_end_state(self.client.get_run(run_id)) == state:
             return
         self.set_tags(run_id, {STATE_TAG: state, REASON_TAG: reason or ""})
-        self._client.set_terminated(run_id, MLFLOW_STATUS[state])
+        self.client.set_terminated(run_id, MLFLOW_STATUS[state])
         with self._lock:
             self._written.pop(run_id, None)
 
@@ -271,7 +272,7 @@ class Tracker:
             run.info.run_id
             for run in self._search_runs(f"tags.`{PARENT_TAG}` = '{parent}' and attributes.status = 'RUNNING'")
         ]
-        if self._client.get_run(parent).info.status == "RUNNING":
+        if self.client.get_run(parent).info.status == "RUNNING":
             running.append(parent)
         for run_id in running:
             self.finish_run(run_id, "INTERRUPTED", "the search ended before this run did")
@@ -282,7 +283,7 @@ class Tracker:
 
         known = {"mlflow.source.name": "gazetune", "gazetune.code_version": code_version(), STATE_TAG: "RUNNING"}
         cut = {key: str(value)[:MAX_TAG_VAL_LENGTH] for key, value in {**known, **tags}.items()}
-        run = self._client.create_run(self.experiment, tags=cut, run_name=name)
+        run = self.client.create_run(self.experiment, tags=cut, run_name=name)
         with self._lock:
             self._written[run.info.run_id] = _Written({})
         self._describe_run(run, params, config_yaml)
@@ -297,17 +298,17 @@ class Tracker:
             Param(key, str(value)[:MAX_PARAM_VAL_LENGTH]) for key, value in params.items() if key not in run.data.params
         ]
         for start in range(0, len(missing), MAX_PARAMS_TAGS_PER_BATCH):
-            self._client.log_batch(run.info.run_id, params=missing[start : start + MAX_PARAMS_TAGS_PER_BATCH])
-        self._client.log_text(run.info.run_id, config_yaml, "config.yaml")
+            self.client.log_batch(run.info.run_id, params=missing[start : start + MAX_PARAMS_TAGS_PER_BATCH])
+        self.client.log_text(run.info.run_id, config_yaml, "config.yaml")
 
     def _last_steps(self, run_id: str) -> dict[str, int]:
-        keys = self._client.get_run(run_id).data.metrics
-        return {key: max(metric.step for metric in self._client.get_metric_history(run_id, key)) for key in keys}
+        keys = self.client.get_run(run_id).data.metrics
+        return {key: max(metric.step for metric in self.client.get_metric_history(run_id, key)) for key in keys}
 
     def _search_runs(self, where: str) -> Iterator[Run]:
         token: str | None = None
         while True:
-            page = self._client.search_runs([self.experiment], where, page_token=token)
+            page = self.client.search_runs([self.experiment], where, page_token=token)
             yield from page
             token = page.token
             if not token:

@@ -160,6 +160,13 @@ def test_mlflow_has_metrics_at_every_step_config_and_margins(
     assert f"kind: {trial['params']['fusion.kind']}" in config
 
 
+def test_the_best_model_is_registered_with_the_verdict(document: dict[str, Any], client: mlflow.MlflowClient) -> None:
+    champion = client.get_model_version_by_alias(document["name"], "champion")
+    assert champion.run_id == document["mlflow_parent_run"]
+    assert champion.tags["gazetune.verdict"] in Path(document["report"]).read_text()
+    assert Path(champion.tags["gazetune.folder"]).parent.name == document["best"]["id"]
+
+
 def test_baseline_runs_are_tagged_and_not_trials(document: dict[str, Any], client: mlflow.MlflowClient) -> None:
     experiment = client.get_run(document["mlflow_parent_run"]).info.experiment_id
     runs = client.search_runs([experiment], "tags.role = 'baseline'")
@@ -206,25 +213,23 @@ def test_the_search_ends_with_its_page_and_its_table_of_trials(
     assert "report.html" in [file.path for file in client.list_artifacts(document["mlflow_parent_run"])]
 
 
-def test_more_trials_can_be_looked_at_on_test_and_are_marked(
+def test_a_trial_that_was_not_scored_on_test_can_be_looked_at_and_is_marked(
     document: dict[str, Any], client: mlflow.MlflowClient
 ) -> None:
     storage, winner = Path(document["storage"]).parent, document["best"]["id"]
-    complete = {trial["id"]: trial["mlflow_run"] for trial in document["trials"] if trial["state"] == "COMPLETE"}
-    other = next(trial for trial in complete if trial != winner)
-    # As if the search had not compared it itself.
-    (storage / document["name"] / "trials" / other / "test.parquet").unlink(missing_ok=True)
-    evaluated = gazetune_json("evaluate", document["name"], "--top", "3", "--storage", storage)
-    trials = {trial["id"]: trial for trial in evaluated["trials"]}
-    assert trials[winner]["accuracy"] == pytest.approx(document["best"]["test"]["accuracy"])
-    assert trials[winner]["rank"] == 1
-    assert [trial for trial in trials if trials[trial]["looked_at"]] == [other]
-    run = client.get_run(complete[other])
-    assert run.data.tags["gazetune.looked_at_test"] == "true"
-    assert run.data.metrics["test/accuracy"] == pytest.approx(trials[other]["accuracy"])
-    compared = gazetune_json("compare", document["name"], f"{document['name']}:{other}", "--storage", storage)
-    assert compared["comparisons"][0]["difference"] == pytest.approx(trials[other]["difference"])
-    assert compared["comparisons"][0]["ci95"] == pytest.approx(trials[other]["difference_ci95"])
+    kept = storage / document["name"] / "trials" / winner / "test.parquet"
+    content, scored = kept.read_bytes(), read_margins(kept)
+    kept.unlink()  # as of a trial that the search did not compare
+    evaluated = gazetune_json("evaluate", document["name"], "--top", "1", "--storage", storage)
+    (trial,) = evaluated["trials"]
+    assert (trial["id"], trial["rank"], trial["looked_at"]) == (winner, 1, True)
+    assert trial["accuracy"] == pytest.approx(document["best"]["test"]["accuracy"])
+    again = read_margins(kept)
+    assert again.items.tolist() == scored.items.tolist()
+    assert again.rewards == pytest.approx(scored.rewards, abs=1e-5)
+    run = next(each["mlflow_run"] for each in document["trials"] if each["id"] == winner)
+    assert client.get_run(run).data.tags["gazetune.looked_at_test"] == "true"
+    kept.write_bytes(content)
 
 
 def test_compare_gives_the_figures_of_the_report_and_of_a_short_computation(document: dict[str, Any]) -> None:
@@ -244,9 +249,11 @@ def test_compare_gives_the_figures_of_the_report_and_of_a_short_computation(docu
 @pytest.mark.parametrize("state", ["COMPLETE", "PRUNED"])
 def test_a_trial_that_is_reproduced_has_the_same_figures(state: str, document: dict[str, Any]) -> None:
     storage, winner = Path(document["storage"]).parent, document["best"]["id"]
-    trial = next(each["id"] for each in document["trials"] if each["state"] == state and each["id"] != winner)
+    stopped = next(each["id"] for each in document["trials"] if each["state"] == "PRUNED")
+    trial = winner if state == "COMPLETE" else stopped
     found = gazetune_json("reproduce", f"{document['name']}:{trial}", "--storage", storage)
     assert found["identical"] and found["differences"] == [], found
+    assert set(found["splits"]) == ({"validation", "test"} if trial == winner else {"validation"})
     again = Path(found["again"])
     assert again == storage / f"{document['name']}-{trial}-again"
     before = {
