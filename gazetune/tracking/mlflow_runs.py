@@ -11,6 +11,7 @@ Every write can therefore be repeated without changing anything:
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import threading
@@ -19,6 +20,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+import yaml
 
 from gazetune.config.address import Address
 from gazetune.errors import InputError
@@ -287,7 +290,23 @@ class Tracker:
         with self._lock:
             self._written[run.info.run_id] = _Written({})
         self._describe_run(run, params, config_yaml)
+        self._log_pairs(str(run.info.run_id), config_yaml, tags)
         return str(run.info.run_id)
+
+    def _log_pairs(self, run_id: str, config_yaml: str, tags: Mapping[str, str]) -> None:
+        """Log the preference pairs as the data set of a run, as its config and its tags name them."""
+        fingerprint = tags.get("gazetune.data_fingerprint")
+        config = yaml.safe_load(config_yaml)
+        data = config.get("data") if isinstance(config, dict) else None
+        if not fingerprint or not isinstance(data, dict):
+            return
+        from mlflow.entities import Dataset, DatasetInput
+
+        # MLflow's longest name and digest. A local path is cut at its front, where it says least.
+        source = str(data["source"])[-400:]
+        pairs = json.dumps({"pairs": tags.get("gazetune.pairs", ""), "dropped": tags.get("gazetune.dropped", "")})
+        named = Dataset(source, fingerprint[:36], "preference pairs", json.dumps({"source": source}), profile=pairs)
+        self.client.log_inputs(run_id, [DatasetInput(named, [])])
 
     def _describe_run(self, run: Run, params: Mapping[str, object], config_yaml: str) -> None:
         """Log parameters and config of a run, but not again the parameters that it has: MLflow never changes one."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -137,14 +138,14 @@ def test_a_write_that_failed_can_be_written_again(tracker: Tracker, storage: Pat
 
 def test_a_write_whose_answer_was_lost_is_not_written_twice(tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
     _, trial = start(tracker)
-    write = tracker._client.log_batch
+    write = tracker.client.log_batch
 
     def write_and_lose_the_answer(*arguments: object, **named: object) -> None:
         write(*arguments, **named)  # type: ignore[arg-type]
         raise ConnectionError("reset by peer")
 
     with monkeypatch.context() as broken:
-        broken.setattr(tracker._client, "log_batch", write_and_lose_the_answer)
+        broken.setattr(tracker.client, "log_batch", write_and_lose_the_answer)
         with pytest.raises(ConnectionError):
             tracker.log_metrics(trial, {"a": 1.0}, 1)
     tracker.log_metrics(trial, {"a": 1.0}, 1)
@@ -284,3 +285,17 @@ def test_nothing_that_mlflow_prints_has_the_password_of_its_server(
     said = "".join(capfd.readouterr())
     assert "View run" in said and "Canary" not in said  # MLflow prints where the run is seen
     assert read(tracker, run).data.tags["gazetune.reason"] == "http://me:***@h does not answer"
+
+
+def test_a_run_has_its_preference_pairs_as_data_set(tmp_path: Path) -> None:
+    tracker = Tracker.open(None, tmp_path, "gazetune")
+    tags = {"gazetune.data_fingerprint": "3f" * 32, "gazetune.pairs": "210 train, 45 validation, 45 test"}
+    config = "data: {source: /data/pairs.jsonl}"
+    parent = tracker.start_search("mine", config, {}, tags)
+    trial = tracker.start_trial(parent, "0000", {}, config, tags)
+    for run in (parent, trial):
+        (logged,) = tracker.client.get_run(run).inputs.dataset_inputs
+        assert (logged.dataset.name, logged.dataset.digest) == ("/data/pairs.jsonl", "3f" * 18)
+        assert json.loads(logged.dataset.profile)["pairs"] == tags["gazetune.pairs"]
+    bare = tracker.start_trial(parent, "0001", {}, "", {})
+    assert tracker.client.get_run(bare).inputs.dataset_inputs == []
