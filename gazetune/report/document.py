@@ -152,7 +152,7 @@ class MeansRecord:
 
 @dataclass(frozen=True, slots=True)
 class EndedRecord:
-    """A cap that ended a search before all of its trials were begun or used their budget."""
+    """A cap that ended a search before all of its trials were begun or used their budget, or in its confirmation."""
 
     cap: str
     """Its key, such as `search.max_hours`."""

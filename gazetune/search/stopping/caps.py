@@ -145,13 +145,12 @@ class Caps:
         return self.used_up is not None
 
     def end_record(self, trials: Sequence[TrialRecord]) -> EndedRecord | None:
-        """Return how the search ended early, with these trials; None when all had what they were to have."""
-        if self.reached is None:
-            return None
-        stopped = any(trial.reason == self.reached.reason for trial in trials)
-        if not stopped and len(trials) == self._search.trials:
-            return None
-        return EndedRecord(*self.reached, trials=len(trials), planned=self._search.trials)
+        """Return how the search ended early, with these trials; None when all it was to do was done."""
+        stopped = self.reached is not None and any(trial.reason == self.reached.reason for trial in trials)
+        are_all_done = not stopped and len(trials) == self._search.trials
+        # A confirmation that is not over goes on with a higher cap, as trials do.
+        cap = self.used_up if are_all_done else self.reached or self.used_up
+        return None if cap is None else EndedRecord(*cap, trials=len(trials), planned=self._search.trials)
 
     def _check_all(self) -> None:
         self.check_time()

@@ -120,8 +120,11 @@ def test_a_third_of_each_cap_is_kept_back_for_the_confirmation(tmp_path: Path) -
     assert capped.end_record([record("0000", "search.max_gpu_hours reached")]) is not None
 
 
-def test_a_confirmation_without_trials_that_reached_a_cap_ends_no_search_early(tmp_path: Path) -> None:
+def test_a_search_whose_confirmation_a_cap_ended_ended_early_and_so_can_go_on(tmp_path: Path) -> None:
     capped = caps_of(tmp_path, max_gpu_hours=1.0, confirm="full")
     capped.begin_confirmation()
+    all_begun = [record(f"{number:04d}") for number in range(4)]
+    assert capped.end_record(all_begun) is None
     capped.add_evaluation("winner-ab", 4000.0)
-    assert capped.is_used_up() and capped.end_record([record("0000")]) is None
+    assert capped.reached is None and capped.is_used_up()
+    assert capped.end_record(all_begun) == EndedRecord("search.max_gpu_hours", 1.0, trials=4, planned=4)
