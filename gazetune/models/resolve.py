@@ -5,6 +5,7 @@
     demo                         a finished search: the model of its best trial, the one that its confirmation kept
     demo:2                       a finished search: the model of the trial of rank 2 in its table; rank 1 is the winner,
                                  and controls have no rank
+    demo:0003                    a finished search: the model of the trial with this id
     3f2b...                      the MLflow run of a training run, a search, a trial or a baseline
     models:/demo@champion        the model that MLflow's registry has under this name and alias, or models:/demo/1
 
@@ -30,6 +31,7 @@ from gazetune.tracking.mlflow_runs import PARENT_TAG, TRIAL_TAG
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>.+)|/(?P<version>[0-9]+))")
 _NAME_AND_RANK = re.compile(r"(?P<name>.+):(?P<rank>[0-9]{1,9})")
+_TRIAL_ID = re.compile(r"[0-9]{4,}")
 
 
 class TrialResult(TypedDict):
@@ -86,6 +88,8 @@ def resolve_saved_model(name: str | Path, storage: Path) -> Path:
         for folder in places_of(ranked["name"], storage):
             search = SearchFolder(folder)
             document = read_search_document(search)
+            if document is not None and is_trial_of(search, ranked["rank"]):
+                return _saved_or_refuse(search.trial_folder(ranked["rank"]), f"trial {text}")
             if document is not None:
                 return _model_of_rank(search, document, int(ranked["rank"]))
     registered = _REGISTERED.fullmatch(text)
@@ -94,7 +98,7 @@ def resolve_saved_model(name: str | Path, storage: Path) -> Path:
     if is_run_id(text):
         run = find_run_folder(text, storage)
         if run is not None:
-            return _saved_or_refuse(run, text)
+            return _saved_or_refuse(run, f"MLflow run '{text}'")
     there = ", ".join(names_in(storage)) or "none"
     raise InputError(
         f"{show_text(text)} is no saved model; accepted: a folder with one (best), or the name of a run or of a "
@@ -193,6 +197,11 @@ def rank_candidates(search: SearchFolder, document: SearchResult) -> list[TrialR
     return sorted(ranked, key=lambda trial: trial["id"] != best["id"])
 
 
+def is_trial_of(search: SearchFolder, text: str) -> bool:
+    """Tell whether a text is the id of a trial of a search, and no rank: ids have four digits at least."""
+    return _TRIAL_ID.fullmatch(text) is not None and search.trial_folder(text).is_dir()
+
+
 def is_run_id(text: str) -> bool:
     """Tell whether a text looks like the id of an MLflow run.
 
@@ -252,9 +261,9 @@ def _registered_model(text: str, name: str, version: str, storage: Path) -> Path
     )
 
 
-def _saved_or_refuse(folder: Path, run_id: str) -> Path:
+def _saved_or_refuse(folder: Path, run: str) -> Path:
     if not folder.is_dir() or not recover_folder(folder / "best"):
-        raise InputError(f"MLflow run '{run_id}': {folder} has no saved model; accepted: a run whose model was kept")
+        raise InputError(f"{run}: {folder} has no saved model; accepted: a run whose model was kept")
     return folder / "best"
 
 

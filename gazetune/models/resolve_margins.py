@@ -15,7 +15,6 @@ controls:real/42             one of them
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -27,6 +26,7 @@ from gazetune.models.resolve import (
     find_run_folder,
     folder_of_rank,
     is_run_id,
+    is_trial_of,
     names_in,
     places_of,
     rank_candidates,
@@ -35,8 +35,6 @@ from gazetune.models.resolve import (
 )
 from gazetune.search.folder import SearchFolder
 from gazetune.trials.run_folder import RunFolder
-
-_TRIAL_ID = re.compile(r"[0-9]{4,}")
 
 
 class _AblationFolder(RunFolder):
@@ -143,7 +141,7 @@ def _find_part(folder: Path, part: str) -> list[Path]:
     confirmed = _arms_of_confirmation(search)
     if part in confirmed:
         return confirmed[part]
-    if _TRIAL_ID.fullmatch(part) and search.trial_folder(part).is_dir():
+    if is_trial_of(search, part):
         return [search.trial_folder(part)]
     trained = sorted(_trained_beside(folder, part))
     if trained:

@@ -72,6 +72,13 @@ def test_a_folder_a_run_and_a_name_mean_the_same_model(storage: Path) -> None:
         assert resolve_saved_model(name, storage) == best
 
 
+def test_an_id_is_the_trial_with_that_id_and_not_that_rank(search: SearchFolder, storage: Path) -> None:
+    assert resolve_saved_model("demo:0001", storage) == search.trial_folder("0001") / "best"
+    assert resolve_saved_model("demo:1", storage) == search.trial_folder("0002") / "best"
+    with pytest.raises(InputError, match=r"^trial demo:0000: .*0000 has no saved model"):
+        resolve_saved_model("demo:0000", storage)
+
+
 def test_a_folder_without_margins_is_a_model(storage: Path) -> None:
     best = save(storage / "mine" / "best")
     (best / "rewards.npy").unlink()
