@@ -36,7 +36,7 @@ def judge_arms(comparisons: Sequence[ComparisonRecord], controls: Mapping[str, s
         Arm -> its `gaze.control`, of the arms that are controls.
     """
     gains = [each for each in comparisons if each.purpose == "gaze" and each.baseline not in controls]
-    of_controls = {each.arm: each for each in comparisons if each.purpose == "control"}
+    of_controls = {(each.arm, each.baseline): each for each in comparisons if each.purpose == "control"}
     answers = []
     for gain in gains:
         against = tuple(
@@ -44,7 +44,8 @@ def judge_arms(comparisons: Sequence[ComparisonRecord], controls: Mapping[str, s
             for each in comparisons
             if each.purpose == "gaze" and each.arm == gain.arm and each.baseline in controls
         )
-        own = {each.baseline: of_controls[each.baseline] for each in against if each.baseline in of_controls}
+        pairs = {each.baseline: (each.baseline, gain.baseline) for each in against}
+        own = {control: of_controls[pair] for control, pair in pairs.items() if pair in of_controls}
         answers.append(_judge(gain, against, own))
     return answers
 
@@ -52,7 +53,7 @@ def judge_arms(comparisons: Sequence[ComparisonRecord], controls: Mapping[str, s
 def _judge(
     gain: ComparisonRecord, against: tuple[ComparisonRecord, ...], own: Mapping[str, ComparisonRecord]
 ) -> AnswerRecord:
-    """`own` are the gains of the arm's controls over the arm without gaze, by control."""
+    """`own` are the gains of the arm's controls over the same arm without gaze, by control."""
 
     def _answer(answer: Answer, control: str | None) -> AnswerRecord:
         return AnswerRecord(gain.arm, answer, gain.baseline, tuple(each.baseline for each in against), control)

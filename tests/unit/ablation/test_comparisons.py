@@ -106,6 +106,14 @@ def test_a_control_with_more_than_a_third_of_the_gain_denies_it_though_gaze_beat
     assert (answer.answer, answer.matching_control) == ("not supported", "noise")
 
 
+def test_a_control_counts_by_its_gain_over_the_same_arm_without_gaze() -> None:
+    accuracies = {"none": 0.6, "none, tuned": 0.7, "real": 0.8, "noise": 0.7}
+    arms = {name: scored_arm(accuracy) for name, accuracy in accuracies.items()}
+    contrasts = [*CONTRASTS[:1], *CONTRASTS[2:3], *CONTRASTS[4:], Contrast("noise", "none, tuned", "control")]
+    (answer,) = judge_arms(compare_arms(contrasts, arms), CONTROLS)
+    assert (answer.answer, answer.matching_control) == ("not supported", "noise")
+
+
 def test_few_pairs_leave_the_question_open_and_it_is_said_how_many_it_would_take() -> None:
     answer, verdict = judged(0.62, 0.6, 0.6, pairs=60)
     assert answer.answer == "cannot tell"

@@ -98,6 +98,16 @@ def test_an_arm_with_gaze_is_compared_with_its_baseline_and_with_its_own_control
     ]
 
 
+def test_a_control_with_another_baseline_is_compared_with_the_arm_without_gaze_too(read: ReadText) -> None:
+    text = BASE + ARMS + END.replace("baseline: none", "baseline: {real: none, noise: real}")
+    assert [(each.arm, each.baseline, each.purpose) for each in list_contrasts(read(text))] == [
+        ("real", "none", "gaze"),
+        ("real", "noise", "gaze"),
+        ("noise", "none", "control"),
+        ("noise", "real", "setting"),
+    ]
+
+
 def test_set_gives_a_factor_one_value_and_arms_that_become_equal_are_run_once(read: ReadText) -> None:
     study = read(BASE + FACTORS, overrides=["data.seed=7", "gaze.features=[GPT]"])
     assert [(arm.name, arm.baseline) for arm in study.arms] == [("none", None), ("add", "none")]
