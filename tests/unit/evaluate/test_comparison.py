@@ -7,6 +7,7 @@ from scipy import stats
 from gazetune.errors import InputError
 from gazetune.evaluate.comparison import compare_runs
 from gazetune.evaluate.margins import Margins
+from gazetune.search.baselines import compare_correctness
 
 PAIRS = 200
 ITEMS = np.array([f"item {number:03d}" for number in range(PAIRS)])
@@ -43,6 +44,24 @@ def test_items_are_matched_by_their_keys_and_not_by_their_place() -> None:
     shuffled = run_that_is_right(a[order], ITEMS[order], GROUPS[order])
     (pair,) = compare_runs({"a": [run_that_is_right(a)], "b": [shuffled]}).pairs
     assert pair.difference == 0 and pair.p == 1.0
+
+
+def test_a_pair_that_stands_twice_counts_twice() -> None:
+    a, b = draw(0.8, 0), draw(0.6, 1)
+    items = np.array([f"item {number // 2:03d}" for number in range(PAIRS)])
+    found = compare_runs({name: [run_that_is_right(right, items)] for name, right in {"a": a, "b": b}.items()})
+    assert (found.n, found.left_out) == (PAIRS, 0)
+    assert found.pairs[0].difference == pytest.approx(a.mean() - b.mean())
+
+
+def test_what_pairs_can_show_of_means_over_seeds_is_what_a_search_says_of_them() -> None:
+    runs = {
+        name: [draw(share, seed) for seed in seeds] for name, share, seeds in (("a", 0.8, (0, 1)), ("b", 0.6, (2, 3)))
+    }
+    (pair,) = compare_runs({name: [run_that_is_right(each) for each in its] for name, its in runs.items()}).pairs
+    mean = {name: np.mean(its, axis=0) for name, its in runs.items()}
+    searched = compare_correctness(mean["a"], mean["b"], GROUPS, is_averaged=True)
+    assert (pair.detectable, pair.pairs_needed, pair.p) == (searched.detectable, searched.pairs_needed, searched.p)
 
 
 def test_runs_with_other_items_are_refused_with_how_many_are_shared() -> None:
