@@ -74,6 +74,12 @@ def read_space(
             f"{where}: space: needs at least one axis such as optim.learning_rate: {{log_uniform: [a, b]}}"
         )
     located = [each for each in read_axes(entries, lines, str(path)) if each.axis.key not in extras.fixed]
+    for each in located:
+        if each.axis.key == "train.fold":
+            raise InputError(
+                f"{each.location}: train.fold: cannot be searched, since trials are compared on the same validation "
+                "pairs; accepted: in `base`"
+            )
     refuse_secrets([entries, extras.try_first, extras.as_written()], str(path))
     make_base_absolute(base, str(path), base_lines)
     ordered = tuple(order_axes(located, extras))

@@ -69,6 +69,10 @@ def with_forbid(*conditions: str) -> str:
         (SPACE.partition("space:")[0], r"yaml: space: needs at least one axis"),
         (SPACE.replace("int: [4", "int: [4, 4"), r"yaml:6: adapter.r: int: needs \[low, high\]"),
         (SPACE.replace("[none, add, concat]", "[none, add"), r"yaml:\d: not YAML"),
+        (
+            SPACE.replace("space:\n", "space:\n  train.fold: {choice: [{number: 1}, {number: 2}]}\n"),
+            r"yaml:4: train.fold: cannot be searched, since trials are compared on the same validation pairs; accepted",
+        ),
         (SPACE + "try_first: [{fusion.kind: add}]\nspace: {}\n", r"yaml:10: the key 'space' stands twice"),
     ],
 )
