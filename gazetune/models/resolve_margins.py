@@ -6,8 +6,9 @@ mine                         a run of `gazetune train`
 demo                         a finished search: its best trial
 demo:2                       the trial of rank 2 in its table; rank 1 is the winner
 demo:0003                    the trial with this id
-demo:winner-without-gaze     what was trained for the comparison, by the beginning of its folder's name; of a
-confirmed search an arm (winner, control-shuffled, ...): one file a seed
+demo:winner-without-gaze     what was trained for the comparison, by the beginning of its folder's name, where that
+                             means one run; of a confirmed search an arm (winner, control-shuffled, ...): one file
+                             a seed
 controls:real                an arm of an ablation: all of its cells, one a seed
 controls:real/42             one of them
 3f2b...                      the MLflow run of a training run, a search, a trial or a baseline
@@ -115,10 +116,11 @@ def _find_runs(text: str, storage: Path) -> list[Path] | None:
             return [winner_folder(search, document)]
         if any((place / file).is_file() for file in ("config.yaml", "validation.parquet", "test.parquet")):
             return [place]
-    name, _, part = text.rpartition(":")
-    for place in places_of(name, storage) if name and part else ():
-        if place.is_dir():
-            return _find_part(place, part)
+    for at in (place for place, character in enumerate(text) if character == ":"):  # an arm's name may have one, too
+        name, part = text[:at], text[at + 1 :]
+        for place in places_of(name, storage) if name and part else ():
+            if place.is_dir():
+                return _find_part(place, part)
     if is_run_id(text):
         run = find_run_folder(text, storage)
         return None if run is None else [run]
@@ -144,8 +146,13 @@ def _find_part(folder: Path, part: str) -> list[Path]:
     if is_trial_of(search, part):
         return [search.trial_folder(part)]
     trained = sorted(_trained_beside(folder, part))
+    if folder / "baselines" / part in trained:
+        return [folder / "baselines" / part]
+    if len(trained) > 1:
+        several = ", ".join(each.name for each in trained)
+        raise InputError(f"{folder.name}:{part}: means {len(trained)} runs; accepted: one of {several}")
     if trained:
-        return trained[:1]
+        return trained
     ranked = [] if document is None else rank_candidates(search, document)
     if document is not None and part.isdecimal() and 1 <= int(part) <= len(ranked):
         return [folder_of_rank(search, document, ranked, int(part))]

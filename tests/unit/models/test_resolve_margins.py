@@ -65,6 +65,29 @@ def test_an_arm_of_a_confirmation_means_a_file_for_each_seed(scored: SearchFolde
     assert resolve_margins("demo:winner", storage, "test") == [scored.path / each / "test.parquet" for each in folders]
 
 
+def test_a_beginning_that_several_runs_have_is_refused_and_a_whole_name_is_taken(
+    scored: SearchFolder,
+    storage: Path,  # noqa: F811
+) -> None:
+    for name in ("fold-0002-aaaa", "fold-0002-bbbb"):
+        scored.baseline_folder(name).mkdir()
+        (scored.baseline_folder(name) / "validation.parquet").touch()
+    with pytest.raises(InputError, match="means 2 runs; accepted: one of fold-0002-aaaa, fold-0002-bbbb"):
+        resolve_margins("demo:fold-0002", storage, "validation")
+    found = scored.baseline_folder("fold-0002-bbbb") / "validation.parquet"
+    assert resolve_margins("demo:fold-0002-bbbb", storage, "validation") == [found]
+
+
+def test_an_arm_may_have_a_colon_in_its_name(storage: Path) -> None:  # noqa: F811
+    folder = storage / "mine" / "trials" / "0000"
+    folder.mkdir(parents=True)
+    (folder / "test.parquet").touch()
+    cell = {"id": "0000", "arm": "a: b/c", "seed": 1, "state": "COMPLETE"}
+    (storage / "mine" / "ablation.json").write_text(json.dumps({"cells": [cell]}))
+    for name in ("mine:a: b/c", "mine:a: b/c/1"):
+        assert resolve_margins(name, storage, "test") == [folder / "test.parquet"], name
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [
