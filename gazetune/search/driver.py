@@ -112,14 +112,19 @@ def _log_winner(active: ActiveSearch, document: SearchDocument) -> None:
     if best is None or best.test is None:
         return
     (winner,) = (trial for trial in document.trials if trial.id == best.id)
-    runs = [(active.parent_run, len(document.trials))]
+    runs = [(active.parent_run, count_runs(document))]
     if document.confirmation is None or document.confirmation.missing is not None:
         runs.append((winner.mlflow_run or "", winner.examples))  # the runs of a confirmation have theirs
-    # A resumed search may end with another winner; the last value is the one that holds.
+    # A resumed search may end with another winner; the last value is the one that holds, and a step is written once.
     for run, step in runs:
         if run:
             tracker.log_test(run, best.test.accuracy, best.test.n, best.test.ci95, step)
             tracker.log_metrics(run, {BEST_METRIC: best.val_accuracy}, step)
+
+
+def count_runs(document: SearchDocument) -> int:
+    """Return how many trials and trainings of its confirmation a search has had: more after each resume."""
+    return len(document.trials) + (0 if document.confirmation is None else document.confirmation.trainings)
 
 
 def _register_winner(active: ActiveSearch, document: SearchDocument) -> None:
