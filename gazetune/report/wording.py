@@ -225,9 +225,14 @@ def state_verdict(document: SearchDocument) -> str:
     if no_gaze.difference_ci95[0] > 0 and (matched := _control_that_matches(document)) is not None:
         return _not_of_gaze(no_gaze, *matched)
     verdict = _compare_with_no_gaze(no_gaze)
-    if no_gaze.difference_ci95[0] > 0 and (controls := _tested_controls(document)):
+    if no_gaze.difference_ci95[0] <= 0:
+        return verdict
+    failed = _failed_controls(document)
+    if controls := _tested_controls(document):
         names = ", ".join(dict.fromkeys(name for name, _ in controls))
-        return f"{verdict} It is better than each control, too ({names})."
+        verdict += f" It is better than each control{' that was trained' if failed else ''}, too ({names})."
+    if failed:
+        verdict += f" Whether a control shows the gain, too, is not known of {', '.join(failed)}: its trainings failed."
     return verdict
 
 
@@ -238,6 +243,15 @@ def _tested_controls(document: SearchDocument) -> list[tuple[str, BaselineRecord
         arms = document.confirmation.arms.items()
         tested += [(name.removeprefix("control-"), arm.compared) for name, arm in arms if name.startswith("control-")]
     return [(name, record) for name, record in tested if record is not None]
+
+
+def _failed_controls(document: SearchDocument) -> list[str]:
+    """Return the controls that a confirmation was to have, and none of whose trainings reached its end."""
+    confirmation = document.confirmation
+    if confirmation is None or confirmation.missing is not None:
+        return []
+    arms = dict.fromkeys(name.rpartition("-")[0] for name in confirmation.failed)
+    return [arm.removeprefix("control-") for arm in arms if arm.startswith("control-") and arm not in confirmation.arms]
 
 
 def _control_that_matches(document: SearchDocument) -> tuple[str, BaselineRecord] | None:

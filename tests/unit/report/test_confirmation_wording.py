@@ -50,6 +50,15 @@ def test_a_gain_that_no_control_shows_is_one_of_gaze(document: Maker) -> None:
     assert said.startswith("Gaze helps") and said.endswith("It is better than each control, too (noise).")
 
 
+def test_a_control_that_could_not_be_trained_is_not_said_to_be_beaten(document: Maker) -> None:
+    failed = {"control-shuffled-12ab34cd": "loss is nan", "control-noise-12ab34cd": "loss is nan"}
+    said = state_verdict(document(confirmation=replace(confirmed(), failed=failed)))
+    assert said.endswith(
+        "It is better than each control that was trained, too (noise). Whether a control shows the gain, too, is not "
+        "known of shuffled: its trainings failed."
+    )
+
+
 def test_a_gain_that_a_control_of_the_winner_shows_too_is_none_of_gaze(document: Maker) -> None:
     said = state_verdict(document(confirmation=confirmed(control_low=-0.01)))
     assert said.startswith("No gain of gaze is shown") and "the control noise" in said
