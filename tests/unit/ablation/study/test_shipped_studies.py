@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from gazetune.ablation.study.contrasts import list_contrasts
 from gazetune.ablation.study.study import Study
 from gazetune.ablation.study.study_file import read_study
 from gazetune.errors import InputError
+from gazetune.preferences.splits import load_splits
 from gazetune.search.space.shipped_spaces import find_space_file
 
 ON_TINY = [
@@ -96,3 +99,16 @@ def test_the_reference_and_its_repairs_differ_in_one_key_each() -> None:
 def test_a_study_that_is_not_there_is_called_a_study() -> None:
     with pytest.raises(InputError, match="study 'papr': neither a file nor a shipped study; did you mean 'paper'"):
         shipped("papr")
+
+
+def test_what_makes_a_study_ones_own_takes_all_pairs_of_the_file(tmp_path: Path) -> None:
+    source = tmp_path / "my_pairs.jsonl"
+    rows = [{"prompt": f"Question {number}?", "chosen": f"Yes, {number}.", "rejected": "No."} for number in range(3100)]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for name in ("controls", "predictors", "reference_vs_corrected", "feature_masks"):
+        (command,) = re.findall(rf"ablate {name} (.*?)\nname:", find_space_file(name, "study").read_text(), re.DOTALL)
+        options = re.findall(r"--set ((?:data|gaze.predictor)\S+)", command)
+        study = shipped(name, [each.replace("my_pairs.jsonl", str(source)) for each in options])
+        counts = load_splits(study.config.data)
+        assert len(counts.train) + len(counts.validation) + len(counts.test) == len(rows), name
+        assert all(config.gaze.predictor != "planted" for config in study.arm_configs.values()), name
