@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from gazetune.config import Config, ConfirmConfig
 from gazetune.evaluate.margins import Margins, margins_file, read_margins, write_margins
 from gazetune.report.document import BestRecord, CandidateRecord, ConfirmationRecord, ControlRecord, TrialRecord
@@ -222,7 +224,7 @@ class _Confirmation:
             queue.submit(EvaluateJob(f"saved-{each}", self._configs[each], self._folders[each], "test"))
         while (told := queue.next_message()) is not None:
             job, message = told
-            if isinstance(message, EvaluationResult):
+            if isinstance(message, EvaluationResult) and not np.isnan(message.rewards).any():
                 trial_id = job.id.removeprefix("saved-")
                 data = prepare_data(self._configs[trial_id], self._active.prepared.folder.cache)
                 margins[trial_id] = Margins.of_split(data, "test", message.rewards)

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 from gazetune.config.config_file import dump_config, write_config
 from gazetune.config.keys import config_keys, get_key
 from gazetune.errors import GazetuneError
@@ -151,6 +153,10 @@ class ConfirmationRuns:
         if isinstance(message, JobFailure):
             self._end(run, RunResult(failure=message.reason))
         elif isinstance(message, EvaluationResult):
+            # Not compared with anything: a mean over pairs without a number is none.
+            if np.isnan(message.rewards).any():
+                self._end(run, RunResult(failure="the saved model gives rewards on test that are no numbers"))
+                return ()
             self._keep_test_margins(run, message)
             self._end(run, self._trained[run.name])
         else:
@@ -192,12 +198,13 @@ class ConfirmationRuns:
             )
         if run.name in self._submitted:
             self._active.slots.finish_job(run.name)
-        for left in (folder / "last", *folder.glob(".last.*")):
-            shutil.rmtree(left, ignore_errors=True)
         if result.failure is not None:
             drop_model(folder)
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / _RESULT, json.dumps(asdict(result)))
+        # After that: a kill in between leaves a checkpoint, and repeats no training.
+        for left in (folder / "last", *folder.glob(".last.*")):
+            shutil.rmtree(left, ignore_errors=True)
         self.results[run.name] = result
         told = f"FAIL ({result.failure})" if result.failure else f"validation accuracy {result.val_accuracy:.3f}"
         prepared.progress.print_line(f"confirmation {len(self.results)} of {self.planned}: {run.role} {told}")
