@@ -5,17 +5,14 @@ A mistake in the study, and a name that is taken, are told before anything heavy
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 from gazetune.ablation.folder import AblationFolder
 from gazetune.ablation.study.study import Study
 from gazetune.ablation.study.study_file import read_study
 from gazetune.config.keys import set_key
-from gazetune.devices import without_gpus
-from gazetune.errors import InputError, Interrupted, RunError
+from gazetune.errors import InputError, Interrupted
 from gazetune.files.paths import resolve_path
 from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.report.ablation_document import AblationDocument
@@ -24,7 +21,7 @@ from gazetune.search.space.shipped_spaces import find_space_file
 from gazetune.tracking.location import check_tracking_uri, log_unwritten_secret, stored_tracking_uri
 from gazetune.trials.progress import ProgressDisplay
 from gazetune.trials.start.early_checks import check_small_sources
-from gazetune.trials.start.exit_message import ExitMessage
+from gazetune.trials.start.session import create_run_folder, open_session
 
 
 def run_ablation(
@@ -89,19 +86,12 @@ def run_ablation(
     AblationFolder.check_name_is_free(storage, checked.name)
     _check_study(checked, storage)
     check_small_sources(checked.data_configs())
-    is_new_storage = not storage.exists()
-    folder = AblationFolder.create(storage, checked)
-    try:
+
+    def has_begun(folder: AblationFolder) -> bool:
+        return folder.read_parent_run() is not None
+
+    with create_run_folder(storage, lambda: AblationFolder.create(storage, checked), has_begun) as folder:
         return _run_in_folder(checked, folder, address)
-    except Interrupted:
-        raise
-    except Exception:
-        if folder.read_parent_run() is None:  # nothing was started
-            folder.remove()
-            if is_new_storage:
-                with contextlib.suppress(OSError):  # a cache is in it
-                    storage.rmdir()
-        raise
 
 
 def resume_ablation(
@@ -155,27 +145,15 @@ def _check_weights(study: Study) -> None:
 
 def _run_in_folder(study: Study, folder: AblationFolder, address: str | None) -> AblationDocument:
     """Prepare the ablation of a folder and run its driver. If it is stopped or killed, one line says how to go on."""
-    from gazetune.trials.start.cluster_connection import ClusterConnection
-
     resume = resume_ablation_command(study.name, folder.path.parent)
-    killed = (
-        f"ablation '{study.name}' ended, as its process or its Ray was killed; finished cells stay, and those that ran "
-        f"go on from their last checkpoints with: {resume}"
-    )
-    with ProgressDisplay(len(study.cells), noun="cell") as progress, ExitStack() as stack:
-        # The stack ends in reverse order: Ray first, the exit message last.
-        stack.enter_context(without_gpus())
-        stack.enter_context(ExitMessage()).print_if_killed(f"gazetune: error: {killed}")
-        stack.callback(folder.unlock)
-        folder.requests.announce_phase("preparing")
-        patience = study.config.search.node_patience
-        cluster = stack.enter_context(ClusterConnection(address, study.resource_shapes(), patience, folder, progress))
-        from mlflow.exceptions import MlflowException
-        from ray.exceptions import RayError, RayTaskError
-
-        from gazetune.ablation.driver import drive_ablation
-
+    shapes, patience = study.resource_shapes(), study.config.search.node_patience
+    with (
+        ProgressDisplay(len(study.cells), noun="cell") as progress,
+        open_session(folder, shapes, patience, address, progress, "cell", resume) as cluster,
+    ):
         try:
+            from gazetune.ablation.driver import drive_ablation
+
             return drive_ablation(study, folder, cluster, progress)
         except KeyboardInterrupt:
             done = len(folder.read_complete_cells(study))
@@ -183,13 +161,3 @@ def _run_in_folder(study: Study, folder: AblationFolder, address: str | None) ->
                 f"ablation '{study.name}' was stopped with {done} of {len(study.cells)} cells finished; go on with: "
                 f"{resume}"
             ) from None
-        except MlflowException as error:
-            said = next(iter(str(error).strip().splitlines()), "no message")
-            raise RunError(
-                f"ablation '{study.name}' ended, as MLflow could not be written ({said}); finished cells stay; go on "
-                f"with: {resume}"
-            ) from error
-        except RayError as error:
-            if isinstance(error, RayTaskError) and not isinstance(error.cause, RayError):
-                raise  # an error of our own code, in a Ray that is well
-            raise RunError(killed.replace("its process or its Ray", "its Ray")) from error

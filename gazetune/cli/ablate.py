@@ -5,8 +5,16 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from gazetune.cli.options import Subparsers, add_json_option, add_set_option, add_storage_option, add_tracking_option
-from gazetune.cli.outcome import Outcome
+from gazetune.cli.program.options import (
+    Subparsers,
+    add_address_option,
+    add_json_option,
+    add_set_option,
+    add_storage_option,
+    add_tracking_option,
+    refuse_changes,
+)
+from gazetune.cli.program.outcome import Outcome
 from gazetune.errors import InputError
 from gazetune.files.names import check_name
 
@@ -29,7 +37,7 @@ def add_parser(subparsers: Subparsers) -> None:
     add_set_option(parser, "set a config key, such as data.source=pairs.jsonl; may be repeated")
     add_storage_option(parser)
     add_tracking_option(parser)
-    parser.add_argument("--address", metavar="ADDRESS", help="join a running Ray cluster; auto finds it")
+    add_address_option(parser)
     add_json_option(parser, "print the result as one JSON document")
     parser.set_defaults(run=run)
 
@@ -100,11 +108,7 @@ def _check_what_to_run(args: argparse.Namespace) -> None:
         "--set": args.overrides or None,
         "--tracking-uri": args.tracking_uri,
     }
-    for option, value in given.items():
-        if value is not None:
-            raise InputError(
-                f"--resume {args.resume}: {option} cannot be changed; accepted: --storage, --address, --json"
-            )
+    refuse_changes(args.resume, given, "--storage, --address, --json")
 
 
 def _show_study(args: argparse.Namespace, seeds: tuple[int, ...] | None) -> Outcome:

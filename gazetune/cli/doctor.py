@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from gazetune.cli.options import Subparsers, add_json_option, add_storage_option, add_tracking_option
-from gazetune.cli.outcome import Outcome
+from gazetune.cli.program.options import Subparsers, add_json_option, add_storage_option, add_tracking_option
+from gazetune.cli.program.outcome import Outcome
 
 if TYPE_CHECKING:
     from gazetune.doctor import Check

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from gazetune.cli.options import Subparsers, add_json_option, add_storage_option
-from gazetune.cli.outcome import Outcome
+from gazetune.cli.program.options import Subparsers, add_json_option, add_storage_option
+from gazetune.cli.program.outcome import Outcome
 
 if TYPE_CHECKING:
     from gazetune.models.evaluate_trials import EvaluatedTrial

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from gazetune.cli.options import Subparsers, add_json_option, add_storage_option, path_argument
-from gazetune.cli.outcome import Outcome
+from gazetune.cli.program.options import Subparsers, add_json_option, add_storage_option, path_argument
+from gazetune.cli.program.outcome import Outcome
 
 
 def add_parser(subparsers: Subparsers) -> None:

@@ -33,12 +33,12 @@ from gazetune.cli import (
     train,
     ui,
 )
-from gazetune.cli.argument_secrets import hide_argument_secrets
 from gazetune.cli.gaze import group as gaze
-from gazetune.cli.options import OneLineParser, Subparsers
-from gazetune.cli.outcome import Outcome
-from gazetune.cli.output import set_up_logging, stdout_for_results
-from gazetune.cli.stop_signals import StopSignals
+from gazetune.cli.program.argument_secrets import hide_argument_secrets
+from gazetune.cli.program.options import OneLineParser, Subparsers
+from gazetune.cli.program.outcome import Outcome
+from gazetune.cli.program.output import set_up_logging, stdout_for_results
+from gazetune.cli.program.stop_signals import StopSignals
 from gazetune.errors import GazetuneError
 from gazetune.errors.redact import hide_secrets
 from gazetune.train.processes.deepspeed_op import add_ninja_to_path

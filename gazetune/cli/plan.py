@@ -6,14 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from gazetune.cli.options import Subparsers, add_json_option, add_set_option, path_argument
-from gazetune.cli.outcome import Outcome
+from gazetune.cli.program.options import Subparsers, add_json_option, add_set_option, path_argument
+from gazetune.cli.program.outcome import Outcome
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from gazetune.ablation.study.planning import AblationPlan
-    from gazetune.search.planning.plan_document import (
+    from gazetune.search.planning.plan_rows import (
         ConfirmationDocument,
         MemoryRow,
         PlanDocument,

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from gazetune.cli.options import Subparsers, add_json_option, add_set_option, add_storage_option, add_tracking_option
-from gazetune.cli.outcome import Outcome
+from gazetune.cli.program.options import (
+    Subparsers,
+    add_address_option,
+    add_json_option,
+    add_set_option,
+    add_storage_option,
+    add_tracking_option,
+    refuse_changes,
+)
+from gazetune.cli.program.outcome import Outcome
 from gazetune.errors import InputError
 from gazetune.files.names import check_name
 
@@ -46,7 +54,7 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     add_storage_option(parser)
     add_tracking_option(parser)
-    parser.add_argument("--address", metavar="ADDRESS", help="join a running Ray cluster; auto finds it")
+    add_address_option(parser)
     add_json_option(parser, "print the result as one JSON document")
     parser.set_defaults(run=run)
 
@@ -122,9 +130,4 @@ def _check_what_to_search(args: argparse.Namespace) -> None:
         "--warm-start": args.warm_start,
         "--tracking-uri": args.tracking_uri,
     }
-    for option, value in given.items():
-        if value is not None:
-            raise InputError(
-                f"--resume {args.resume}: {option} cannot be changed; accepted: --max-hours, --max-gpu-hours, "
-                "--max-disk, --storage, --address, --json"
-            )
+    refuse_changes(args.resume, given, "--max-hours, --max-gpu-hours, --max-disk, --storage, --address, --json")

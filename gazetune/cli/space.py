@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from gazetune.cli.options import Subparsers, add_json_option, add_set_option
-from gazetune.cli.outcome import Outcome
+from gazetune.cli.program.options import Subparsers, add_json_option, add_set_option
+from gazetune.cli.program.outcome import Outcome
 
 if TYPE_CHECKING:
     from gazetune.search.planning.space_document import SpaceDocument

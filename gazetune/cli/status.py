@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gazetune.cli.options import Subparsers, add_json_option, add_storage_option
-from gazetune.cli.outcome import Outcome
+from gazetune.cli.program.options import Subparsers, add_json_option, add_storage_option
+from gazetune.cli.program.outcome import Outcome
 from gazetune.files.paths import resolve_path
 
 if TYPE_CHECKING:

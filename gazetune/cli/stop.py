@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from gazetune.cli.options import Subparsers, add_storage_option
-from gazetune.cli.outcome import Outcome
+from gazetune.cli.program.options import Subparsers, add_storage_option
+from gazetune.cli.program.outcome import Outcome
 from gazetune.errors import InputError
 from gazetune.files.paths import resolve_path
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gazetune.cli.options import (
+from gazetune.cli.program.options import (
     DEFAULT_STORAGE,
     Subparsers,
     add_json_option,
@@ -17,7 +17,7 @@ from gazetune.cli.options import (
     add_tracking_option,
     path_argument,
 )
-from gazetune.cli.outcome import Outcome
+from gazetune.cli.program.outcome import Outcome
 from gazetune.devices import hide_gpus
 from gazetune.errors import InputError
 from gazetune.files.names import check_name, is_folder_name

@@ -8,8 +8,8 @@ import time
 import webbrowser
 from contextlib import ExitStack
 
-from gazetune.cli.options import Subparsers, add_storage_option
-from gazetune.cli.outcome import Outcome
+from gazetune.cli.program.options import Subparsers, add_storage_option
+from gazetune.cli.program.outcome import Outcome
 
 
 def add_parser(subparsers: Subparsers) -> None:

@@ -11,7 +11,7 @@ from rich.text import Text
 from gazetune.files.atomic_write import write_atomically
 from gazetune.report.ablation_document import AblationDocument
 from gazetune.report.ablation_wording import arm_rows, cell_rows, comparison_rows, measures_line
-from gazetune.report.markdown import render_table
+from gazetune.report.markdown import list_facts, render_table
 
 HOW = (
     "Every arm was trained with every seed to its full budget and scored once on the test split. A difference is that "
@@ -39,7 +39,7 @@ def render_ablation_report(document: AblationDocument) -> str:
         parts += [title, render_table(head, rows)]
     parts += [HOW, *([SHARED] if document.shared_setting else [])]
     head, *rows = cell_rows(document)
-    parts += ["## Cells", render_table(head, rows), "## What was run", _list_facts(document)]
+    parts += ["## Cells", render_table(head, rows), "## What was run", list_facts(document)]
     if document.config:
         parts.append(f"```yaml\n{document.config.rstrip()}\n```")
     return "\n\n".join(parts) + "\n"
@@ -67,13 +67,3 @@ def print_ablation(document: AblationDocument, console: Console) -> None:
             console.print(Text(line))
     console.print(Text(f"Report: {document.report}"), soft_wrap=True)
     console.print(Text(f"MLflow: {document.tracking_uri} (run {document.mlflow_parent_run})"), soft_wrap=True)
-
-
-def _list_facts(document: AblationDocument) -> str:
-    facts = {
-        "storage": document.storage,
-        "tracking URI": document.tracking_uri,
-        "MLflow parent run": document.mlflow_parent_run,
-        **document.fingerprints,
-    }
-    return "\n".join(f"- {name}: `{value}`" for name, value in facts.items())

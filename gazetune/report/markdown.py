@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gazetune.files.atomic_write import write_atomically
+from gazetune.report.ablation_document import AblationDocument
 from gazetune.report.confirmation_wording import arm_rows, candidate_rows, confirmation_lines
 from gazetune.report.document import ImportanceRecord, SearchDocument
 from gazetune.report.wording import (
     BASELINE_TITLES,
+    TRIAL_HEAD,
     best_line,
     control_rows,
     diagnostics_line,
@@ -20,8 +22,8 @@ from gazetune.report.wording import (
     importance_line,
     mean_rows,
     pareto_rows,
-    short_params,
     state_verdict,
+    trial_cells,
     trials_with_ranks,
 )
 
@@ -73,21 +75,11 @@ def render_report(document: SearchDocument) -> str:
         head, *rows = mean_rows(document.means)
         parts += ["## Mean by value", MEANS_NOTE, render_table(head, rows)]
     trials = [
-        [
-            rank,
-            trial.id,
-            trial.state,
-            short_params(trial.params),
-            str(trial.examples),
-            format_percent(trial.val_accuracy),
-            f"{trial.seconds:.1f}",
-            trial.mlflow_run or "",
-            trial.reason or "",
-        ]
+        [*trial_cells(rank, trial), trial.mlflow_run or "", trial.reason or ""]
         for rank, trial in trials_with_ranks(document)
     ]
-    head = ["rank", "trial", "state", "params", "examples", "val accuracy %", "seconds", "MLflow run", "reason"]
-    parts += ["## Trials", render_table(head, trials), "## What was run", _list_facts(document)]
+    head = [*TRIAL_HEAD, "MLflow run", "reason"]
+    parts += ["## Trials", render_table(head, trials), "## What was run", list_facts(document)]
     if document.config:
         parts.append(f"```yaml\n{document.config.rstrip()}\n```")
     return "\n\n".join(parts) + "\n"
@@ -110,7 +102,8 @@ def _render_importance(importance: ImportanceRecord) -> list[str]:
     return ["## Importance of the searched keys", told, *table] if told else []
 
 
-def _list_facts(document: SearchDocument) -> str:
+def list_facts(document: SearchDocument | AblationDocument) -> str:
+    """Return what was run, as a list in Markdown."""
     facts = {
         "storage": document.storage,
         "tracking URI": document.tracking_uri,

@@ -25,6 +25,8 @@ _GAZE_KEYS = ("gaze.", "projector.", "fusion.")
 MOST_IMPORTANT = 5
 """So many keys stand in the line that says what mattered; the report has all."""
 
+TRIAL_HEAD = ("rank", "trial", "state", "params", "examples", "val accuracy %", "seconds")
+
 BASELINE_TITLES = {"no_gaze": "no gaze", "shorter": "prefer the shorter reply"}
 
 
@@ -115,6 +117,19 @@ def trials_with_ranks(document: SearchDocument) -> list[tuple[str, TrialRecord]]
     """Return the trials in the order of the table, each with its rank; the controls come last and have none."""
     ranked = [(str(rank), trial) for rank, trial in enumerate(document.rank_trials(), start=1)]
     return ranked + [("control", trial) for trial in document.list_controls()]
+
+
+def trial_cells(rank: str, trial: TrialRecord) -> list[str]:
+    """Return a trial as the cells below `TRIAL_HEAD`."""
+    return [
+        rank,
+        trial.id,
+        trial.state,
+        short_params(trial.params),
+        str(trial.examples),
+        format_percent(trial.val_accuracy),
+        f"{trial.seconds:.1f}",
+    ]
 
 
 def pareto_rows(front: Sequence[ParetoRecord]) -> list[list[str]]:

@@ -6,16 +6,12 @@ take seconds, so what runs a search is imported in the functions that run it.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gazetune.config.config_file import load_config, parse_overrides
 from gazetune.config.keys import set_key
-from gazetune.devices import without_gpus
-from gazetune.errors import Interrupted, RunError
+from gazetune.errors import Interrupted
 from gazetune.files.paths import resolve_path
 from gazetune.report.document import SearchDocument
 from gazetune.report.wording import resume_command
@@ -27,11 +23,7 @@ from gazetune.search.study.earlier_defaults import keep_earlier_defaults
 from gazetune.tracking.location import stored_tracking_uri
 from gazetune.trials.progress import ProgressDisplay
 from gazetune.trials.start.early_checks import check_small_sources
-from gazetune.trials.start.exit_message import ExitMessage
-
-if TYPE_CHECKING:
-    from gazetune.search.active_search import PreparedSearch
-    from gazetune.trials.start.cluster_connection import ClusterConnection
+from gazetune.trials.start.session import create_run_folder, open_session
 
 
 def run_search(
@@ -102,20 +94,12 @@ def run_search(
         from gazetune.search.study.warm_start import check_warm_start
 
         check_warm_start(searched, warm_start, storage)
-    is_new_storage = not storage.exists()
-    # Made first: `gazetune status` and `--resume` know a search while it is prepared.
-    folder = SearchFolder.create(storage, searched, warm_start)
-    try:
+
+    def create() -> SearchFolder:  # before it is prepared: `gazetune status` and `--resume` know it from then on
+        return SearchFolder.create(storage, searched, warm_start)
+
+    with create_run_folder(storage, create, lambda made: not made.is_in_preparation()) as folder:
         return _run_in_folder(searched, folder, address, warm_start)
-    except Interrupted:
-        raise
-    except Exception:
-        if folder.is_in_preparation():
-            folder.remove()
-            if is_new_storage:
-                with contextlib.suppress(OSError):  # a cache is in it
-                    storage.rmdir()
-        raise
 
 
 def resume_search(
@@ -161,40 +145,18 @@ def _run_in_folder(
     space: SearchSpace, folder: SearchFolder, address: str | None, warm_start: str | None
 ) -> SearchDocument:
     """Prepare the search of a folder and run its driver. If it is stopped or killed, one line says how to go on."""
-    from gazetune.trials.start.cluster_connection import ClusterConnection
-
     resume = resume_command(space.name, folder.path.parent)
-    killed = (
-        f"search '{space.name}' ended, as its process or its Ray was killed; finished trials stay, and those that ran "
-        f"go on from their last checkpoints with: {resume}"
-    )
-    with ProgressDisplay(space.config.search.trials) as progress, ExitStack() as stack:
-        # The stack ends in reverse order: Ray first, the exit message last.
-        stack.enter_context(without_gpus())
-        stack.enter_context(ExitMessage()).print_if_killed(f"gazetune: error: {killed}")
-        stack.callback(folder.unlock)
-        folder.requests.announce_phase("preparing")
-        cluster = stack.enter_context(
-            ClusterConnection(address, space.resource_shapes(), space.config.search.node_patience, folder, progress)
-        )
+    shapes, patience = space.resource_shapes(), space.config.search.node_patience
+    with (
+        ProgressDisplay(space.config.search.trials) as progress,
+        open_session(folder, shapes, patience, address, progress, "trial", resume) as cluster,
+    ):
         try:
+            from gazetune.search.driver import drive_search
             from gazetune.search.preparation import prepare_search
 
             prepared = prepare_search(space, folder, cluster, warm_start, progress)
-            return _run_driver(prepared, cluster, killed.replace("its process or its Ray", "its Ray"))
+            return drive_search(prepared, cluster.start_slots)
         except KeyboardInterrupt:
             when = " while it was prepared" if folder.is_in_preparation() else ""
             raise Interrupted(f"search '{space.name}' was stopped{when}; go on with: {resume}") from None
-
-
-def _run_driver(prepared: PreparedSearch, cluster: ClusterConnection, killed: str) -> SearchDocument:
-    from ray.exceptions import RayError, RayTaskError
-
-    from gazetune.search.driver import drive_search
-
-    try:
-        return drive_search(prepared, cluster.start_slots)
-    except RayError as error:
-        if isinstance(error, RayTaskError) and not isinstance(error.cause, RayError):
-            raise  # an error of our own code, in a Ray that is well
-        raise RunError(killed) from error

@@ -21,9 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import yaml
-
 from gazetune.config.address import Address
+from gazetune.config.yaml_file import parse_yaml_value
 from gazetune.errors import InputError
 from gazetune.errors.redact import hide_secrets
 from gazetune.files.paths import resolve_path
@@ -296,14 +295,14 @@ class Tracker:
     def _log_pairs(self, run_id: str, config_yaml: str, tags: Mapping[str, str]) -> None:
         """Log the preference pairs as the data set of a run, as its config and its tags name them."""
         fingerprint = tags.get("gazetune.data_fingerprint")
-        config = yaml.safe_load(config_yaml)
+        config = parse_yaml_value(config_yaml)
         data = config.get("data") if isinstance(config, dict) else None
         if not fingerprint or not isinstance(data, dict):
             return
         from mlflow.entities import Dataset, DatasetInput
 
         # MLflow's longest name and digest. A local path is cut at its front, where it says least.
-        source = str(data["source"])[-400:]
+        source = hide_secrets(str(data["source"]))[-400:]
         pairs = json.dumps({"pairs": tags.get("gazetune.pairs", ""), "dropped": tags.get("gazetune.dropped", "")})
         named = Dataset(source, fingerprint[:36], "preference pairs", json.dumps({"source": source}), profile=pairs)
         self.client.log_inputs(run_id, [DatasetInput(named, [])])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import ray
 from ray.actor import ActorProxy
@@ -104,32 +104,32 @@ def run_training(
     RunError
         When the job failed.
     """
-    ray.get(board.submit_job.remote(job))
-    while True:
-        report = _wait_for_message(board, job, check_interrupted)
-        assert isinstance(report, TrainingReport)
-        on_report(report)
-        if report.done:
-            return report
+    last: TrainingReport | None = None
+    for message in _messages_of(board, job, check_interrupted):
+        assert isinstance(message, TrainingReport)
+        on_report(message)
+        last = message
+    assert last is not None and last.done, "a job ends with its last report or with a failure"
+    return last
 
 
 def run_evaluation(
     board: ActorProxy[Board], job: EvaluateJob, check_interrupted: Callable[[], None]
 ) -> EvaluationResult:
     """Run an evaluation in a slot and return its result; parameters and errors as `run_training`."""
-    ray.get(board.submit_job.remote(job))
-    result = _wait_for_message(board, job, check_interrupted)
+    (result,) = _messages_of(board, job, check_interrupted)
     assert isinstance(result, EvaluationResult)
     return result
 
 
-def _wait_for_message(
+def _messages_of(
     board: ActorProxy[Board], job: Job, check_interrupted: Callable[[], None]
-) -> TrainingReport | EvaluationResult:
-    coming = board.next_message.remote(job.id)
-    while not ray.wait([coming], timeout=POLL_SECONDS)[0]:
-        check_interrupted()
-    message = ray.get(coming)
-    if isinstance(message, JobFailure):
-        raise RunError(f"{job.id}: {message.reason}")
-    return message
+) -> Iterator[TrainingReport | EvaluationResult]:
+    """Yield the messages of one job until it ends; raise when it failed."""
+    queue = JobQueue(board, check_interrupted)
+    queue.submit(job)
+    while (told := queue.next_message()) is not None:
+        message = told[1]
+        if isinstance(message, JobFailure):
+            raise RunError(f"{job.id}: {message.reason}")
+        yield message

@@ -17,17 +17,11 @@ from gazetune.errors import InputError
 from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.reward.data.rendered_length import load_pair_splits
 from gazetune.reward.model.checks.backbone import check_backbone
+from gazetune.search.planning.memory_document import describe_memory
 from gazetune.search.planning.plan import TrialSeconds
-from gazetune.search.planning.plan_document import (
-    PlanDocument,
-    VisibleDocument,
-    describe_memory,
-    describe_visible,
-    find_speed,
-    list_nodes,
-    require_this_machine,
-)
+from gazetune.search.planning.plan_document import describe_visible, find_speed, list_nodes, require_this_machine
 from gazetune.search.planning.plan_options import PlanOptions
+from gazetune.search.planning.plan_rows import PlanDocument, VisibleDocument
 from gazetune.search.planning.prices import read_prices
 from gazetune.train.limits.memory_estimate import MemoryEstimate, configured_memory, estimate_memory
 from gazetune.train.speed_calibration import measure_speed

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from gazetune.cli.gaze.predictor import CSV_HELP, print_predictor_errors
-from gazetune.cli.options import Subparsers, add_json_option, path_argument
-from gazetune.cli.outcome import Outcome
+from gazetune.cli.program.options import Subparsers, add_json_option, path_argument
+from gazetune.cli.program.outcome import Outcome
 
 
 def add_parser(subparsers: Subparsers) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gazetune.cli.gaze import evaluate, fit, import_recordings, plot, predict, probe, stimuli, store
-from gazetune.cli.options import Subparsers
+from gazetune.cli.program.options import Subparsers
 
 
 def add_parser(subparsers: Subparsers) -> None:

@@ -6,8 +6,8 @@ import argparse
 import re
 from typing import TYPE_CHECKING
 
-from gazetune.cli.options import Subparsers, add_json_option, path_argument, path_or_name_argument
-from gazetune.cli.outcome import Outcome
+from gazetune.cli.program.options import Subparsers, add_json_option, path_argument, path_or_name_argument
+from gazetune.cli.program.outcome import Outcome
 from gazetune.errors import InputError
 
 if TYPE_CHECKING:

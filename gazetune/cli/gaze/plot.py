@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gazetune.cli.options import Subparsers, path_argument, path_or_name_argument
-from gazetune.cli.outcome import Outcome
+from gazetune.cli.program.options import Subparsers, path_argument, path_or_name_argument
+from gazetune.cli.program.outcome import Outcome
 from gazetune.errors import InputError
 
 

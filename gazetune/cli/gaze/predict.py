@@ -7,8 +7,8 @@ import argparse
 from gazetune.cli.gaze.number_table import print_number_table
 from gazetune.cli.gaze.predictor import add_predictor_options
 from gazetune.cli.gaze.text_argument import read_text_argument
-from gazetune.cli.options import Subparsers, add_json_option
-from gazetune.cli.outcome import Outcome
+from gazetune.cli.program.options import Subparsers, add_json_option
+from gazetune.cli.program.outcome import Outcome
 
 
 def add_parser(subparsers: Subparsers) -> None:

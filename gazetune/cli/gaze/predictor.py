@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from gazetune.cli.gaze.number_table import print_number_table
-from gazetune.cli.options import path_or_name_argument
+from gazetune.cli.program.options import path_or_name_argument
 
 if TYPE_CHECKING:
     from gazetune.gaze.evaluation import PredictorErrors

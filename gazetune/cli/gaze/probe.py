@@ -6,8 +6,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 from gazetune.cli.gaze.predictor import add_predictor_options
-from gazetune.cli.options import Subparsers, add_json_option, add_set_option, path_or_name_argument
-from gazetune.cli.outcome import Outcome
+from gazetune.cli.program.options import Subparsers, add_json_option, add_set_option, path_or_name_argument
+from gazetune.cli.program.outcome import Outcome
 from gazetune.errors import InputError
 
 if TYPE_CHECKING:

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from gazetune.report.document import SearchDocument, TrialRecord
 from gazetune.report.evidence import RunEvidence
 from gazetune.report.html.section import MOST_ROWS, Section, Table
-from gazetune.report.wording import control_rows, format_percent, pareto_rows, short_params, trials_with_ranks
+from gazetune.report.wording import (
+    control_rows,
+    pareto_rows,
+    short_params,
+    trial_cells,
+    trials_with_ranks,
+)
 
 _SLOWEST = 10
 
@@ -50,19 +56,7 @@ def _describe_end(trial: TrialRecord) -> str:
 def trials_section(document: SearchDocument) -> Section:
     """Return the table of the trials, best first."""
     trials = trials_with_ranks(document)
-    rows = [
-        [
-            rank,
-            trial.id,
-            trial.state,
-            short_params(trial.params),
-            str(trial.examples),
-            format_percent(trial.val_accuracy),
-            f"{trial.seconds:.1f}",
-            first_line(trial.reason),
-        ]
-        for rank, trial in trials[:MOST_ROWS]
-    ]
+    rows = [[*trial_cells(rank, trial), first_line(trial.reason)] for rank, trial in trials[:MOST_ROWS]]
     text = (f"The first {MOST_ROWS} of {len(trials)}; trials.csv has all.",) if len(trials) > MOST_ROWS else ()
     head = ["rank", "trial", "state", "parameters", "examples", "validation accuracy %", "seconds", "reason"]
     return Section("trials", "Trials", text, table=Table(head, rows))

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal, NotRequired, TypedDict
 
 import torch
 
@@ -30,158 +29,19 @@ from gazetune.search.input_checks import check_space_backbones
 from gazetune.search.planning.expected_work import ASSUMPTION
 from gazetune.search.planning.head_memory import estimate_head_memory
 from gazetune.search.planning.largest_trial import find_largest_trial
+from gazetune.search.planning.memory_document import describe_memory
 from gazetune.search.planning.plan import SearchPlan, TrialSeconds, TrialSizes, plan_search
 from gazetune.search.planning.plan_options import PlanOptions
+from gazetune.search.planning.plan_rows import ConfirmationDocument, PlanDocument, SearchDocument, VisibleDocument
 from gazetune.search.planning.prices import read_prices
 from gazetune.search.space.search_space import SearchSpace
 from gazetune.search.space.shipped_spaces import find_space_file
 from gazetune.search.space.space_file import read_space
 from gazetune.search.stopping.caps import KEPT_BACK
 from gazetune.train.checks import check_config
-from gazetune.train.limits.compatibility import check_combination
 from gazetune.train.limits.memory_estimate import MemoryEstimate, estimate_memory
-from gazetune.train.limits.memory_items import MemoryItem
 from gazetune.train.speed_calibration import Calibration, measure_speed
 from gazetune.trials.start.data_sets import check_sources
-
-
-class MemoryRow(TypedDict):
-    """Bytes of one worker with a ZeRO stage and an offload."""
-
-    stage: int
-    offload: str
-    chosen: bool
-    """Whether the config has this stage and offload."""
-    refused: str | None
-    """Why the config cannot train with them, where it cannot."""
-    parameters: int
-    gradients: int
-    optimizer: int
-    gathered: int
-    buffers: int
-    activations: int
-    outside: int
-    """What CUDA and NCCL allocate beside torch."""
-    device: int
-    """Of the phase that takes the most: not all of the items are there together."""
-    certain: int
-    """What of it no estimate is in."""
-    host: int
-    """Of rank 0."""
-    host_of_all_workers: int
-    """Where all workers of a trial are on one machine."""
-    nvme: int
-    items: list[ItemRow]
-
-
-class ItemRow(TypedDict):
-    """Something that a worker holds."""
-
-    name: str
-    kind: str
-    bytes: int
-    place: str
-    """`device`, `host` or `disk`."""
-    phases: list[str]
-    """When it is there: `start`, `pass`, `step`, `evaluation`."""
-    source: str
-    """File and setting of the library that allocates it, or who measured it."""
-
-
-class HoursRow(TypedDict):
-    """Hours of a search."""
-
-    trials: float
-    baselines_at_most: float
-    confirmation_at_most: float
-
-
-class PriceRow(TypedDict):
-    """What the hours cost on a kind of machine."""
-
-    instance: str | None
-    price: float | None
-    """None where a worker does not fit."""
-
-
-class SearchDocument(TypedDict):
-    """What a search takes; sizes in bytes."""
-
-    trials: int
-    slots: int
-    shapes: list[dict[str, float]]
-    nodes: list[dict[str, str | float]]
-    pairs: dict[str, int]
-    visible: VisibleDocument
-    evaluated_at: list[int]
-    examples: ExamplesDocument
-    kept_models: int
-    disk_peak: int
-    head_memory: dict[str, int]
-    """Memory of the machine where the driver runs, beside the workers that may be there; see `HeadMemory`."""
-    confirmation: ConfirmationDocument | None
-    """None with `search.confirm: off`."""
-    calibration: dict[str, float] | None
-    hours: HoursRow | None
-    gpu_hours: HoursRow | None
-    price: list[PriceRow] | None
-
-
-class VisibleDocument(TypedDict):
-    """What the comparison on test can show."""
-
-    test_pairs: int
-    discordance: float
-    """Share of the pairs on which two models are taken to differ."""
-    power: float
-    """Chance that a difference of this size is found."""
-    difference: float | None
-    """The smallest such difference of accuracies; None where no difference can show."""
-    pairs_for_5_points: int
-    """Test pairs that a difference of 5 points takes."""
-
-
-class ConfirmationDocument(TypedDict):
-    """What confirms the winner, see `search.confirm`."""
-
-    top: int
-    folds: int
-    seeds: int
-    controls: list[str]
-    trainings: int
-    """Full trainings at most."""
-    on_folds: int
-    """Of these, the ones that choose among the best trials."""
-    of_caps: float
-    """Share of each cap that is kept back for it."""
-
-
-class ExamplesDocument(TypedDict):
-    """Training examples of all trials together."""
-
-    without_pruning: float
-    expected: int
-    assumption: str
-
-
-class PlanDocument(TypedDict):
-    """What a run, or the largest trial of a search, takes; sizes in bytes."""
-
-    kind: Literal["train", "search", "ablation"]
-    backbone: str
-    adapter: str
-    quantization: str
-    parameters: dict[str, int]
-    workers: int
-    pairs_per_worker: int
-    positions: int
-    positions_per_pass: int
-    positions_per_evaluation_pass: int
-    gradient_checkpointing: bool
-    activations: dict[str, int]
-    memory_per_worker: list[MemoryRow]
-    disk_per_run: dict[str, int]
-    search: NotRequired[SearchDocument]
 
 
 def plan_file(file: str, overrides: Sequence[str], options: PlanOptions) -> PlanDocument:
@@ -215,70 +75,6 @@ def plan_file(file: str, overrides: Sequence[str], options: PlanOptions) -> Plan
     document = describe_memory("search", largest, memory)
     document["search"] = _plan_whole_search(space, largest, memory, options)
     return document
-
-
-def describe_memory(kind: Literal["train", "search", "ablation"], config: Config, plan: MemoryEstimate) -> PlanDocument:
-    """Return what a run takes, or the largest one of a search or an ablation."""
-    return {
-        "kind": kind,
-        "backbone": config.backbone,
-        "adapter": config.adapter.kind,
-        "quantization": config.adapter.quantization,
-        "parameters": {"total": plan.size.value_count, "trained": sum(plan.size.trained)},
-        "workers": config.resources.workers,
-        "pairs_per_worker": plan.pairs,
-        "positions": plan.positions,
-        "positions_per_pass": plan.pass_positions,
-        "positions_per_evaluation_pass": plan.evaluation_positions,
-        "gradient_checkpointing": config.train.gradient_checkpointing,
-        "activations": {"kept": plan.activations_kept, "checkpointed": plan.activations_checkpointed},
-        "memory_per_worker": _list_memory_rows(config, plan),
-        "disk_per_run": {"last": plan.checkpoint, "best": plan.saved_model, "peak": plan.peak_disk},
-    }
-
-
-def _list_memory_rows(config: Config, plan: MemoryEstimate) -> list[MemoryRow]:
-    rows: list[MemoryRow] = []
-    for each in plan.worker_memory:
-        section = config.deepspeed.model_copy(update={"stage": each.stage, "offload": each.offload})
-        try:
-            check_combination(config.model_copy(update={"deepspeed": section}))
-            refused = None
-        except InputError as error:
-            refused = str(error)
-        rows.append(
-            {
-                "stage": each.stage,
-                "offload": each.offload,
-                "chosen": (each.stage, each.offload) == (config.deepspeed.stage, config.deepspeed.offload),
-                "refused": refused,
-                "parameters": each.parameters,
-                "gradients": each.gradients,
-                "optimizer": each.optimizer,
-                "gathered": each.gathered,
-                "buffers": each.count_kind("buffers"),
-                "activations": each.count_kind("activations"),
-                "outside": each.count_kind("outside"),
-                "device": each.device_peak,
-                "certain": each.certain_peak,
-                "host": each.host,
-                "host_of_all_workers": each.count_host(config.resources.workers),
-                "nvme": each.disk,
-                "items": [_describe_item(item) for item in each.items if item.bytes],
-            }
-        )
-    return rows
-
-
-def _describe_item(item: MemoryItem) -> ItemRow:
-    return {
-        "name": item.name,
-        "kind": item.kind,
-        "bytes": item.bytes,
-        "place": item.place,
-        "phases": list(item.phases),
-        "source": item.source,
-    }
 
 
 def _plan_whole_search(

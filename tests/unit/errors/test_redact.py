@@ -50,7 +50,7 @@ def test_the_password_of_an_address_is_hidden_wherever_a_library_shows_it() -> N
 
 def test_a_log_line_and_its_traceback_show_no_password() -> None:
     code = (
-        "import logging; from gazetune.cli.output import set_up_logging; set_up_logging(True, False)\n"
+        "import logging; from gazetune.cli.program.output import set_up_logging; set_up_logging(True, False)\n"
         "try: raise ValueError('http://me:CANARY@h')\n"
         "except ValueError: logging.getLogger('mlflow').exception('at %s', 'postgresql://me:CANARY@h/d')"
     )
@@ -76,7 +76,7 @@ def test_an_unexpected_error_shows_no_password_on_the_terminal_or_in_its_file() 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the command line can be overwritten on Linux alone")
 def test_the_command_line_that_others_see_shows_no_password() -> None:
     code = (
-        "import sys; from gazetune.cli.argument_secrets import hide_argument_secrets\n"
+        "import sys; from gazetune.cli.program.argument_secrets import hide_argument_secrets\n"
         "hide_argument_secrets(sys.argv[1:]); print(sys.argv[1:], flush=True); sys.stdin.read()"
     )
     arguments = ["--a", "postgresql://me:CANARY@h/d", "--set=b=http://CANARY@h", "x?token=CANARY", "--name", "run"]

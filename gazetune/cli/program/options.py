@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
+from gazetune.errors import InputError
 from gazetune.errors.redact import hide_secrets
 from gazetune.files.paths import expand_home, show_text
 
@@ -68,3 +70,30 @@ def add_set_option(parser: argparse.ArgumentParser, help: str) -> None:
 def add_tracking_option(parser: argparse.ArgumentParser) -> None:
     """Add `--tracking-uri`."""
     parser.add_argument("--tracking-uri", metavar="URI", help="MLflow server (default: a sqlite file in the storage)")
+
+
+def add_address_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--address`."""
+    parser.add_argument("--address", metavar="ADDRESS", help="join a running Ray cluster; auto finds it")
+
+
+def refuse_changes(resumed: str, given: Mapping[str, object], accepted: str) -> None:
+    """Refuse a command line that would change what it resumes.
+
+    Parameters
+    ----------
+    resumed
+        The name behind `--resume`.
+    given
+        By option, what it has on the command line; None where it is not there.
+    accepted
+        The options that may stand beside `--resume`.
+
+    Raises
+    ------
+    InputError
+        For the first option that is there.
+    """
+    for option, value in given.items():
+        if value is not None:
+            raise InputError(f"--resume {resumed}: {option} cannot be changed; accepted: {accepted}")

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from gazetune.cli.output import stdout_for_results
+from gazetune.cli.program.output import stdout_for_results
 
 
 def test_whatever_is_printed_inside_goes_to_stderr(capfd: pytest.CaptureFixture[str]) -> None:

@@ -10,11 +10,11 @@ import time
 
 import pytest
 
-from gazetune.cli.stop_signals import StopSignals
+from gazetune.cli.program.stop_signals import StopSignals
 
 STOPPED = """
 import os, signal, sys, time
-from gazetune.cli.stop_signals import StopSignals
+from gazetune.cli.program.stop_signals import StopSignals
 with StopSignals():
     try:
         os.kill(os.getpid(), int(sys.argv[1]))
