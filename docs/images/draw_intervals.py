@@ -35,7 +35,14 @@ def draw(document: dict[str, Any], path: Path) -> None:
     plt.rcParams["svg.hashsalt"] = "gazetune"
     best = document["best"]
     baselines = {NAMES[key]: value for key, value in document["baselines"].items() if value is not None}
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 2.6), sharey=True, layout="constrained")
+    arms = (document.get("confirmation") or {"arms": {}})["arms"]
+    baselines |= {
+        f"control: {name.removeprefix('control-')}": arm["compared"]
+        for name, arm in arms.items()
+        if name.startswith("control-")
+    }
+    height = 0.9 + 0.55 * (1 + len(baselines))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, height), sharey=True, layout="constrained")
     rows = ["the winner", *baselines]
     draw_interval(left, 0, best["test"]["accuracy"], best["test"]["ci95"], WINNER)
     for row, baseline in enumerate(baselines.values(), start=1):

@@ -78,7 +78,7 @@ def make_text_table(title: str, lines: list[list[str]]) -> Table:
     table = Table(title=Text(title), title_justify="left")
     head, *rows = lines
     for name in head:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")  # a name that is cut names nothing
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table
