@@ -23,6 +23,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from gazetune.errors import InputError, RunError
+from gazetune.tracking.database_url import sqlite_url
 from gazetune.tracking.location import SERVERS
 from gazetune.tracking.mlflow_runs import BEST_METRIC, PARENT_TAG, Tracker
 
@@ -82,13 +83,15 @@ def serve_mlflow(tracker: Tracker, storage: Path, port: int | None = None) -> It
     Raises
     ------
     InputError
-        When the port is taken.
+        When the port is taken, or is none.
     RunError
         When MLflow ends before it answers; its last line says why.
     """
     if tracker.uri.startswith(SERVERS):
         yield tracker.shown_uri
         return
+    if port is not None and not 0 < port < 65536:
+        raise InputError(f"--port: {port} is not accepted; accepted: 1 to 65535")
     if port is not None and not _is_free(port):
         raise InputError(f"--port: {port} is taken on this machine; accepted: another one")
     port = _free_port(5000) if port is None else port
@@ -117,7 +120,7 @@ def serve_optuna(study: Path) -> Iterator[str]:
     port = _free_port(8080)
     # It is a program without a module that can be run.
     program = "import sys; from optuna_dashboard._cli import main; sys.exit(main())"
-    command = [sys.executable, "-c", program, f"sqlite:///{study}", "--host", _HOST, "--port", str(port)]
+    command = [sys.executable, "-c", program, sqlite_url(study), "--host", _HOST, "--port", str(port)]
     with _serve(
         command, dict(os.environ), f"http://{_HOST}:{port}", study.with_name("optuna-dashboard.log")
     ) as address:

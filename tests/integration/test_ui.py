@@ -59,6 +59,8 @@ def test_a_name_that_is_no_run_and_a_port_that_is_taken_are_refused(
 ) -> None:
     assert main(["ui", "other", "--storage", str(storage)]) == 2
     assert f"there is no run 'other' in {storage}; accepted: mine" in capsys.readouterr().err
+    assert main(["ui", "mine", "--storage", str(storage), "--port", "70000"]) == 2
+    assert "--port: 70000 is not accepted; accepted: 1 to 65535" in capsys.readouterr().err
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
