@@ -94,8 +94,10 @@ def shared() -> Path:
 def bilstm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return random weights with the published keys and shapes of `bilstm`, and a tokenizer whose tokens are short."""
     import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+    from tokenizers import Tokenizer, pre_tokenizers, processors
     from torch import nn
+
+    from tests.tokenizers import unigram_of_characters
 
     folder = tmp_path_factory.mktemp("bilstm")
     with torch.random.fork_rng(devices=[]):
@@ -111,11 +113,10 @@ def bilstm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tensors["head.2.weight"] *= 20  # so that levels differ between tokens
     tensors["head.2.bias"] += 4  # and lie between the ends of the scale, 0 and 11
     torch.save(tensors, folder / "T5-tokenizer-BiLSTM-TRT-12-concat-3")
-    tokenizer = Tokenizer(models.Unigram())
+    texts = ["the quick brown fox jumps over", "a lazy dog; reading takes time"]
+    tokenizer = Tokenizer(unigram_of_characters(texts, ["<pad>", "</s>", "<unk>"]))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
-    special = ["<pad>", "</s>", "<unk>"]
-    trainer = trainers.UnigramTrainer(vocab_size=40, special_tokens=special, unk_token="<unk>")
-    tokenizer.train_from_iterator(["the quick brown fox jumps over", "a lazy dog; reading takes time"], trainer)
+    tokenizer.add_special_tokens(["<pad>", "</s>", "<unk>"])
     tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     tokenizer.save(str(folder / "tokenizer.json"))
     return folder

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Sequence
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
@@ -43,6 +44,20 @@ def t5() -> Tokenizer:
     trainer = trainers.UnigramTrainer(vocab_size=200, unk_token="<unk>", special_tokens=["<unk>"])
     tokenizer.train_from_iterator(MADE_UP * 5, trainer)
     return tokenizer
+
+
+def unigram_of_characters(texts: Sequence[str], special: Sequence[str]) -> models.Unigram:
+    """Return a model of the characters and beginnings of words in `texts`, the same at each call.
+
+    `UnigramTrainer` numbers its pieces differently from run to run, so weights of a fixed seed would not be the
+    weights of the same pieces.
+    """
+    words = sorted({word for text in texts for word in unicodedata.normalize("NFKC", text).split()})
+    beginnings = sorted({f"▁{word[:3]}" for word in words if len(word) > 3})
+    characters = ["▁", *sorted(set("".join(words)))]
+    scores = [(piece, 0.0) for piece in special]
+    scores += [(piece, -2.0) for piece in beginnings] + [(piece, -3.0) for piece in characters]
+    return models.Unigram(scores, unk_id=list(special).index("<unk>"))
 
 
 def word_piece() -> Tokenizer:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 from torch import nn
 
 from gazetune.config import MEASURES, Config
@@ -18,6 +18,7 @@ from gazetune.gaze.alignment import align_units
 from gazetune.gaze.predictors.bilstm import BilstmPredictor
 from gazetune.gaze.predictors.registry import create_predictor
 from gazetune.gaze.words import word_spans
+from tests.tokenizers import unigram_of_characters
 
 TRT = MEASURES.index("TRT")
 LSTM = {
@@ -58,12 +59,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tensors["head.2.weight"] *= 5.0  # so that levels differ between tokens
     tensors["head.2.bias"] += 4.0  # and lie between the ends of the scale
     torch.save(tensors, folder / "T5-tokenizer-BiLSTM-TRT-12-concat-3")
-    tokenizer = Tokenizer(models.Unigram())
+    tokenizer = Tokenizer(unigram_of_characters(TEXTS, ["<pad>", "</s>", "<unk>"]))
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
-    special = ["<pad>", "</s>", "<unk>"]
-    trainer = trainers.UnigramTrainer(vocab_size=80, special_tokens=special, unk_token="<unk>")
-    tokenizer.train_from_iterator(TEXTS, trainer)
+    tokenizer.add_special_tokens(["<pad>", "</s>", "<unk>"])
     tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     tokenizer.save(str(folder / "tokenizer.json"))
     return folder
