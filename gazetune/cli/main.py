@@ -34,6 +34,7 @@ from gazetune.cli import (
     ui,
 )
 from gazetune.cli.gaze import group as gaze
+from gazetune.cli.models import explain
 from gazetune.cli.program.argument_secrets import hide_argument_secrets
 from gazetune.cli.program.options import OneLineParser, Subparsers
 from gazetune.cli.program.outcome import Outcome
@@ -65,6 +66,7 @@ COMMANDS: tuple[Command, ...] = (
     train,
     gaze,
     plan,
+    explain,
     export,
     doctor,
 )

@@ -98,3 +98,6 @@ LIGHT = _build_scale("#f2f6fc", "#08338a")
 """For a light page, and for PNG: a high value is dark."""
 DARK = _build_scale("#1d2633", "#d9e8ff")
 """For a dark page: a high value is bright."""
+WARM_LIGHT = _build_scale("#f8f4ef", "#8a3a08")
+"""The other side of zero, where values have a sign: orange where `LIGHT` is blue, as light at each step."""
+WARM_DARK = _build_scale("#2b241d", "#ffe2cc")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
 from numpy.typing import NDArray
 
 from gazetune.config import MEASURES
@@ -19,7 +17,7 @@ from gazetune.errors import InputError
 from gazetune.eyetracking.text_lines import PlacedWord, break_lines, replace_unprintable
 from gazetune.gaze.measures import GazePredictor
 from gazetune.gaze.words import word_spans
-from gazetune.pictures.colours import LIGHT, choose_ink, find_colour_steps
+from gazetune.pictures.colours import LIGHT, find_colour_steps
 from gazetune.pictures.html_page import escape_html, html_page, html_table
 from gazetune.pictures.measure_units import MEASURE_TITLES
 from gazetune.pictures.png_sheet import (
@@ -31,8 +29,7 @@ from gazetune.pictures.png_sheet import (
     new_sheet,
     write_text,
 )
-
-_LINE_BREAK = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1f\x85\u2028\u2029]")  # what may stand between words and not in HTML
+from gazetune.pictures.shaded_text import LINE_HEIGHT, TEXT_POINTS, draw_shaded_line, shade_words
 
 LINES_PER_PAGE = 45
 """Lines of text on one page."""
@@ -41,12 +38,9 @@ LINES_PER_PAGE = 45
 _MARGIN = 0.3
 _GAP = 0.5
 _COLUMN_WIDTH = {1: 6.9, 2: 4.9}
-_LINE_HEIGHT = 0.27
 _HEADER_HEIGHT = 0.95
 _NOTE_HEIGHT = 0.3
 _BAR_WIDTH = 2.2
-_WORD_PADDING = 0.028
-_POINTS = 11.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +92,7 @@ class HeatMap:
     def to_png(self) -> list[bytes]:
         """Return the pages as PNG files: panels side by side, `LINES_PER_PAGE` lines of text on a page."""
         column = _COLUMN_WIDTH[min(len(self.panels), 2)]
-        columns = [break_lines(panel.text, column, make_text_ruler(_POINTS)) for panel in self.panels]
+        columns = [break_lines(panel.text, column, make_text_ruler(TEXT_POINTS)) for panel in self.panels]
         starts = range(0, max(len(lines) for lines in columns), LINES_PER_PAGE)
         pages = [[lines[start : start + LINES_PER_PAGE] for lines in columns] for start in starts]
         return [
@@ -151,15 +145,13 @@ def _colour_bar_html(heatmap: HeatMap) -> str:
 
 
 def _panel_html(heatmap: HeatMap, panel: Panel) -> str:
-    parts, end = [], 0
-    words = zip(word_spans(panel.text).tolist(), panel.values.tolist(), heatmap.colour_steps(panel), strict=True)
-    for (start, stop), values, step in words:
-        measures = ", ".join(f"{name} {value:.2f}" for name, value in zip(MEASURES, values, strict=True))
-        parts.append(_LINE_BREAK.sub("\n", panel.text[end:start]))
-        parts.append(f'<span class="v{step}" title="{measures}">{escape_html(panel.text[start:stop])}</span>')
-        end = stop
+    titles = [
+        ", ".join(f"{name} {value:.2f}" for name, value in zip(MEASURES, values, strict=True))
+        for values in panel.values.tolist()
+    ]
+    shaded = shade_words(panel.text, [f"v{step}" for step in heatmap.colour_steps(panel)], titles)
     heading = escape_html(heatmap.describe_panel(panel))
-    return f'<section>\n<h2>{heading}</h2>\n<div class="text" lang="" dir="auto">{"".join(parts)}</div>\n</section>'
+    return f"<section>\n<h2>{heading}</h2>\n{shaded}\n</section>"
 
 
 def _values_html(panel: Panel) -> str:
@@ -172,15 +164,15 @@ def _values_html(panel: Panel) -> str:
 def _draw_page(heatmap: HeatMap, columns: list[list[list[PlacedWord]]], column: float, page_label: str) -> bytes:
     width = 2 * _MARGIN + len(columns) * column + (len(columns) - 1) * _GAP
     above = _HEADER_HEIGHT + (_NOTE_HEIGHT if heatmap.note else 0.0)
-    figure, axes = new_sheet(width, above + max(len(lines) for lines in columns) * _LINE_HEIGHT + _MARGIN)
+    figure, axes = new_sheet(width, above + max(len(lines) for lines in columns) * LINE_HEIGHT + _MARGIN)
     _draw_header(figure, axes, heatmap, page_label)
     for index, (panel, lines) in enumerate(zip(heatmap.panels, columns, strict=True)):
         left = _MARGIN + index * (column + _GAP)
         caption = clip_text(heatmap.describe_panel(panel), column, 9.0)
         write_text(axes, left, above - 0.1, caption, colour=CAPTION_COLOUR)
-        steps = heatmap.colour_steps(panel)
+        colours = [LIGHT[step] for step in heatmap.colour_steps(panel)]
         for row, line in enumerate(lines):
-            _draw_line(axes, left, above + row * _LINE_HEIGHT, line, steps)
+            draw_shaded_line(axes, left, above + row * LINE_HEIGHT, line, colours)
     return encode_png(figure, heatmap.title)
 
 
@@ -201,19 +193,3 @@ def _draw_header(figure: Figure, axes: Axes, heatmap: HeatMap, page_label: str) 
     drawn.outline.set_visible(False)
     drawn.ax.tick_params(length=2, labelsize=7.5, pad=1.5)
     drawn.ax.set_title(f"{heatmap.measure}, {heatmap.unit}", fontproperties=font_of_size(8.0), pad=3)
-
-
-def _draw_line(axes: Axes, left: float, top: float, words: list[PlacedWord], steps: list[int]) -> None:
-    for word in words:
-        colour = LIGHT[steps[word.index]]
-        axes.add_patch(
-            FancyBboxPatch(
-                (left + word.left - _WORD_PADDING, top + 0.015),
-                word.width + 2 * _WORD_PADDING,
-                _LINE_HEIGHT - 0.03,
-                boxstyle="round,pad=0,rounding_size=0.035",
-                facecolor=colour,
-                linewidth=0.0,
-            )
-        )
-        write_text(axes, left + word.left, top + 0.185, word.text, _POINTS, choose_ink(colour))

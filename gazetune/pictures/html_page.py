@@ -65,7 +65,7 @@ def html_page(title: str, body: str, style: str = "") -> str:
 
     `style` is CSS beside that of all pages.
     """
-    light, dark = _style_scale(LIGHT), f"{_DARK_PAGE}\n{_style_scale(DARK)}"
+    light, dark = style_scale(LIGHT), f"{_DARK_PAGE}\n{style_scale(DARK)}"
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
@@ -75,9 +75,9 @@ def html_page(title: str, body: str, style: str = "") -> str:
     )
 
 
-def _style_scale(scale: Sequence[str]) -> str:
+def style_scale(scale: Sequence[str], prefix: str = "v") -> str:
     """Return the class of each step: its colour as background and as drawing, and an ink that reads well on it."""
     return "\n".join(
-        f".v{step} {{ background: {colour}; color: {choose_ink(colour)}; fill: {colour}; stroke: {colour}; }}"
+        f".{prefix}{step} {{ background: {colour}; color: {choose_ink(colour)}; fill: {colour}; stroke: {colour}; }}"
         for step, colour in enumerate(scale)
     )

@@ -68,7 +68,7 @@ def plot_texts(
         source="recorded" if name == "recorded" else f"predicted by {name}",
         note=note,
     )
-    return _write_picture(out, picture)
+    return write_picture(out, picture)
 
 
 def plot_comparison(gaze: GazeConfig, data_csv: Path, out: Path, measure: str | None = None) -> list[Path]:
@@ -82,7 +82,7 @@ def plot_comparison(gaze: GazeConfig, data_csv: Path, out: Path, measure: str | 
     measures = (measure,) if measure is not None else MEASURES
     _check_arguments(out, *measures)
     picture = compare_words(_create_predictor(gaze, measures), gaze.predictor, data_csv, measures)
-    return _write_picture(out, picture)
+    return write_picture(out, picture)
 
 
 def plot_scanpath(fixations_csv: Path, boxes_csv: Path, out: Path) -> list[Path]:
@@ -103,7 +103,7 @@ def plot_scanpath(fixations_csv: Path, boxes_csv: Path, out: Path) -> list[Path]
     """
     _check_arguments(out)
     picture = read_scanpath(fixations_csv, boxes_csv)
-    return _write_picture(out, picture)
+    return write_picture(out, picture)
 
 
 def _create_predictor(gaze: GazeConfig, measures: tuple[str, ...]) -> GazePredictor:
@@ -112,18 +112,35 @@ def _create_predictor(gaze: GazeConfig, measures: tuple[str, ...]) -> GazePredic
     return create_predictor(config)
 
 
-def _check_arguments(out: Path, *measures: str) -> None:
+def check_picture_file(out: Path) -> None:
+    """Refuse a file that a picture cannot be written to.
+
+    Raises
+    ------
+    InputError
+        For another ending than `PICTURE_SUFFIXES`, and a folder that does not exist.
+    """
     if out.suffix not in PICTURE_SUFFIXES:
         raise InputError(f"--out: '{out}'; accepted: a file that ends in {' or '.join(PICTURE_SUFFIXES)}")
     if not out.parent.is_dir():
         raise InputError(f"--out: '{out}': there is no folder '{out.parent}'")
+
+
+def _check_arguments(out: Path, *measures: str) -> None:
+    check_picture_file(out)
     for measure in measures:
         if measure not in MEASURES:
             raise InputError(f"--measure: '{measure}' is no reading measure; {did_you_mean(measure, MEASURES)}")
 
 
-def _write_picture(out: Path, picture: Picture) -> list[Path]:
-    """Write the pages, each whole or not at all, and return their paths."""
+def write_picture(out: Path, picture: Picture) -> list[Path]:
+    """Write the pages, each whole or not at all, and return their paths.
+
+    Raises
+    ------
+    InputError
+        When a file cannot be written.
+    """
     pages = picture.to_png() if out.suffix == ".png" else [picture.to_html().encode()]
     files = [out, *(out.with_name(f"{out.stem}-{number}{out.suffix}") for number in range(2, len(pages) + 1))]
     for file, content in zip(files, pages, strict=True):

@@ -21,6 +21,7 @@ ROOMS = (
     "pictures",
     "preferences",
     "reward",
+    "explain",
     "evaluate",
     "tracking",
     "report",

@@ -42,6 +42,10 @@ class AlignedChat(NamedTuple):
     """[T] share of the unit's measures that stands on the token."""
     unit_index: NDArray[np.int32]
     """[U] row of the measures of all texts that each unit has."""
+    unit_message: NDArray[np.int32]
+    """[U] index of the message that each unit is part of."""
+    unit_spans: NDArray[np.int32]
+    """[U, 2] character offsets of each unit into the content of its message."""
 
 
 class ChatArrays(TypedDict):
@@ -80,6 +84,8 @@ def align_chat(encoded: EncodedChat, chat: Sequence[Message], texts: TextRows, g
     unit = np.full(len(encoded.ids), -1, dtype=np.int32)
     share = np.zeros(len(encoded.ids), dtype=np.float32)
     index: list[NDArray[np.int32]] = [np.zeros(0, dtype=np.int32)]
+    messages: list[NDArray[np.int32]] = [np.zeros(0, dtype=np.int32)]
+    places: list[NDArray[np.int32]] = [np.zeros((0, 2), dtype=np.int32)]
     count = 0
     for message, passage in find_scoped_passages(chat, gaze):
         row = texts.rows[passage.text]
@@ -96,8 +102,12 @@ def align_chat(encoded: EncodedChat, chat: Sequence[Message], texts: TextRows, g
         unit[tokens] = np.where(token_unit >= 0, token_unit + count, -1)
         share[tokens] = token_share
         index.append(rows.astype(np.int32))
+        messages.append(np.full(len(rows), message, dtype=np.int32))
+        places.append(spans.astype(np.int32))
         count += len(rows)
-    return AlignedChat(encoded.ids, unit, share, np.concatenate(index))
+    return AlignedChat(
+        encoded.ids, unit, share, np.concatenate(index), np.concatenate(messages), np.concatenate(places)
+    )
 
 
 def flatten_chats(chats: Sequence[AlignedChat]) -> ChatArrays:
@@ -106,7 +116,7 @@ def flatten_chats(chats: Sequence[AlignedChat]) -> ChatArrays:
     Examples
     --------
     >>> none = np.zeros(0, dtype=np.int32)
-    >>> chats = [AlignedChat(np.array(ids), none, none, none) for ids in ([5, 6, 7], [8, 9])]
+    >>> chats = [AlignedChat(np.array(ids), none, none, none, none, none) for ids in ([5, 6, 7], [8, 9])]
     >>> arrays = flatten_chats(chats)
     >>> arrays["ids"], arrays["token_starts"]
     (array([5, 6, 7, 8, 9]), array([0, 3, 5]))

@@ -16,7 +16,14 @@ from gazetune.preferences.pair import Message
 from gazetune.preferences.sources.messages import read_messages
 from gazetune.reward.data.chat_rendering import RenderingTally
 from gazetune.reward.data.conversation import CUT_NOTE, ChatEncoder
-from gazetune.reward.data.encoding import TextRows, align_chat, convert_units, find_scoped_passages, flatten_chats
+from gazetune.reward.data.encoding import (
+    AlignedChat,
+    TextRows,
+    align_chat,
+    convert_units,
+    find_scoped_passages,
+    flatten_chats,
+)
 from gazetune.reward.layout.batching import EncodedSplit
 
 _log = logging.getLogger(__name__)
@@ -36,7 +43,11 @@ class GazeChatEncoder:
         self._warned: set[str] = set()
 
     def encode_chats(self, chats: Sequence[Chat]) -> EncodedSplit:
-        """Return the conversations as texts of a split, in their order.
+        """Return the conversations as texts of a split, in their order; see `align_chats`."""
+        return self.align_chats(chats)[0]
+
+    def align_chats(self, chats: Sequence[Chat]) -> tuple[EncodedSplit, list[AlignedChat]]:
+        """Return the conversations as texts of a split, in their order, and where the units of gaze of each stand.
 
         What of conversations the model does not see is told in a warning, the first time that it happens.
 
@@ -57,12 +68,13 @@ class GazeChatEncoder:
         cut = sum(not one.whole for one in encoded)
         self._warn_once({**tally.list_notes(), **({CUT_NOTE: cut} if cut else {})}, len(chats))
         aligned = [align_chat(one, chat, rows, self.config.gaze) for one, chat in zip(encoded, checked, strict=True)]
-        return EncodedSplit(
+        split = EncodedSplit(
             **flatten_chats(aligned),
             scores=np.zeros(0, dtype=np.float32),
             values=np.ascontiguousarray(units.values, dtype=np.float32),
             pad_token=self._pad_token,
         )
+        return split, aligned
 
     def _warn_once(self, notes: Mapping[str, int], chats: int) -> None:
         """Warn of what was not told yet, in one line; `notes` has the number of conversations of each."""

@@ -79,6 +79,13 @@ class Fusion(nn.Module):
     def set_gaze_statistics(self, mean: Tensor, sd: Tensor) -> None:
         """Take the mean [F] and standard deviation [F] of the training split's measures, where they are of use."""
 
+    def typical_measures(self) -> Tensor | None:
+        """Return the measures [F] that say nothing: the mean that measures are standardised by, else zeros.
+
+        None for a fusion that sees no gaze.
+        """
+        return None
+
 
 class ProjectedFusion(Fusion):
     """A fusion with a projector and a factor that brings its output to the scale of the token embeddings."""
@@ -95,3 +102,7 @@ class ProjectedFusion(Fusion):
     def set_gaze_statistics(self, mean: Tensor, sd: Tensor) -> None:
         """Standardise every measure by these from now on."""
         self.projector.set_statistics(mean, sd)
+
+    def typical_measures(self) -> Tensor:
+        """Return the mean [F] that measures are standardised by."""
+        return self.projector.mean

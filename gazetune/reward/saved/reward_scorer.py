@@ -13,7 +13,9 @@ from gazetune.config import Config, is_control
 from gazetune.errors import InputError
 from gazetune.gaze.measures import GazePredictor
 from gazetune.gaze.predictors.registry import create_predictor
+from gazetune.reward.data.encoding import AlignedChat
 from gazetune.reward.data.gaze_chat_encoder import Chat, GazeChatEncoder
+from gazetune.reward.layout.batching import EncodedSplit
 from gazetune.reward.layout.passes import divide_passes
 from gazetune.reward.model.checks.tokenizer import check_token_ids
 from gazetune.reward.model.layout_choice import choose_layout
@@ -115,15 +117,8 @@ class RewardScorer:
             return torch.zeros(0)
         model = self.model
         device = model.head.weight.device
-        split = self._encoder.encode_chats(chats)
-        model.use_layout(choose_layout(model.config, model.bare_backbone(), device))
+        split, _ = self.encode_chats(chats)
         lengths = split.text_lengths(model.layout)
-        longest = int(lengths.argmax())
-        if self._context is not None and lengths[longest] > self._context:
-            raise InputError(
-                f"chat {longest}: {lengths[longest]} positions with fusion.kind {model.config.fusion.kind}, and "
-                f"backbone '{model.config.backbone}' takes {self._context}"
-            )
         rewards = torch.zeros(len(chats))
         was_training = model.training
         model.eval()
@@ -133,6 +128,28 @@ class RewardScorer:
                 rewards[torch.from_numpy(texts)] = model(batch).float().cpu()
         model.train(was_training)
         return rewards
+
+    def encode_chats(self, chats: Sequence[Chat]) -> tuple[EncodedSplit, list[AlignedChat]]:
+        """Return conversations as batches of the model are made of, and where the units of gaze of each stand.
+
+        The model takes batches of its layout from then on.
+
+        Raises
+        ------
+        InputError
+            As `score`.
+        """
+        model = self.model
+        split, aligned = self._encoder.align_chats(chats)
+        model.use_layout(choose_layout(model.config, model.bare_backbone(), model.head.weight.device))
+        lengths = split.text_lengths(model.layout)
+        longest = int(lengths.argmax())
+        if self._context is not None and lengths[longest] > self._context:
+            raise InputError(
+                f"chat {longest}: {lengths[longest]} positions with fusion.kind {model.config.fusion.kind}, and "
+                f"backbone '{model.config.backbone}' takes {self._context}"
+            )
+        return split, aligned
 
 
 def _load_predictor(folder: Path, config: Config, trained_with: str) -> GazePredictor | None:

@@ -30,6 +30,7 @@ FROZEN = {
     },
     "status": {"--storage", "--json"},
     "stop": {"--trial", "--storage"},
+    "explain": {"--pair", "--text", "--prompt", "--out", "--steps", "--shuffles", "--storage", "--json"},
     "space show": {"--set", "--json"},
     "train": {
         "--set",

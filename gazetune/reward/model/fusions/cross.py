@@ -55,6 +55,10 @@ class CrossFusion(Fusion):
         """Standardise every measure by these from now on."""
         self.projector.set_statistics(mean, sd)
 
+    def typical_measures(self) -> Tensor:
+        """Return the mean [F] that measures are standardised by."""
+        return self.projector.mean
+
 
 def _split_heads(states: Tensor) -> Tensor:
     """Return states [rows, width] as [heads, rows, width of a head]."""
