@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -87,10 +88,7 @@ def render_classifier_card(saved: str) -> str:
     InputError
         If the front matter of the saved card was edited so that it cannot be read.
     """
-    try:
-        card = ModelCard(saved)
-    except (ValueError, yaml.YAMLError) as error:
-        raise InputError(f"the model card of the saved model has front matter that cannot be read ({error})") from None
+    card = _read_card(saved)
     card.data["library_name"] = "transformers"
     head, _, rest = card.text.partition("## Use\n")
     _, licence, tail = rest.partition("## Licence\n")
@@ -100,6 +98,30 @@ def render_classifier_card(saved: str) -> str:
         f"merged.\n\n{licence}{tail}"
     )
     return str(card)
+
+
+def add_measured(saved: str, sentences: Sequence[str], outside: Sequence[str] = ()) -> str:
+    """Return the card of a saved model with what was measured of it, and what its folder leaves outside.
+
+    Raises
+    ------
+    InputError
+        As `render_classifier_card`.
+    """
+    card = _read_card(saved)
+    parts = ["\n\n".join(["## What was measured", *sentences])] if sentences else []
+    if outside:
+        parts.append("\n".join(["## What is not in this folder", "", *(f"- {each}" for each in outside)]))
+    head, use, tail = card.text.partition("## Use\n")
+    card.text = "\n\n".join([head.rstrip("\n"), *parts, f"{use}{tail}"])
+    return str(card)
+
+
+def _read_card(saved: str) -> ModelCard:
+    try:
+        return ModelCard(saved)
+    except (ValueError, yaml.YAMLError) as error:
+        raise InputError(f"the model card of the saved model has front matter that cannot be read ({error})") from None
 
 
 def shareable_name(name: str) -> str:

@@ -18,6 +18,7 @@ from transformers import (
 from gazetune.config import Config
 from gazetune.errors import InputError
 from gazetune.reward.model.reward_model import GazeRewardModel
+from gazetune.reward.saved.portable import refuse_taken_folder
 from gazetune.reward.saved.saved_model import (
     CARD,
     CONFIG,
@@ -40,8 +41,7 @@ def export_classifier(folder: Path, out: Path, card: str) -> None:
     SaveFailed
         When the disk is full.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"--out {out}: is there already; accepted: a new or an empty folder")
+    refuse_taken_folder(out)
     classifier, tokenizer = build_classifier(folder)
     with replace_saved_folder(out) as partial:
         classifier.save_pretrained(partial)
@@ -92,6 +92,7 @@ def _attach_head(model: GazeRewardModel, file: Path) -> PreTrainedModel:
         raise refusal
     settings = copy.deepcopy(backbone.config)
     settings.num_labels = 1
+    settings.problem_type = "regression"  # or transformers' pipeline would give the sigmoid of the reward
     with torch.device("meta"):
         classifier = cast(PreTrainedModel, kind(settings))
     prefix = classifier.base_model_prefix

@@ -78,7 +78,7 @@ class RewardScorer:
         if gaze_path is not None:
             config = config.model_copy(update={"gaze": config.gaze.model_copy(update={"path": gaze_path})})
         # What can be refused is read before the weights are.
-        predictor = _load_predictor(folder, config, facts.gaze_fingerprint)
+        predictor = load_scoring_predictor(folder, config, facts.gaze_fingerprint)
         tokenizer = load_saved_tokenizer(folder)
         self._encoder = GazeChatEncoder(config, tokenizer, predictor)
         self._context = facts.context
@@ -152,8 +152,14 @@ class RewardScorer:
         return split, aligned
 
 
-def _load_predictor(folder: Path, config: Config, trained_with: str) -> GazePredictor | None:
-    """Return the predictor that the model was trained with, by its fingerprint; None for a model without gaze."""
+def load_scoring_predictor(folder: Path, config: Config, trained_with: str) -> GazePredictor | None:
+    """Return the predictor that a model was trained with, by its fingerprint; None for a model without gaze.
+
+    Raises
+    ------
+    InputError
+        When the model was trained with a control, or the predictor of its config is another one here.
+    """
     if config.fusion.kind == "none":
         return None
     if is_control(config.gaze.control):

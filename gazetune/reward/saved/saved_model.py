@@ -37,6 +37,7 @@ from gazetune.reward.saved.saved_files import (
     CARD,
     CONFIG,
     FACTS,
+    IN_FOLDER,
     REWARDS,
     TEMPLATE,
     TOKENIZER,
@@ -156,13 +157,24 @@ def read_saved_config(folder: Path) -> Config:
     if not recover_folder(folder) or not (folder / WEIGHTS).is_file():
         raise InputError(f"{folder}: no saved reward model here ({WEIGHTS} is missing)")
     try:
-        return load_config(folder / CONFIG)
+        return _find_in_folder(load_config(folder / CONFIG), folder)
     except InputError as error:
         if not (folder / FACTS).is_file():
             raise
         writer = read_facts(folder).gazetune
         other = f" (saved by gazetune {writer}, this is {__version__})" if writer != __version__ else ""
         raise InputError(f"{error}{other}") from None
+
+
+def _find_in_folder(config: Config, folder: Path) -> Config:
+    """Return the config with the paths of what lies in the folder itself (`portable.py`) as they are now."""
+
+    def find(path: str) -> str:
+        return f"{folder.resolve()}{path.removeprefix(IN_FOLDER)}" if path.startswith(f"{IN_FOLDER}/") else path
+
+    path = config.gaze.path
+    gaze = config.gaze if path is None else config.gaze.model_copy(update={"path": find(path)})
+    return config.model_copy(update={"backbone": find(config.backbone), "gaze": gaze})
 
 
 def read_facts(folder: Path) -> ModelFacts:

@@ -139,7 +139,7 @@ FROZEN = {
     "reproduce": {"--name", "--storage", "--json"},
     "ui": {"--port", "--optuna", "--no-browser", "--storage"},
     "compare": {"--split", "--shared", "--storage", "--json"},
-    "export": {"--out", "--storage", "--json"},
+    "export": {"--out", "--trial", "--format", "--storage", "--json"},
     "plan": {
         "--set",
         "--nodes",

@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
 from gazetune.config import Config
 from gazetune.preferences.pair import PreferencePair
 from gazetune.preferences.splits import load_splits
 from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.data.prepared_data import prepare_data
-from gazetune.reward.model.backbone import load_backbone
-from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.saved.reward_scorer import RewardScorer
-from gazetune.reward.saved.saved_model import gaze_buffers, save_reward_model, trained_parameters
+from tests.saved_models import save_perturbed_model
 
 
 def config_of(fusion: str) -> Config:
@@ -43,15 +39,7 @@ def model_folder(
         if folder.exists():
             return folder
         config = config_of(fusion)
-        data = prepared(config)
-        model = GazeRewardModel(config, load_backbone(config.backbone, torch.float32))
-        model.set_gaze_statistics(torch.tensor(data.facts.gaze_mean), torch.tensor(data.facts.gaze_sd))
-        generator = torch.Generator().manual_seed(9)
-        with torch.no_grad():
-            for parameter in trained_parameters(model).values():
-                parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.05)
-        state = {name: each.detach() for name, each in {**trained_parameters(model), **gaze_buffers(model)}.items()}
-        save_reward_model(folder, state, config, data, np.zeros((3, 2)), "")
+        save_perturbed_model(folder, config, prepared(config))
         return folder
 
     return save

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from gazetune.config import Config
 from gazetune.errors import InputError
@@ -84,6 +84,16 @@ def test_the_tiny_backbone_is_exported_too(saved: Callable, chats: list, tmp_pat
     export_classifier(folder, tmp_path / "out", "")
     expected = RewardScorer.from_pretrained(folder).score(chats)
     assert torch.allclose(rewards_of(tmp_path / "out", chats), expected, atol=1e-5)
+
+
+def test_the_pipeline_of_transformers_gives_the_reward_itself(saved: Callable, chats: list, tmp_path: Path) -> None:
+    folder = saved()
+    export_classifier(folder, tmp_path / "out", "")
+    found = pipeline("text-classification", model=str(tmp_path / "out"), device="cpu")
+    texts = found.tokenizer.apply_chat_template(chats, tokenize=False)
+    scores = [each["score"] for each in found(texts, add_special_tokens=False)]
+    np.testing.assert_allclose(scores, RewardScorer(folder).score(chats), atol=1e-5)
+    assert min(scores) < 0 or max(scores) > 1, "a sigmoid would lie between"
 
 
 @pytest.mark.parametrize("unknown", [None, "<|system|>"])

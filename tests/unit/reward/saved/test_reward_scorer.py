@@ -22,11 +22,10 @@ from gazetune.preferences.splits import load_splits
 from gazetune.reward.data.dataset import PreparedData
 from gazetune.reward.data.prepared_data import prepare_data
 from gazetune.reward.layout.batching import split_rewards
-from gazetune.reward.model.backbone import load_backbone
 from gazetune.reward.model.fusion_registry import fusion_names
 from gazetune.reward.model.reward_model import GazeRewardModel
 from gazetune.reward.saved.reward_scorer import RewardScorer
-from gazetune.reward.saved.saved_model import gaze_buffers, save_reward_model, trained_parameters
+from tests.saved_models import save_perturbed_model
 
 CHATS = 7  # an odd number: they are no pairs
 SCORE = """
@@ -37,24 +36,6 @@ from gazetune import RewardScorer
 chats = json.loads(sys.argv[1])
 print(json.dumps({name: RewardScorer.from_pretrained(name).score(chats).tolist() for name in sys.argv[2:]}))
 """
-
-
-def perturbed(config: Config, data: PreparedData) -> GazeRewardModel:
-    """A model whose every trained weight is away from its start, closed gates too."""
-    model = GazeRewardModel(config, load_backbone(config.backbone, torch.float32))
-    model.set_gaze_statistics(torch.tensor(data.facts.gaze_mean), torch.tensor(data.facts.gaze_sd))
-    torch.manual_seed(9)
-    with torch.no_grad():
-        for parameter in trained_parameters(model).values():
-            parameter.add_(torch.randn_like(parameter), alpha=0.05)
-    return model.eval()
-
-
-def saved(folder: Path, config: Config, data: PreparedData) -> GazeRewardModel:
-    model = perturbed(config, data)
-    state = {name: each.detach() for name, each in {**trained_parameters(model), **gaze_buffers(model)}.items()}
-    save_reward_model(folder, state, config, data, np.zeros((3, 2)), "")
-    return model
 
 
 def varied(config: Config, **sections: Any) -> Config:
@@ -78,7 +59,7 @@ def expected(model: GazeRewardModel, data: PreparedData) -> list[float]:
 
 @pytest.fixture
 def scorer(planted_config: Config, planted: PreparedData, tmp_path: Path) -> RewardScorer:
-    saved(tmp_path / "best", varied(planted_config, fusion={"kind": "concat"}), planted)
+    save_perturbed_model(tmp_path / "best", varied(planted_config, fusion={"kind": "concat"}), planted)
     return RewardScorer.from_pretrained(tmp_path / "best")
 
 
@@ -90,7 +71,7 @@ def test_a_new_process_scores_chats_as_training_does_for_every_fusion_and_adapte
         for adapter in ("full", "lora"):
             config = varied(planted_config, fusion={"kind": fusion}, adapter={"kind": adapter})
             rewards[str(tmp_path / f"{fusion}-{adapter}")] = expected(
-                saved(tmp_path / f"{fusion}-{adapter}", config, planted), planted
+                save_perturbed_model(tmp_path / f"{fusion}-{adapter}", config, planted), planted
             )
     chats = json.dumps(validation_chats(planted_config))
     done = subprocess.run(
@@ -121,7 +102,7 @@ def test_gaze_is_that_of_the_prepared_data(
     for fusion in ("add", "concat"):
         config = varied(planted_config, data={"pairs": 40}, gaze=gaze, fusion={"kind": fusion})
         data = prepare_data(config, cache)
-        model = saved(tmp_path / fusion, config, data)
+        model = save_perturbed_model(tmp_path / fusion, config, data)
         found = RewardScorer.from_pretrained(tmp_path / fusion).score(validation_chats(config))
         np.testing.assert_allclose(found, expected(model, data), atol=1e-5)
 
@@ -192,7 +173,7 @@ def test_a_predictor_with_other_weights_is_refused(
         data={"pairs": 40},
         gaze={"predictor": "bilstm", "features": ["TRT"], "path": str(bilstm_folder)},
     )
-    saved(tmp_path / "best", config, prepare_data(config, cache))
+    save_perturbed_model(tmp_path / "best", config, prepare_data(config, cache))
     other = tmp_path / "other"
     other.mkdir()
     (weights,) = [path for path in bilstm_folder.iterdir() if path.suffix != ".json"]
@@ -207,7 +188,7 @@ def test_a_predictor_with_other_weights_is_refused(
 
 def test_a_model_of_a_control_is_refused(planted_config: Config, cache: Path, tmp_path: Path) -> None:
     config = varied(planted_config, gaze={"control": "shuffled"})
-    saved(tmp_path / "best", config, prepare_data(config, cache))
+    save_perturbed_model(tmp_path / "best", config, prepare_data(config, cache))
     with pytest.raises(InputError, match=r"config.yaml: gaze.control: 'shuffled': .*; accepted: none"):
         RewardScorer.from_pretrained(tmp_path / "best")
 
@@ -217,7 +198,7 @@ def test_a_backbone_that_moved_is_found_where_the_call_says(
 ) -> None:
     backbone = backbone_folder("llama")
     config = varied(planted_config, adapter={"kind": "lora"}).model_copy(update={"backbone": str(backbone)})
-    model = saved(tmp_path / "best", config, planted)
+    model = save_perturbed_model(tmp_path / "best", config, planted)
     moved = backbone.rename(tmp_path / "moved")
     with pytest.raises(InputError, match=f"cannot load the config of '{backbone}'"):
         RewardScorer.from_pretrained(tmp_path / "best")
