@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gazetune.ablation.run import run_ablation as run_ablation
+    from gazetune.models.evaluate_model import evaluate_model as evaluate_model
     from gazetune.reward.saved.reward_scorer import RewardScorer as RewardScorer
     from gazetune.search.run import run_search as run_search
 
 __version__ = "0.1.0"
-__all__ = ["RewardScorer", "__version__", "run_ablation", "run_search"]
+__all__ = ["RewardScorer", "__version__", "evaluate_model", "run_ablation", "run_search"]
 
 _MODULES = {
     "RewardScorer": "gazetune.reward.saved.reward_scorer",
+    "evaluate_model": "gazetune.models.evaluate_model",
     "run_ablation": "gazetune.ablation.run",
     "run_search": "gazetune.search.run",
 }

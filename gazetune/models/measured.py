@@ -10,6 +10,7 @@ from gazetune.evaluate.statistics import accuracy_interval
 from gazetune.models.resolve import read_search_document, winner_folder
 from gazetune.report.read_document import read_document
 from gazetune.report.wording import format_interval, format_percent, state_verdict
+from gazetune.reward.saved.saved_files import WEIGHTS
 from gazetune.search.folder import SearchFolder
 
 
@@ -36,8 +37,8 @@ def list_exportable_trials(search: SearchFolder) -> list[str]:
     """Return the ids of a search's trials without gaze whose models were kept, which transformers can load."""
     from gazetune.reward.saved.saved_model import read_saved_config
 
-    kept = sorted(folder.parent for folder in search.path.glob("trials/*/best"))
-    return [run.name for run in kept if read_saved_config(run / "best").fusion.kind == "none"]
+    kept = sorted(file.parent for file in search.path.glob(f"trials/*/best/{WEIGHTS}"))
+    return [model.parent.name for model in kept if read_saved_config(model).fusion.kind == "none"]
 
 
 def find_search(model: Path) -> SearchFolder | None:

@@ -29,6 +29,13 @@ from gazetune.reward.saved.saved_model import (
 )
 
 
+class OverLongChat(InputError):
+    """A conversation with more positions than a backbone takes."""
+
+    reason = "more positions than the backbone takes"
+    """What such conversations are counted by."""
+
+
 class RewardScorer:
     """Gives conversations the rewards of a saved model, end to end.
 
@@ -145,7 +152,7 @@ class RewardScorer:
         lengths = split.text_lengths(model.layout)
         longest = int(lengths.argmax())
         if self._context is not None and lengths[longest] > self._context:
-            raise InputError(
+            raise OverLongChat(
                 f"chat {longest}: {lengths[longest]} positions with fusion.kind {model.config.fusion.kind}, and "
                 f"backbone '{model.config.backbone}' takes {self._context}"
             )

@@ -1,6 +1,9 @@
-"""Names of the files in the folder of a saved model."""
+"""Names of the files in the folder of a saved model, and what tells it from a model of transformers."""
 
 from __future__ import annotations
+
+import json
+from pathlib import Path
 
 WEIGHTS = "weights.safetensors"
 CONFIG = "config.yaml"
@@ -17,3 +20,12 @@ OLD_MARGINS = "margins.npy"
 """What older versions kept instead: [pairs], the reward of the chosen less that of the rejected reply."""
 IN_FOLDER = "{folder}"
 """Begins the paths in the config of a portable model: the folder that the model lies in."""
+
+
+def is_classifier(folder: Path) -> bool:
+    """Tell whether a folder holds a sequence-classification model of transformers."""
+    try:
+        architectures = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures")
+    except (OSError, ValueError, AttributeError):
+        return False
+    return any(str(name).endswith("ForSequenceClassification") for name in architectures or ())

@@ -135,7 +135,7 @@ FROZEN = {
         "--json",
     },
     "report": {"--out", "--storage", "--json"},
-    "evaluate": {"--top", "--storage", "--json"},
+    "evaluate": {"--on", "--data", "--out", "--top", "--storage", "--json"},
     "reproduce": {"--name", "--storage", "--json"},
     "ui": {"--port", "--optuna", "--no-browser", "--storage"},
     "compare": {"--split", "--shared", "--storage", "--json"},
