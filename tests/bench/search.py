@@ -4,8 +4,8 @@
 
 Three parts, each in a process of its own: `handover` (the way from trial to trial in a warm slot, a fresh group, the
 share of a search that is no training, memory), `study` (a thousand trials that replay recorded curves: proposals beside
-bare Optuna's, memory, resume), `regret` (searches of a recorded table). Nothing is asserted. A part that fails says why
-in `failed`, and the others go on.
+bare Optuna's, memory, resume), `regret` (searches of a recorded table, with and without a confirmation). Nothing is
+asserted. A part that fails says why in `failed`, and the others go on.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ FIGURES = (
     "regret_budget_share",
     "regret_points",
     "random_regret_points",
+    "confirmed_regret_points",
+    "confirmed_regret_points_drawn_anew",
 )
 """What every document has, null where it was not measured."""
 GOALS = {
@@ -50,6 +52,8 @@ GOALS = {
     "resume_seconds_1000": 20,
     "regret_budget_share": 0.15,
     "regret_points": 1.5,
+    "confirmed_regret_points": 0.8,
+    "confirmed_regret_points_drawn_anew": 0.8,
 }
 """At most."""
 SIZES = ("short_trials", "trials", "minutes", "study_trials", "seeds")
@@ -59,9 +63,9 @@ def measure(part: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure one part in this process."""
     # Imported here: a part needs little of what the others need.
     if part == "regret":
-        from tests.bench import search_regret
+        from tests.bench import search_confirmed, search_regret
 
-        return search_regret.measure(arguments.seeds)
+        return search_regret.measure(arguments.seeds) | search_confirmed.measure(arguments.seeds)
     with tempfile.TemporaryDirectory(prefix="gazetune-bench-") as folder:
         if part == "study":
             from tests.bench import search_study

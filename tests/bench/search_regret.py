@@ -56,6 +56,8 @@ class Found:
     trials: int
     """Trials that ended; the one that the budget cut off is none."""
     complete: int
+    ranked: tuple[int, ...] = ()
+    """The configurations of all COMPLETE trials, the best on validation first."""
 
 
 class Replay:
@@ -90,8 +92,9 @@ class Replay:
             examples, state = self._train(trial, number, scheduler, budget_share * whole - used)
             used += examples
             if state is None:
-                best = max(complete, key=lambda each: self.accuracy[each].max())
-                return Found(best, used / whole, ended, len(complete))
+                # Stable: of those that reached the same, the first one that was tried.
+                ranked = sorted(complete, key=lambda each: -self.accuracy[each].max())
+                return Found(ranked[0], used / whole, ended, len(complete), tuple(ranked))
             ended += 1
             if state == TrialState.COMPLETE:
                 complete.append(number)
