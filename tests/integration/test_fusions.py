@@ -127,7 +127,8 @@ def test_the_model_without_gaze_scores_the_same_in_transformers_alone(
 ) -> None:
     out = runs / "exported"
     document = gazetune_json("export", runs / "none", "--out", out)
-    assert document == {"model": str(runs / "none" / "best"), "out": str(out)}
+    model = str(runs / "none" / "best")
+    assert document == {"model": model, "out": str(out), "format": "transformers", "not_in_the_folder": []}
     found = json.loads(python(SCORE_WITH_TRANSFORMERS, out, chats=chats))
     np.testing.assert_allclose(found, rewards["none"], atol=1e-5)
     assert "AutoModelForSequenceClassification" in (out / "README.md").read_text()
