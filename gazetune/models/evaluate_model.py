@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gazetune.errors import InputError
-from gazetune.evaluate.benchmarks.own_pairs import PAIR_SOURCES, OwnPairs, read_own_pairs
+from gazetune.evaluate.benchmarks.own_pairs import PAIR_SOURCES, PairAccuracy, read_own_pairs
 from gazetune.evaluate.benchmarks.read_items import BenchmarkRows, read_benchmark
-from gazetune.evaluate.benchmarks.registry import BenchmarkRule, benchmark_names, find_benchmark
+from gazetune.evaluate.benchmarks.registry import ScoringRule, benchmark_names, find_benchmark
 from gazetune.evaluate.benchmarks.run_benchmark import BenchmarkResult, RowProgress, ScoreChats, run_benchmark
 from gazetune.evaluate.margins import write_margins
 from gazetune.files.paths import path_exists
@@ -93,7 +93,7 @@ def evaluate_models(
     return results
 
 
-def read_evaluation(on: str, data: str | None) -> tuple[str, BenchmarkRule, BenchmarkRows]:
+def read_evaluation(on: str, data: str | None) -> tuple[str, ScoringRule, BenchmarkRows]:
     """Return the name, the rule and the rows of what a model is to be evaluated on.
 
     Raises
@@ -105,7 +105,7 @@ def read_evaluation(on: str, data: str | None) -> tuple[str, BenchmarkRule, Benc
         benchmark = find_benchmark(on)
         return on, benchmark.rule, read_benchmark(benchmark, data)
     if on in PAIR_SOURCES or path_exists(on):
-        return Path(on).name, OwnPairs(), read_own_pairs(on, data)
+        return Path(on).name, PairAccuracy(), read_own_pairs(on, data)
     return on, find_benchmark(on).rule, BenchmarkRows()  # raises, with the names that there are
 
 

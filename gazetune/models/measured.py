@@ -27,7 +27,7 @@ def describe_measured(model: Path) -> list[str]:
             f"Pairwise accuracy on the test split, which training and choice never saw: "
             f"{format_percent(float(right.mean()))} % (95 % interval {ends}, n = {len(right)})."
         )
-    search = _search_of(run)
+    search = find_search(model)
     if search is not None and (verdict := _verdict_on(search, run)) is not None:
         sentences.append(f"What the search {search.path.name} came to: {verdict}")
     return sentences
@@ -42,13 +42,8 @@ def list_exportable_trials(search: SearchFolder) -> list[str]:
 
 
 def find_search(model: Path) -> SearchFolder | None:
-    """Return the finished search that a saved model is of; None for a model of `gazetune train`."""
-    return _search_of(model.resolve().parent)
-
-
-def _search_of(run: Path) -> SearchFolder | None:
-    """Return the finished search in whose folder a run lies: `NAME/trials/ID`, `NAME/confirmation/RUN` and the like."""
-    folders = (SearchFolder(folder) for folder in list(run.parents)[:2])
+    """Return the finished search in whose folder a saved model lies: `NAME/trials/ID/best` and the like; else None."""
+    folders = (SearchFolder(folder) for folder in model.resolve().parents[1:3])
     return next((search for search in folders if read_search_document(search) is not None), None)
 
 

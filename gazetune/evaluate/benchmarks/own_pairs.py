@@ -12,25 +12,20 @@ import numpy as np
 from gazetune.errors import InputError
 from gazetune.evaluate.accuracy import pair_correctness
 from gazetune.evaluate.benchmarks.read_items import BenchmarkRows
-from gazetune.evaluate.benchmarks.registry import BenchmarkItem, BenchmarkRule, ItemResult, PublishedScore
+from gazetune.evaluate.benchmarks.registry import BenchmarkItem, ItemResult, PublishedScore, ScoringRule
 from gazetune.preferences.pair import PreferencePair
 from gazetune.preferences.source_reading import SourceReading
 from gazetune.preferences.source_splits import read_source_splits
-from gazetune.preferences.sources.rows import Row
 
 PAIR_SOURCES = {"oasst1": "OpenAssistant/oasst1", "helpsteer2": "nvidia/HelpSteer2"}
 """Short name -> hub id of a data set whose validation split is scored."""
 
 
-class OwnPairs(BenchmarkRule):
+class PairAccuracy(ScoringRule):
     """The rule of pairs."""
 
-    def read_row(self, row: Row) -> BenchmarkItem:
-        """Raise: pairs are read as a source of pairs is."""
-        raise NotImplementedError("pairs are read by read_own_pairs")
-
     def score(self, results: Sequence[ItemResult]) -> PublishedScore:
-        """Return the accuracy; see `BenchmarkRule`."""
+        """Return the accuracy; see `ScoringRule`."""
         right = pair_correctness(np.array([each.chosen[0] - each.rejected[0] for each in results]))
         return PublishedScore(float(right.mean()), {})
 

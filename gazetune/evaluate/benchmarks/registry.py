@@ -68,8 +68,20 @@ class PublishedScore:
     """Of benchmarks that have them; NaN for one without rows."""
 
 
-class BenchmarkRule(ABC):
-    """How the rows of one benchmark are read and scored."""
+class ScoringRule(ABC):
+    """How rows with their rewards are scored."""
+
+    @abstractmethod
+    def score(self, results: Sequence[ItemResult]) -> PublishedScore:
+        """Return the published score of these rows, at least one."""
+
+    def link_of(self, item: BenchmarkItem) -> str | None:
+        """Return what rows have in common that are scored together; None for a row that is scored by itself."""
+        return None
+
+
+class BenchmarkRule(ScoringRule):
+    """How the rows of one benchmark are read, too."""
 
     @abstractmethod
     def read_row(self, row: Row) -> BenchmarkItem | None:
@@ -80,14 +92,6 @@ class BenchmarkRule(ABC):
         RowError
             For a row that cannot be read.
         """
-
-    @abstractmethod
-    def score(self, results: Sequence[ItemResult]) -> PublishedScore:
-        """Return the published score of these rows, at least one."""
-
-    def link_of(self, item: BenchmarkItem) -> str | None:
-        """Return what rows have in common that are scored together; None for a row that is scored by itself."""
-        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gazetune.errors import InputError
 from gazetune.evaluate.benchmarks.read_items import BenchmarkRows
-from gazetune.evaluate.benchmarks.registry import BenchmarkItem, BenchmarkRule, ItemResult, PublishedScore
+from gazetune.evaluate.benchmarks.registry import BenchmarkItem, ItemResult, PublishedScore, ScoringRule
 from gazetune.evaluate.margins import Margins
 from gazetune.evaluate.statistics import LengthBias, measure_length_bias
 from gazetune.preferences.pair import Message, PreferencePair, item_key
@@ -78,7 +78,7 @@ class RowProgress:
 
 def run_benchmark(
     name: str,
-    rule: BenchmarkRule,
+    rule: ScoringRule,
     rows: BenchmarkRows,
     model: str,
     score_chats: ScoreChats,
@@ -141,7 +141,7 @@ def _score_items(items: Sequence[BenchmarkItem], score_chats: ScoreChats, found:
 
 
 def published_interval(
-    rule: BenchmarkRule, results: Sequence[ItemResult], resamples: int = RESAMPLES, seed: int = 0
+    rule: ScoringRule, results: Sequence[ItemResult], resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float]:
     """Return the 95 % percentile bootstrap interval of a published score.
 
@@ -166,7 +166,7 @@ def published_interval(
     return low, high
 
 
-def _rename(rule: BenchmarkRule, result: ItemResult, draw: int) -> ItemResult:
+def _rename(rule: ScoringRule, result: ItemResult, draw: int) -> ItemResult:
     """Return a row that was drawn, so that rows that belong together still do when they are drawn twice."""
     if rule.link_of(result.item) is None:
         return result

@@ -86,7 +86,9 @@ def _place_predictor(config: Config, out: Path) -> tuple[Config, list[str]]:
         return config, []
     if config.gaze.predictor == "recorded":
         # What people read is not shared with a model unless somebody decides that.
-        return config, [f"gaze.path {path}: recorded measures of readers; gaze_path= names the file when it is loaded"]
+        return config, [
+            f"gaze.path {Path(path).name}: recorded measures of readers; gaze_path= names the file when it is loaded"
+        ]
     weights = locate_weights(path, "gaze.path")
     (out / GAZE).mkdir()
     beside = [weights.with_name(name) for name in FILES_BESIDE_WEIGHTS]

@@ -111,7 +111,8 @@ def test_recorded_measures_of_readers_stay_where_they_are(planted_config: Config
     save_perturbed_model(tmp_path / "best", config, prepare_data(config, cache))
     outside = export_portable(tmp_path / "best", tmp_path / "out", make_card)
     (told,) = outside
-    assert told.startswith(f"gaze.path {gaze['path']}: recorded measures of readers")
+    assert told.startswith("gaze.path gaze.parquet: recorded measures of readers")
+    assert str(tmp_path) not in (tmp_path / "out" / "README.md").read_text(), "a card is made to be shared"
     assert not (tmp_path / "out" / "gaze").exists()
     chat = [{"role": "user", "content": "x"}, {"role": "assistant", "content": next(iter(texts))}]
     (tmp_path / "gaze.parquet").rename(tmp_path / "elsewhere.parquet")
