@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -143,11 +144,14 @@ def _load_classifier(model: str) -> ScoreChats:
 
 
 def margins_path(storage: Path, benchmark: str, model: str) -> Path:
-    """Return where the margins of a model on a benchmark are kept.
+    """Return where the margins of a model on a benchmark are kept; a name that no file can have gets its digest, too.
 
     Examples
     --------
-    >>> str(margins_path(Path("runs"), "rewardbench", "demo:2"))
-    'runs/benchmarks/rewardbench/demo_2.parquet'
+    >>> margins_path(Path("runs"), "ppe", "demo").name, margins_path(Path("runs"), "ppe", "demo:2").name
+    ('demo.parquet', 'demo_2-ad2e09ba.parquet')
     """
-    return storage / BENCHMARKS / benchmark / f"{re.sub(r'[^A-Za-z0-9.-]+', '_', model).strip('_')}.parquet"
+    name = re.sub(r"[^A-Za-z0-9.-]+", "_", model).strip("_")
+    if name != model:  # `a/b` and `a:b` are two models
+        name = f"{name}-{hashlib.sha256(model.encode()).hexdigest()[:8]}"
+    return storage / BENCHMARKS / benchmark / f"{name}.parquet"
